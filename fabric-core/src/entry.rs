@@ -1,0 +1,88 @@
+//! The words everything above speaks: element types, shapes, regions and entry names.
+
+mod dtype;
+mod name;
+
+pub use dtype::DType;
+pub(crate) use name::{check_name, join, root, strip};
+
+/// What is known of a tensor without reading it: its element type and its shape.
+///
+/// Filters receive one beside the entry's name:
+///
+/// ```
+/// # use fabric_core::{DType, TensorInfo};
+/// let weight = TensorInfo::new(DType::F32, vec![128, 64]);
+/// assert_eq!(weight.shape().len(), 2);
+/// assert_eq!(weight.byte_len(), Some(4 * 128 * 64));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TensorInfo {
+    dtype: DType,
+    shape: Vec<usize>,
+}
+
+impl TensorInfo {
+    /// A tensor of `dtype` whose dimensions are `shape`, outermost first; `[]` is a scalar.
+    #[must_use]
+    pub fn new(dtype: DType, shape: Vec<usize>) -> Self {
+        Self { dtype, shape }
+    }
+
+    /// The element type; comparable with candle's.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The dimensions, outermost first; empty for a scalar.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of elements, or `None` if it does not fit a `usize`.
+    #[must_use]
+    pub fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+    }
+
+    /// The size in bytes, elements packed without gaps, or `None` if it does not fit a `usize`.
+    #[must_use]
+    pub fn byte_len(&self) -> Option<usize> {
+        let bits = self.elements()?.checked_mul(self.dtype.bits())?;
+        Some(bits.div_ceil(8))
+    }
+}
+
+impl From<&candle_core::Tensor> for TensorInfo {
+    fn from(tensor: &candle_core::Tensor) -> Self {
+        Self::new(tensor.dtype().into(), tensor.dims().to_vec())
+    }
+}
+
+impl std::fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.dtype, self.shape)
+    }
+}
+
+/// An axis-aligned box inside a tensor: where it starts and how far it reaches, one number a dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// The first index along each dimension.
+    pub offset: Vec<usize>,
+    /// The number of indices along each dimension.
+    pub size: Vec<usize>,
+}
+
+impl Region {
+    /// The whole of a tensor with this shape.
+    #[must_use]
+    pub fn whole(shape: &[usize]) -> Self {
+        Self {
+            offset: vec![0; shape.len()],
+            size: shape.to_vec(),
+        }
+    }
+}

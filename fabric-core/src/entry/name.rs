@@ -1,0 +1,55 @@
+//! Entry names: field names, indices and keys joined by dots.
+
+/// Names that container formats keep for themselves.
+const RESERVED: &[&str] = &["__metadata__", "__fabric__"];
+
+/// Longer names are refused, in memory and in files: no real model comes near it.
+const MAX_LEN: usize = 4096;
+
+/// Says what is wrong with an entry name, if anything is.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("is empty; a state saved by itself must be a struct, a module or a map with named entries");
+    }
+    if name.split('.').any(str::is_empty) {
+        return Err("has an empty segment; every part between dots needs a name");
+    }
+    if RESERVED.contains(&name) {
+        return Err("is reserved by the file format; rename the field or key");
+    }
+    if name.len() > MAX_LEN {
+        return Err("is longer than 4096 bytes");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("contains a control character");
+    }
+    Ok(())
+}
+
+/// `prefix.name`, or `name` alone at the root.
+pub(crate) fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else if name.is_empty() {
+        prefix.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+/// The first segment of a name: the component it belongs to.
+pub(crate) fn root(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(root, _)| root)
+}
+
+/// What follows `prefix.` in `name`; the whole name for an empty prefix, `""` where both are equal.
+pub(crate) fn strip<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
+    if prefix.is_empty() {
+        return Some(name);
+    }
+    let rest = name.strip_prefix(prefix)?;
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    rest.strip_prefix('.')
+}

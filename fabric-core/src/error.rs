@@ -1,0 +1,251 @@
+//! What can go wrong, said so that a person can act on it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::report::LoadReport;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a checkpoint was not saved or not loaded.
+///
+/// A load that is refused has changed nothing. [`Error::report`] gives the findings of a load that did not match.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing at the path.
+    #[error("no checkpoint at {}: {hint}", path.display())]
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What was found instead, or what to try.
+        hint: String,
+    },
+
+    /// The operating system refused an operation.
+    #[error("could not {operation} {}: {source}", path.display())]
+    Io {
+        /// What was attempted, as a verb: `"write"`, `"rename"`.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+
+    /// The bytes are not what a writer of this format leaves: damaged, cut short, or made to mislead.
+    #[error("{} is damaged: {what}", path.display())]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// The place and the finding.
+        what: String,
+    },
+
+    /// The bytes of an entry are not those that were saved.
+    #[error(
+        "{} is damaged: entry `{entry}`, block {block} (bytes {start}..{end} of the file) does not match its checksum",
+        path.display()
+    )]
+    Checksum {
+        /// The damaged file.
+        path: PathBuf,
+        /// The entry that the bytes belong to.
+        entry: String,
+        /// Which block of the entry, counted from 0.
+        block: usize,
+        /// The first byte of the block in the file.
+        start: u64,
+        /// The byte after the block in the file.
+        end: u64,
+    },
+
+    /// Bytes turned out bad when some entries had already been written.
+    #[error(
+        "{source}; {} had been restored before it was found, values had not; \
+         LoadOptions::verify_first(true) checks every byte before the first write",
+        entries(written.len())
+    )]
+    Interrupted {
+        /// The entries that hold new contents, complete or in part.
+        written: Vec<String>,
+        /// What stopped the load.
+        source: Box<Error>,
+    },
+
+    /// The file was written by a newer version of this format.
+    #[error(
+        "{} is of format version {found}, and this library reads up to {supported}; update fabric-core to open it",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// The version that the file says it is of.
+        found: u16,
+        /// The newest version that this library knows.
+        supported: u16,
+    },
+
+    /// The file is of a format that this library does not read.
+    #[error("{} is no checkpoint that can be read: {what}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like, and what would help.
+        what: String,
+    },
+
+    /// The checkpoint and the state do not match; nothing was changed.
+    #[error("{0}")]
+    Mismatch(Box<LoadReport>),
+
+    /// The state itself cannot be saved or loaded under its names.
+    #[error("{0}")]
+    State(#[from] StateError),
+
+    /// The raw checkpoint has no such entry.
+    #[error("no entry `{name}` in {origin}{suggestion}")]
+    NoSuchEntry {
+        /// The name that was asked for.
+        name: String,
+        /// The checkpoint.
+        origin: String,
+        /// Names that come near, as a clause of the sentence; empty if none does.
+        suggestion: String,
+    },
+
+    /// An entry is not of the type that was asked for.
+    #[error("entry `{name}` {what}")]
+    WrongType {
+        /// The entry.
+        name: String,
+        /// What was found and what was expected.
+        what: String,
+    },
+
+    /// Candle refused an operation on a tensor.
+    #[error("entry `{name}`: {source}")]
+    Candle {
+        /// The entry.
+        name: String,
+        /// Candle's own error.
+        source: candle_core::Error,
+    },
+
+    /// Options that contradict each other or the state.
+    #[error("{0}")]
+    Options(String),
+}
+
+/// What is wrong with a state or its schema: found before a byte is read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Two entries have one name.
+    #[error("entry `{0}` is there twice; rename one of the two fields or keys")]
+    Duplicate(String),
+
+    /// A name that no file can hold.
+    #[error("entry name `{name}` {what}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+
+    /// A filter that leaves nothing of its component.
+    #[error("the filter on `{declared}` ({filter}) keeps none of {seen}; correct it or leave the component out")]
+    EmptyFilter {
+        /// Where the filter is declared.
+        declared: String,
+        /// The filter.
+        filter: String,
+        /// The names it was asked about.
+        seen: String,
+    },
+
+    /// A field handle of another type's state.
+    #[error("the state has no component `{name}`; it has {components}")]
+    NoSuchComponent {
+        /// The handle's name.
+        name: String,
+        /// The components there are.
+        components: String,
+    },
+
+    /// A value that cannot be stored.
+    #[error("value `{name}` {what}")]
+    Value {
+        /// The entry.
+        name: String,
+        /// Why not.
+        what: String,
+    },
+
+    /// An optimizer holds a parameter that has no name in this state.
+    #[error(
+        "optimizer `{optimizer}` updates parameter {position} ({tensor}), which no module of this state holds; \
+         add the module or its VarMap to the state, or name the parameters with `from_named`"
+    )]
+    UnnamedParameter {
+        /// The optimizer's field.
+        optimizer: String,
+        /// The parameter's place in the order in which the optimizer was given them.
+        position: usize,
+        /// Its element type and shape.
+        tensor: String,
+    },
+
+    /// A tensor that cannot be written in place.
+    #[error("tensor `{name}` {what}")]
+    Tensor {
+        /// The entry.
+        name: String,
+        /// Why not.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The findings of a load that did not match.
+    #[must_use]
+    pub fn report(&self) -> Option<&LoadReport> {
+        match self {
+            Self::Mismatch(report) => Some(report),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
+        Self::Corrupt {
+            path: path.to_path_buf(),
+            what: what.into(),
+        }
+    }
+
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            operation,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    pub(crate) fn candle(name: &str) -> impl FnOnce(candle_core::Error) -> Self {
+        move |source| Self::Candle {
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
+
+/// `"1 entry"`, `"3 entries"`.
+pub(crate) fn entries(count: usize) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    }
+}

@@ -1,0 +1,180 @@
+//! What an optimizer tells a checkpoint, and takes back from one.
+
+use candle_core::{Tensor, Var};
+
+use crate::value::{Value, ValueError};
+
+/// An optimizer whose state can be saved and restored: [`AdamW`](crate::optim::AdamW), [`Sgd`](crate::optim::Sgd), or
+/// your own.
+///
+/// State is keyed by the *name* of each parameter, found by looking for the same memory among the modules of the
+/// state; the order in which an optimizer got its parameters does not matter. To take part, implement this trait and
+/// hand the optimizer to the visitor:
+///
+/// ```
+/// use candle_core::{Tensor, Var};
+/// use fabric_core::{
+///     Checkpoint, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Value, ValueError, Visitor, VisitorMut,
+/// };
+///
+/// struct SignSgd { vars: Vec<Var>, lr: f64, last: Vec<Tensor> }
+///
+/// impl OptimizerState for SignSgd {
+///     fn describe(&self) -> OptimizerDescription {
+///         let parameters = self.vars.iter().zip(&self.last).map(|(var, last)| {
+///             ParamState::new(var.clone()).tensor("last_sign", last)
+///         });
+///         OptimizerDescription::new("SignSgd", parameters.collect())
+///             .group(ParamGroup::new((0..self.vars.len()).collect()).option("lr", self.lr))
+///     }
+///     fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError> {
+///         groups.iter().try_for_each(|group| group.get::<f64>("lr").map(drop))
+///     }
+///     fn restore(&mut self, groups: Option<&[ParamGroup]>, _steps: &[Option<u64>]) {
+///         if let Some(lr) = groups.and_then(|groups| groups.first()?.get("lr").ok()) {
+///             self.lr = lr;
+///         }
+///     }
+/// }
+///
+/// impl Checkpoint for SignSgd {
+///     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) { entries.optimizer(self) }
+///     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) { entries.optimizer(self) }
+/// }
+/// ```
+pub trait OptimizerState {
+    /// The kind, the parameters with their state tensors, and the hyper-parameters.
+    fn describe(&self) -> OptimizerDescription;
+
+    /// Whether hyper-parameters from a file fit this optimizer; called before anything is changed. The groups are as
+    /// many as [`describe`](Self::describe) gave.
+    ///
+    /// # Errors
+    /// If one is missing, of another type, or asks for state that this optimizer does not keep.
+    fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError>;
+
+    /// Takes over hyper-parameters that passed [`check`](Self::check), and the step counts, one for each parameter;
+    /// `None` where the file had none. State tensors have been written in place by then.
+    fn restore(&mut self, groups: Option<&[ParamGroup]>, steps: &[Option<u64>]);
+}
+
+/// An optimizer as a checkpoint sees it.
+#[derive(Clone, Debug)]
+pub struct OptimizerDescription {
+    pub(crate) kind: &'static str,
+    pub(crate) parameters: Vec<ParamState>,
+    pub(crate) groups: Vec<ParamGroup>,
+}
+
+impl OptimizerDescription {
+    /// An optimizer of this kind over these parameters, in the order in which it was given them. Its state loads only
+    /// into an optimizer of the same kind.
+    #[must_use]
+    pub fn new(kind: &'static str, parameters: Vec<ParamState>) -> Self {
+        Self {
+            kind,
+            parameters,
+            groups: Vec::new(),
+        }
+    }
+
+    /// Adds a group of parameters with hyper-parameters of their own.
+    #[must_use]
+    pub fn group(mut self, group: ParamGroup) -> Self {
+        self.groups.push(group);
+        self
+    }
+}
+
+/// One parameter with what an optimizer keeps for it.
+#[derive(Clone, Debug)]
+pub struct ParamState {
+    pub(crate) var: Var,
+    pub(crate) name: Option<String>,
+    pub(crate) tensors: Vec<(&'static str, Tensor)>,
+    pub(crate) step: Option<u64>,
+}
+
+impl ParamState {
+    /// A parameter without state.
+    #[must_use]
+    pub fn new(var: Var) -> Self {
+        Self {
+            var,
+            name: None,
+            tensors: Vec::new(),
+            step: None,
+        }
+    }
+
+    /// The name to use where no module of the state holds the parameter.
+    #[must_use]
+    pub fn named(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Adds a state tensor, called as PyTorch calls it (`"exp_avg"`); it is written in place on load.
+    #[must_use]
+    pub fn tensor(mut self, name: &'static str, tensor: &Tensor) -> Self {
+        self.tensors.push((name, tensor.clone()));
+        self
+    }
+
+    /// The number of steps taken for this parameter.
+    #[must_use]
+    pub fn step(mut self, step: u64) -> Self {
+        self.step = Some(step);
+        self
+    }
+}
+
+/// Parameters that share hyper-parameters.
+#[derive(Clone, Debug)]
+pub struct ParamGroup {
+    /// Positions in the order in which the optimizer was given its parameters.
+    pub(crate) parameters: Vec<usize>,
+    pub(crate) options: Vec<(String, Value)>,
+}
+
+impl ParamGroup {
+    /// A group of the parameters at these positions.
+    #[must_use]
+    pub fn new(parameters: Vec<usize>) -> Self {
+        Self {
+            parameters,
+            options: Vec::new(),
+        }
+    }
+
+    /// Adds a hyper-parameter, called as PyTorch calls it (`"lr"`).
+    ///
+    /// A value that serde cannot represent is stored as nothing, and refused when it is read back.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: impl serde::Serialize) -> Self {
+        let value = Value::of(&value).unwrap_or_else(|_| Value::null());
+        self.options.push((name.to_owned(), value));
+        self
+    }
+
+    /// The positions of the group's parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &[usize] {
+        &self.parameters
+    }
+
+    /// The hyper-parameter called `name`.
+    ///
+    /// # Errors
+    /// If there is none, or it is of another type.
+    pub fn get<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, ValueError> {
+        let (_, value) = self
+            .options
+            .iter()
+            .find(|(key, _)| key == name)
+            .ok_or_else(|| ValueError::new(format!("has no hyper-parameter `{name}`")))?;
+        value
+            .decode()
+            .map_err(|error| ValueError::new(format!("hyper-parameter `{name}`: {error}")))
+    }
+}

@@ -1,0 +1,158 @@
+//! Where bytes live: a file system, memory, or a file system that fails on purpose.
+
+mod faulty;
+mod local;
+mod memory;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use faulty::{Fault, Faulty};
+pub use local::Local;
+pub use memory::Memory;
+
+/// The operations that saving and loading need of a place for files, in the manner of POSIX.
+///
+/// What a save may rely on, and no more: a file's bytes are durable after [`WriteFile::sync`]; a name's creation, renaming
+/// or removal is durable after [`sync_dir`](Self::sync_dir) of its directory; [`rename`](Self::rename) replaces atomically.
+/// Every implementation passes the same suite, and [`Memory`] forgets at a crash all that this does not promise.
+pub trait Storage: Send + Sync + Debug {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; `IsADirectory` if it is one.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
+
+    /// Creates a file that does not exist yet, for writing from its start.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is one; `NotFound` if its directory does not exist.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Gives the file at `from` the name `to`, replacing a file of that name in one step.
+    ///
+    /// # Errors
+    /// `NotFound` if there is nothing at `from`; `IsADirectory` if `to` is a directory and `from` is not.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a directory and its parents; no error if they exist. New directories are durable in their parents when
+    /// this returns.
+    ///
+    /// # Errors
+    /// If a file is in the way.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory with all that it contains.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// If the directory does not exist or the device fails.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// What is at the path, following symbolic links; `None` if nothing is.
+    ///
+    /// # Errors
+    /// If it cannot be told, for want of permission, say.
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; `NotADirectory` if it is a file.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// The path that a save to `path` replaces: where the last of a chain of symbolic links points, whether or not
+    /// anything is there.
+    ///
+    /// # Errors
+    /// If the links form a loop.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_path_buf())
+    }
+
+    /// Removes the file if no writer holds it any more: what a killed process left behind. Says whether it did.
+    ///
+    /// # Errors
+    /// If removing fails.
+    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file with bytes.
+    File,
+    /// A directory.
+    Directory,
+}
+
+/// A file open for reading at any place, from several threads at once.
+pub trait ReadFile: Send + Sync + Debug {
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// Reads up to `into.len()` bytes at `offset`; fewer are possible, none only at the end.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Fills `into` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the file is shorter; otherwise if the device fails.
+    fn read_exact_at(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !into.is_empty() {
+            match self.read_at(into, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    into = &mut into[n..];
+                    offset += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new file, written once from start to end.
+///
+/// Dropping it before [`sync`](Self::sync) leaves whatever was written, without a promise of durability.
+pub trait WriteFile: Send + Debug {
+    /// Appends all of `bytes`.
+    ///
+    /// # Errors
+    /// If the device fails or is full; part of the bytes may have been written.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything written so far durable. A sync that failed once is never to be believed later.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn sync(&mut self) -> io::Result<()>;
+}

@@ -1,0 +1,7 @@
+//! Stub.
+/// Stub.
+#[derive(Debug)]
+pub struct Faulty;
+/// Stub.
+#[derive(Debug)]
+pub struct Fault;

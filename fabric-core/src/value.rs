@@ -1,0 +1,135 @@
+//! Values in a self-describing form.
+
+use ciborium::Value as Cbor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Deeper nesting is refused on reading: no recursion without a bound.
+const MAX_DEPTH: usize = 128;
+
+/// A number, text, list, map or nothing, as a checkpoint holds it.
+///
+/// The form is CBOR (RFC 8949), which names its own types: a struct that gained a field with a default, renamed one
+/// or turned a number into an enum still reads what was written before.
+#[derive(Clone, PartialEq)]
+pub struct Value(pub(crate) Cbor);
+
+/// Why a value does not become the type that was asked for; the caller adds the entry's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+impl ValueError {
+    /// An error that says `what`.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl Value {
+    /// Nothing: what `None` is stored as inside a list.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Cbor::Null)
+    }
+
+    /// A list of values.
+    #[must_use]
+    pub fn list(items: impl IntoIterator<Item = Value>) -> Self {
+        Self(Cbor::Array(items.into_iter().map(|item| item.0).collect()))
+    }
+
+    /// A map with text keys, stored in the order of its keys.
+    #[must_use]
+    pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let entries = entries.into_iter().map(|(key, value)| (Cbor::Text(key), value.0));
+        Self(sorted(Cbor::Map(entries.collect())))
+    }
+
+    /// The stored form of any serde type. Maps are stored in the order of their keys, so that equal values have equal
+    /// bytes whatever order a `HashMap` chose.
+    ///
+    /// # Errors
+    /// If the type's `Serialize` fails.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
+        Cbor::serialized(&value)
+            .map(|value| Self(sorted(value)))
+            .map_err(|error| ValueError(format!("cannot be stored: {}", reason(&error.to_string()))))
+    }
+
+    /// This value as the type `T`.
+    ///
+    /// # Errors
+    /// If it is of another type; the message says what was found and what was expected.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
+        self.0
+            .deserialized()
+            .map_err(|error| ValueError(reason(&error.to_string())))
+    }
+
+    /// The items, if this is a list.
+    #[must_use]
+    pub fn as_list(&self) -> Option<Vec<Value>> {
+        let items = self.0.as_array()?;
+        Some(items.iter().cloned().map(Value).collect())
+    }
+
+    /// The entries, if this is a map whose keys are texts.
+    #[must_use]
+    pub fn as_map(&self) -> Option<Vec<(String, Value)>> {
+        let entries = self.0.as_map()?;
+        entries
+            .iter()
+            .map(|(key, value)| Some((key.as_text()?.to_owned(), Value(value.clone()))))
+            .collect()
+    }
+
+    /// Whether this is nothing at all.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.0.is_null()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<Self, ValueError> {
+        let value = ciborium::de::from_reader_with_recursion_limit(&mut bytes, MAX_DEPTH)
+            .map_err(|error| ValueError(format!("is not valid CBOR: {error}")))?;
+        if bytes.is_empty() {
+            Ok(Self(value))
+        } else {
+            Err(ValueError(format!("is followed by {} stray bytes", bytes.len())))
+        }
+    }
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Serde's own sentence, without the library's wrapping.
+fn reason(message: &str) -> String {
+    let inner = message
+        .strip_prefix("Semantic(None, \"")
+        .and_then(|m| m.strip_suffix("\")"));
+    inner.unwrap_or(message).replace("\\\"", "\"")
+}
+
+fn sorted(value: Cbor) -> Cbor {
+    match value {
+        Cbor::Array(items) => Cbor::Array(items.into_iter().map(sorted).collect()),
+        Cbor::Map(entries) => {
+            let mut entries: Vec<_> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            entries.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+            Cbor::Map(entries)
+        }
+        Cbor::Tag(tag, inner) => Cbor::Tag(tag, Box::new(sorted(*inner))),
+        other => other,
+    }
+}
