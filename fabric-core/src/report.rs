@@ -26,12 +26,12 @@ pub struct LoadReport {
     pub mismatched: Vec<Mismatch>,
     /// Entries left out by a filter: of the schema now, or of the save that wrote the file.
     pub filtered: Vec<String>,
-    /// Missing entries that were filtered out when the file was saved.
-    pub(crate) filtered_at_save: Vec<String>,
-    /// Names that come near a missing one: (missing, in the file).
-    pub(crate) suggestions: Vec<(String, String)>,
-    /// A further sentence that helps.
-    pub(crate) hint: Option<String>,
+    /// Those of the filtered that the state expects: they were left out when the file was saved.
+    pub filtered_at_save: Vec<String>,
+    /// Names in the file that come near a missing one: (missing, in the file).
+    pub suggestions: Vec<(String, String)>,
+    /// What the file is instead, where nothing in it matched.
+    pub(crate) wrong_file: Option<String>,
     pub(crate) strict: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Mismatch {
 }
 
 /// In which way an entry does not fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum MismatchKind {
     /// Another shape.
@@ -70,12 +70,12 @@ pub enum MismatchKind {
 }
 
 impl LoadReport {
-    /// Whether a load with these findings went through, or would have.
+    /// Whether a load with these findings goes through.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
         let fits = self.mismatched.iter().all(|mismatch| mismatch.skipped);
         let complete = self.missing.is_empty() && self.unexpected.is_empty() && self.filtered_at_save.is_empty();
-        fits && (complete || !self.strict) && (self.hint.is_none() || !self.restored.is_empty())
+        fits && (complete || !self.strict) && self.wrong_file.is_none()
     }
 
     /// Whether every entry of the state was restored and every entry of the asked-for components was used.
@@ -86,15 +86,151 @@ impl LoadReport {
             && self.mismatched.is_empty()
             && self.filtered_at_save.is_empty()
     }
+
+    pub(crate) fn sort(&mut self) {
+        for names in [
+            &mut self.restored,
+            &mut self.missing,
+            &mut self.unexpected,
+            &mut self.filtered,
+            &mut self.filtered_at_save,
+        ] {
+            names.sort();
+            names.dedup();
+        }
+        self.mismatched
+            .sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+        self.suggestions.sort();
+    }
+
+    fn help(&self) -> Vec<&'static str> {
+        let refused = |kind| self.mismatched.iter().any(|found| found.kind == kind && !found.skipped);
+        let one_sided = !(self.missing.is_empty() && self.unexpected.is_empty() && self.filtered_at_save.is_empty());
+        let mut help = Vec::new();
+        if self.strict && one_sided {
+            help.push("LoadOptions::new().strict(false) restores what matches and leaves the rest as it is");
+        }
+        if refused(MismatchKind::Shape) {
+            help.push("LoadOptions::new().on_mismatch(OnMismatch::Skip) leaves tensors of another shape as they are");
+        }
+        if refused(MismatchKind::DType) {
+            help.push("LoadOptions::new().cast(true) converts tensors to the state's element type");
+        }
+        if refused(MismatchKind::Optimizer) {
+            help.push("LoadOptions::new().only(...) restores other components and leaves the optimizer as it is");
+        }
+        help
+    }
 }
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.origin)
+        if self.is_acceptable() {
+            write!(f, "restored {} from {}", entries(self.restored.len()), self.origin)?;
+        } else {
+            write!(f, "{} does not match the state, which is unchanged", self.origin)?;
+        }
+        if let Some(instead) = &self.wrong_file {
+            write!(f, "\n  nothing in it matches: {instead}")?;
+        }
+        let missing = self.missing.iter().map(|name| self.with_suggestion(name));
+        section(f, "missing in the file", missing)?;
+        section(f, "only in the file", self.unexpected.iter().cloned())?;
+        section(f, "does not fit", self.mismatched.iter().map(Mismatch::to_string))?;
+        section(
+            f,
+            "left out by a filter when the file was saved",
+            self.filtered_at_save.iter().cloned(),
+        )?;
+        for sentence in self.help() {
+            write!(f, "\n  help: {sentence}")?;
+        }
+        Ok(())
     }
 }
 
-#[allow(dead_code)]
-fn placeholder() -> (usize, String) {
-    (SHOWN, entries(1))
+impl LoadReport {
+    fn with_suggestion(&self, name: &str) -> String {
+        match self.suggestions.iter().find(|(missing, _)| missing == name) {
+            Some((_, near)) => format!("{name} (did you mean `{near}`, which the file has?)"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// One kind of finding: its count, and the first names.
+fn section(f: &mut fmt::Formatter<'_>, title: &str, names: impl ExactSizeIterator<Item = String>) -> fmt::Result {
+    let count = names.len();
+    if count == 0 {
+        return Ok(());
+    }
+    write!(f, "\n  {title}: {}", entries(count))?;
+    for name in names.take(SHOWN) {
+        write!(f, "\n    {name}")?;
+    }
+    if count > SHOWN {
+        write!(f, "\n    and {} more", count - SHOWN)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name, found, expected, ..
+        } = self;
+        match self.kind {
+            MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
+            MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
+            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: {found}; expected {expected}"),
+            MismatchKind::Ambiguous => write!(f, "{name}: the file has both {found}, which are one entry here"),
+            MismatchKind::Tied => write!(
+                f,
+                "{name}: shares its memory with {expected}, but the file has other {found}"
+            ),
+        }?;
+        if self.skipped {
+            f.write_str(" (skipped)")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_prints_every_kind_of_finding_and_the_calls_that_help() {
+        let report = LoadReport {
+            origin: "run/last.ckpt".into(),
+            missing: (0..12).map(|n| format!("model.{n:02}.weight")).collect(),
+            unexpected: vec!["model.extra".into()],
+            mismatched: vec![Mismatch {
+                name: "model.head".into(),
+                kind: MismatchKind::Shape,
+                found: "[2]".into(),
+                expected: "[3]".into(),
+                skipped: false,
+            }],
+            suggestions: vec![("model.03.weight".into(), "model.3.weight".into())],
+            strict: true,
+            ..LoadReport::default()
+        };
+        let text = report.to_string();
+        for part in [
+            "run/last.ckpt does not match the state, which is unchanged",
+            "missing in the file: 12 entries",
+            "model.03.weight (did you mean `model.3.weight`, which the file has?)",
+            "and 2 more",
+            "only in the file: 1 entry",
+            "model.head: shape [2] in the file, [3] in the state",
+            "strict(false)",
+            "on_mismatch(OnMismatch::Skip)",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+        assert!(!text.contains("model.11.weight"));
+    }
 }

@@ -1,40 +1,74 @@
 //! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
 //! tensors and values, with the places of their bytes.
 
-mod fabric;
 mod hub;
-mod plain;
-mod read;
+mod open;
+pub(crate) mod read;
+mod single;
+
+pub(crate) use open::open;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::entry::{Region, TensorInfo};
-use crate::error::Result;
+use crate::entry::{Region, TensorInfo, root};
+use crate::error::{Result, entries};
 use crate::storage::ReadFile;
 use crate::value::Value;
 
 /// A checkpoint or a file of weights, opened: its index is known, its tensors have not been read.
 pub(crate) trait Source: Send + Sync + Debug {
     /// The entries and where they lie.
-    fn index(&self) -> &Index;
+    fn index(&self) -> &Arc<Index>;
 
     /// One of the files that [`Place::file`] counts.
-    fn file(&self, number: usize) -> (&dyn ReadFile, &std::path::Path);
+    fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 }
 
 /// What a source holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// How messages call the source: its path.
     pub(crate) origin: String,
-    /// Bare weights hold no components: every name belongs to one module.
-    pub(crate) bare: bool,
     pub(crate) tensors: BTreeMap<String, StoredTensor>,
     pub(crate) values: BTreeMap<String, Value>,
     /// Entries that a filter kept out when the checkpoint was saved.
     pub(crate) filtered: BTreeSet<String>,
+}
+
+impl Index {
+    /// All names, tensors before values.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().chain(self.values.keys()).map(String::as_str)
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name) || self.values.contains_key(name)
+    }
+
+    /// Whether these names are one tensor, stored once.
+    pub(crate) fn same_place(&self, names: &[&String]) -> bool {
+        let mut tensors = names.iter().map(|name| self.tensors.get(*name));
+        let Some(Some(first)) = tensors.next() else {
+            return false;
+        };
+        tensors.all(|other| other.is_some_and(|other| first.same_contents(other) == Some(true)))
+    }
+
+    /// What this is, for somebody who expected something else.
+    pub(crate) fn summary(&self) -> String {
+        let roots: BTreeSet<&str> = self.names().map(root).collect();
+        let shown: Vec<_> = roots.iter().take(6).map(|name| format!("`{name}`")).collect();
+        let more = if roots.len() > shown.len() { ", …" } else { "" };
+        format!(
+            "it holds {} below {}{more}; if the weights lie below one of these, open the file and load its subtree: \
+             fabric.open(path)?.subtree(name).load_raw(&mut model)",
+            entries(self.tensors.len() + self.values.len()),
+            shown.join(", "),
+        )
+    }
 }
 
 /// A tensor in a source.
@@ -43,6 +77,23 @@ pub(crate) struct StoredTensor {
     pub(crate) info: TensorInfo,
     /// Parts that cover the tensor, without overlap.
     pub(crate) parts: Vec<Part>,
+}
+
+impl StoredTensor {
+    /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
+    pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
+        if self.info != other.info {
+            return Some(false);
+        }
+        let places = |tensor: &Self| tensor.parts.iter().map(|part| part.place).collect::<Vec<_>>();
+        if places(self) == places(other) {
+            return Some(true);
+        }
+        match (&self.parts[..], &other.parts[..]) {
+            ([a], [b]) if a.sums.len() == b.sums.len() && !a.sums.is_empty() => Some(a.sums == b.sums),
+            _ => None,
+        }
+    }
 }
 
 /// A box of a tensor, and the place of its bytes.
@@ -65,6 +116,17 @@ pub(crate) struct Place {
 /// A source whose parts lie in plain files.
 #[derive(Debug)]
 pub(crate) struct Files {
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     pub(crate) files: Vec<(Box<dyn ReadFile>, PathBuf)>,
+}
+
+impl Source for Files {
+    fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
+        let (file, path) = &self.files[number];
+        (file.as_ref(), path)
+    }
 }

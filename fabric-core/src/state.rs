@@ -6,6 +6,7 @@ mod identity;
 mod modules;
 mod optimizer;
 mod recording;
+mod resolve;
 mod slot;
 mod tensors;
 mod values;
@@ -16,8 +17,9 @@ pub use field::{Field, FieldSchema, Keys};
 pub(crate) use identity::{StorageKey, same_view};
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
 pub use recording::Recording;
+pub(crate) use resolve::{NamedOptimizer, Resolved, resolve};
 pub use slot::{MetadataSlot, ValueSlot};
-pub(crate) use walk::{Content, Item, ItemKind, Walked};
+pub(crate) use walk::{Content, FilterUse, Item, OptimizerPart, PendingOptimizer, Walked};
 pub use walk::{Role, Visitor, VisitorMut, Walk};
 
 use crate::value::{Value, ValueError};

@@ -90,6 +90,22 @@ impl Value {
         self.0.is_null()
     }
 
+    /// What this is, in a few words: `text "x"`, `a list of 3`.
+    pub(crate) fn describe(&self) -> String {
+        match &self.0 {
+            Cbor::Integer(number) => format!("integer {}", i128::from(*number)),
+            Cbor::Float(number) => format!("float {number:?}"),
+            Cbor::Bool(flag) => format!("{flag}"),
+            Cbor::Text(text) if text.len() <= 40 => format!("text {text:?}"),
+            Cbor::Text(text) => format!("a text of {} bytes", text.len()),
+            Cbor::Bytes(bytes) => format!("{} raw bytes", bytes.len()),
+            Cbor::Array(items) => format!("a list of {}", items.len()),
+            Cbor::Map(entries) => format!("a map of {}", entries.len()),
+            Cbor::Null => "nothing".to_owned(),
+            _ => "a tagged value".to_owned(),
+        }
+    }
+
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
         let mut bytes = Vec::new();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;

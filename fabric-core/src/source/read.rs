@@ -1,1 +1,270 @@
-//! Stub.
+//! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Part, Source, StoredTensor};
+use crate::checksum::{self, BLOCK};
+use crate::entry::Region;
+use crate::error::{Error, Result};
+
+/// Tensors from this size on are read by several threads.
+const SHARED_FROM: usize = 16 << 20;
+
+/// One block of a part: where it lies in the file, which bytes of the part it holds, and its checksum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    pub(crate) number: usize,
+    pub(crate) file: usize,
+    pub(crate) start: u64,
+    /// The first byte, counted from the start of the part.
+    pub(crate) from: usize,
+    pub(crate) len: usize,
+    pub(crate) sum: Option<u64>,
+}
+
+impl Part {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
+        // The length was checked against the tensor's size in memory when the index was made.
+        let len = usize::try_from(self.place.len).unwrap_or(usize::MAX);
+        (0..len.div_ceil(BLOCK)).map(move |number| {
+            let from = number * BLOCK;
+            Block {
+                number,
+                file: self.place.file,
+                start: self.place.start + from as u64,
+                from,
+                len: BLOCK.min(len - from),
+                sum: self.sums.get(number).copied(),
+            }
+        })
+    }
+}
+
+/// Fills `into` with one block and compares its checksum.
+pub(crate) fn read_block(source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
+    let (file, path) = source.file(block.file);
+    file.read_exact_at(into, block.start)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Error::corrupt(
+                path,
+                format!(
+                    "it ends inside entry `{entry}`, before byte {}",
+                    block.start + block.len as u64
+                ),
+            ),
+            _ => Error::io("read", path)(error),
+        })?;
+    check_block(source, entry, block, into)
+}
+
+pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes: &[u8]) -> Result<()> {
+    if block.sum.is_none_or(|sum| sum == checksum::of(bytes)) {
+        return Ok(());
+    }
+    Err(Error::Checksum {
+        path: source.file(block.file).1.to_path_buf(),
+        entry: entry.to_owned(),
+        block: block.number,
+        start: block.start,
+        end: block.start + block.len as u64,
+    })
+}
+
+/// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; `threads` is how many
+/// may share the work.
+pub(crate) fn read_into(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    into: &mut [u8],
+    threads: usize,
+) -> Result<()> {
+    for part in &tensor.parts {
+        match slab(&part.region, tensor) {
+            Some(start) => {
+                let len = usize::try_from(part.place.len).unwrap_or(usize::MAX);
+                let Some(into) = start.checked_add(len).and_then(|end| into.get_mut(start..end)) else {
+                    return Err(out_of_bounds(source, entry));
+                };
+                read_slab(source, entry, part, into, threads)?;
+            }
+            None => scatter(source, entry, tensor, part, into)?,
+        }
+    }
+    Ok(())
+}
+
+fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
+    Error::corrupt(
+        source.file(0).1,
+        format!("entry `{entry}` has a part outside of its own shape"),
+    )
+}
+
+fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], threads: usize) -> Result<()> {
+    if threads < 2 || into.len() < SHARED_FROM {
+        let blocks = part.blocks().zip(into.chunks_mut(BLOCK));
+        return blocks
+            .into_iter()
+            .try_for_each(|(block, into)| read_block(source, entry, block, into));
+    }
+    let work = Mutex::new(part.blocks().zip(into.chunks_mut(BLOCK)));
+    in_parallel(threads, || {
+        // The lock covers the taking of a block, not its reading.
+        let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+        next.map(|(block, into)| read_block(source, entry, block, into))
+    })
+}
+
+/// Calls `step` on several threads until it gives nothing more, or an error, which is returned.
+pub(crate) fn in_parallel(threads: usize, step: impl Fn() -> Option<Result<()>> + Sync) -> Result<()> {
+    let failure = Mutex::new(None);
+    let stop = AtomicBool::new(false);
+    let worker = || {
+        while !stop.load(Ordering::Relaxed) {
+            match step() {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    stop.store(true, Ordering::Relaxed);
+                    failure
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .get_or_insert(error);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    failure
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .map_or(Ok(()), Err)
+}
+
+/// Where a part begins in the tensor's own bytes, if it is one run of them.
+fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
+    let shape = tensor.info.shape();
+    let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
+    let split = dims.next();
+    if dims.any(|d| region.size[d] != shape[d]) && split.is_some() {
+        return None;
+    }
+    let mut at = 0usize;
+    for (d, &len) in shape.iter().enumerate() {
+        at = at.checked_mul(len)?.checked_add(region.offset[d])?;
+    }
+    Some(at.checked_mul(tensor.info.dtype().bits())? / 8)
+}
+
+/// Reads a part that lies in the tensor row by row, block after block.
+fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part, into: &mut [u8]) -> Result<()> {
+    let item = tensor.info.dtype().bits() / 8;
+    if item == 0 {
+        return Err(Error::corrupt(
+            source.file(0).1,
+            format!("entry `{entry}` splits elements smaller than a byte"),
+        ));
+    }
+    let mut runs = Runs::new(tensor.info.shape(), &part.region, item);
+    let mut block_bytes = vec![0; BLOCK];
+    for block in part.blocks() {
+        let bytes = &mut block_bytes[..block.len];
+        read_block(source, entry, block, bytes)?;
+        let mut rest: &[u8] = bytes;
+        while !rest.is_empty() {
+            let (start, len) = runs.next(rest.len()).ok_or_else(|| out_of_bounds(source, entry))?;
+            let target = into
+                .get_mut(start..start + len)
+                .ok_or_else(|| out_of_bounds(source, entry))?;
+            let (now, later) = rest.split_at(len);
+            target.copy_from_slice(now);
+            rest = later;
+        }
+    }
+    Ok(())
+}
+
+/// The runs of bytes that a region occupies in its tensor, in order.
+struct Runs<'r> {
+    shape: &'r [usize],
+    region: &'r Region,
+    item: usize,
+    index: Vec<usize>,
+    done: usize,
+}
+
+impl<'r> Runs<'r> {
+    fn new(shape: &'r [usize], region: &'r Region, item: usize) -> Self {
+        Self {
+            shape,
+            region,
+            item,
+            index: vec![0; shape.len()],
+            done: 0,
+        }
+    }
+
+    /// The rest of the present run, at most `most` bytes of it, as (start, length).
+    fn next(&mut self, most: usize) -> Option<(usize, usize)> {
+        let last = self.shape.len().checked_sub(1)?;
+        let run = self.region.size[last] * self.item;
+        if self.done == run {
+            self.advance(last)?;
+        }
+        let mut at = 0;
+        for d in 0..=last {
+            at = at * self.shape[d] + self.region.offset[d] + if d == last { 0 } else { self.index[d] };
+        }
+        let len = most.min(run - self.done);
+        let start = at * self.item + self.done;
+        self.done += len;
+        Some((start, len))
+    }
+
+    fn advance(&mut self, last: usize) -> Option<()> {
+        self.done = 0;
+        for d in (0..last).rev() {
+            self.index[d] += 1;
+            if self.index[d] < self.region.size[d] {
+                return Some(());
+            }
+            self.index[d] = 0;
+        }
+        None
+    }
+}
+
+/// Hands every byte of a tensor to `take`, in row-major order, block after block: for destinations that are no plain
+/// run of bytes. A tensor in several parts is put together first.
+pub(crate) fn stream(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    if let [part] = &tensor.parts[..] {
+        let mut bytes = vec![0; BLOCK.min(usize::try_from(part.place.len).unwrap_or(BLOCK))];
+        for block in part.blocks() {
+            let bytes = &mut bytes[..block.len];
+            read_block(source, entry, block, bytes)?;
+            take(bytes)?;
+        }
+        return Ok(());
+    }
+    let len = tensor.info.byte_len().unwrap_or_default();
+    let mut whole = vec![0; len];
+    read_into(source, entry, tensor, &mut whole, 1)?;
+    whole.chunks(BLOCK).try_for_each(take)
+}
+
+/// How many threads share the reading: more than a few gain nothing on one device.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+}

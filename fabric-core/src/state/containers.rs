@@ -1,1 +1,250 @@
-//! Stub.
+//! Containers: one value if they hold plain values, otherwise their parts, named by index or key.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::BuildHasher;
+
+use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
+use crate::value::{Value, ValueError};
+
+fn list_value<'t, T: Checkpoint + 't>(items: impl IntoIterator<Item = &'t T>) -> Result<Value, ValueError> {
+    let items: Result<Vec<Value>, ValueError> = items.into_iter().map(T::to_value).collect();
+    items.map(Value::list)
+}
+
+fn items_of<T: Checkpoint, C: FromIterator<T>>(value: &Value) -> Result<C, ValueError> {
+    let items = value
+        .as_list()
+        .ok_or_else(|| ValueError::new(format!("expected a list, found {}", value.describe())))?;
+    items.iter().map(T::from_value).collect()
+}
+
+/// A sequence: parts are named `0`, `1`, …
+macro_rules! sequences {
+    ($($sequence:ty, [$($generics:tt)*], $from:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
+            const KIND: Kind = T::KIND;
+
+            fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+                entries.container(self, |entries, whole| {
+                    for (at, part) in whole.iter().enumerate() {
+                        entries.nested(&at.to_string(), |entries| part.visit(entries));
+                    }
+                });
+            }
+
+            fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+                entries.container(self, |entries, whole| {
+                    for (at, part) in whole.iter_mut().enumerate() {
+                        entries.nested(&at.to_string(), |entries| part.visit_mut(entries));
+                    }
+                });
+            }
+
+            fn to_value(&self) -> Result<Value, ValueError> {
+                list_value(self)
+            }
+
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                let from: fn(&Value) -> Result<Self, ValueError> = $from;
+                from(value)
+            }
+        }
+    )*};
+}
+
+sequences! {
+    Vec<T>, [], items_of::<T, _>;
+    VecDeque<T>, [], items_of::<T, _>;
+    [T; N], [const N: usize], |value| {
+        let items: Vec<T> = items_of(value)?;
+        let found = items.len();
+        items.try_into().map_err(|_| ValueError::new(format!("expected {N} items, found {found}")))
+    };
+}
+
+fn map_value<'t, T: Checkpoint + 't>(
+    entries: impl IntoIterator<Item = (&'t String, &'t T)>,
+) -> Result<Value, ValueError> {
+    let entries = entries
+        .into_iter()
+        .map(|(key, value)| Ok((key.clone(), value.to_value()?)));
+    let entries: Result<Vec<_>, ValueError> = entries.collect();
+    entries.map(Value::map)
+}
+
+fn entries_of<T: Checkpoint, C: FromIterator<(String, T)>>(value: &Value) -> Result<C, ValueError> {
+    let entries = value
+        .as_map()
+        .ok_or_else(|| ValueError::new(format!("expected a map, found {}", value.describe())))?;
+    entries
+        .into_iter()
+        .map(|(key, value)| Ok((key, T::from_value(&value)?)))
+        .collect()
+}
+
+/// A map with text keys: parts are named by key, in the order of the keys.
+macro_rules! maps {
+    ($($map:ty, [$($generics:tt)*];)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<T: Checkpoint, $($generics)*> Checkpoint for $map {
+            const KIND: Kind = T::KIND;
+
+            fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+                entries.container(self, |entries, whole| {
+                    let mut parts: Vec<_> = whole.iter().collect();
+                    parts.sort_by_key(|(key, _)| *key);
+                    for (key, part) in parts {
+                        entries.nested(key, |entries| part.visit(entries));
+                    }
+                });
+            }
+
+            fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+                entries.container(self, |entries, whole| {
+                    let mut parts: Vec<_> = whole.iter_mut().collect();
+                    parts.sort_by_key(|(key, _)| *key);
+                    for (key, part) in parts {
+                        entries.nested(key, |entries| part.visit_mut(entries));
+                    }
+                });
+            }
+
+            fn to_value(&self) -> Result<Value, ValueError> {
+                map_value(self)
+            }
+
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                entries_of::<T, _>(value)
+            }
+        }
+    )*};
+}
+
+maps! {
+    BTreeMap<String, T>, [];
+    HashMap<String, T, S>, [S: BuildHasher + Default];
+}
+
+/// `None` holds no entry. A value in an `Option` is replaced either way; a component is restored if it is there.
+#[diagnostic::do_not_recommend]
+impl<T: Checkpoint> Checkpoint for Option<T> {
+    const KIND: Kind = T::KIND;
+    const KEYS: Keys = T::KEYS;
+
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        if let Some(inner) = self {
+            inner.visit(entries);
+        }
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.container(self, |entries, whole| {
+            if let Some(inner) = whole {
+                inner.visit_mut(entries);
+            }
+        });
+    }
+
+    fn to_value(&self) -> Result<Value, ValueError> {
+        self.as_ref().map_or_else(|| Ok(Value::null()), T::to_value)
+    }
+
+    fn from_value(value: &Value) -> Result<Self, ValueError> {
+        if value.is_null() {
+            Ok(None)
+        } else {
+            T::from_value(value).map(Some)
+        }
+    }
+
+    fn when_absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Checkpoint> Checkpoint for Box<T> {
+    const KIND: Kind = T::KIND;
+    const KEYS: Keys = T::KEYS;
+
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        (**self).visit(entries);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        (**self).visit_mut(entries);
+    }
+
+    fn to_value(&self) -> Result<Value, ValueError> {
+        (**self).to_value()
+    }
+
+    fn from_value(value: &Value) -> Result<Self, ValueError> {
+        T::from_value(value).map(Box::new)
+    }
+
+    fn when_absent() -> Option<Self> {
+        T::when_absent().map(Box::new)
+    }
+}
+
+/// A borrowed part of a larger state. It is always named entries of its own, never part of a value.
+#[diagnostic::do_not_recommend]
+impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
+    const KEYS: Keys = T::KEYS;
+
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        (**self).visit(entries);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        (**self).visit_mut(entries);
+    }
+}
+
+macro_rules! tuples {
+    ($(($($part:ident . $at:tt),+))*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<$($part: Checkpoint),+> Checkpoint for ($($part,)+) {
+            const KIND: Kind = Kind::Value$(.and($part::KIND))+;
+
+            fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+                entries.container(self, |entries, whole| {
+                    $(entries.nested(stringify!($at), |entries| whole.$at.visit(entries));)+
+                });
+            }
+
+            fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+                entries.container(self, |entries, whole| {
+                    $(entries.nested(stringify!($at), |entries| whole.$at.visit_mut(entries));)+
+                });
+            }
+
+            fn to_value(&self) -> Result<Value, ValueError> {
+                Ok(Value::list([$(self.$at.to_value()?),+]))
+            }
+
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                const LEN: usize = [$(stringify!($at)),+].len();
+                let items = value.as_list().unwrap_or_default();
+                if items.len() != LEN {
+                    let found = value.describe();
+                    return Err(ValueError::new(format!("expected a list of {LEN} items, found {found}")));
+                }
+                Ok(($($part::from_value(&items[$at])?,)+))
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A.0)
+    (A.0, B.1)
+    (A.0, B.1, C.2)
+    (A.0, B.1, C.2, D.3)
+    (A.0, B.1, C.2, D.3, E.4)
+    (A.0, B.1, C.2, D.3, E.4, F.5)
+    (A.0, B.1, C.2, D.3, E.4, F.5, G.6)
+    (A.0, B.1, C.2, D.3, E.4, F.5, G.6, H.7)
+}

@@ -1,1 +1,48 @@
-//! Stub.
+//! The modules of candle_nn that show their tensors, under the names that PyTorch gives them.
+//!
+//! `GroupNorm`, `LSTM`, `GRU`, `Sequential` and the models of candle-transformers hide theirs: hold the `VarMap` they
+//! were built from, or a [`Recording`](super::Recording).
+
+use candle_core::Tensor;
+use candle_nn::{
+    BatchNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Embedding, LayerNorm, Linear, PReLU, RmsNorm,
+};
+
+use super::Role;
+use super::tensors::{Listed, tensors_only};
+
+fn learned(name: &str, tensor: &Tensor) -> (String, Tensor, Role) {
+    (name.to_owned(), tensor.clone(), Role::Parameter)
+}
+
+fn kept(name: &str, tensor: &Tensor) -> (String, Tensor, Role) {
+    (name.to_owned(), tensor.clone(), Role::Buffer)
+}
+
+fn weight_and_bias(weight: &Tensor, bias: Option<&Tensor>) -> Listed {
+    let mut listed = vec![learned("weight", weight)];
+    listed.extend(bias.map(|bias| learned("bias", bias)));
+    listed
+}
+
+tensors_only! {
+    Linear => |module| weight_and_bias(module.weight(), module.bias());
+    Conv1d => |module| weight_and_bias(module.weight(), module.bias());
+    Conv2d => |module| weight_and_bias(module.weight(), module.bias());
+    ConvTranspose1d => |module| weight_and_bias(module.weight(), module.bias());
+    ConvTranspose2d => |module| weight_and_bias(module.weight(), module.bias());
+    LayerNorm => |module| weight_and_bias(module.weight(), module.bias());
+    RmsNorm => |module| vec![learned("weight", module.weight())];
+    PReLU => |module| vec![learned("weight", module.weight())];
+    Embedding => |module| vec![learned("weight", module.embeddings())];
+    // The order of PyTorch's state dict: learned tensors first.
+    BatchNorm => |module| {
+        let mut listed = Listed::new();
+        if let Some((weight, bias)) = module.weight_and_bias() {
+            listed = weight_and_bias(weight, Some(bias));
+        }
+        listed.push(kept("running_mean", module.running_mean()));
+        listed.push(kept("running_var", module.running_var()));
+        listed
+    };
+}

@@ -14,10 +14,13 @@ pub trait ValueSlot {
     /// If the value is of another type than the place.
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError>;
 
-    /// Keeps what the type stands for when the file has no entry; `false` if absence is no value of this type.
-    fn stage_absent(&mut self) -> bool {
+    /// Whether the type has a value that is stored as no entry at all: `None`.
+    fn absence_is_a_value(&self) -> bool {
         false
     }
+
+    /// Keeps the value that absence stands for.
+    fn stage_absent(&mut self) {}
 
     /// Assigns what was staged; nothing if nothing was.
     fn commit(&mut self);
@@ -41,9 +44,12 @@ impl<T: Checkpoint> ValueSlot for PlainSlot<'_, T> {
         Ok(())
     }
 
-    fn stage_absent(&mut self) -> bool {
+    fn absence_is_a_value(&self) -> bool {
+        T::when_absent().is_some()
+    }
+
+    fn stage_absent(&mut self) {
         self.staged = T::when_absent();
-        self.staged.is_some()
     }
 
     fn commit(&mut self) {

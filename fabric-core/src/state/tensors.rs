@@ -1,1 +1,74 @@
-//! Stub.
+//! Tensors, variables and variable maps.
+
+use std::sync::PoisonError;
+
+use candle_core::{Tensor, Var};
+use candle_nn::VarMap;
+
+use super::{Checkpoint, Visitor, VisitorMut, Walk};
+
+/// Types whose entries are all tensors: reading and writing visit them alike, because a tensor's memory can be written
+/// through a shared handle.
+macro_rules! tensors_only {
+    ($($type:ty => $entries:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl $crate::state::Checkpoint for $type {
+            fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
+                $crate::state::tensors::show(self, entries, $entries);
+            }
+
+            fn visit_mut<'a>(&'a mut self, entries: &mut $crate::state::VisitorMut<'a>) {
+                $crate::state::tensors::show(self, entries, $entries);
+            }
+        }
+    )*};
+}
+pub(crate) use tensors_only;
+
+/// A list of an owner's tensors.
+pub(crate) type Listed = Vec<(String, Tensor, super::Role)>;
+
+/// Shows the tensors that `list` names.
+pub(crate) fn show<T, V, O>(owner: &T, entries: &mut Walk<V, O>, list: fn(&T) -> Listed) {
+    for (name, tensor, role) in list(owner) {
+        match role {
+            super::Role::Parameter => entries.tensor(&name, &tensor),
+            super::Role::Buffer => entries.buffer(&name, &tensor),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl Checkpoint for Tensor {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        entries.tensor("", self);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.tensor("", self);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl Checkpoint for Var {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        entries.tensor("", self);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.tensor("", self);
+    }
+}
+
+tensors_only! {
+    // A map hands its variables out in an order of its own; names give one that lasts.
+    VarMap => |map| {
+        let variables = map.data().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed: Listed = variables
+            .iter()
+            .map(|(name, var)| (name.clone(), var.as_tensor().clone(), super::Role::Parameter))
+            .collect();
+        listed.sort_by(|a, b| a.0.cmp(&b.0));
+        listed
+    };
+}

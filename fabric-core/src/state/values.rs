@@ -1,1 +1,33 @@
-//! Stub.
+//! Numbers, `bool`, `char` and `String`: entries that are one value.
+
+use super::{Checkpoint, Kind, Visitor, VisitorMut};
+use crate::value::{Value, ValueError};
+
+macro_rules! plain_values {
+    ($($type:ty),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
+        impl Checkpoint for $type {
+            const KIND: Kind = Kind::Value;
+
+            fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+                entries.value(self);
+            }
+
+            fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+                entries.value(self);
+            }
+
+            fn to_value(&self) -> Result<Value, ValueError> {
+                Value::of(self)
+            }
+
+            fn from_value(value: &Value) -> Result<Self, ValueError> {
+                value.decode()
+            }
+        }
+    )*};
+}
+
+plain_values!(
+    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, String
+);

@@ -6,7 +6,7 @@ use super::field::{FieldSchema, Shard};
 use super::optimizer::{OptimizerDescription, OptimizerState};
 use super::slot::{PlainSlot, ValueSlot};
 use super::{Checkpoint, Kind};
-use crate::entry::{TensorInfo, join};
+use crate::entry::{TensorInfo, join, root};
 use crate::filter::Filter;
 use crate::value::{Value, ValueError};
 
@@ -20,53 +20,67 @@ pub type VisitorMut<'a> = Walk<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerSta
 ///
 /// `V` is what a value contributes, `O` what an optimizer does.
 pub struct Walk<V, O> {
-    path: String,
-    /// What the path is also called in older files; grows with every alias on the way down.
-    alternatives: Vec<String>,
-    frames: Vec<Frame>,
-    filters: Vec<ActiveFilter>,
-    shards: Vec<Shard>,
-    optionals: Vec<usize>,
+    scope: Scope,
+    left: Vec<Scope>,
     optional_count: usize,
-    per_rank: usize,
     walked: Walked<V, O>,
+}
+
+/// Where the walk is, and what the fields above say of everything below.
+#[derive(Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) name: String,
+    /// What the name may also be in a file; grows with every alias on the way down.
+    pub(crate) alternatives: Vec<String>,
+    /// The innermost `optional` field above.
+    pub(crate) optional: Option<usize>,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) per_rank: bool,
+    filters: Vec<ActiveFilter>,
 }
 
 /// Everything that a walk found.
 pub(crate) struct Walked<V, O> {
-    pub(crate) items: Vec<Item<V, O>>,
+    pub(crate) items: Vec<Item<V>>,
+    /// Optimizers name their entries after parameters, so they wait until all of those are known.
+    pub(crate) optimizers: Vec<PendingOptimizer<O>>,
     /// The names at the first level, also of fields that hold no entry at present.
     pub(crate) components: Vec<String>,
     pub(crate) filters: Vec<FilterUse>,
 }
 
-/// One entry, or one optimizer, whose entries have names only when all parameters are known.
-pub(crate) struct Item<V, O> {
-    pub(crate) name: String,
-    /// Other names that the entry may have in a file.
-    pub(crate) alternatives: Vec<String>,
-    pub(crate) content: Content<V, O>,
+/// One entry.
+pub(crate) struct Item<V> {
+    pub(crate) scope: Scope,
+    pub(crate) content: Content<V>,
     /// The schema's own filter leaves it out.
     pub(crate) filtered: bool,
-    /// Which `optional` field it belongs to.
-    pub(crate) optional: Option<usize>,
-    pub(crate) shards: Vec<Shard>,
-    pub(crate) per_rank: bool,
-    /// The filters above it, for entries that are named later.
-    filters: Vec<ActiveFilter>,
 }
 
-pub(crate) enum Content<V, O> {
+pub(crate) enum Content<V> {
     Tensor(Tensor, Role),
     Value(V),
-    Optimizer(OptimizerDescription, O),
+    /// A value of the optimizer at this place in the list of optimizers.
+    Optimizer {
+        optimizer: usize,
+        part: OptimizerPart,
+        value: Value,
+    },
 }
 
-/// What an item is, without its content.
+/// The values that an optimizer stores beside its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ItemKind {
-    Tensor,
-    Value,
+pub(crate) enum OptimizerPart {
+    Kind,
+    Groups,
+    /// The step count of the parameter at this position.
+    Step(usize),
+}
+
+pub(crate) struct PendingOptimizer<O> {
+    pub(crate) scope: Scope,
+    pub(crate) description: OptimizerDescription,
+    pub(crate) handle: O,
 }
 
 /// What a tensor is to a model.
@@ -80,7 +94,6 @@ pub enum Role {
 
 #[derive(Clone)]
 struct ActiveFilter {
-    filter: Filter,
     /// Where names relative to the filtered field begin.
     from: usize,
     log: usize,
@@ -89,35 +102,37 @@ struct ActiveFilter {
 /// How a filter fared over the whole state.
 #[derive(Clone, Debug)]
 pub(crate) struct FilterUse {
-    pub(crate) declared: &'static str,
+    pub(crate) declared: String,
     pub(crate) filter: Filter,
-    pub(crate) seen: Vec<String>,
+    pub(crate) rejected: Vec<String>,
     pub(crate) kept: usize,
 }
 
-/// What leaving a field restores.
-struct Frame {
-    path: usize,
-    alternatives: Vec<String>,
-    filters: usize,
-    shards: usize,
-    optionals: usize,
-    per_rank: bool,
+impl Scope {
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let mut scope = self.clone();
+        scope.descend(name, &[]);
+        scope
+    }
+
+    fn descend(&mut self, name: &str, aliases: &[&str]) {
+        let parents = std::iter::once(&self.name).chain(&self.alternatives);
+        let renamed = parents.flat_map(|path| aliases.iter().map(move |alias| join(path, alias)));
+        let kept = self.alternatives.iter().map(|path| join(path, name));
+        self.alternatives = kept.chain(renamed).collect();
+        self.name = join(&self.name, name);
+    }
 }
 
 impl<V, O> Walk<V, O> {
     pub(crate) fn new() -> Self {
         Self {
-            path: String::new(),
-            alternatives: Vec::new(),
-            frames: Vec::new(),
-            filters: Vec::new(),
-            shards: Vec::new(),
-            optionals: Vec::new(),
+            scope: Scope::default(),
+            left: Vec::new(),
             optional_count: 0,
-            per_rank: 0,
             walked: Walked {
                 items: Vec::new(),
+                optimizers: Vec::new(),
                 components: Vec::new(),
                 filters: Vec::new(),
             },
@@ -130,47 +145,34 @@ impl<V, O> Walk<V, O> {
 
     /// Goes down into a field; [`leave`](Self::leave) comes back. What generated code calls.
     pub fn enter(&mut self, field: FieldSchema) {
-        self.frames.push(Frame {
-            path: self.path.len(),
-            alternatives: self.alternatives.clone(),
-            filters: self.filters.len(),
-            shards: self.shards.len(),
-            optionals: self.optionals.len(),
-            per_rank: field.per_rank,
-        });
+        self.left.push(self.scope.clone());
         if !field.flatten {
             self.descend(field.name, field.aliases);
         }
         if let Some(filter) = field.filter {
             self.activate(field.declared, filter);
         }
-        self.shards.extend(field.shards.into_iter().flatten());
+        self.scope.shards.extend(field.shards.into_iter().flatten());
+        self.scope.per_rank |= field.per_rank;
         if field.optional {
-            self.optionals.push(self.optional_count);
+            self.scope.optional = Some(self.optional_count);
             self.optional_count += 1;
         }
-        self.per_rank += usize::from(field.per_rank);
     }
 
     /// Comes back from the field that was entered last.
     pub fn leave(&mut self) {
-        let Some(frame) = self.frames.pop() else { return };
-        self.path.truncate(frame.path);
-        self.alternatives = frame.alternatives;
-        self.filters.truncate(frame.filters);
-        self.shards.truncate(frame.shards);
-        self.optionals.truncate(frame.optionals);
-        self.per_rank -= usize::from(frame.per_rank);
+        if let Some(scope) = self.left.pop() {
+            self.scope = scope;
+        }
     }
 
     /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key.
     pub fn nested(&mut self, name: &str, below: impl FnOnce(&mut Self)) {
-        let path = self.path.len();
-        let alternatives = self.alternatives.clone();
+        let outer = self.scope.clone();
         self.descend(name, &[]);
         below(self);
-        self.path.truncate(path);
-        self.alternatives = alternatives;
+        self.scope = outer;
     }
 
     /// A learned tensor called `name` below the present level; `""` is the level itself.
@@ -184,96 +186,123 @@ impl<V, O> Walk<V, O> {
     }
 
     fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
-        let item = self.item(name, Content::Tensor(tensor.clone(), role));
-        let filtered = self.filters_reject(&item.name, &item.filters, &TensorInfo::from(tensor));
-        self.walked.items.push(Item { filtered, ..item });
+        let item = Item {
+            scope: self.scope.below(name),
+            content: Content::Tensor(tensor.clone(), role),
+            filtered: false,
+        };
+        self.walked.push(item);
     }
 
-    fn item(&self, name: &str, content: Content<V, O>) -> Item<V, O> {
-        Item {
-            name: join(&self.path, name),
-            alternatives: self.alternatives.iter().map(|path| join(path, name)).collect(),
-            content,
+    fn push_value(&mut self, value: V) {
+        let scope = self.scope.clone();
+        self.walked.push(Item {
+            scope,
+            content: Content::Value(value),
             filtered: false,
-            optional: self.optionals.last().copied(),
-            shards: self.shards.clone(),
-            per_rank: self.per_rank > 0,
-            filters: self.filters.clone(),
-        }
+        });
+    }
+
+    fn push_optimizer(&mut self, description: OptimizerDescription, handle: O) {
+        let scope = self.scope.clone();
+        self.walked.optimizers.push(PendingOptimizer {
+            scope,
+            description,
+            handle,
+        });
     }
 
     fn descend(&mut self, name: &str, aliases: &[&str]) {
-        let parents = std::iter::once(&self.path).chain(&self.alternatives);
-        let renamed = parents.flat_map(|path| aliases.iter().map(move |alias| join(path, alias)));
-        let kept = self.alternatives.iter().map(|path| join(path, name));
-        self.alternatives = kept.chain(renamed).collect();
-        self.path = join(&self.path, name);
-        if !self.path.contains('.') && !self.walked.components.contains(&self.path) {
-            self.walked.components.push(self.path.clone());
-        }
+        self.scope.descend(name, aliases);
+        self.walked.declare(&self.scope.name);
     }
 
     fn activate(&mut self, declared: &'static str, filter: Filter) {
-        let logged = self.walked.filters.iter().position(|used| used.declared == declared);
-        let log = logged.unwrap_or(self.walked.filters.len());
-        if logged.is_none() {
-            self.walked.filters.push(FilterUse {
-                declared,
-                filter: filter.clone(),
-                seen: Vec::new(),
-                kept: 0,
-            });
-        }
-        let from = if self.path.is_empty() { 0 } else { self.path.len() + 1 };
-        self.filters.push(ActiveFilter { filter, from, log });
-    }
-
-    fn filters_reject(&mut self, name: &str, filters: &[ActiveFilter], info: &TensorInfo) -> bool {
-        self.walked.filters_reject(name, filters, info)
+        let log = self.walked.log(declared.to_owned(), filter);
+        let from = if self.scope.name.is_empty() {
+            0
+        } else {
+            self.scope.name.len() + 1
+        };
+        self.scope.filters.push(ActiveFilter { from, log });
     }
 }
 
 impl<V, O> Walked<V, O> {
-    fn filters_reject(&mut self, name: &str, filters: &[ActiveFilter], info: &TensorInfo) -> bool {
-        let mut rejected = false;
-        for active in filters {
-            let relative = name.get(active.from..).unwrap_or_default();
-            let used = &mut self.filters[active.log];
-            if active.filter.keeps(relative, info) {
-                used.kept += 1;
-            } else {
-                rejected = true;
-                used.seen.push(relative.to_owned());
+    /// Notes the component that an entry belongs to.
+    fn declare(&mut self, name: &str) {
+        let component = root(name);
+        if !self.components.iter().any(|known| known == component) {
+            self.components.push(component.to_owned());
+        }
+    }
+
+    /// A filter's record; one record for all places where the same declaration is met.
+    fn log(&mut self, declared: String, filter: Filter) -> usize {
+        let known = self.filters.iter().position(|used| used.declared == declared);
+        known.unwrap_or_else(|| {
+            self.filters.push(FilterUse::new(declared, filter));
+            self.filters.len() - 1
+        })
+    }
+
+    /// Adds an entry, after asking the filters above it.
+    pub(crate) fn push(&mut self, mut item: Item<V>) {
+        self.declare(&item.scope.name);
+        if let Content::Tensor(tensor, _) = &item.content {
+            let info = TensorInfo::from(tensor);
+            for active in &item.scope.filters {
+                let relative = item.scope.name.get(active.from..).unwrap_or_default();
+                item.filtered |= !self.filters[active.log].keeps(relative, &info);
             }
         }
-        rejected
+        self.items.push(item);
+    }
+}
+
+impl FilterUse {
+    pub(crate) fn new(declared: String, filter: Filter) -> Self {
+        Self {
+            declared,
+            filter,
+            rejected: Vec::new(),
+            kept: 0,
+        }
+    }
+
+    /// Asks the filter and keeps count.
+    pub(crate) fn keeps(&mut self, relative: &str, info: &TensorInfo) -> bool {
+        let keeps = self.filter.keeps(relative, info);
+        if keeps {
+            self.kept += 1;
+        } else {
+            self.rejected.push(relative.to_owned());
+        }
+        keeps
     }
 }
 
 impl<'a> Visitor<'a> {
     /// The present level is one plain value.
     pub fn value<T: Checkpoint + ?Sized>(&mut self, value: &'a T) {
-        let item = self.item("", Content::Value(value.to_value()));
-        self.walked.items.push(item);
+        self.push_value(value.to_value());
     }
 
     /// The present level is one serde value.
     pub fn metadata<T: serde::Serialize + ?Sized>(&mut self, value: &'a T) {
-        let item = self.item("", Content::Value(Value::of(value)));
-        self.walked.items.push(item);
+        self.push_value(Value::of(value));
     }
 
     /// The present level is an optimizer.
     pub fn optimizer(&mut self, optimizer: &'a dyn OptimizerState) {
-        let item = self.item("", Content::Optimizer(optimizer.describe(), optimizer));
-        self.walked.items.push(item);
+        self.push_optimizer(optimizer.describe(), optimizer);
     }
 
     /// Visits a container: as one value if it is made of plain values, else part by part.
-    pub(crate) fn container<T: Checkpoint>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self)) {
+    pub(crate) fn container<T: Checkpoint>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self, &'a T)) {
         match T::KIND {
             Kind::Value => self.value(whole),
-            Kind::Component => parts(self),
+            Kind::Component => parts(self, whole),
         }
     }
 }
@@ -286,14 +315,12 @@ impl<'a> VisitorMut<'a> {
 
     /// The present level is a place with rules of its own.
     pub fn slot(&mut self, slot: impl ValueSlot + 'a) {
-        let item = self.item("", Content::Value(Box::new(slot) as Box<dyn ValueSlot + 'a>));
-        self.walked.items.push(item);
+        self.push_value(Box::new(slot));
     }
 
     /// The present level is an optimizer.
     pub fn optimizer(&mut self, optimizer: &'a mut dyn OptimizerState) {
-        let item = self.item("", Content::Optimizer(optimizer.describe(), optimizer));
-        self.walked.items.push(item);
+        self.push_optimizer(optimizer.describe(), optimizer);
     }
 
     /// Visits a container: as one value if it is made of plain values, else part by part.
@@ -308,7 +335,7 @@ impl<'a> VisitorMut<'a> {
 impl<V, O> std::fmt::Debug for Walk<V, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Walk")
-            .field("path", &self.path)
+            .field("at", &self.scope.name)
             .field("entries", &self.walked.items.len())
             .finish_non_exhaustive()
     }

@@ -1,0 +1,232 @@
+//! The entry points.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Var;
+
+use crate::error::{Error, Result};
+use crate::group::{ProcessGroup, Single};
+use crate::load::Loaded;
+use crate::options::{LoadOptions, SaveOptions};
+use crate::raw::RawCheckpoint;
+use crate::save::{SaveReport, save};
+use crate::source::open;
+use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
+use crate::storage::{Local, Storage};
+use crate::strategy::Strategy;
+
+/// Saves and loads states: the one object that a program keeps.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use candle_nn::{Linear, VarBuilder, VarMap, linear};
+/// use fabric_core::{Checkpoint, Fabric};
+///
+/// #[derive(Checkpoint)]
+/// struct State { model: Linear, iteration: u64 }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("last.ckpt");
+/// let builder = VarBuilder::from_varmap(&VarMap::new(), DType::F32, &Device::Cpu);
+/// let mut state = State { model: linear(2, 3, builder)?, iteration: 7 };
+///
+/// let fabric = Fabric::new();
+/// fabric.save(&path, &state)?;
+/// state.iteration = 0;
+/// fabric.load(&path, &mut state)?;
+/// assert_eq!(state.iteration, 7);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fabric {
+    strategy: Strategy,
+    group: Arc<dyn ProcessGroup>,
+    storage: Arc<dyn Storage>,
+}
+
+impl Default for Fabric {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fabric {
+    /// One device, one file, on the local file system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            strategy: Strategy::single_device(),
+            group: Arc::new(Single),
+            storage: Arc::new(Local::new()),
+        }
+    }
+
+    /// Another strategy, process group or storage.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder { fabric: Self::new() }
+    }
+
+    /// The strategy in force.
+    #[must_use]
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    /// Saves a state, replacing what is at `path`. Directories on the way are created. When this returns, the
+    /// checkpoint is complete and survives a power failure; if it fails, what was at `path` is still there.
+    ///
+    /// # Errors
+    /// If two entries have one name, a filter keeps nothing, or a value cannot be stored: before anything is written.
+    /// If the storage fails.
+    pub fn save<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, state: &S) -> Result<SaveReport> {
+        self.save_with(path, state, SaveOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save); and if an option names a component that the state does not have.
+    pub fn save_with<S: Checkpoint + ?Sized>(
+        &self,
+        path: impl AsRef<Path>,
+        state: &S,
+        options: SaveOptions,
+    ) -> Result<SaveReport> {
+        save(&*self.storage, path.as_ref(), state, &options)
+    }
+
+    /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
+    /// below one of the state's components to the state. Components of the file that the state does not have are left
+    /// in the [remainder](Loaded::remainder).
+    ///
+    /// Tensors are written where they are: variables, gradients, optimizers and tied tensors stay what they are.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with all findings if state and file do not match; nothing has changed then. If the file
+    /// is damaged: [`Error::Interrupted`] if that came out after tensors had been written, see
+    /// [`LoadOptions::verify_first`].
+    pub fn load<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, state: &mut S) -> Result<Loaded> {
+        self.load_with(path, state, LoadOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); and if an option names a component that the state does not have.
+    pub fn load_with<S: Checkpoint + ?Sized>(
+        &self,
+        path: impl AsRef<Path>,
+        state: &mut S,
+        options: LoadOptions,
+    ) -> Result<Loaded> {
+        self.open(path)?.load_with(state, options)
+    }
+
+    /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
+    /// for `object`. Reads `.safetensors` files, hub directories (`*.safetensors.index.json` and its parts), and
+    /// checkpoints of a module by itself. Plain values inside the module are not looked for, and stay.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); and if nothing in the file matches, strict or not: it is the wrong file then.
+    pub fn load_raw<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, object: &mut S) -> Result<Loaded> {
+        self.load_raw_with(path, object, LoadOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`load_raw`](Self::load_raw).
+    pub fn load_raw_with<S: Checkpoint + ?Sized>(
+        &self,
+        path: impl AsRef<Path>,
+        object: &mut S,
+        options: LoadOptions,
+    ) -> Result<Loaded> {
+        self.open(path)?.load_raw_with(object, options)
+    }
+
+    /// Opens a checkpoint or a file of weights without a state. Only its index is read.
+    ///
+    /// # Errors
+    /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
+        Ok(RawCheckpoint::new(open(&*self.storage, path.as_ref())?))
+    }
+}
+
+/// Builds a [`Fabric`].
+#[derive(Clone, Debug)]
+#[must_use = "call build()"]
+pub struct Builder {
+    fabric: Fabric,
+}
+
+impl Builder {
+    /// Who writes what.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.fabric.strategy = strategy;
+        self
+    }
+
+    /// Who else is there.
+    pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
+        self.fabric.group = Arc::new(group);
+        self
+    }
+
+    /// Where bytes live: the local file system, unless said otherwise.
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.fabric.storage = Arc::new(storage);
+        self
+    }
+
+    /// The finished [`Fabric`].
+    ///
+    /// # Errors
+    /// If the strategy's mesh and the process group are of different sizes.
+    pub fn build(self) -> Result<Fabric> {
+        let (mesh, world) = (self.fabric.strategy.world_size(), self.fabric.group.world_size());
+        if mesh == world {
+            return Ok(self.fabric);
+        }
+        Err(Error::Options(format!(
+            "strategy `{}` is for {mesh} ranks, and the process group has {world}",
+            self.fabric.strategy.name()
+        )))
+    }
+}
+
+/// The learned variables of a module in declared order, each once, with their names: what an optimizer should be built
+/// from where order matters, as PyTorch's `model.named_parameters()` gives it.
+///
+/// Running statistics and tensors that are no variables are left out; of tied tensors the first name counts.
+///
+/// ```
+/// # use candle_core::{DType, Device};
+/// # use candle_nn::{VarBuilder, VarMap, linear};
+/// # fn main() -> candle_core::Result<()> {
+/// let variables = VarMap::new();
+/// let layer = linear(2, 3, VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu))?;
+/// let names: Vec<String> = fabric_core::named_parameters(&layer).into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["weight", "bias"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn named_parameters<M: Checkpoint + ?Sized>(module: &M) -> Vec<(String, Var)> {
+    let mut visitor = Visitor::new();
+    module.visit(&mut visitor);
+    let mut seen = std::collections::HashSet::new();
+    let parameter = |item: crate::state::Item<_>| match item.content {
+        Content::Tensor(tensor, Role::Parameter) if tensor.is_variable() && seen.insert(StorageKey::of(&tensor)) => {
+            // A tensor that is a variable becomes a `Var` as it is; nothing is copied and nothing can fail.
+            Some((item.scope.name, Var::from_tensor(&tensor).ok()?))
+        }
+        _ => None,
+    };
+    visitor.finish().items.into_iter().filter_map(parameter).collect()
+}

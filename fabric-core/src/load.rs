@@ -1,0 +1,171 @@
+//! Carries out a load: match, stage every value, and only then move bytes, straight into the live tensors.
+
+mod apply;
+mod stage;
+
+use crate::error::{Error, Result, StateError};
+use crate::options::{LoadOptions, OnMismatch};
+use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
+use crate::raw::RawCheckpoint;
+use crate::report::LoadReport;
+use crate::state::{
+    Checkpoint, Content, Item, OptimizerPart, OptimizerState, Resolved, StorageKey, ValueSlot, VisitorMut, resolve,
+};
+
+/// What a load did.
+#[derive(Clone, Debug)]
+#[must_use = "the remainder and the report say what was not restored"]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The entries that the load did not use, readable lazily.
+    pub remainder: RawCheckpoint,
+    /// What came from where.
+    pub report: LoadReport,
+}
+
+/// Places of a state, named.
+pub(crate) type Places<'a> = Resolved<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerState>;
+
+impl RawCheckpoint {
+    /// Restores `state` from these entries, in place and strictly, as [`Fabric::load`](crate::Fabric::load) does:
+    /// for a component left in the remainder, or a subtree of a foreign file.
+    ///
+    /// # Errors
+    /// As [`Fabric::load`](crate::Fabric::load).
+    pub fn load<S: Checkpoint + ?Sized>(&self, state: &mut S) -> Result<Loaded> {
+        self.load_with(state, LoadOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Fabric::load_with`](crate::Fabric::load_with).
+    pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
+        carry_out(self, state, &options, false)
+    }
+
+    /// Restores one module or optimizer from these entries, all of which are meant for it, as
+    /// [`Fabric::load_raw`](crate::Fabric::load_raw) does.
+    ///
+    /// # Errors
+    /// As [`Fabric::load_raw`](crate::Fabric::load_raw).
+    pub fn load_raw<S: Checkpoint + ?Sized>(&self, object: &mut S) -> Result<Loaded> {
+        self.load_raw_with(object, LoadOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
+    pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
+        carry_out(self, object, &options, true)
+    }
+}
+
+fn carry_out<S: Checkpoint + ?Sized>(
+    raw: &RawCheckpoint,
+    state: &mut S,
+    options: &LoadOptions,
+    whole: bool,
+) -> Result<Loaded> {
+    let mut visitor = VisitorMut::new();
+    state.visit_mut(&mut visitor);
+    let mut places = resolve(visitor.finish())?;
+    check_only(&places, options)?;
+    let wanted = wanted(&places)?;
+    let policy = Policy {
+        strict: options.strict,
+        cast: options.cast,
+        skip_shapes: options.on_mismatch == OnMismatch::Skip,
+        only: options.only.clone(),
+        whole,
+    };
+    let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
+    apply::compare_ties(raw, &wanted, &mut plan)?;
+    let staged = stage::stage(raw, &mut places, &mut plan);
+    if !plan.report.is_acceptable() {
+        return Err(Error::Mismatch(Box::new(plan.report)));
+    }
+    if options.verify_first {
+        apply::verify(raw, &plan)?;
+    }
+    apply::move_tensors(raw, &places, &plan)?;
+    staged.commit(places);
+    Ok(finish(raw, plan))
+}
+
+fn finish(raw: &RawCheckpoint, plan: LoadPlan) -> Loaded {
+    let remainder = raw.without(&plan.consumed);
+    Loaded {
+        remainder,
+        report: plan.report,
+    }
+}
+
+/// A handle that names nothing of this state is a handle of another type.
+fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateError> {
+    for name in &options.only {
+        let known = places.components.iter().any(|component| component == name)
+            || places
+                .items
+                .iter()
+                .any(|item| crate::entry::strip(&item.scope.name, name).is_some());
+        if name.is_empty() || !known {
+            return Err(StateError::NoSuchComponent {
+                name: name.clone(),
+                components: places.components.join(", "),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The state's entries as matching sees them.
+fn wanted(places: &Places<'_>) -> Result<Vec<Wanted>, StateError> {
+    let describe = |item: &Item<Box<dyn ValueSlot + '_>>| {
+        let kind = match &item.content {
+            Content::Tensor(tensor, _) => {
+                writable(&item.scope.name, tensor)?;
+                WantedKind::Tensor {
+                    info: tensor.into(),
+                    memory: StorageKey::of(tensor),
+                }
+            }
+            Content::Value(slot) => WantedKind::Value {
+                absence: stage::absence(&**slot),
+                optimizer: false,
+            },
+            Content::Optimizer { part, .. } => WantedKind::Value {
+                absence: if *part == OptimizerPart::Kind {
+                    Absence::Fine
+                } else {
+                    Absence::Missing
+                },
+                optimizer: true,
+            },
+        };
+        Ok(Wanted {
+            name: item.scope.name.clone(),
+            alternatives: item.scope.alternatives.clone(),
+            kind,
+            filtered: item.filtered,
+            optional: item.scope.optional,
+        })
+    };
+    places.items.iter().map(describe).collect()
+}
+
+/// Elements that share memory cannot each get a value of their own.
+fn writable(name: &str, tensor: &candle_core::Tensor) -> Result<(), StateError> {
+    let layout = tensor.layout();
+    let mut dims = layout.dims().iter().zip(layout.stride());
+    if dims.any(|(&len, &stride)| len > 1 && stride == 0) {
+        return Err(StateError::Tensor {
+            name: name.to_owned(),
+            what: "is expanded: its elements share memory and cannot be restored; keep the tensor it was expanded \
+                   from in the state"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Moves the bytes of a load that was found acceptable.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use candle_core::Tensor;
+
+use super::Places;
+use crate::checksum::BLOCK;
+use crate::error::{Error, Result};
+use crate::plan::load::{LoadPlan, Wanted};
+use crate::raw::RawCheckpoint;
+use crate::report::{Mismatch, MismatchKind};
+use crate::source::StoredTensor;
+use crate::source::read::{Block, check_block, in_parallel, read_block, stream, threads};
+use crate::state::Content;
+use crate::target::{write, write_bytes};
+
+/// Tensors from this size on have all threads to themselves.
+const LARGE: u64 = 16 << 20;
+
+/// Smaller tensors that lie together are read with one call.
+const SMALL: u64 = 64 << 10;
+
+/// One tensor to fill.
+struct Move<'m> {
+    name: &'m str,
+    tensor: &'m Tensor,
+    stored: &'m StoredTensor,
+    cast: bool,
+    begun: AtomicBool,
+}
+
+impl Move<'_> {
+    fn place(&self) -> (usize, u64) {
+        self.stored
+            .parts
+            .first()
+            .map_or((0, 0), |part| (part.place.file, part.place.start))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.stored.parts.iter().map(|part| part.place.len).sum()
+    }
+
+    /// The only block, if the tensor is small and stored in one piece as it will be in memory.
+    fn single_block(&self) -> Option<Block> {
+        let [part] = &self.stored.parts[..] else { return None };
+        let small = part.place.len <= SMALL && !self.cast;
+        part.blocks().next().filter(|_| small)
+    }
+}
+
+/// Fills every tensor of the plan.
+///
+/// # Errors
+/// The first one met; entries that were begun by then are named in it.
+pub(crate) fn move_tensors(raw: &RawCheckpoint, places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
+    let mut moves: Vec<Move<'_>> = plan
+        .tensors
+        .iter()
+        .filter_map(|(at, stored_name, cast)| {
+            let Content::Tensor(tensor, _) = &places.items[*at].content else {
+                return None;
+            };
+            let stored = raw.index.tensors.get(stored_name)?;
+            Some(Move {
+                name: &places.items[*at].scope.name,
+                tensor,
+                stored,
+                cast: *cast,
+                begun: AtomicBool::new(false),
+            })
+        })
+        .collect();
+    moves.sort_by_key(Move::place);
+    fill_all(raw, &moves).map_err(|source| interrupted(&moves, source))
+}
+
+fn interrupted(moves: &[Move<'_>], source: Error) -> Error {
+    let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
+    let mut written: Vec<String> = begun.map(|m| m.name.to_owned()).collect();
+    if written.is_empty() {
+        return source;
+    }
+    written.sort();
+    Error::Interrupted {
+        written,
+        source: Box::new(source),
+    }
+}
+
+fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>]) -> Result<()> {
+    let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= LARGE);
+    for large in large {
+        fill(raw, large, threads())?;
+    }
+    let total: u64 = rest.iter().map(|m| m.bytes()).sum();
+    let batches = batches(&rest);
+    let next = AtomicUsize::new(0);
+    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
+        let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
+        Some(match batch {
+            [one] => fill(raw, one, 1),
+            many => fill_batch(raw, many),
+        })
+    })
+}
+
+fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize) -> Result<()> {
+    m.begun.store(true, Ordering::Relaxed);
+    write(&*raw.source, m.name, m.tensor, m.stored, m.cast, threads)
+}
+
+/// Splits moves, sorted by place, into runs of small neighbours and single others.
+fn batches<'b, 'm>(moves: &'b [&'b Move<'m>]) -> Vec<&'b [&'b Move<'m>]> {
+    let mut batches = Vec::new();
+    let mut from = 0;
+    while from < moves.len() {
+        let mut to = from + 1;
+        if let Some(first) = moves[from].single_block() {
+            let mut end = first.start + first.len as u64;
+            while let Some(next) = moves.get(to).and_then(|m| m.single_block()) {
+                let near = next.file == first.file && next.start >= end && next.start - end <= 64;
+                if !near || next.start + next.len as u64 - first.start > BLOCK as u64 {
+                    break;
+                }
+                end = next.start + next.len as u64;
+                to += 1;
+            }
+        }
+        batches.push(&moves[from..to]);
+        from = to;
+    }
+    batches
+}
+
+/// Reads neighbours with one call, then verifies and copies each.
+fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
+    let blocks: Vec<Block> = batch.iter().filter_map(|m| m.single_block()).collect();
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+        return Ok(());
+    };
+    let len = usize::try_from(last.start - first.start)
+        .unwrap_or(usize::MAX)
+        .saturating_add(last.len);
+    let mut bytes = vec![0; len];
+    let all = Block {
+        len,
+        sum: None,
+        ..*first
+    };
+    read_block(&*raw.source, batch[0].name, all, &mut bytes)?;
+    for (m, block) in batch.iter().zip(&blocks) {
+        let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
+        let bytes = &bytes[from..from + block.len];
+        check_block(&*raw.source, m.name, *block, bytes)?;
+        m.begun.store(true, Ordering::Relaxed);
+        write_bytes(m.name, m.tensor, bytes)?;
+    }
+    Ok(())
+}
+
+/// Reads every byte that the plan will move and compares its checksums.
+pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<()> {
+    let blocks = plan.tensors.iter().flat_map(|(_, name, _)| {
+        let parts = raw
+            .index
+            .tensors
+            .get(name)
+            .map(|stored| &stored.parts[..])
+            .unwrap_or_default();
+        parts.iter().flat_map(Part::blocks).map(move |block| (name, block))
+    });
+    let work = std::sync::Mutex::new(blocks);
+    in_parallel(threads(), || {
+        let (name, block) = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()?;
+        let mut bytes = vec![0; block.len];
+        Some(read_block(&*raw.source, name, block, &mut bytes))
+    })
+}
+
+use crate::source::Part;
+
+/// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.
+pub(crate) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut LoadPlan) -> Result<()> {
+    for (at, one, other) in std::mem::take(&mut plan.equal) {
+        let digest = |name: &str| {
+            let mut running = crate::checksum::Running::new();
+            match raw.index.tensors.get(name) {
+                Some(stored) => stream(&*raw.source, name, stored, |bytes| {
+                    running.update(bytes);
+                    Ok(())
+                })?,
+                None => {}
+            }
+            Ok::<_, Error>(running.finish())
+        };
+        if digest(&one)? != digest(&other)? {
+            let name = wanted[at].name.clone();
+            plan.report.restored.retain(|restored| *restored != name);
+            plan.report.mismatched.push(Mismatch {
+                name,
+                kind: MismatchKind::Tied,
+                found: "contents".into(),
+                expected: format!("`{one}`"),
+                skipped: false,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What a caller may ask of a save or a load.
+
+use crate::entry::TensorInfo;
+use crate::filter::Filter;
+use crate::state::Field;
+
+/// How to load: strict and everything, unless said otherwise.
+///
+/// ```
+/// use fabric_core::{LoadOptions, OnMismatch};
+///
+/// let fine_tuning = LoadOptions::new().strict(false).on_mismatch(OnMismatch::Skip);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing before they are given to a load"]
+pub struct LoadOptions {
+    pub(crate) strict: bool,
+    pub(crate) cast: bool,
+    pub(crate) on_mismatch: OnMismatch,
+    pub(crate) verify_first: bool,
+    pub(crate) only: Vec<String>,
+}
+
+/// What to do with an entry whose shape differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMismatch {
+    /// Refuse the load.
+    #[default]
+    Refuse,
+    /// Leave the entry as it is, and say so in the report. For fine-tuning with another head.
+    Skip,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            strict: true,
+            cast: false,
+            on_mismatch: OnMismatch::default(),
+            verify_first: false,
+            only: Vec::new(),
+        }
+    }
+}
+
+impl LoadOptions {
+    /// Strict; everything in the state; shapes and element types as they are.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether entries that only the state has, or only the file, refuse the load. On by default; without it they
+    /// are left alone and reported.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Whether tensors of another element type are converted to the state's. Off by default.
+    pub fn cast(mut self, cast: bool) -> Self {
+        self.cast = cast;
+        self
+    }
+
+    /// What happens to tensors of another shape. They refuse the load by default, strict or not.
+    pub fn on_mismatch(mut self, on_mismatch: OnMismatch) -> Self {
+        self.on_mismatch = on_mismatch;
+        self
+    }
+
+    /// Whether every byte is read and its checksum compared before the first one is written: all or nothing, also on
+    /// a damaged disk, at the price of reading twice. Off by default.
+    pub fn verify_first(mut self, verify_first: bool) -> Self {
+        self.verify_first = verify_first;
+        self
+    }
+
+    /// Restores only this field, `TrainState::FIELDS.model`, say; may be repeated for several. The rest of the state
+    /// is not touched, and its entries in the file are in the remainder.
+    pub fn only<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
+        self.only.push(field.name());
+        self
+    }
+}
+
+/// How to save: everything, durably, unless said otherwise.
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing before they are given to a save"]
+pub struct SaveOptions {
+    pub(crate) filters: Vec<(String, Filter)>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) durability: Durability,
+}
+
+/// When a save may say that it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When the checkpoint survives a power failure.
+    #[default]
+    Durable,
+    /// When the system has the bytes: survives the end of the process, not of the machine. The checkpoint still
+    /// replaces the old one in one step, but after a power failure either may be damaged, which loading detects.
+    Relaxed,
+}
+
+impl SaveOptions {
+    /// Everything, durably.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Saves only those tensors below `field` that the closure keeps. It sees names relative to the field and each
+    /// tensor's element type and shape. The file records what was left out.
+    pub fn filter<S: ?Sized, T: ?Sized>(
+        mut self,
+        field: Field<S, T>,
+        keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.filters.push((field.name(), Filter::closure(keep)));
+        self
+    }
+
+    /// Leaves out everything below `field`. The file records that.
+    pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
+        self.exclude.push(field.name());
+        self
+    }
+
+    /// How durable the checkpoint is when the save returns.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+}

@@ -1,0 +1,4 @@
+//! Decisions without I/O: which entry comes from where, and what is written where.
+
+pub(crate) mod load;
+pub(crate) mod save;

@@ -1,0 +1,347 @@
+//! Matches the entries of a state with those of a source: one report of all findings, and what to move if it is
+//! acceptable.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::entry::{TensorInfo, root, strip};
+use crate::report::{LoadReport, Mismatch, MismatchKind};
+use crate::source::{Index, StoredTensor};
+use crate::state::StorageKey;
+
+/// An entry of the state, as matching sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) alternatives: Vec<String>,
+    pub(crate) kind: WantedKind,
+    /// The schema's own filter leaves it out.
+    pub(crate) filtered: bool,
+    /// Entries with the same number may be absent together.
+    pub(crate) optional: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum WantedKind {
+    Tensor {
+        info: TensorInfo,
+        memory: StorageKey,
+    },
+    Value {
+        absence: Absence,
+        /// Part of an optimizer's state, which bare files hold too.
+        optimizer: bool,
+    },
+}
+
+/// What it means that the file has no such value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    Missing,
+    /// Absence is a value itself: `None`.
+    Meant,
+    /// Written by this library alone: files of others do without.
+    Fine,
+}
+
+/// What the caller allows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) strict: bool,
+    pub(crate) cast: bool,
+    pub(crate) skip_shapes: bool,
+    /// Only entries below these names take part; all, if there are none.
+    pub(crate) only: Vec<String>,
+    /// Every entry of the source belongs to the one object: bare weights.
+    pub(crate) whole: bool,
+}
+
+/// What to move, by position among the wanted.
+#[derive(Debug, Default)]
+pub(crate) struct LoadPlan {
+    /// One for each piece of memory: (wanted, name in the source, convert).
+    pub(crate) tensors: Vec<(usize, String, bool)>,
+    /// Pairs of names in the source that must have equal contents, because the state ties them: (wanted, one, other).
+    pub(crate) equal: Vec<(usize, String, String)>,
+    pub(crate) values: Vec<(usize, String)>,
+    /// Values whose absence is a value.
+    pub(crate) absent: Vec<usize>,
+    /// The entries of the source that are used.
+    pub(crate) consumed: BTreeSet<String>,
+    pub(crate) report: LoadReport,
+}
+
+/// Matches everything with everything, and decides nothing else.
+pub(crate) fn plan(wanted: &[Wanted], components: &[String], index: &Index, policy: &Policy) -> LoadPlan {
+    let mut matching = Matching::new(wanted, index, policy);
+    matching.find();
+    matching.match_tensors();
+    matching.match_values();
+    matching.note_absent();
+    matching.note_unexpected(components);
+    matching.finish()
+}
+
+struct Matching<'p> {
+    wanted: &'p [Wanted],
+    index: &'p Index,
+    policy: &'p Policy,
+    /// For each wanted entry, its name in the source.
+    found: Vec<Option<String>>,
+    /// Wanted entries that need no further word: found, or known not to fit.
+    settled: Vec<bool>,
+    /// Names in the source that belong to some wanted entry.
+    known: HashSet<String>,
+    plan: LoadPlan,
+}
+
+impl<'p> Matching<'p> {
+    fn new(wanted: &'p [Wanted], index: &'p Index, policy: &'p Policy) -> Self {
+        Self {
+            wanted,
+            index,
+            policy,
+            found: vec![None; wanted.len()],
+            settled: vec![false; wanted.len()],
+            known: HashSet::new(),
+            plan: LoadPlan {
+                report: LoadReport {
+                    origin: index.origin.clone(),
+                    strict: policy.strict,
+                    ..LoadReport::default()
+                },
+                ..LoadPlan::default()
+            },
+        }
+    }
+
+    fn takes_part(&self, wanted: &Wanted) -> bool {
+        let only = &self.policy.only;
+        let asked = only.is_empty() || only.iter().any(|prefix| strip(&wanted.name, prefix).is_some());
+        // Bare weights are tensors: a value beside them is not looked for.
+        let bare_value = self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. });
+        asked && !bare_value
+    }
+
+    /// Looks every wanted entry up under all of its names.
+    fn find(&mut self) {
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            let names = std::iter::once(&wanted.name).chain(&wanted.alternatives);
+            let mut present: Vec<&String> = names.filter(|name| self.index.contains(name)).collect();
+            present.dedup();
+            self.known.extend(present.iter().map(|name| (*name).clone()));
+            if !self.takes_part(wanted) {
+                self.settled[at] = true;
+            } else if wanted.filtered {
+                self.settled[at] = true;
+                self.plan.report.filtered.push(wanted.name.clone());
+            } else if present.len() > 1 && !self.index.same_place(&present) {
+                let both = present
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(" and ");
+                self.refuse(at, MismatchKind::Ambiguous, both, String::new());
+            } else {
+                self.found[at] = present.first().map(|name| (*name).clone());
+            }
+        }
+    }
+
+    fn match_tensors(&mut self) {
+        let mut filled: HashMap<&StorageKey, String> = HashMap::new();
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            let WantedKind::Tensor { info, memory } = &wanted.kind else {
+                continue;
+            };
+            let Some(stored_name) = self.found[at].clone() else {
+                continue;
+            };
+            let Some(stored) = self.index.tensors.get(&stored_name) else {
+                let found = self
+                    .index
+                    .values
+                    .get(&stored_name)
+                    .map(crate::Value::describe)
+                    .unwrap_or_default();
+                self.refuse(at, MismatchKind::Type, found, format!("a tensor, {info}"));
+                continue;
+            };
+            if !self.fits(at, info, stored) {
+                continue;
+            }
+            if let Some(first) = filled.get(memory).cloned() {
+                self.check_tie(at, &first, &stored_name);
+            } else {
+                let cast = stored.info.dtype() != info.dtype();
+                self.plan.tensors.push((at, stored_name.clone(), cast));
+                filled.insert(memory, stored_name.clone());
+            }
+            self.restore(at, stored_name);
+        }
+        self.fill_through_ties(&filled);
+    }
+
+    fn fits(&mut self, at: usize, info: &TensorInfo, stored: &StoredTensor) -> bool {
+        let (found, expected) = (&stored.info, info);
+        if found.shape() != expected.shape() {
+            let shapes = (format!("{:?}", found.shape()), format!("{:?}", expected.shape()));
+            self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
+            return false;
+        }
+        let castable = self.policy.cast && found.dtype().to_candle().is_some();
+        if found.dtype() != expected.dtype() && !castable {
+            self.refuse(
+                at,
+                MismatchKind::DType,
+                found.dtype().to_string(),
+                expected.dtype().to_string(),
+            );
+            return false;
+        }
+        true
+    }
+
+    /// Two names, one piece of memory: the file must not say two things about it.
+    fn check_tie(&mut self, at: usize, first: &str, second: &str) {
+        let (Some(a), Some(b)) = (self.index.tensors.get(first), self.index.tensors.get(second)) else {
+            return;
+        };
+        match a.same_contents(b) {
+            Some(true) => {}
+            Some(false) => self.refuse(at, MismatchKind::Tied, "contents".into(), format!("`{first}`")),
+            None => self.plan.equal.push((at, first.to_owned(), second.to_owned())),
+        }
+    }
+
+    /// An entry that the file lacks is restored all the same if it shares its memory with one that the file has.
+    fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, String>) {
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            let WantedKind::Tensor { memory, .. } = &wanted.kind else {
+                continue;
+            };
+            if !self.settled[at] && self.found[at].is_none() && filled.contains_key(memory) {
+                self.settled[at] = true;
+                self.plan.report.restored.push(wanted.name.clone());
+            }
+        }
+    }
+
+    fn match_values(&mut self) {
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            let WantedKind::Value { .. } = wanted.kind else {
+                continue;
+            };
+            let Some(stored_name) = self.found[at].clone() else {
+                continue;
+            };
+            if let Some(stored) = self.index.tensors.get(&stored_name) {
+                let found = format!("a tensor, {}", stored.info);
+                self.refuse(at, MismatchKind::Type, found, "a value".into());
+                continue;
+            }
+            self.plan.values.push((at, stored_name.clone()));
+            self.restore(at, stored_name);
+        }
+    }
+
+    fn restore(&mut self, at: usize, stored_name: String) {
+        if !self.settled[at] {
+            self.settled[at] = true;
+            self.plan.report.restored.push(self.wanted[at].name.clone());
+        }
+        self.plan.consumed.insert(stored_name);
+    }
+
+    fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
+        self.settled[at] = true;
+        self.plan.report.mismatched.push(Mismatch {
+            name: self.wanted[at].name.clone(),
+            kind,
+            found,
+            expected,
+            skipped: kind == MismatchKind::Shape && self.policy.skip_shapes,
+        });
+    }
+
+    /// Says of everything that the file lacks whether that is meant, allowed or missing.
+    fn note_absent(&mut self) {
+        let groups = self.wanted.iter().zip(&self.found);
+        let started: HashSet<usize> = groups
+            .filter_map(|(wanted, found)| found.as_ref().and(wanted.optional))
+            .collect();
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            if self.settled[at] {
+                continue;
+            }
+            let mut names = std::iter::once(&wanted.name).chain(&wanted.alternatives);
+            let report = &mut self.plan.report;
+            if names.any(|name| self.index.filtered.contains(name)) {
+                report.filtered.push(wanted.name.clone());
+                report.filtered_at_save.push(wanted.name.clone());
+            } else if wanted.optional.is_some_and(|group| !started.contains(&group)) {
+                // The field is optional and nothing of it is in the file.
+            } else {
+                match wanted.kind {
+                    WantedKind::Value {
+                        absence: Absence::Fine, ..
+                    } => {}
+                    WantedKind::Value {
+                        absence: Absence::Meant,
+                        ..
+                    } => self.plan.absent.push(at),
+                    _ => report.missing.push(wanted.name.clone()),
+                }
+            }
+        }
+    }
+
+    /// Entries of the source, below what was asked for, that belong to no entry of the state.
+    fn note_unexpected(&mut self, components: &[String]) {
+        let aliases = self
+            .wanted
+            .iter()
+            .flat_map(|wanted| &wanted.alternatives)
+            .map(|name| root(name));
+        let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
+        let asked = |name: &str| {
+            if self.policy.only.is_empty() {
+                self.policy.whole || roots.contains(root(name))
+            } else {
+                self.policy.only.iter().any(|prefix| strip(name, prefix).is_some())
+            }
+        };
+        let strangers = self
+            .index
+            .names()
+            .filter(|name| !self.known.contains(*name) && asked(name));
+        self.plan.report.unexpected = strangers.map(str::to_owned).collect();
+    }
+
+    fn finish(mut self) -> LoadPlan {
+        self.plan.report.suggestions = self.suggestions();
+        if self.policy.whole && self.plan.report.restored.is_empty() && !self.wanted.is_empty() {
+            self.plan.report.wrong_file = Some(self.index.summary());
+        }
+        self.plan.report.sort();
+        self.plan
+    }
+
+    /// For each missing entry the nearest unused name of the source, if one is near.
+    fn suggestions(&self) -> Vec<(String, String)> {
+        const NEAR: f64 = 0.8;
+        const MOST: usize = 1 << 20;
+        let unused: Vec<&str> = self.index.names().filter(|name| !self.known.contains(*name)).collect();
+        let missing = &self.plan.report.missing;
+        if unused.len().saturating_mul(missing.len()) > MOST {
+            return Vec::new();
+        }
+        let nearest = |name: &String| {
+            let scored = unused
+                .iter()
+                .map(|other| (strsim::normalized_damerau_levenshtein(name, other), *other));
+            let (score, other) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+            (score >= NEAR).then(|| (name.clone(), other.to_owned()))
+        };
+        missing.iter().filter_map(nearest).collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! What of a state is written: one tensor for each piece of memory, its further names, values, and what filters left out.
+
+use std::collections::HashMap;
+
+use crate::entry::{DType, TensorInfo, strip};
+use crate::error::StateError;
+use crate::options::SaveOptions;
+use crate::state::{Content, FilterUse, OptimizerState, Resolved, StorageKey};
+use crate::value::{Value, ValueError};
+
+/// A state that is being read, with all its names.
+pub(crate) type Reading<'a> = Resolved<Result<Value, ValueError>, &'a dyn OptimizerState>;
+
+/// What a checkpoint will hold.
+#[derive(Debug, Default)]
+pub(crate) struct SavePlan {
+    pub(crate) tensors: Vec<PlannedTensor>,
+    /// A further name of the tensor at this place in `tensors`.
+    pub(crate) ties: Vec<(String, usize)>,
+    /// Names with CBOR bytes, sorted by name.
+    pub(crate) values: Vec<(String, Vec<u8>)>,
+    /// Sorted.
+    pub(crate) filtered: Vec<String>,
+}
+
+/// One tensor to write.
+#[derive(Debug)]
+pub(crate) struct PlannedTensor {
+    /// Its place among the items of the state.
+    pub(crate) item: usize,
+    pub(crate) name: String,
+    pub(crate) info: TensorInfo,
+}
+
+/// Applies the call's filters and decides what is written.
+pub(crate) fn plan(state: &mut Reading<'_>, options: &SaveOptions) -> Result<SavePlan, StateError> {
+    for (component, filter) in &options.filters {
+        check_component(state, component)?;
+        state.filter(component, filter);
+    }
+    for used in &state.filters {
+        check_filter(used, options)?;
+    }
+    let mut excluded = vec![false; state.items.len()];
+    for component in &options.exclude {
+        check_component(state, component)?;
+        for (item, excluded) in state.items.iter().zip(&mut excluded) {
+            *excluded |= strip(&item.scope.name, component).is_some();
+        }
+    }
+    let mut plan = SavePlan::default();
+    let mut by_memory: HashMap<StorageKey, usize> = HashMap::new();
+    for (at, item) in state.items.iter().enumerate() {
+        let name = &item.scope.name;
+        if item.filtered || excluded[at] {
+            plan.filtered.push(name.clone());
+            continue;
+        }
+        match &item.content {
+            Content::Tensor(tensor, _) => match by_memory.get(&StorageKey::of(tensor)) {
+                Some(&first) => plan.ties.push((name.clone(), first)),
+                None => {
+                    by_memory.insert(StorageKey::of(tensor), plan.tensors.len());
+                    plan.tensors.push(planned(at, name, tensor)?);
+                }
+            },
+            Content::Value(value) => plan.values.push(encoded(name, value.as_ref())?),
+            Content::Optimizer { value, .. } => plan.values.push(encoded(name, Ok(value))?),
+        }
+    }
+    plan.ties.sort();
+    plan.values.sort();
+    plan.filtered.sort();
+    Ok(plan)
+}
+
+fn check_component(state: &Reading<'_>, name: &str) -> Result<(), StateError> {
+    let known = state.components.iter().any(|component| component == name)
+        || state.items.iter().any(|item| strip(&item.scope.name, name).is_some());
+    if known && !name.is_empty() {
+        return Ok(());
+    }
+    Err(StateError::NoSuchComponent {
+        name: name.to_owned(),
+        components: state.components.join(", "),
+    })
+}
+
+/// A filter that keeps nothing is a typing mistake. One in the schema may meet no tensors at all, in a `None`, say;
+/// one that a call gave for a field without tensors is a mistake too.
+fn check_filter(used: &FilterUse, options: &SaveOptions) -> Result<(), StateError> {
+    let called = options.filters.iter().any(|(component, _)| *component == used.declared);
+    if used.kept > 0 || (used.rejected.is_empty() && !called) {
+        return Ok(());
+    }
+    let shown: Vec<_> = used.rejected.iter().take(5).map(|name| format!("`{name}`")).collect();
+    let more = if used.rejected.len() > shown.len() { ", …" } else { "" };
+    Err(StateError::EmptyFilter {
+        declared: used.declared.clone(),
+        filter: used.filter.to_string(),
+        seen: if shown.is_empty() {
+            "its tensors: it has none".to_owned()
+        } else {
+            format!("its {} tensors ({}{more})", used.rejected.len(), shown.join(", "))
+        },
+    })
+}
+
+fn planned(item: usize, name: &str, tensor: &candle_core::Tensor) -> Result<PlannedTensor, StateError> {
+    let info = TensorInfo::from(tensor);
+    let whole_bytes = info.elements().is_some_and(|n| n.is_multiple_of(8)) || info.dtype().bits() >= 8;
+    let refused = |what: &str| StateError::Tensor {
+        name: name.to_owned(),
+        what: what.to_owned(),
+    };
+    if info.dtype() == DType::Other {
+        return Err(refused("has an element type that is newer than this library"));
+    }
+    if info.dtype().bits() < 8 && !(whole_bytes && tensor.is_contiguous()) {
+        return Err(refused(
+            "has elements smaller than a byte that do not fill whole bytes in one run",
+        ));
+    }
+    Ok(PlannedTensor {
+        item,
+        name: name.to_owned(),
+        info,
+    })
+}
+
+fn encoded(name: &str, value: Result<&Value, &ValueError>) -> Result<(String, Vec<u8>), StateError> {
+    let bytes = value.map_err(Clone::clone).and_then(Value::to_bytes);
+    let refused = |error: ValueError| StateError::Value {
+        name: name.to_owned(),
+        what: error.to_string(),
+    };
+    bytes.map(|bytes| (name.to_owned(), bytes)).map_err(refused)
+}

@@ -1,0 +1,241 @@
+//! A checkpoint without a state: names, shapes, and contents on demand.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType as CandleDType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use serde::de::DeserializeOwned;
+
+use crate::entry::{TensorInfo, join, strip};
+use crate::error::{Error, Result};
+use crate::source::read::read_into;
+use crate::source::{Index, Source, StoredTensor};
+use crate::value::Value;
+
+/// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
+///
+/// Cheap to clone. It keeps the file open: what it reads is what was there when it was opened, also after a later save
+/// has replaced the file.
+#[derive(Clone, Debug)]
+pub struct RawCheckpoint {
+    pub(crate) index: Arc<Index>,
+    pub(crate) source: Arc<dyn Source>,
+}
+
+impl RawCheckpoint {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self {
+            index: source.index().clone(),
+            source,
+        }
+    }
+
+    /// All entries but those of `consumed`.
+    pub(crate) fn without(&self, consumed: &BTreeSet<String>) -> Self {
+        let mut index = (*self.index).clone();
+        index.tensors.retain(|name, _| !consumed.contains(name));
+        index.values.retain(|name, _| !consumed.contains(name));
+        Self {
+            index: Arc::new(index),
+            source: self.source.clone(),
+        }
+    }
+
+    /// The names of all entries, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.index.names().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.tensors.len() + self.index.values.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is an entry of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.index.contains(name)
+    }
+
+    /// The names of entries that a filter left out when the checkpoint was saved, sorted.
+    #[must_use]
+    pub fn filtered(&self) -> Vec<&str> {
+        self.index.filtered.iter().map(String::as_str).collect()
+    }
+
+    /// The element type and shape of a tensor; `None` if there is no tensor of this name.
+    #[must_use]
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.index.tensors.get(name).map(|stored| &stored.info)
+    }
+
+    /// Reads a tensor into new memory on `device`.
+    ///
+    /// # Errors
+    /// If there is no such entry, it is a value, candle has no such element type, or its bytes are damaged.
+    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+        let stored = self.stored(name)?;
+        let dtype = stored.info.dtype();
+        let candle = dtype.to_candle().ok_or_else(|| Error::WrongType {
+            name: name.to_owned(),
+            what: format!("has element type {dtype}, which candle's tensors do not have"),
+        })?;
+        let mut bytes = vec![0; stored.info.byte_len().unwrap_or_default()];
+        read_into(&*self.source, name, stored, &mut bytes, crate::source::read::threads())?;
+        Tensor::from_raw_buffer(&bytes, candle, stored.info.shape(), device).map_err(Error::candle(name))
+    }
+
+    /// A value as the type `T`.
+    ///
+    /// # Errors
+    /// If there is no such entry, it is a tensor, or a value of another type.
+    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        self.stored_value(name)?.decode().map_err(|error| Error::WrongType {
+            name: name.to_owned(),
+            what: format!("is a value of another type: {error}"),
+        })
+    }
+
+    /// A value as it is stored.
+    ///
+    /// # Errors
+    /// If there is no such entry, or it is a tensor.
+    pub fn stored_value(&self, name: &str) -> Result<&Value> {
+        self.index.values.get(name).ok_or_else(|| match self.info(name) {
+            Some(info) => Error::WrongType {
+                name: name.to_owned(),
+                what: format!("is a tensor, {info}; read it with `tensor`"),
+            },
+            None => self.no_such(name),
+        })
+    }
+
+    /// The entries below `name`, named relative to it: `subtree("model")` has `fc1.weight` for `model.fc1.weight`.
+    /// Empty if nothing lies below.
+    #[must_use]
+    pub fn subtree(&self, name: &str) -> Self {
+        let below = |entry: &String| strip(entry, name).filter(|rest| !rest.is_empty()).map(str::to_owned);
+        let tensors = self
+            .index
+            .tensors
+            .iter()
+            .filter_map(|(key, stored)| Some((below(key)?, stored.clone())));
+        let values = self
+            .index
+            .values
+            .iter()
+            .filter_map(|(key, value)| Some((below(key)?, value.clone())));
+        let index = Index {
+            origin: format!("{}, below `{name}`", self.index.origin),
+            tensors: tensors.collect(),
+            values: values.collect(),
+            filtered: self.index.filtered.iter().filter_map(below).collect(),
+        };
+        Self {
+            index: Arc::new(index),
+            source: self.source.clone(),
+        }
+    }
+
+    /// A candle [`VarBuilder`] over the tensors: a model is built straight from the checkpoint, with no
+    /// initialisation wasted. Element types are converted to the one that the builder asks for, as candle does.
+    ///
+    /// ```no_run
+    /// # use candle_core::{DType, Device};
+    /// # use fabric_core::Fabric;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let checkpoint = Fabric::new().open("run/last.ckpt")?;
+    /// let builder = checkpoint.subtree("model").var_builder(DType::F32, &Device::Cpu);
+    /// let layer = candle_nn::linear(64, 10, builder.pp("fc1"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn var_builder(&self, dtype: CandleDType, device: &Device) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
+    }
+
+    /// The checkpoint's path.
+    #[must_use]
+    pub fn origin(&self) -> &Path {
+        Path::new(&self.index.origin)
+    }
+
+    fn stored(&self, name: &str) -> Result<&StoredTensor> {
+        self.index
+            .tensors
+            .get(name)
+            .ok_or_else(|| match self.index.values.get(name) {
+                Some(value) => Error::WrongType {
+                    name: name.to_owned(),
+                    what: format!("is a value, {}; read it with `value`", value.describe()),
+                },
+                None => self.no_such(name),
+            })
+    }
+
+    fn no_such(&self, name: &str) -> Error {
+        let scored = self
+            .index
+            .names()
+            .map(|other| (strsim::normalized_damerau_levenshtein(name, other), other));
+        let near = scored
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(score, _)| *score >= 0.6);
+        let below = self.index.names().any(|other| strip(other, name).is_some());
+        Error::NoSuchEntry {
+            name: name.to_owned(),
+            origin: self.index.origin.clone(),
+            suggestion: match near {
+                _ if below => format!("; there are entries below it: see subtree({name:?})"),
+                _ if self.index.filtered.contains(name) => "; a filter left it out when the file was saved".into(),
+                Some((_, near)) => format!("; did you mean `{near}`?"),
+                None => String::new(),
+            },
+        }
+    }
+}
+
+impl SimpleBackend for RawCheckpoint {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: CandleDType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        if let Some(info) = self.info(name)
+            && info.shape() != shape.dims()
+        {
+            return Err(candle_core::Error::UnexpectedShape {
+                msg: format!("shape mismatch for {}", join("", name)),
+                expected: shape,
+                got: info.shape().into(),
+            });
+        }
+        self.get_unchecked(name, dtype, device)
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: CandleDType, device: &Device) -> candle_core::Result<Tensor> {
+        let tensor = self.tensor(name, device).map_err(candle_core::Error::wrap)?;
+        tensor.to_dtype(dtype)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.index.tensors.contains_key(name)
+    }
+}

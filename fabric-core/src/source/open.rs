@@ -1,0 +1,54 @@
+//! Tells what lies at a path, and opens it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Source, hub, single};
+use crate::error::{Error, Result};
+use crate::storage::{FileKind, ReadFile, Storage};
+
+/// Opens whatever is at `path`.
+///
+/// # Errors
+/// If there is nothing, or nothing that this library reads; if it is damaged.
+pub(crate) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+    match storage.kind(path).map_err(Error::io("look at", path))? {
+        Some(FileKind::File) => single::open(open_file(storage, path)?, path),
+        Some(FileKind::Directory) => hub::open(storage, path),
+        None => Err(not_found(storage, path)),
+    }
+}
+
+pub(crate) fn open_file(storage: &dyn Storage, path: &Path) -> Result<Box<dyn ReadFile>> {
+    storage.open(path).map_err(Error::io("open", path))
+}
+
+/// Names the checkpoints that lie beside the one that does not exist.
+fn not_found(storage: &dyn Storage, path: &Path) -> Error {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let wanted = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let hint = match storage.list(directory) {
+        Err(_) => format!("there is no directory {}", directory.display()),
+        Ok(names) => {
+            let visible = names.iter().filter(|name| !name.starts_with('.'));
+            let scored = visible.map(|name| (strsim::jaro_winkler(name, &wanted), name));
+            match scored
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|(score, _)| *score >= 0.7)
+            {
+                Some((_, near)) => format!("did you mean {}?", directory.join(near).display()),
+                None => "there is no such file".to_owned(),
+            }
+        }
+    };
+    Error::NotFound {
+        path: path.to_path_buf(),
+        hint,
+    }
+}

@@ -1,0 +1,163 @@
+//! One safetensors file: our own checkpoint if it has a manifest, bare weights if not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Files, Index, Part, Place, Source, StoredTensor};
+use crate::entry::Region;
+use crate::error::{Error, Result};
+use crate::format::agree;
+use crate::format::manifest::{CBOR, Manifest, ManifestError, TensorRecord};
+use crate::format::safetensors::{Header, LENGTH_BYTES, Placed, header_len};
+use crate::storage::ReadFile;
+use crate::value::Value;
+
+/// Opens a file that is one of the two.
+pub(super) fn open(file: Box<dyn ReadFile>, path: &Path) -> Result<Arc<dyn Source>> {
+    let header = read_header(&*file, path)?;
+    let index = match header
+        .manifest()
+        .map_err(|error| Error::corrupt(path, error.to_string()))?
+    {
+        Some(placed) => own(&*file, path, &header, placed)?,
+        None => bare(&header, path),
+    };
+    Ok(Arc::new(Files {
+        index: Arc::new(index),
+        files: vec![(file, path.to_path_buf())],
+    }))
+}
+
+/// Reads and checks the header of a safetensors file.
+pub(super) fn read_header(file: &dyn ReadFile, path: &Path) -> Result<Header> {
+    let len = file.len().map_err(Error::io("look at", path))?;
+    let mut first = [0; LENGTH_BYTES];
+    let present = usize::try_from(len).map_or(LENGTH_BYTES, |len| len.min(LENGTH_BYTES));
+    read(file, path, &mut first[..present], 0)?;
+    if let Some(what) = foreign(&first[..present]) {
+        return Err(Error::UnknownFormat {
+            path: path.to_path_buf(),
+            what: what.to_owned(),
+        });
+    }
+    let corrupt = |error: &dyn std::fmt::Display| Error::corrupt(path, error.to_string());
+    let header_len = header_len(&first[..present], len).map_err(|error| corrupt(&error))?;
+    let mut bytes = vec![0; header_len];
+    read(file, path, &mut bytes, 0)?;
+    Header::parse(&bytes, len).map_err(|error| corrupt(&error))
+}
+
+/// Files that begin like something else.
+fn foreign(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [] => Some("it is empty"),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] | [0x80, 2..=5, ..] => Some(
+            "it looks like a PyTorch file (`torch.save`), which this version does not read; convert it to safetensors",
+        ),
+        [b'G', b'G', b'U', b'F', ..] => Some("it is a GGUF file; candle reads those itself"),
+        _ => None,
+    }
+}
+
+fn read(file: &dyn ReadFile, path: &Path, into: &mut [u8], from: u64) -> Result<()> {
+    file.read_exact_at(into, from).map_err(Error::io("read", path))
+}
+
+/// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
+fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Result<Index> {
+    // The header has checked that the manifest lies inside the file.
+    let len = usize::try_from(placed.end - placed.start).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; len];
+    read(file, path, &mut bytes, placed.start)?;
+    let manifest = Manifest::decode(&bytes).map_err(|error| match error {
+        ManifestError::Newer { found, supported } => Error::NewerFormat {
+            path: path.to_path_buf(),
+            found,
+            supported,
+        },
+        other => Error::corrupt(path, other.to_string()),
+    })?;
+    agree(header, &manifest).map_err(|what| Error::corrupt(path, what))?;
+    from_manifest(manifest, path)
+}
+
+/// The index that a manifest describes.
+fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
+    let stored: Vec<StoredTensor> = manifest.tensors.iter().map(stored_tensor).collect();
+    let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
+    for tie in manifest.ties {
+        let target = usize::try_from(tie.target).ok().and_then(|at| stored.get(at));
+        let target = target.ok_or_else(|| Error::corrupt(path, format!("entry `{}` is tied to nothing", tie.name)))?;
+        tensors.insert(tie.name, target.clone());
+    }
+    tensors.extend(manifest.tensors.into_iter().map(|record| record.name).zip(stored));
+    let mut values = BTreeMap::new();
+    for record in manifest.values {
+        if record.form != CBOR {
+            let what = format!(
+                "value `{}` is in form {}, which this version does not read",
+                record.name, record.form
+            );
+            return Err(Error::UnknownFormat {
+                path: path.to_path_buf(),
+                what,
+            });
+        }
+        let value = Value::from_bytes(&record.bytes)
+            .map_err(|error| Error::corrupt(path, format!("value `{}` {error}", record.name)))?;
+        values.insert(record.name, value);
+    }
+    Ok(Index {
+        origin: path.display().to_string(),
+        tensors,
+        values,
+        filtered: manifest.filtered.into_iter().collect(),
+    })
+}
+
+fn stored_tensor(record: &TensorRecord) -> StoredTensor {
+    let part = |part: &crate::format::manifest::PartRecord| Part {
+        region: part.region(),
+        place: Place {
+            file: part.file as usize,
+            start: part.start,
+            len: part.len,
+        },
+        sums: part.sums(),
+    };
+    StoredTensor {
+        info: record.info(),
+        parts: record.parts.iter().map(part).collect(),
+    }
+}
+
+/// A safetensors file of anybody's: tensors, and nothing else.
+fn bare(header: &Header, path: &Path) -> Index {
+    Index {
+        origin: path.display().to_string(),
+        tensors: header
+            .tensors
+            .iter()
+            .map(|placed| (placed.name.clone(), bare_tensor(placed, 0)))
+            .collect(),
+        values: BTreeMap::new(),
+        filtered: BTreeSet::new(),
+    }
+}
+
+/// A whole tensor in one file, without checksums.
+pub(super) fn bare_tensor(placed: &Placed, file: usize) -> StoredTensor {
+    StoredTensor {
+        info: placed.info.clone(),
+        parts: vec![Part {
+            region: Region::whole(placed.info.shape()),
+            place: Place {
+                file,
+                start: placed.start,
+                len: placed.end - placed.start,
+            },
+            sums: Vec::new(),
+        }],
+    }
+}

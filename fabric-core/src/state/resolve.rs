@@ -1,0 +1,205 @@
+//! Gives every entry its name: optimizers are named after the parameters they update, so they come last.
+
+use std::collections::{HashMap, HashSet};
+
+use super::optimizer::{OptimizerDescription, ParamGroup};
+use super::walk::{FilterUse, PendingOptimizer, Scope};
+use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
+use crate::entry::{TensorInfo, check_name, strip};
+use crate::error::StateError;
+use crate::filter::Filter;
+use crate::value::Value;
+
+/// A state whose entries all have names, each once.
+pub(crate) struct Resolved<V, O> {
+    pub(crate) items: Vec<Item<V>>,
+    pub(crate) optimizers: Vec<NamedOptimizer<O>>,
+    pub(crate) components: Vec<String>,
+    pub(crate) filters: Vec<FilterUse>,
+}
+
+/// An optimizer whose entries are among the items.
+pub(crate) struct NamedOptimizer<O> {
+    pub(crate) kind: &'static str,
+    pub(crate) groups: Vec<ParamGroup>,
+    pub(crate) parameters: usize,
+    pub(crate) handle: O,
+}
+
+impl<V, O> Resolved<V, O> {
+    /// Applies a filter that a call gave for everything below `component`.
+    pub(crate) fn filter(&mut self, component: &str, filter: &Filter) {
+        let mut used = FilterUse::new(component.to_owned(), filter.clone());
+        for item in &mut self.items {
+            let Content::Tensor(tensor, _) = &item.content else {
+                continue;
+            };
+            if let Some(relative) = strip(&item.scope.name, component) {
+                item.filtered |= !used.keeps(relative, &TensorInfo::from(tensor));
+            }
+        }
+        self.filters.push(used);
+    }
+}
+
+/// What an optimizer calls one of its parameters.
+struct ParamName {
+    /// The name of its tensor in the state, or the optimizer's own word for it.
+    name: String,
+    /// The names of tensors tied to it.
+    ties: Vec<String>,
+    scope: Scope,
+}
+
+/// Names all entries and refuses names that no file can hold.
+pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, StateError> {
+    let by_memory = tensors_by_memory(&walked.items);
+    let mut optimizers = Vec::new();
+    for pending in std::mem::take(&mut walked.optimizers) {
+        let names = name_parameters(&pending, &walked.items, &by_memory)?;
+        let named = expand(&mut walked, pending, &names, optimizers.len());
+        optimizers.push(named);
+    }
+    check_names(&walked.items)?;
+    Ok(Resolved {
+        items: walked.items,
+        optimizers,
+        components: walked.components,
+        filters: walked.filters,
+    })
+}
+
+fn tensors_by_memory<V>(items: &[Item<V>]) -> HashMap<StorageKey, Vec<usize>> {
+    let mut by_memory: HashMap<StorageKey, Vec<usize>> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        if let Content::Tensor(tensor, _) = &item.content {
+            by_memory.entry(StorageKey::of(tensor)).or_default().push(at);
+        }
+    }
+    by_memory
+}
+
+fn name_parameters<V, O>(
+    pending: &PendingOptimizer<O>,
+    items: &[Item<V>],
+    by_memory: &HashMap<StorageKey, Vec<usize>>,
+) -> Result<Vec<ParamName>, StateError> {
+    let parameters = &pending.description.parameters;
+    let mut names: Vec<Option<ParamName>> = Vec::with_capacity(parameters.len());
+    for parameter in parameters {
+        let held = by_memory.get(&StorageKey::of(&parameter.var)).map(|at| ParamName {
+            name: items[at[0]].scope.name.clone(),
+            ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
+            scope: items[at[0]].scope.clone(),
+        });
+        let own = || parameter.name.clone().map(ParamName::unheld);
+        names.push(held.or_else(own));
+    }
+    if names.iter().all(Option::is_none) {
+        // An optimizer by itself: the order in which it was given its parameters is all there is.
+        return Ok((0..names.len()).map(|at| ParamName::unheld(at.to_string())).collect());
+    }
+    let unnamed = |position: usize| StateError::UnnamedParameter {
+        optimizer: pending.scope.name.clone(),
+        position,
+        tensor: TensorInfo::from(parameters[position].var.as_tensor()).to_string(),
+    };
+    let names = names.into_iter().enumerate();
+    names
+        .map(|(position, name)| name.ok_or_else(|| unnamed(position)))
+        .collect()
+}
+
+impl ParamName {
+    fn unheld(name: String) -> Self {
+        Self {
+            name,
+            ties: Vec::new(),
+            scope: Scope::default(),
+        }
+    }
+}
+
+/// Adds an optimizer's entries to the items.
+fn expand<V, O>(
+    walked: &mut Walked<V, O>,
+    pending: PendingOptimizer<O>,
+    names: &[ParamName],
+    optimizer: usize,
+) -> NamedOptimizer<O> {
+    let PendingOptimizer {
+        scope,
+        description,
+        handle,
+    } = pending;
+    let value = |scope: Scope, part, value| Item {
+        scope,
+        content: Content::Optimizer { optimizer, part, value },
+        filtered: false,
+    };
+    let kind = Value::of(description.kind).unwrap_or_else(|_| Value::null());
+    walked.push(value(scope.below("kind"), OptimizerPart::Kind, kind));
+    let groups = groups_value(&description, names);
+    walked.push(value(scope.below("param_groups"), OptimizerPart::Groups, groups));
+    for (position, (parameter, name)) in description.parameters.iter().zip(names).enumerate() {
+        let below = |entry: &str| state_scope(&scope, name, entry);
+        for (entry, tensor) in &parameter.tensors {
+            let content = Content::Tensor(tensor.clone(), Role::Buffer);
+            walked.push(Item {
+                scope: below(entry),
+                content,
+                filtered: false,
+            });
+        }
+        if let Some(step) = parameter.step {
+            let step = Value::of(&step).unwrap_or_else(|_| Value::null());
+            walked.push(value(below("step"), OptimizerPart::Step(position), step));
+        }
+    }
+    NamedOptimizer {
+        kind: description.kind,
+        parameters: description.parameters.len(),
+        groups: description.groups,
+        handle,
+    }
+}
+
+/// `optimizer.state.<parameter>.<entry>`, split as the parameter is; the names of tied tensors will do as well.
+fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
+    let state = optimizer.below("state");
+    let mut scope = state.below(&parameter.name).below(entry);
+    for tie in &parameter.ties {
+        scope.alternatives.push(state.below(tie).below(entry).name);
+    }
+    for alias in &parameter.scope.alternatives {
+        scope.alternatives.push(state.below(alias).below(entry).name);
+    }
+    scope.shards.extend(&parameter.scope.shards);
+    scope
+}
+
+/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters.
+fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Value {
+    Value::list(description.groups.iter().map(|group| {
+        let params = group.parameters.iter().filter_map(|&at| names.get(at));
+        let params: Vec<&str> = params.map(|param| param.name.as_str()).collect();
+        let params = Value::of(&params).unwrap_or_else(|_| Value::null());
+        let options = group.options.iter().cloned();
+        Value::map(options.chain([("params".to_owned(), params)]))
+    }))
+}
+
+fn check_names<V>(items: &[Item<V>]) -> Result<(), StateError> {
+    let mut seen = HashSet::with_capacity(items.len());
+    for item in items {
+        let name = item.scope.name.as_str();
+        check_name(name).map_err(|what| StateError::Name {
+            name: name.to_owned(),
+            what,
+        })?;
+        if !seen.insert(name) {
+            return Err(StateError::Duplicate(name.to_owned()));
+        }
+    }
+    Ok(())
+}

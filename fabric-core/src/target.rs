@@ -1,0 +1,207 @@
+//! Writes into a live tensor: its identity, its variable, its gradients and everything tied to it stay.
+
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor};
+
+use crate::bytes;
+use crate::entry::DType;
+use crate::error::{Error, Result};
+use crate::source::read::{read_into, stream};
+use crate::source::{Source, StoredTensor};
+
+/// Fills `tensor` from the source. Shapes are equal; element types are, unless `cast`.
+pub(crate) fn write(
+    source: &dyn Source,
+    name: &str,
+    tensor: &Tensor,
+    stored: &StoredTensor,
+    cast: bool,
+    threads: usize,
+) -> Result<()> {
+    if !tensor.device().is_cpu() {
+        return write_to_device(source, name, tensor, stored);
+    }
+    if !cast && window(tensor.layout(), tensor.dtype().into()).is_some() {
+        return in_place(name, tensor, |bytes, _| read_into(source, name, stored, bytes, threads));
+    }
+    let mut elements = Elements::new(tensor.layout());
+    stream(source, name, stored, |block| {
+        let converted = cast
+            .then(|| convert(name, block, stored.info.dtype(), tensor))
+            .transpose()?;
+        let block = converted.as_deref().unwrap_or(block);
+        put(name, tensor, &mut elements, block)
+    })
+}
+
+/// Fills `tensor` with bytes of its own element type, in row-major order.
+pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+    if !tensor.device().is_cpu() {
+        return put_on_device(name, tensor, bytes, tensor.dtype(), 0).map(drop);
+    }
+    if window(tensor.layout(), tensor.dtype().into()).is_some() {
+        return in_place(name, tensor, |into, _| {
+            into.copy_from_slice(bytes);
+            Ok(())
+        });
+    }
+    put(name, tensor, &mut Elements::new(tensor.layout()), bytes)
+}
+
+/// The bytes of the storage that a tensor shows, if they are one run of whole bytes.
+pub(crate) fn window(layout: &Layout, dtype: DType) -> Option<std::ops::Range<usize>> {
+    let (start, end) = layout.contiguous_offsets()?;
+    let (start, end) = (start * dtype.bits(), end * dtype.bits());
+    (start % 8 == 0).then(|| start / 8..end.div_ceil(8))
+}
+
+/// Calls `write` with the tensor's bytes: its own window if it is one run, otherwise its whole storage.
+fn in_place(name: &str, tensor: &Tensor, write: impl FnOnce(&mut [u8], &Layout) -> Result<()>) -> Result<()> {
+    let op = Write {
+        write: RefCell::new(Some(write)),
+        error: RefCell::new(None),
+        dtype: tensor.dtype().into(),
+    };
+    let outcome = tensor.inplace_op1(&op);
+    match op.error.into_inner() {
+        Some(error) => Err(error),
+        None => outcome.map_err(Error::candle(name)),
+    }
+}
+
+/// An operation that runs once and keeps an error of ours, which candle's error type cannot hold.
+struct Write<F> {
+    write: RefCell<Option<F>>,
+    error: RefCell<Option<Error>>,
+    dtype: DType,
+}
+
+impl<F: FnOnce(&mut [u8], &Layout) -> Result<()>> InplaceOp1 for Write<F> {
+    fn name(&self) -> &'static str {
+        "checkpoint-load"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let bytes = bytes::of_mut(storage).and_then(|bytes| match window(layout, self.dtype) {
+            Some(window) => bytes.get_mut(window),
+            None => Some(bytes),
+        });
+        let (Some(bytes), Some(write)) = (bytes, self.write.borrow_mut().take()) else {
+            candle_core::bail!("the tensor's storage does not hold its elements");
+        };
+        write(bytes, layout).map_err(|error| {
+            *self.error.borrow_mut() = Some(error);
+            candle_core::Error::Msg("the load stopped".into())
+        })
+    }
+}
+
+/// Where the elements of a strided tensor lie in its storage, in row-major order.
+pub(crate) struct Elements {
+    dims: Vec<usize>,
+    stride: Vec<usize>,
+    index: Vec<usize>,
+    at: usize,
+}
+
+impl Elements {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self {
+            dims: layout.dims().to_vec(),
+            stride: layout.stride().to_vec(),
+            index: vec![0; layout.dims().len()],
+            at: layout.start_offset(),
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> usize {
+        let now = self.at;
+        for d in (0..self.dims.len()).rev() {
+            self.index[d] += 1;
+            self.at += self.stride[d];
+            if self.index[d] < self.dims[d] {
+                break;
+            }
+            self.at -= self.stride[d] * self.dims[d];
+            self.index[d] = 0;
+        }
+        now
+    }
+}
+
+/// Puts the next elements of a tensor that is no plain run.
+fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Result<()> {
+    let item = DType::from(tensor.dtype()).bits() / 8;
+    if item == 0 {
+        let what = "has elements smaller than a byte that are no plain run of memory".to_owned();
+        return Err(crate::StateError::Tensor {
+            name: name.to_owned(),
+            what,
+        }
+        .into());
+    }
+    let shifted = window(tensor.layout(), tensor.dtype().into()).map_or(0, |window| window.start);
+    in_place(name, tensor, |bytes, _| {
+        for element in block.chunks_exact(item) {
+            let at = elements.next() * item - shifted;
+            bytes[at..at + item].copy_from_slice(element);
+        }
+        Ok(())
+    })
+}
+
+/// One block in the tensor's element type, by candle's own conversion.
+fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
+    let converted = from_bytes(name, block, from, &Device::Cpu)?;
+    let converted = converted.to_dtype(tensor.dtype()).map_err(Error::candle(name))?;
+    let (guard, _) = converted.storage_and_layout();
+    match &*guard {
+        candle_core::Storage::Cpu(storage) => Ok(bytes::of(storage).unwrap_or_default().to_vec()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn from_bytes(name: &str, block: &[u8], dtype: DType, device: &Device) -> Result<Tensor> {
+    let candle = dtype.to_candle().ok_or_else(|| Error::WrongType {
+        name: name.to_owned(),
+        what: format!("has element type {dtype}, which candle's tensors do not have"),
+    })?;
+    let elements = block.len() * 8 / dtype.bits().max(1);
+    Tensor::from_raw_buffer(block, candle, &[elements], device).map_err(Error::candle(name))
+}
+
+/// Fills a tensor on another device, block by block, through candle's own copies.
+fn write_to_device(source: &dyn Source, name: &str, tensor: &Tensor, stored: &StoredTensor) -> Result<()> {
+    let dtype = stored.info.dtype().to_candle().unwrap_or(tensor.dtype());
+    let mut from = 0;
+    stream(source, name, stored, |block| {
+        from = put_on_device(name, tensor, block, dtype, from)?;
+        Ok(())
+    })
+}
+
+fn put_on_device(name: &str, tensor: &Tensor, block: &[u8], dtype: candle_core::DType, from: usize) -> Result<usize> {
+    if !tensor.is_contiguous() {
+        let what = "is a strided view on an accelerator; keep the tensor it is a view of in the state".to_owned();
+        return Err(crate::StateError::Tensor {
+            name: name.to_owned(),
+            what,
+        }
+        .into());
+    }
+    let put = || {
+        let block = Tensor::from_raw_buffer(
+            block,
+            dtype,
+            &[block.len() * 8 / DType::from(dtype).bits()],
+            tensor.device(),
+        )?;
+        let block = block.to_dtype(tensor.dtype())?;
+        if block.elem_count() > 0 {
+            tensor.flatten_all()?.slice_set(&block, 0, from)?;
+        }
+        Ok(from + block.elem_count())
+    };
+    put().map_err(Error::candle(name))
+}
