@@ -2,6 +2,10 @@
 //!
 //! One flipped bit changes any CRC, and this one runs at the speed of a memory copy on processors with carry-less
 //! multiplication, so it is always on.
+//!
+//! The parameters, in the words of the catalogue of parametrised CRC algorithms: width 64, polynomial
+//! `ad93d23594c93659`, initial value and final exclusive-or all ones, input and output reflected, check value
+//! `ae8b14860a799888`.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
@@ -9,9 +13,38 @@ use crc_fast::{CrcAlgorithm, Digest};
 /// the checksum, large enough that the sums are few.
 pub(crate) const BLOCK: usize = 1 << 20;
 
+/// The bytes of one checksum in a file.
+pub(crate) const LEN: usize = size_of::<u64>();
+
 /// The checksum of one block.
 pub(crate) fn of(block: &[u8]) -> u64 {
     crc_fast::checksum(CrcAlgorithm::Crc64Nvme, block)
+}
+
+/// The checksums of `bytes`, one for each [`BLOCK`] of them; the last block may be shorter.
+pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
+    bytes.chunks(BLOCK).map(of).collect()
+}
+
+/// How many blocks, and so checksums, `len` bytes have.
+pub(crate) fn blocks(len: u64) -> u64 {
+    len.div_ceil(BLOCK as u64)
+}
+
+/// The checksum of two runs of bytes, one after the other, from the checksum of each and the length of the second.
+pub(crate) fn combine(first: u64, second: u64, second_len: u64) -> u64 {
+    crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, first, second, second_len)
+}
+
+/// Checksums as a file holds them: 8 bytes each, little-endian.
+pub(crate) fn to_bytes(sums: &[u64]) -> Vec<u8> {
+    sums.iter().flat_map(|sum| sum.to_le_bytes()).collect()
+}
+
+/// The reverse of [`to_bytes`]; a rest of fewer than 8 bytes is left out.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<u64> {
+    let (sums, _) = bytes.as_chunks::<LEN>();
+    sums.iter().map(|sum| u64::from_le_bytes(*sum)).collect()
 }
 
 /// A checksum over bytes that come in pieces.
@@ -33,9 +66,59 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * i % 251).to_le_bytes()[0]).collect()
+    }
+
     #[test]
     fn the_algorithm_is_the_one_the_format_names() {
         // The check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms.
-        assert_eq!(super::of(b"123456789"), 0xae8b_1486_0a79_9888);
+        assert_eq!(of(b"123456789"), 0xae8b_1486_0a79_9888);
+    }
+
+    #[test]
+    fn the_algorithm_is_its_definition() {
+        let bitwise = |bytes: &[u8]| {
+            !bytes.iter().fold(u64::MAX, |crc, &byte| {
+                (0..8).fold(crc ^ u64::from(byte), |crc, _| {
+                    let reflected = 0x9a6c_9329_ac4b_c9b5;
+                    (crc >> 1) ^ (if crc & 1 == 1 { reflected } else { 0 })
+                })
+            })
+        };
+        for len in [0, 1, 7, 8, 15, 16, 17, 127, 128, 129, 1000, 4096 + 3] {
+            let bytes = bytes(len);
+            assert_eq!(of(&bytes), bitwise(&bytes), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn pieces_and_the_whole_have_one_checksum() {
+        let all = bytes(10_000);
+        for cut in [0, 1, 8, 4096, 9_999, 10_000] {
+            let (first, second) = all.split_at(cut);
+            let mut running = Running::new();
+            running.update(first);
+            running.update(second);
+            assert_eq!(running.finish(), of(&all), "cut at {cut}");
+            assert_eq!(
+                combine(of(first), of(second), second.len() as u64),
+                of(&all),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_block_has_its_checksum() {
+        let all = bytes(2 * BLOCK + 5);
+        let expected = [of(&all[..BLOCK]), of(&all[BLOCK..2 * BLOCK]), of(&all[2 * BLOCK..])];
+        assert_eq!(sums(&all), expected);
+        for len in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1] {
+            assert_eq!(sums(&all[..len]).len() as u64, blocks(len as u64), "{len} bytes");
+        }
+        assert_eq!(from_bytes(&to_bytes(&expected)), expected);
     }
 }

@@ -2,9 +2,12 @@
 
 mod dtype;
 mod name;
+mod region;
 
 pub use dtype::DType;
 pub(crate) use name::{check_name, join, root, strip};
+pub use region::Region;
+pub(crate) use region::covers;
 
 /// What is known of a tensor without reading it: its element type and its shape.
 ///
@@ -64,25 +67,5 @@ impl From<&candle_core::Tensor> for TensorInfo {
 impl std::fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?}", self.dtype, self.shape)
-    }
-}
-
-/// An axis-aligned box inside a tensor: where it starts and how far it reaches, one number a dimension.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Region {
-    /// The first index along each dimension.
-    pub offset: Vec<usize>,
-    /// The number of indices along each dimension.
-    pub size: Vec<usize>,
-}
-
-impl Region {
-    /// The whole of a tensor with this shape.
-    #[must_use]
-    pub fn whole(shape: &[usize]) -> Self {
-        Self {
-            offset: vec![0; shape.len()],
-            size: shape.to_vec(),
-        }
     }
 }

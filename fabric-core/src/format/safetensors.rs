@@ -1,1 +1,255 @@
-//! Stub.
+//! The header of a safetensors file, ours or anybody's: bytes in, names and places out, or the reverse.
+//!
+//! ```text
+//! byte 0        8                                8 + n                             end of file
+//! |  n : u64 LE |  JSON, padded with spaces      |  tensor bytes, without a gap    |
+//!               {"__metadata__":{"key":"text"},
+//!                "name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}, ...}
+//! ```
+//!
+//! `data_offsets` count from the end of the header; elements are little-endian and row-major. The tensors cover the rest
+//! of the file exactly: no overlap, no hole, nothing behind the last. [`Layout`] writes headers whose data begins at a
+//! multiple of [`ALIGNMENT`]; [`Header`] reads every header that the safetensors library reads, within the same bounds.
+
+mod json;
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+
+pub(crate) use layout::{ALIGNMENT, Layout, LayoutError};
+
+use super::{MANIFEST, MARKER};
+use crate::checksum;
+use crate::entry::{DType, TensorInfo};
+
+/// The bytes before the JSON: its length.
+pub(crate) const LENGTH_BYTES: usize = 8;
+
+/// Longer headers are refused, as the safetensors library does.
+pub(crate) const MAX_JSON: u64 = 100_000_000;
+
+/// The shortest JSON object.
+const MIN_JSON: u64 = 2;
+
+/// What a safetensors header says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// Where the tensors begin: the length bytes, the JSON and its padding.
+    pub(crate) len: u64,
+    /// The tensors in the order of their bytes, [`MANIFEST`] among them.
+    pub(crate) tensors: Vec<Placed>,
+    /// The texts under `__metadata__`.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The checksum of the header's bytes.
+    pub(crate) sum: u64,
+}
+
+/// A tensor and the place of its bytes, counted from the start of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) name: String,
+    pub(crate) info: TensorInfo,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// Why bytes are not the header of a safetensors file of this length.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeaderError {
+    #[error("the file has {len} bytes, and a safetensors file has at least {}", LENGTH_BYTES as u64 + MIN_JSON)]
+    TooShort { len: u64 },
+    #[error("bytes 0..8 give the header {claimed} bytes, and the shortest is {MIN_JSON}")]
+    HeaderTooShort { claimed: u64 },
+    #[error("bytes 0..8 give the header {claimed} bytes, and more than {MAX_JSON} are refused")]
+    HeaderTooLong { claimed: u64 },
+    #[error("bytes 0..8 give the header {claimed} bytes, and {left} follow")]
+    HeaderPastEnd { claimed: u64, left: u64 },
+    #[error("the header is not UTF-8 at byte {at}")]
+    NotUtf8 { at: usize },
+    #[error("the header begins with byte {found:#04x} instead of `{{`")]
+    NotAnObject { found: u8 },
+    #[error("the header is not what safetensors prescribes: {0}")]
+    Json(String),
+    #[error("the header has `{name}` twice")]
+    Duplicate { name: String },
+    #[error("the header has a tensor without a name")]
+    EmptyName,
+    #[error("entry `{name}` has the element type `{dtype}`, which is unknown")]
+    UnknownDType { name: String, dtype: String },
+    #[error("entry `{name}` has the shape {shape:?}, whose size in bytes does not fit 64 bits")]
+    Overflow { name: String, shape: Vec<u64> },
+    #[error("entry `{name}` is {info}, which does not fill whole bytes")]
+    Ragged { name: String, info: TensorInfo },
+    #[error("entry `{name}` is {info}, which takes {expected} bytes, and has the offsets {start}..{end}")]
+    Length {
+        name: String,
+        info: TensorInfo,
+        start: u64,
+        end: u64,
+        expected: u64,
+    },
+    #[error("entry `{name}` has the offset {start} and overlaps `{before}`, which ends at {end}")]
+    Overlap {
+        name: String,
+        start: u64,
+        before: String,
+        end: u64,
+    },
+    #[error("bytes {start}..{end} of the data, before entry `{name}`, belong to no entry")]
+    Hole { name: String, start: u64, end: u64 },
+    #[error("the tensors end at byte {end} of the file, and it has {len}")]
+    FileLength { end: u64, len: u64 },
+    #[error("the header says that a manifest follows, and has no entry `{MANIFEST}`")]
+    ManifestMissing,
+    #[error("entry `{MANIFEST}` is {info} instead of a row of bytes")]
+    ManifestForm { info: TensorInfo },
+}
+
+/// The length of a header (all that is before the data) from the first 8 bytes of a file; so that the caller knows how
+/// much to read, and never reads or allocates more than the file has.
+pub(crate) fn header_len(first: &[u8], file_len: u64) -> Result<usize, HeaderError> {
+    let length = LENGTH_BYTES as u64;
+    let Some(&bytes) = first
+        .first_chunk::<LENGTH_BYTES>()
+        .filter(|_| file_len >= length + MIN_JSON)
+    else {
+        return Err(HeaderError::TooShort { len: file_len });
+    };
+    let claimed = u64::from_le_bytes(bytes);
+    if claimed < MIN_JSON {
+        return Err(HeaderError::HeaderTooShort { claimed });
+    }
+    if claimed > MAX_JSON {
+        return Err(HeaderError::HeaderTooLong { claimed });
+    }
+    let left = file_len - length;
+    if claimed > left {
+        return Err(HeaderError::HeaderPastEnd { claimed, left });
+    }
+    usize::try_from(length + claimed).map_err(|_| HeaderError::HeaderTooLong { claimed })
+}
+
+impl Header {
+    /// Reads a header from `bytes`, the first [`header_len`] of a file of `file_len`, or more of it.
+    pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Result<Self, HeaderError> {
+        let len = header_len(bytes, file_len)?;
+        let Some(bytes) = bytes.get(..len) else {
+            let (claimed, left) = ((len - LENGTH_BYTES) as u64, (bytes.len() - LENGTH_BYTES) as u64);
+            return Err(HeaderError::HeaderPastEnd { claimed, left });
+        };
+        let raw = json::parse(&bytes[LENGTH_BYTES..])?;
+        let data = len as u64;
+        let mut names = HashSet::new();
+        for (name, _) in &raw.tensors {
+            if name.is_empty() {
+                return Err(HeaderError::EmptyName);
+            }
+            if !names.insert(name.as_str()) {
+                return Err(HeaderError::Duplicate { name: name.clone() });
+            }
+        }
+        let tensors = raw.tensors.into_iter().map(|(name, tensor)| place(name, tensor, data));
+        let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        tensors.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
+        check_tiling(&tensors, data, file_len)?;
+        Ok(Self {
+            len: data,
+            tensors,
+            metadata: raw.metadata,
+            sum: checksum::of(bytes),
+        })
+    }
+
+    /// Where the manifest is, if this is a file of ours.
+    ///
+    /// A damaged name must not turn a checkpoint into a foreign file, whose bytes nobody verifies: [`MARKER`] says
+    /// a second time that there is a manifest.
+    pub(crate) fn manifest(&self) -> Result<Option<&Placed>, HeaderError> {
+        let Some(entry) = self.tensors.iter().find(|entry| entry.name == MANIFEST) else {
+            let marked = self.metadata.contains_key(MARKER);
+            return if marked {
+                Err(HeaderError::ManifestMissing)
+            } else {
+                Ok(None)
+            };
+        };
+        if entry.info.dtype() != DType::U8 || entry.info.shape().len() != 1 {
+            return Err(HeaderError::ManifestForm {
+                info: entry.info.clone(),
+            });
+        }
+        Ok(Some(entry))
+    }
+}
+
+/// Checks one entry by itself, and finds its place in the file.
+fn place(name: String, tensor: json::Tensor, data: u64) -> Result<Placed, HeaderError> {
+    let Some(dtype) = DType::from_name(&tensor.dtype) else {
+        let dtype = tensor.dtype.into_owned();
+        return Err(HeaderError::UnknownDType { name, dtype });
+    };
+    let shape = tensor
+        .shape
+        .iter()
+        .map(|&d| usize::try_from(d).ok())
+        .collect::<Option<Vec<_>>>();
+    let info = shape.map(|shape| TensorInfo::new(dtype, shape));
+    let bits = info
+        .as_ref()
+        .and_then(|info| info.elements()?.checked_mul(dtype.bits()));
+    let (Some(info), Some(bits)) = (info, bits) else {
+        return Err(HeaderError::Overflow {
+            name,
+            shape: tensor.shape,
+        });
+    };
+    if bits % 8 != 0 {
+        return Err(HeaderError::Ragged { name, info });
+    }
+    let expected = bits as u64 / 8;
+    let (start, end) = tensor.data_offsets;
+    let in_file = (data.checked_add(start), data.checked_add(end));
+    match (end.checked_sub(start), in_file) {
+        (Some(len), (Some(start), Some(end))) if len == expected => Ok(Placed { name, info, start, end }),
+        _ => Err(HeaderError::Length {
+            name,
+            info,
+            start,
+            end,
+            expected,
+        }),
+    }
+}
+
+/// Checks that `tensors`, in the order of their starts, lie without overlap or hole from `data` to the file's end.
+fn check_tiling(tensors: &[Placed], data: u64, file_len: u64) -> Result<(), HeaderError> {
+    let mut end = data;
+    let mut before = "";
+    for entry in tensors {
+        let name = entry.name.clone();
+        if entry.start > end {
+            return Err(HeaderError::Hole {
+                name,
+                start: end - data,
+                end: entry.start - data,
+            });
+        }
+        if entry.start < end {
+            let (start, before) = (entry.start - data, before.to_owned());
+            return Err(HeaderError::Overlap {
+                name,
+                start,
+                before,
+                end: end - data,
+            });
+        }
+        (end, before) = (entry.end, &entry.name);
+    }
+    if end == file_len {
+        Ok(())
+    } else {
+        Err(HeaderError::FileLength { end, len: file_len })
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether a manifest is true in itself. A valid checksum proves that the bytes are the writer's, not that the writer
+//! meant well: every number that a load would trust is checked here, once.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord};
+use crate::checksum;
+use crate::entry::{Region, TensorInfo, check_name, covers};
+use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
+
+/// Says what is wrong with a manifest, if anything is.
+pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
+    mesh(&manifest.mesh)?;
+    files(&manifest.files)?;
+    names(manifest)?;
+    for tensor in &manifest.tensors {
+        check_tensor(tensor, &manifest.files).map_err(|what| format!("entry `{}`: {what}", tensor.name))?;
+    }
+    for tie in &manifest.ties {
+        if tie.target as usize >= manifest.tensors.len() {
+            let (count, target) = (manifest.tensors.len(), tie.target);
+            return Err(format!(
+                "entry `{}` is tied to tensor {target}, and there are {count}",
+                tie.name
+            ));
+        }
+    }
+    for value in &manifest.values {
+        if value.form != CBOR {
+            return Err(format!(
+                "the value `{}` is of form {}, which is unknown",
+                value.name, value.form
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
+    let mut ranks = 1u64;
+    let mut names = HashSet::new();
+    for (name, size) in axes {
+        if name.is_empty() || !names.insert(name) {
+            return Err(format!("the mesh has two axes `{name}`, or one without a name"));
+        }
+        match ranks.checked_mul(*size) {
+            None | Some(0) => return Err(format!("the mesh's axis `{name}` has the size {size}")),
+            Some(product) => ranks = product,
+        }
+    }
+    Ok(())
+}
+
+fn files(files: &[FileRecord]) -> Result<(), String> {
+    let mut names = HashSet::new();
+    for FileRecord {
+        name, header_len, len, ..
+    } in files
+    {
+        let alone = name.is_empty() && files.len() == 1;
+        if !alone && !is_below(name) {
+            return Err(format!("the file name `{name}` does not stay below the checkpoint"));
+        }
+        if !names.insert(name) {
+            return Err(format!("the file `{name}` is listed twice"));
+        }
+        if header_len > len || *header_len > LENGTH_BYTES as u64 + MAX_JSON {
+            return Err(format!(
+                "the file `{name}` has {len} bytes with a header of {header_len}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a path leads to a file below the directory it is relative to, on every system.
+fn is_below(name: &str) -> bool {
+    let plain = |segment: &str| !matches!(segment, "" | "." | "..");
+    name.split('/').all(plain) && !name.chars().any(|c| c.is_control() || matches!(c, '\\' | ':'))
+}
+
+/// One entry, one name; only a value that differs by rank is there once for each.
+fn names(manifest: &Manifest) -> Result<(), String> {
+    let tensors = manifest.tensors.iter().map(|tensor| &tensor.name);
+    let ties = manifest.ties.iter().map(|tie| &tie.name);
+    let shared = manifest
+        .values
+        .iter()
+        .filter(|value| value.rank.is_none())
+        .map(|value| &value.name);
+    let mut taken = HashSet::new();
+    for name in tensors.chain(ties).chain(shared) {
+        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        if !taken.insert(name) {
+            return Err(format!("entry `{name}` is there twice"));
+        }
+    }
+    let mut ranked = BTreeSet::new();
+    for value in manifest.values.iter().filter(|value| value.rank.is_some()) {
+        let name = &value.name;
+        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        if taken.contains(name) || !ranked.insert((name, value.rank)) {
+            return Err(format!("entry `{name}` is there twice"));
+        }
+    }
+    for name in &manifest.filtered {
+        check_name(name).map_err(|what| format!("the name `{name}` of a filtered entry {what}"))?;
+    }
+    Ok(())
+}
+
+fn check_tensor(tensor: &TensorRecord, files: &[FileRecord]) -> Result<(), String> {
+    let info = tensor.info();
+    if info.elements().is_none() || bytes(&info).is_none() {
+        return Err(format!("{info} has no size in whole bytes"));
+    }
+    let regions: Vec<Region> = tensor.parts.iter().map(PartRecord::region).collect();
+    covers(&tensor.shape, &regions)?;
+    for (part, region) in tensor.parts.iter().zip(regions) {
+        check_part(part, &TensorInfo::new(tensor.dtype, region.size), files)?;
+    }
+    Ok(())
+}
+
+fn check_part(part: &PartRecord, info: &TensorInfo, files: &[FileRecord]) -> Result<(), String> {
+    let PartRecord { file, start, len, .. } = *part;
+    let Some(record) = files.get(file as usize) else {
+        return Err(format!("a part is in file {file}, and there are {}", files.len()));
+    };
+    if bytes(info) != Some(len) {
+        return Err(format!("a part is {info} and has {len} bytes"));
+    }
+    if start < record.header_len || start.checked_add(len).is_none_or(|end| end > record.len) {
+        let (header, end) = (record.header_len, record.len);
+        return Err(format!(
+            "a part has {len} bytes at {start}, and its file has data at {header}..{end}"
+        ));
+    }
+    let (found, expected) = (part.sums.len(), checksum::blocks(len));
+    if (found as u64) != expected.saturating_mul(checksum::LEN as u64) {
+        return Err(format!(
+            "a part of {len} bytes has {found} bytes of checksums for {expected} blocks"
+        ));
+    }
+    Ok(())
+}
+
+/// The bytes of a tensor, if it fills whole ones.
+fn bytes(info: &TensorInfo) -> Option<u64> {
+    let bits = info.elements()?.checked_mul(info.dtype().bits())?;
+    (bits % 8 == 0).then_some(bits as u64 / 8)
+}

@@ -1,0 +1,181 @@
+//! The order and the places of tensors in a new file, and the header that says so.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::json::METADATA;
+use super::{LENGTH_BYTES, MANIFEST, MARKER, MAX_JSON, Placed};
+use crate::entry::{DType, TensorInfo, check_name};
+
+/// Data begins at a multiple of this: a page, and a block of a disk.
+pub(crate) const ALIGNMENT: u64 = 4096;
+
+/// The value of [`MARKER`]: there to be noticed, not to be interpreted.
+const MARKED: &str = "1";
+
+/// A safetensors file before its first byte is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    /// The first bytes of the file: length, JSON, padding.
+    pub(crate) header: Vec<u8>,
+    /// The tensors in the order of their bytes; the manifest last, if there is one.
+    pub(crate) tensors: Vec<Placed>,
+    /// The length of the whole file.
+    pub(crate) file_len: u64,
+}
+
+/// Why tensors have no place in a safetensors file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LayoutError {
+    #[error("entry `{0}` is there twice; a file holds one tensor of a name")]
+    Duplicate(String),
+    #[error("entry name `{name}` {what}")]
+    Name { name: String, what: &'static str },
+    #[error("entry `{name}` is {info}, an element type that safetensors files do not have")]
+    DType { name: String, info: TensorInfo },
+    #[error("entry `{name}` is {info}, which does not fill whole bytes; pad its last dimension")]
+    Ragged { name: String, info: TensorInfo },
+    #[error("entry `{name}` is {info}, which ends past the longest file there can be")]
+    TooLarge { name: String, info: TensorInfo },
+    #[error("the names and shapes take a header of {0} bytes, and readers refuse more than {MAX_JSON}")]
+    HeaderTooLong(u64),
+}
+
+impl Layout {
+    /// Finds a place for every tensor, and for a manifest of `manifest_len` bytes.
+    ///
+    /// The same tensors have the same layout whatever order they come in: larger elements first, so that every tensor is
+    /// aligned to its element, equal ones by name; the manifest, which is known last, at the end.
+    pub(crate) fn new(
+        mut tensors: Vec<(String, TensorInfo)>,
+        metadata: &BTreeMap<String, String>,
+        manifest_len: Option<u64>,
+    ) -> Result<Self, LayoutError> {
+        tensors.sort_by(|(a_name, a), (b_name, b)| (Reverse(width(a)), a_name).cmp(&(Reverse(width(b)), b_name)));
+        check_names(&tensors)?;
+        let mut metadata = metadata.clone();
+        let mut sized = Vec::with_capacity(tensors.len() + 1);
+        for (name, info) in tensors {
+            let len = byte_len(&name, &info)?;
+            sized.push((name, info, len));
+        }
+        if let Some(len) = manifest_len {
+            metadata.insert(MARKER.to_owned(), MARKED.to_owned());
+            let shape = vec![usize::try_from(len).unwrap_or(usize::MAX)];
+            sized.push((MANIFEST.to_owned(), TensorInfo::new(DType::U8, shape), len));
+        }
+        let mut tensors = consecutive(sized)?;
+        let header = header(&tensors, &metadata)?;
+        let data = header.len() as u64;
+        for tensor in &mut tensors {
+            tensor.start += data;
+            tensor.end += data;
+        }
+        let file_len = tensors.last().map_or(data, |last| last.end);
+        Ok(Self {
+            header,
+            tensors,
+            file_len,
+        })
+    }
+}
+
+/// The bytes that an element is aligned to.
+fn width(info: &TensorInfo) -> usize {
+    info.dtype().bits().div_ceil(8)
+}
+
+fn check_names(tensors: &[(String, TensorInfo)]) -> Result<(), LayoutError> {
+    let mut names = std::collections::HashSet::new();
+    for (name, _) in tensors {
+        check_name(name).map_err(|what| LayoutError::Name {
+            name: name.clone(),
+            what,
+        })?;
+        if !names.insert(name) {
+            return Err(LayoutError::Duplicate(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn byte_len(name: &str, info: &TensorInfo) -> Result<u64, LayoutError> {
+    let name = || name.to_owned();
+    // No reader of safetensors knows 128-bit complex numbers, and `Other` has no size.
+    if matches!(info.dtype(), DType::C128 | DType::Other) {
+        return Err(LayoutError::DType {
+            name: name(),
+            info: info.clone(),
+        });
+    }
+    let bits = info.elements().and_then(|n| n.checked_mul(info.dtype().bits()));
+    let Some(bits) = bits else {
+        return Err(LayoutError::TooLarge {
+            name: name(),
+            info: info.clone(),
+        });
+    };
+    if bits % 8 != 0 {
+        return Err(LayoutError::Ragged {
+            name: name(),
+            info: info.clone(),
+        });
+    }
+    Ok(bits as u64 / 8)
+}
+
+/// Places one after the other, counted from the start of the data; the longest header still fits before them.
+fn consecutive(sized: Vec<(String, TensorInfo, u64)>) -> Result<Vec<Placed>, LayoutError> {
+    let limit = i64::MAX.unsigned_abs() - 2 * MAX_JSON;
+    let mut start = 0u64;
+    let mut placed = Vec::with_capacity(sized.len());
+    for (name, info, len) in sized {
+        let Some(end) = start.checked_add(len).filter(|&end| end <= limit) else {
+            return Err(LayoutError::TooLarge { name, info });
+        };
+        placed.push(Placed { name, info, start, end });
+        start = end;
+    }
+    Ok(placed)
+}
+
+/// The header's bytes, padded so that the data is aligned.
+fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, LayoutError> {
+    let mut json = String::from("{");
+    if !metadata.is_empty() {
+        let texts: Vec<String> = metadata
+            .iter()
+            .map(|(key, text)| format!("{}:{}", quoted(key), quoted(text)))
+            .collect();
+        let _ = write!(json, "\"{METADATA}\":{{{}}},", texts.join(","));
+    }
+    for Placed { name, info, start, end } in tensors {
+        let dims: Vec<String> = info.shape().iter().map(ToString::to_string).collect();
+        let (name, dtype, shape) = (quoted(name), info.dtype(), dims.join(","));
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            json,
+            r#"{name}:{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{start},{end}]}},"#
+        );
+    }
+    if json.ends_with(',') {
+        json.pop();
+    }
+    json.push('}');
+    let padded = (LENGTH_BYTES as u64 + json.len() as u64).next_multiple_of(ALIGNMENT);
+    let json_len = padded - LENGTH_BYTES as u64;
+    let Some(total) = usize::try_from(padded).ok().filter(|_| json_len <= MAX_JSON) else {
+        return Err(LayoutError::HeaderTooLong(json_len));
+    };
+    let mut bytes = Vec::with_capacity(total);
+    bytes.extend(json_len.to_le_bytes());
+    bytes.extend(json.as_bytes());
+    bytes.resize(total, b' ');
+    Ok(bytes)
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
