@@ -1,0 +1,79 @@
+//! `AdamW` in a checkpoint.
+
+use candle_nn::ParamsAdamW;
+
+use super::AdamW;
+use crate::optim::hyper;
+use crate::state::{Checkpoint, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut};
+use crate::value::ValueError;
+
+impl OptimizerState for AdamW {
+    fn describe(&self) -> OptimizerDescription {
+        let parameters = self.slots.iter().map(|slot| {
+            let [exp_avg, exp_avg_sq] = &slot.state;
+            ParamState::new(slot.var.clone())
+                .named(slot.name.clone())
+                .tensor("exp_avg", exp_avg)
+                .tensor("exp_avg_sq", exp_avg_sq)
+                .step(slot.step)
+        });
+        let description = OptimizerDescription::new("AdamW", parameters.collect());
+        self.groups
+            .iter()
+            .enumerate()
+            .fold(description, |description, (index, params)| {
+                let members = self.slots.iter().enumerate().filter(|(_, slot)| slot.group == index);
+                description.group(to_group(params, members.map(|(position, _)| position).collect()))
+            })
+    }
+
+    fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError> {
+        groups.iter().try_for_each(|group| from_group(group).map(drop))
+    }
+
+    fn restore(&mut self, groups: Option<&[ParamGroup]>, steps: &[Option<u64>]) {
+        for (params, group) in self.groups.iter_mut().zip(groups.unwrap_or_default()) {
+            if let Ok(restored) = from_group(group) {
+                *params = restored;
+            }
+        }
+        for (slot, step) in self.slots.iter_mut().zip(steps) {
+            slot.step = step.unwrap_or(slot.step);
+        }
+    }
+}
+
+impl Checkpoint for AdamW {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        entries.optimizer(self);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.optimizer(self);
+    }
+}
+
+fn to_group(params: &ParamsAdamW, members: Vec<usize>) -> ParamGroup {
+    ParamGroup::new(members)
+        .option("lr", params.lr)
+        .option("betas", [params.beta1, params.beta2])
+        .option("eps", params.eps)
+        .option("weight_decay", params.weight_decay)
+        .option("amsgrad", false)
+        .option("maximize", false)
+}
+
+fn from_group(group: &ParamGroup) -> Result<ParamsAdamW, ValueError> {
+    hyper::expect_flag(group, "amsgrad", false)?;
+    hyper::expect_flag(group, "maximize", false)?;
+    // PyTorch's Adam and AdamW write the same keys; this one tells them apart.
+    hyper::expect_flag(group, "decoupled_weight_decay", true)?;
+    let (beta1, beta2) = hyper::betas(group)?;
+    Ok(ParamsAdamW {
+        lr: hyper::number(group, "lr")?,
+        beta1,
+        beta2,
+        eps: hyper::number(group, "eps")?,
+        weight_decay: hyper::number(group, "weight_decay")?,
+    })
+}
