@@ -45,6 +45,7 @@ pub use value::{Value, ValueError};
 /// What generated code names; no part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::state::{Checkpoint, Field, FieldSchema, Keys, Kind, MetadataSlot, Visitor, VisitorMut};
+    pub use crate::entry::TensorInfo;
+    pub use crate::state::{Checkpoint, Field, FieldSchema, Keys, Message, Metadata, Visitor, VisitorMut};
     pub use core;
 }

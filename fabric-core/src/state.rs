@@ -3,6 +3,8 @@
 mod containers;
 mod field;
 mod identity;
+mod message;
+mod metadata;
 mod modules;
 mod optimizer;
 mod recording;
@@ -15,6 +17,8 @@ mod walk;
 pub(crate) use field::Shard;
 pub use field::{Field, FieldSchema, Keys};
 pub(crate) use identity::{StorageKey, same_view};
+pub use message::Message;
+pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
 pub use recording::Recording;
 pub(crate) use resolve::{NamedOptimizer, Resolved, resolve};

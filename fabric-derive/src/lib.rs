@@ -1,9 +1,23 @@
 //! The derive macro of fabric-core.
 
+mod attr;
+mod bounds;
+mod check;
+mod derive;
+mod errors;
+mod expand;
+mod fallback;
+mod key;
+mod schema;
+mod spanned;
+mod vocab;
+
 use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
 
 /// Stub.
 #[proc_macro_derive(Checkpoint, attributes(checkpoint))]
-pub fn derive(_: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn derive_checkpoint(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    derive::derive(&input).into()
 }

@@ -1,0 +1,33 @@
+//! Serde values as fields: what `#[checkpoint(metadata)]` stands for.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{MetadataSlot, Visitor, VisitorMut};
+
+/// A type that `#[checkpoint(metadata)]` can store. Named by generated code only, so that a type without serde's traits
+/// is told what it lacks, once, at the field.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored as metadata",
+    label = "this type lacks serde's Serialize or DeserializeOwned",
+    note = "add #[derive(serde::Serialize, serde::Deserialize)] to it; borrowed data cannot be restored",
+    note = "if it need not be restored, mark the field #[checkpoint(skip)]"
+)]
+pub trait Metadata {
+    /// Shows the value to `entries`.
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
+
+    /// Shows the place of the value to `entries`.
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Metadata for T {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        entries.metadata(self);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.slot(MetadataSlot::new(self));
+    }
+}

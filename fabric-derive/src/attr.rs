@@ -1,0 +1,269 @@
+//! `#[checkpoint(...)]` as a list of items: a key, and what follows it. Each item is read on its own, so a mistake in
+//! one does not hide those in the next.
+
+pub(crate) mod container;
+pub(crate) mod field;
+pub(crate) mod filter;
+pub(crate) mod shard;
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{Attribute, Lit, LitInt, LitStr, Meta};
+
+use crate::errors::Errors;
+use crate::spanned::Spanned;
+use crate::vocab::{self, Form, Name, Place, Repeat, Word};
+
+/// One item of an attribute.
+pub(crate) struct Item {
+    pub(crate) key: Ident,
+    given: Given,
+}
+
+/// What follows a key.
+enum Given {
+    Nothing,
+    Assigned { equals: TokenTree, value: TokenStream },
+    List(Group),
+}
+
+impl Item {
+    /// The tokens after `=`, or those in the parentheses.
+    pub(crate) fn value(&self) -> TokenStream {
+        match &self.given {
+            Given::Nothing => TokenStream::new(),
+            Given::Assigned { value, .. } => value.clone(),
+            Given::List(group) => group.stream(),
+        }
+    }
+
+    /// What to underline when the value is wrong.
+    pub(crate) fn at(&self) -> TokenStream {
+        match &self.given {
+            Given::Nothing => self.key.to_token_stream(),
+            Given::Assigned { value, .. } if !value.is_empty() => value.clone(),
+            Given::Assigned { equals, .. } => equals.to_token_stream(),
+            Given::List(group) => group.to_token_stream(),
+        }
+    }
+
+    pub(crate) fn spanned<T>(&self, value: T) -> Spanned<T> {
+        Spanned {
+            value,
+            key: self.key.clone(),
+            at: self.at(),
+        }
+    }
+
+    /// The value as text.
+    pub(crate) fn text(&self, errors: &Errors) -> Option<Spanned<LitStr>> {
+        match self.literal("a string literal", errors)? {
+            Lit::Str(text) => Some(self.spanned(text)),
+            other => {
+                let (key, found) = (&self.key, describe(&other));
+                errors.at(&other, format_args!("expected a string literal for `{key}`, found {found}"));
+                None
+            }
+        }
+    }
+
+    /// The value as an integer.
+    pub(crate) fn integer(&self, errors: &Errors) -> Option<Spanned<LitInt>> {
+        match self.literal("an integer", errors)? {
+            Lit::Int(number) => Some(self.spanned(number)),
+            other => {
+                let (key, found) = (&self.key, describe(&other));
+                errors.at(&other, format_args!("expected an integer for `{key}`, found {found}"));
+                None
+            }
+        }
+    }
+
+    fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
+        let value = self.value();
+        syn::parse2::<Lit>(value.clone())
+            .map_err(|_| {
+                let key = &self.key;
+                let mut tokens = value.clone().into_iter();
+                match (tokens.next().is_some_and(is_literal), tokens.next()) {
+                    // `rename = "a" alias = "b"`
+                    (true, Some(next)) => errors.at(&next, format_args!("expected `,`, found `{next}`")),
+                    _ => {
+                        let at = self.at();
+                        errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
+                    }
+                }
+            })
+            .ok()
+    }
+
+    /// Whether what follows the key has the form that the word wants.
+    fn has_form(&self, word: &Word, errors: &Errors) -> bool {
+        let Word { text, example, .. } = word;
+        let advice = format!("write #[checkpoint({example})]");
+        match (&self.given, word.form) {
+            (Given::Assigned { equals, value }, _) if value.is_empty() => {
+                errors.at(equals, format_args!("`{text}` has no value after `=`; {advice}"));
+            }
+            (Given::Assigned { equals, value }, Form::Flag) => {
+                let at: TokenStream = [equals.to_token_stream(), value.clone()].into_iter().collect();
+                errors.at(&at, format_args!("`{text}` takes no value; {advice}"));
+            }
+            (Given::List(group), Form::Flag) => {
+                errors.at(group, format_args!("`{text}` takes no options; {advice}"));
+            }
+            (Given::Nothing, Form::Value | Form::ValueOrList) => {
+                errors.at(&self.key, format_args!("`{text}` needs a value; {advice}"));
+            }
+            (Given::Nothing, Form::List) => {
+                errors.at(&self.key, format_args!("`{text}` needs options; {advice}"));
+            }
+            (Given::List(group), Form::Value) => {
+                errors.at(group, format_args!("`{text}` takes its value after `=`; {advice}"));
+            }
+            (Given::Assigned { .. }, Form::List) => {
+                errors.at(
+                    &self.at(),
+                    format_args!("`{text}` takes its options in parentheses; {advice}"),
+                );
+            }
+            (Given::List(group), _) if group.stream().is_empty() => {
+                errors.at(group, format_args!("`{text}` has nothing in its parentheses; {advice}"));
+            }
+            _ => return true,
+        }
+        false
+    }
+}
+
+/// Every well-formed item of the `checkpoint` attributes among `attrs`, with the word that its key is.
+pub(crate) fn items(attrs: &[Attribute], place: Place, errors: &Errors) -> Vec<(&'static Word, Item)> {
+    let mut seen: Vec<Name> = Vec::new();
+    let mut kept = Vec::new();
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("checkpoint")) {
+        for item in split_attribute(attr, place, errors) {
+            let Some(word) = vocab::find(&item.key, place, errors) else { continue };
+            if seen.contains(&word.name) && word.repeat != Repeat::Often {
+                errors.at(&item.key, duplicate(word));
+                continue;
+            }
+            seen.push(word.name);
+            if item.has_form(word, errors) {
+                kept.push((word, item));
+            }
+        }
+    }
+    kept
+}
+
+fn duplicate(word: &Word) -> String {
+    let text = word.text;
+    match word.repeat {
+        Repeat::Instead(advice) => format!("duplicate checkpoint attribute `{text}`; {advice}"),
+        _ => format!("duplicate checkpoint attribute `{text}`; remove one of them"),
+    }
+}
+
+fn split_attribute(attr: &Attribute, place: Place, errors: &Errors) -> Vec<Item> {
+    let example = match place {
+        Place::Field => "skip",
+        Place::Struct => "rename_all = \"camelCase\"",
+    };
+    let list = match &attr.meta {
+        Meta::List(list) => list,
+        Meta::Path(_) => {
+            let empty = "empty attribute #[checkpoint]; expected options";
+            errors.at(attr, format_args!("{empty}, for example #[checkpoint({example})]"));
+            return Vec::new();
+        }
+        Meta::NameValue(meta) => {
+            let found = meta.to_token_stream();
+            errors.at(attr, format_args!("expected #[checkpoint(...)], found #[{found}]"));
+            return Vec::new();
+        }
+    };
+    if list.tokens.is_empty() {
+        let empty = "empty attribute #[checkpoint()]; expected options";
+        errors.at(attr, format_args!("{empty}, for example #[checkpoint({example})]"));
+    }
+    split_items(list.tokens.clone(), errors)
+}
+
+/// The items of a list, without those that do not begin with a name.
+pub(crate) fn split_items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
+    let parts = split_at_commas(tokens, errors);
+    parts.into_iter().filter_map(|part| read_item(part, errors)).collect()
+}
+
+fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
+    let mut tokens = part.into_iter();
+    let key = match tokens.next()? {
+        TokenTree::Ident(key) => key,
+        other => {
+            errors.at(&other, format_args!("expected the name of an attribute, found `{other}`"));
+            return None;
+        }
+    };
+    let given = match tokens.next() {
+        None => Given::Nothing,
+        Some(TokenTree::Punct(equals)) if equals.as_char() == '=' => {
+            let value = tokens.by_ref().collect();
+            let equals = TokenTree::Punct(equals);
+            Given::Assigned { equals, value }
+        }
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Given::List(group),
+        Some(other) => {
+            errors.at(&other, format_args!("expected `,`, `=` or `(` after `{key}`, found `{other}`"));
+            return None;
+        }
+    };
+    if let Some(stray) = tokens.next() {
+        errors.at(&stray, format_args!("expected `,` after `{key}(...)`, found `{stray}`"));
+    }
+    Some(Item { key, given })
+}
+
+/// Splits at the commas that stand outside of brackets of every kind, the angle brackets of a path among them.
+pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<TokenStream> {
+    let mut parts = vec![TokenStream::new()];
+    let mut angles = 0usize;
+    for token in tokens {
+        if let TokenTree::Punct(punct) = &token {
+            match punct.as_char() {
+                '<' => angles += 1,
+                '>' => angles = angles.saturating_sub(1),
+                ',' if angles == 0 => {
+                    if parts.last().is_none_or(TokenStream::is_empty) {
+                        errors.at(punct, "expected an option before `,`");
+                    }
+                    parts.push(TokenStream::new());
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        if let Some(part) = parts.last_mut() {
+            part.extend([token]);
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+fn is_literal(token: TokenTree) -> bool {
+    syn::parse2::<Lit>(token.into()).is_ok()
+}
+
+/// A literal's kind with its article.
+pub(crate) fn describe(literal: &Lit) -> &'static str {
+    match literal {
+        Lit::Str(_) => "a string",
+        Lit::ByteStr(_) | Lit::Byte(_) => "bytes",
+        Lit::CStr(_) => "a C string",
+        Lit::Char(_) => "a character",
+        Lit::Int(_) => "an integer",
+        Lit::Float(_) => "a float",
+        Lit::Bool(_) => "a boolean",
+        _ => "another literal",
+    }
+}

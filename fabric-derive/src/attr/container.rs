@@ -1,0 +1,114 @@
+//! The attributes of the struct.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Path, Token, WherePredicate};
+
+use super::{Item, items};
+use crate::errors::Errors;
+use crate::key::Case;
+use crate::spanned::Spanned;
+use crate::vocab::{Name, Place};
+
+type Predicates = Punctuated<WherePredicate, Token![,]>;
+
+/// What the attributes of the struct say.
+#[derive(Default)]
+pub(crate) struct ContainerAttrs {
+    pub(crate) rename_all: Option<Spanned<Case>>,
+    pub(crate) krate: Option<Path>,
+    pub(crate) bound: Option<Predicates>,
+    pub(crate) version: Option<u32>,
+}
+
+impl ContainerAttrs {
+    pub(crate) fn parse(attrs: &[Attribute], errors: &Errors) -> Self {
+        let mut container = Self::default();
+        for (word, item) in items(attrs, Place::Struct, errors) {
+            match word.name {
+                Name::RenameAll => container.rename_all = parse_case(&item, errors),
+                Name::Crate => container.krate = parse_crate(&item, errors),
+                Name::Bound => container.bound = parse_bound(&item, errors),
+                Name::Version => container.version = parse_version(&item, errors),
+                // The table puts the others on fields.
+                _ => {}
+            }
+        }
+        container
+    }
+
+    /// The path of the library, as generated code writes it.
+    pub(crate) fn library(&self) -> TokenStream {
+        match &self.krate {
+            Some(path) => quote!(#path),
+            None => quote!(::fabric_core),
+        }
+    }
+}
+
+fn parse_case(item: &Item, errors: &Errors) -> Option<Spanned<Case>> {
+    let text = item.text(errors)?.value;
+    let Some(case) = Case::named(&text.value()) else {
+        let known: Vec<_> = Case::names().map(|name| format!("{name:?}")).collect();
+        let (found, known) = (text.value(), known.join(", "));
+        errors.at(&text, format_args!("unknown case {found:?}; expected one of {known}"));
+        return None;
+    };
+    Some(item.spanned(case))
+}
+
+/// A path that is valid at its place: `Self` names no crate, `crate` and `self` come first, `super` follows neither a
+/// name nor `crate`.
+fn parse_crate(item: &Item, errors: &Errors) -> Option<Path> {
+    let text = item.text(errors)?.value;
+    let advice = "write the path under which fabric_core can be reached, as in crate = \"facade::fabric_core\"";
+    let Ok(path) = text.parse_with(Path::parse_mod_style) else {
+        errors.at(&text, format_args!("{:?} is not a path; {advice}", text.value()));
+        return None;
+    };
+    let rooted = path.leading_colon.is_some();
+    let mut before: Vec<String> = Vec::new();
+    for segment in path.segments.iter().map(|segment| segment.ident.to_string()) {
+        let valid = match segment.as_str() {
+            "Self" => false,
+            "crate" | "self" => before.is_empty() && !rooted,
+            "super" => before.iter().all(|b| b == "super" || b == "self") && !rooted,
+            _ => true,
+        };
+        if !valid {
+            errors.at(&text, format_args!("`{segment}` cannot stand there in a crate's path; {advice}"));
+            return None;
+        }
+        before.push(segment);
+    }
+    Some(path)
+}
+
+fn parse_bound(item: &Item, errors: &Errors) -> Option<Predicates> {
+    let text = item.text(errors)?.value;
+    match text.parse_with(Predicates::parse_terminated) {
+        Ok(predicates) => Some(predicates),
+        Err(error) => {
+            let (found, example) = (text.value(), "write them as in bound = \"T: Checkpoint, U: Clone\"");
+            let message = format!("{found:?} is no list of where predicates: {error}; {example}");
+            errors.at(&text, message);
+            None
+        }
+    }
+}
+
+fn parse_version(item: &Item, errors: &Errors) -> Option<u32> {
+    let number = item.integer(errors)?.value;
+    match number.base10_parse::<u32>() {
+        Ok(version @ 1..) => Some(version),
+        Ok(_) => {
+            errors.at(&number, "versions count from 1, and a struct without `version` has version 1");
+            None
+        }
+        Err(error) => {
+            errors.at(&number, format_args!("`{number}` is not a version: {error}; versions are of type u32"));
+            None
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The attributes of a field.
+
+use syn::{Attribute, LitStr};
+
+use super::filter::Filter;
+use super::shard::Shard;
+use super::{filter, items, shard};
+use crate::errors::Errors;
+use crate::spanned::Spanned;
+use crate::vocab::{Name, Place};
+
+/// What the attributes of one field say; rules that concern two of them are in [`check`](crate::check).
+#[derive(Default)]
+pub(crate) struct FieldAttrs {
+    pub(crate) metadata: Option<Spanned<()>>,
+    pub(crate) skip: Option<Spanned<()>>,
+    pub(crate) filter: Option<Spanned<Filter>>,
+    pub(crate) rename: Option<Spanned<LitStr>>,
+    pub(crate) aliases: Vec<Spanned<LitStr>>,
+    pub(crate) optional: Option<Spanned<()>>,
+    pub(crate) flatten: Option<Spanned<()>>,
+    pub(crate) shards: Vec<Spanned<Shard>>,
+    pub(crate) per_rank: Option<Spanned<()>>,
+}
+
+impl FieldAttrs {
+    pub(crate) fn parse(attrs: &[Attribute], errors: &Errors) -> Self {
+        let mut field = Self::default();
+        for (word, item) in items(attrs, Place::Field, errors) {
+            match word.name {
+                Name::Metadata => field.metadata = Some(item.spanned(())),
+                Name::Skip => field.skip = Some(item.spanned(())),
+                Name::Optional => field.optional = Some(item.spanned(())),
+                Name::Flatten => field.flatten = Some(item.spanned(())),
+                Name::PerRank => field.per_rank = Some(item.spanned(())),
+                Name::Rename => field.rename = item.text(errors),
+                Name::Alias => field.aliases.extend(item.text(errors)),
+                Name::Filter => field.filter = filter::parse(&item, errors),
+                Name::Shard => field.shards.extend(shard::parse(&item, errors)),
+                // The table puts the others on the struct.
+                Name::RenameAll | Name::Crate | Name::Bound | Name::Version => {}
+            }
+        }
+        field
+    }
+}

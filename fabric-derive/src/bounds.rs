@@ -1,0 +1,68 @@
+//! Where-clauses of the implementation: one for each field type that mentions a type parameter.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{GenericParam, Generics, Type};
+
+use crate::schema::{Role, Schema};
+
+/// The struct's own where-clause, and what the fields need; `bound = "…"` stands in place of the latter.
+pub(crate) fn where_clause(schema: &Schema<'_>) -> TokenStream {
+    let own = schema.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let mut predicates: Vec<TokenStream> = own.map(ToTokens::to_token_stream).collect();
+    match &schema.attrs.bound {
+        Some(bound) => predicates.extend(bound.iter().map(ToTokens::to_token_stream)),
+        None => predicates.extend(inferred(schema)),
+    }
+    if predicates.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(where #(#predicates,)*)
+    }
+}
+
+fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
+    let private = schema.private();
+    let needed = schema.stored().filter(|field| needs_bound(field.ty, schema));
+    let bounds = needed.map(|field| {
+        let ty = field.ty;
+        let needed = match field.role() {
+            Role::Metadata => quote!(Metadata),
+            _ => quote!(Checkpoint),
+        };
+        quote!(#ty: #private::#needed)
+    });
+    bounds.collect()
+}
+
+/// A type that holds the struct itself, as the `next` of a list does, would make the bound its own condition; what it
+/// needs follows from the other fields.
+fn needs_bound(ty: &Type, schema: &Schema<'_>) -> bool {
+    let tokens = ty.to_token_stream();
+    let of_parameter = schema.generics.type_params().any(|param| mentions(&tokens, &param.ident));
+    of_parameter && !mentions(&tokens, schema.ident) && !mentions_self(&tokens)
+}
+
+/// Whether a type can be named outside of the struct's generics.
+pub(crate) fn is_concrete(ty: &Type, generics: &Generics) -> bool {
+    let tokens = ty.to_token_stream();
+    let mut params = generics.params.iter().map(|param| match param {
+        GenericParam::Lifetime(param) => &param.lifetime.ident,
+        GenericParam::Type(param) => &param.ident,
+        GenericParam::Const(param) => &param.ident,
+    });
+    !params.any(|param| mentions(&tokens, param)) && !mentions_self(&tokens)
+}
+
+/// Whether `ident` occurs among the tokens.
+pub(crate) fn mentions(tokens: &TokenStream, ident: &Ident) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(found) => found == *ident,
+        TokenTree::Group(group) => mentions(&group.stream(), ident),
+        _ => false,
+    })
+}
+
+fn mentions_self(tokens: &TokenStream) -> bool {
+    mentions(tokens, &Ident::new("Self", proc_macro2::Span::call_site()))
+}

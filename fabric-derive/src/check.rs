@@ -1,0 +1,229 @@
+//! Rules over two or more attributes, or two or more fields: one function a rule.
+
+use std::collections::HashMap;
+
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::{DeriveInput, Type};
+
+use crate::errors::Errors;
+use crate::key::key_error;
+use crate::schema::{Field, Role, Schema};
+use crate::spanned::Spanned;
+
+/// Reports every rule that the schema breaks.
+pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
+    not_packed(input, errors);
+    something_is_stored(schema, errors);
+    for field in &schema.fields {
+        skipped_alone(field, errors);
+        if field.role() == Role::Skipped {
+            continue;
+        }
+        metadata_is_one_value(field, errors);
+        flattened_without_key(field, errors);
+        split_or_per_rank(field, errors);
+        axes_differ(field, errors);
+        writable(field, errors);
+        keys_are_valid(field, errors);
+    }
+    keys_are_unique(schema, errors);
+}
+
+/// A field of a packed struct cannot be borrowed, and every entry is.
+fn not_packed(input: &DeriveInput, errors: &Errors) {
+    for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("repr")) {
+        let tokens = attr.meta.to_token_stream();
+        let packed = syn::parse2::<syn::MetaList>(tokens).is_ok_and(|list| {
+            let mut options = list.tokens.into_iter();
+            options.any(|option| option.to_string() == "packed")
+        });
+        if packed {
+            errors.at(attr, "the fields of a packed struct cannot be borrowed, so they cannot be saved in place");
+        }
+    }
+}
+
+/// A schema without entries is a mistake: nothing would be saved, and nothing found missing.
+fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
+    let ident = schema.ident;
+    if schema.fields.is_empty() {
+        errors.at(ident, format_args!("this schema stores nothing: `{ident}` has no fields"));
+    } else if schema.stored().next().is_none() {
+        errors.at(ident, format_args!("this schema stores nothing: every field of `{ident}` is skipped"));
+    }
+}
+
+/// Nothing else can be meant by a field that is never touched.
+fn skipped_alone(field: &Field<'_>, errors: &Errors) {
+    let attrs = &field.attrs;
+    if attrs.skip.is_none() {
+        return;
+    }
+    let flags = [&attrs.metadata, &attrs.optional, &attrs.flatten, &attrs.per_rank];
+    let keys = flags
+        .into_iter()
+        .flatten()
+        .map(|flag| &flag.key)
+        .chain(attrs.filter.iter().map(|filter| &filter.key))
+        .chain(attrs.rename.iter().map(|rename| &rename.key))
+        .chain(attrs.aliases.iter().map(|alias| &alias.key))
+        .chain(attrs.shards.iter().map(|shard| &shard.key));
+    for key in keys {
+        errors.at(
+            key,
+            format_args!("`{key}` has no effect on a skipped field; remove one of them"),
+        );
+    }
+}
+
+/// Metadata has neither tensors to choose from, nor dimensions, nor entries with names.
+fn metadata_is_one_value(field: &Field<'_>, errors: &Errors) {
+    let attrs = &field.attrs;
+    if attrs.metadata.is_none() {
+        return;
+    }
+    if let Some(filter) = &attrs.filter {
+        let message = "`filter` applies to tensors, but this field is stored as metadata; remove one of them";
+        errors.at(&filter.key, message);
+    }
+    for shard in &attrs.shards {
+        let message = "`shard` splits tensors, but metadata is stored whole and cannot be sharded; remove one of them";
+        errors.at(&shard.key, message);
+    }
+    if let Some(flatten) = &attrs.flatten {
+        let message = "`flatten` joins named entries to this level, but metadata is one value; remove one of them";
+        errors.at(&flatten.key, message);
+    }
+}
+
+/// A flattened field has no name that could be another.
+fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
+    let attrs = &field.attrs;
+    if attrs.flatten.is_none() {
+        return;
+    }
+    let rename = attrs.rename.iter().map(|rename| &rename.key);
+    for key in rename.chain(attrs.aliases.iter().map(|alias| &alias.key)) {
+        errors.at(
+            key,
+            format_args!("a flattened field adds no key of its own; `{key}` cannot apply"),
+        );
+    }
+}
+
+/// Parts of one tensor, or a value of each rank's own: not both.
+fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
+    if let (Some(per_rank), [_, ..]) = (&field.attrs.per_rank, &field.attrs.shards[..]) {
+        let message = "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
+        errors.at(&per_rank.key, message);
+    }
+}
+
+/// Two splits over one axis would ask each rank for two different parts.
+fn axes_differ(field: &Field<'_>, errors: &Errors) {
+    let shards = &field.attrs.shards;
+    for (at, shard) in shards.iter().enumerate() {
+        let axis = |shard: &crate::attr::shard::Shard| shard.axis.as_ref().map(syn::LitStr::value);
+        let this = axis(&shard.value);
+        if shards[..at].iter().any(|earlier| axis(&earlier.value) == this) {
+            let message = match this {
+                Some(axis) => format!("this field is already split over the axis {axis:?}; name another axis"),
+                None => "this field is already split over the strategy's own axis; name another, as in axis = \"tp\""
+                    .to_owned(),
+            };
+            errors.at(&shard.at, message);
+        } else if at >= 2 {
+            errors.at(&shard.key, "a field is split over at most two axes; remove this `shard`");
+        }
+    }
+}
+
+/// A checkpoint is restored in place, so there must be a way to write.
+fn writable(field: &Field<'_>, errors: &Errors) {
+    let mut ty = field.ty;
+    while let Type::Group(syn::TypeGroup { elem, .. }) | Type::Paren(syn::TypeParen { elem, .. }) = ty {
+        ty = elem;
+    }
+    let Type::Reference(reference) = ty else { return };
+    if reference.mutability.is_none() {
+        let target = reference.elem.to_token_stream();
+        let why = format!("a checkpoint is restored in place, and `&{target}` cannot be written through");
+        errors.at(ty, format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"));
+    }
+}
+
+fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
+    if field.attrs.flatten.is_none()
+        && let Some(error) = key_error(&field.key)
+    {
+        errors.at(&field.key_at(), error);
+    }
+    for alias in &field.attrs.aliases {
+        if let Some(error) = key_error(&alias.value.value()) {
+            errors.at(&alias.at, error);
+        }
+    }
+}
+
+/// Every name in the file, present or former, must mean one field.
+fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
+    let mut owners: HashMap<&str, &Field<'_>> = HashMap::new();
+    for field in schema.keyed() {
+        if let Some(first) = owners.get(field.key.as_str()) {
+            same_key(schema, first, field, errors);
+        } else {
+            owners.insert(&field.key, field);
+        }
+    }
+    let mut aliases: HashMap<String, &Field<'_>> = HashMap::new();
+    for field in schema.keyed() {
+        for alias in &field.attrs.aliases {
+            let name = alias.value.value();
+            if let Some(error) = alias_error(&name, field, &owners, &aliases) {
+                errors.at(&alias.at, error);
+            } else {
+                aliases.insert(name, field);
+            }
+        }
+    }
+}
+
+/// Two fields under one key: said at both places, since a macro cannot attach notes.
+fn same_key(schema: &Schema<'_>, first: &Field<'_>, second: &Field<'_>, errors: &Errors) {
+    let (key, one, other) = (&second.key, first.ident.unraw(), second.ident.unraw());
+    let renamed = first.attrs.rename.is_some() || second.attrs.rename.is_some();
+    if let (false, Some(Spanned { value: case, .. })) = (renamed, &schema.attrs.rename_all) {
+        let case = case.name();
+        let message = format!("fields `{one}` and `{other}` both become {key:?} under rename_all = {case:?}");
+        errors.at(second.ident, format_args!("{message}; rename one of them"));
+        return;
+    }
+    let message = format!("key {key:?} is already used by field `{one}`; choose another name");
+    errors.at(&second.key_at(), message);
+    errors.at(&first.key_at(), format_args!("key {key:?} is first used here"));
+}
+
+fn alias_error(
+    name: &str,
+    field: &Field<'_>,
+    owners: &HashMap<&str, &Field<'_>>,
+    aliases: &HashMap<String, &Field<'_>>,
+) -> Option<String> {
+    if name == field.key {
+        return Some(format!("alias {name:?} is the field's own key; remove it"));
+    }
+    if let Some(owner) = owners.get(name) {
+        let owner = owner.ident.unraw();
+        return Some(format!("alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"));
+    }
+    let earlier = aliases.get(name)?;
+    if earlier.ident == field.ident {
+        return Some(format!("alias {name:?} is given twice; remove one of them"));
+    }
+    let owner = earlier.ident.unraw();
+    Some(format!(
+        "alias {name:?} is already an alias of field `{owner}`; a name in a file must mean one field"
+    ))
+}
+

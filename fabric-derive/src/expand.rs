@@ -1,0 +1,58 @@
+//! A valid schema as code: one anonymous constant that holds the implementation, the handles and the checks which only
+//! the compiler can make.
+//!
+//! Every path is absolute, every local name begins with `__fabric`, and what may fail to compile because of a field's
+//! type is spanned at that type.
+
+mod guards;
+mod handles;
+mod keys;
+mod walk;
+
+#[cfg(test)]
+mod snapshots;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::bounds;
+use crate::schema::Schema;
+
+pub(crate) use handles::handles;
+
+pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
+    let implementation = implementation(schema);
+    let handles = handles(schema);
+    let guards = guards::guards(schema);
+    quote! {
+        #[allow(deprecated)]
+        const _: () = {
+            #implementation
+            #handles
+            #guards
+        };
+    }
+}
+
+fn implementation(schema: &Schema<'_>) -> TokenStream {
+    let (private, ident) = (schema.private(), schema.ident);
+    let (impl_generics, ty_generics, _) = schema.generics.split_for_impl();
+    let where_clause = bounds::where_clause(schema);
+    let keys = keys::keys(schema);
+    let version = schema.attrs.version.map(|version| {
+        quote! {
+            const VERSION: #private::core::primitive::u32 = #version;
+        }
+    });
+    let visit = walk::visit(schema);
+    let visit_mut = walk::visit_mut(schema);
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
+            #keys
+            #version
+            #visit
+            #visit_mut
+        }
+    }
+}

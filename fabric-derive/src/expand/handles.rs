@@ -1,0 +1,77 @@
+//! `FIELDS`: a typed handle to every stored field.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
+
+use crate::bounds::mentions;
+use crate::schema::{Field, Schema};
+
+pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
+    let fields: Vec<_> = schema.stored().collect();
+    let (private, ident, vis) = (schema.private(), schema.ident, schema.vis);
+    let holder = holder_name(schema);
+    let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
+    let types = fields.iter().map(|field| field.ty);
+    let values = fields.iter().map(|field| handle(&private, field));
+    let definition = definition(schema, &holder, &fields);
+    let doc = format!("Typed handles to the stored fields of [`{}`].", ident.unraw());
+    quote! {
+        #definition
+
+        #[automatically_derived]
+        impl #impl_generics #ident #ty_generics #where_clause {
+            #[doc = #doc]
+            #[allow(dead_code, private_interfaces)]
+            #vis const FIELDS: #holder<Self #(, #types)*> = #holder { #(#values),* };
+        }
+    }
+}
+
+/// The struct of handles: one type parameter a field, so that it needs none of the schema's generics and bounds.
+fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> TokenStream {
+    let private = schema.private();
+    let owner = schema.ident.unraw();
+    let params: Vec<_> = (0..fields.len()).map(|at| format_ident!("__Field{at}")).collect();
+    let members = fields.iter().zip(&params).map(|(field, param)| {
+        let ident = field.ident;
+        let doc = match field.attrs.flatten {
+            Some(_) => "The field whose entries join this level.".to_owned(),
+            None => format!("The field that is stored as `{}`.", field.key),
+        };
+        quote! {
+            #[doc = #doc]
+            pub #ident: #private::Field<__State, #param>
+        }
+    });
+    let doc = format!("The handles in [`{owner}::FIELDS`].");
+    quote! {
+        #[doc = #doc]
+        #[allow(dead_code, missing_debug_implementations)]
+        pub struct #holder<__State #(, #params)*> {
+            #(#members,)*
+        }
+    }
+}
+
+fn handle(private: &TokenStream, field: &Field<'_>) -> TokenStream {
+    let (ident, key) = (field.ident, &field.key);
+    match field.attrs.flatten {
+        Some(_) => quote!(#ident: #private::Field::flattened()),
+        None => quote!(#ident: #private::Field::new(#key)),
+    }
+}
+
+/// `TrainStateFields`, with underscores added until no field type can mean it.
+fn holder_name(schema: &Schema<'_>) -> Ident {
+    let mut name = format_ident!("{}Fields", schema.ident.unraw());
+    let (generics, clause) = (schema.generics.to_token_stream(), &schema.generics.where_clause);
+    let mut scope: TokenStream = quote!(#generics #clause);
+    scope.extend(schema.fields.iter().map(|field| field.ty.to_token_stream()));
+    let ident = schema.ident;
+    scope.extend(quote!(#ident));
+    while mentions(&scope, &name) {
+        name = format_ident!("{name}_");
+    }
+    name
+}

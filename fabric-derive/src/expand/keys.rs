@@ -1,0 +1,18 @@
+//! `KEYS`: what the schema is known to store at its own level.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::schema::Schema;
+
+pub(crate) fn keys(schema: &Schema<'_>) -> TokenStream {
+    let private = schema.private();
+    let own = schema.keyed().map(|field| &field.key);
+    let flattened = schema.flattened().map(|field| {
+        let ty = field.ty;
+        quote!(&<#ty as #private::Checkpoint>::KEYS)
+    });
+    quote! {
+        const KEYS: #private::Keys = #private::Keys::new(&[#(#own),*], &[#(#flattened),*]);
+    }
+}

@@ -1,0 +1,107 @@
+//! `visit` and `visit_mut`: down into each field, its entries, and back.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned as _;
+
+use crate::attr::filter::Filter;
+use crate::schema::{Field, Role, Schema};
+
+pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
+    let private = schema.private();
+    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit), &quote!(&)));
+    quote! {
+        fn visit<'__fabric>(
+            &'__fabric self,
+            __fabric_entries: &mut #private::Visitor<'__fabric>,
+        ) {
+            #(#steps)*
+        }
+    }
+}
+
+pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
+    let private = schema.private();
+    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
+    quote! {
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut #private::VisitorMut<'__fabric>,
+        ) {
+            #(#steps)*
+        }
+    }
+}
+
+/// One field. The call is spanned at the type, so that a type without the trait is what an error underlines; the names
+/// in it are not, because a type may come from another macro than the struct.
+fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &TokenStream) -> TokenStream {
+    let private = schema.private();
+    let (ident, ty) = (field.ident, field.ty);
+    let place = quote!(#borrow self.#ident);
+    let entries = quote!(__fabric_entries);
+    let role = match field.role() {
+        Role::Metadata => quote!(#private::Metadata),
+        Role::Component | Role::Skipped => quote!(#private::Checkpoint),
+    };
+    let call = quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries););
+    let described = describe(schema, field);
+    quote! {
+        #entries.enter(#described);
+        #call
+        #entries.leave();
+    }
+}
+
+/// What the attributes say of the field.
+fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
+    let private = schema.private();
+    let attrs = &field.attrs;
+    let declared = format!("{}.{}", schema.ident.unraw(), field.ident.unraw());
+    let key = &field.key;
+    let mut described = quote!(#private::FieldSchema::new(#declared, #key));
+    if !attrs.aliases.is_empty() {
+        let aliases = attrs.aliases.iter().map(|alias| &alias.value);
+        described.extend(quote!(.alias(&[#(#aliases),*])));
+    }
+    if let Some(filter) = &attrs.filter {
+        described.extend(describe_filter(&private, &filter.value));
+    }
+    for shard in &attrs.shards {
+        let dim = proc_macro2::Literal::usize_unsuffixed(shard.value.dim);
+        let axis = match &shard.value.axis {
+            Some(axis) => quote!(Some(#axis)),
+            None => quote!(None),
+        };
+        described.extend(quote!(.shard(#dim, #private::core::option::Option::#axis)));
+    }
+    let flags = [
+        (&attrs.optional, quote!(.optional())),
+        (&attrs.flatten, quote!(.flatten())),
+        (&attrs.per_rank, quote!(.per_rank())),
+    ];
+    for (flag, call) in flags {
+        if flag.is_some() {
+            described.extend(call);
+        }
+    }
+    described
+}
+
+fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
+    match filter {
+        Filter::Text(any_of) => quote!(.filter_text(&[#(#any_of),*])),
+        Filter::Glob(any_of) => quote!(.filter_glob(&[#(#any_of),*])),
+        // The binding makes the compiler say what a filter function looks like, at the function's name.
+        Filter::Function(path) => {
+            let info = quote!(#private::TensorInfo);
+            let (text, boolean) = (quote!(#private::core::primitive::str), quote!(#private::core::primitive::bool));
+            let filter = quote!(__fabric_filter);
+            let span = path.span();
+            let binding = quote_spanned!(span=> let #filter: fn(&#text, &#info) -> #boolean = #path;);
+            quote!(.filter_function({ #binding #filter }))
+        }
+    }
+}
+

@@ -1,0 +1,160 @@
+//! The syntax of keys, and how field names become keys.
+
+/// Names that container formats keep for themselves.
+const RESERVED: &[(&str, &str)] = &[
+    ("__metadata__", "the safetensors format"),
+    ("__fabric__", "the checkpoint format"),
+];
+
+/// As long as an entry name may be.
+const MAX_LEN: usize = 4096;
+
+/// Says what is wrong with a key, if anything is.
+pub(crate) fn key_error(key: &str) -> Option<String> {
+    if key.is_empty() {
+        return Some("a checkpoint key cannot be empty".to_owned());
+    }
+    if key.contains('.') {
+        let fix = "to nest, put the field into a struct of its own";
+        return Some(format!("key {key:?} contains `.`, which separates nested keys; {fix}"));
+    }
+    if let Some((_, by)) = RESERVED.iter().find(|(reserved, _)| *reserved == key) {
+        return Some(format!("{key:?} is reserved by {by}; choose another name"));
+    }
+    if key.len() > MAX_LEN {
+        return Some(format!("the key is longer than {MAX_LEN} bytes; choose a shorter name"));
+    }
+    if key.chars().any(char::is_control) {
+        return Some(format!("key {key:?} contains a control character; remove it"));
+    }
+    None
+}
+
+/// A way to write names of several words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Case {
+    Lower,
+    Upper,
+    Pascal,
+    Camel,
+    Snake,
+    ScreamingSnake,
+    Kebab,
+    ScreamingKebab,
+}
+
+const CASES: &[(&str, Case)] = &[
+    ("snake_case", Case::Snake),
+    ("camelCase", Case::Camel),
+    ("kebab-case", Case::Kebab),
+    ("PascalCase", Case::Pascal),
+    ("SCREAMING_SNAKE_CASE", Case::ScreamingSnake),
+    ("SCREAMING-KEBAB-CASE", Case::ScreamingKebab),
+    ("lowercase", Case::Lower),
+    ("UPPERCASE", Case::Upper),
+];
+
+impl Case {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        CASES.iter().find(|(text, _)| *text == name).map(|(_, case)| *case)
+    }
+
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        CASES.iter().map(|(text, _)| *text)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        CASES.iter().find(|(_, case)| *case == self).map_or("", |(text, _)| text)
+    }
+
+    /// The name of a field in this case. Words are found at underscores and at capitals, so that `fooBar` and
+    /// `foo_bar` are the same two words. `lowercase` and `UPPERCASE` change letters only.
+    pub(crate) fn apply(self, field: &str) -> String {
+        let words = words(field);
+        if words.is_empty() {
+            return field.to_owned();
+        }
+        let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+        match self {
+            Self::Lower => field.to_lowercase(),
+            Self::Upper => field.to_uppercase(),
+            Self::Snake => lower.join("_"),
+            Self::Kebab => lower.join("-"),
+            Self::ScreamingSnake => lower.join("_").to_uppercase(),
+            Self::ScreamingKebab => lower.join("-").to_uppercase(),
+            Self::Pascal => lower.iter().map(|word| capitalised(word)).collect(),
+            Self::Camel => {
+                let rest: String = lower[1..].iter().map(|word| capitalised(word)).collect();
+                format!("{}{rest}", lower[0])
+            }
+        }
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    let first = chars.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(chars).collect()
+}
+
+/// The words of a name: `HTTPServer_port2` has `HTTP`, `Server` and `port2`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let chars: Vec<char> = name.chars().collect();
+    for (at, &c) in chars.iter().enumerate() {
+        let previous = at.checked_sub(1).map(|before| chars[before]);
+        let next = chars.get(at + 1);
+        let after_small = previous.is_some_and(|p| p.is_lowercase() || p.is_numeric());
+        let ends_acronym = previous.is_some_and(char::is_uppercase) && next.is_some_and(|n| n.is_lowercase());
+        if c == '_' || (c.is_uppercase() && (after_small || ends_acronym)) {
+            words.push(String::new());
+        }
+        if c != '_'
+            && let Some(word) = words.last_mut()
+        {
+            word.push(c);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_writes_its_own_name() {
+        for (case, written) in [
+            (Case::Snake, "learning_rate2"),
+            (Case::Camel, "learningRate2"),
+            (Case::Kebab, "learning-rate2"),
+            (Case::Pascal, "LearningRate2"),
+            (Case::ScreamingSnake, "LEARNING_RATE2"),
+            (Case::ScreamingKebab, "LEARNING-RATE2"),
+            (Case::Lower, "learning_rate2"),
+            (Case::Upper, "LEARNING_RATE2"),
+        ] {
+            assert_eq!(case.apply("learning_rate2"), written, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_found_at_underscores_and_capitals() {
+        assert_eq!(words("HTTPServer_port2"), ["HTTP", "Server", "port2"]);
+        assert_eq!(words("fooBar"), words("foo_Bar"));
+        assert_eq!(words("_x__y_"), ["x", "y"]);
+        assert_eq!(words("fc1Weight"), ["fc1", "Weight"]);
+        assert_eq!(Case::Camel.apply("__"), "__");
+    }
+
+    #[test]
+    fn keys_that_cannot_be_stored_are_named() {
+        for bad in ["", "a.b", "__metadata__", "__fabric__", "tab\there"] {
+            assert!(key_error(bad).is_some(), "{bad:?}");
+        }
+        for good in ["weight", "type", "0", "learning-rate", "größe"] {
+            assert_eq!(key_error(good), None);
+        }
+    }
+}

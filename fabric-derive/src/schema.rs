@@ -1,0 +1,137 @@
+//! The model: a struct with named fields, what its attributes say, and the key of each field.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::{Data, DataStruct, DeriveInput, Fields, Generics, Ident, Type, Visibility};
+
+use crate::attr::container::ContainerAttrs;
+use crate::attr::field::FieldAttrs;
+use crate::errors::Errors;
+
+pub(crate) struct Schema<'a> {
+    pub(crate) vis: &'a Visibility,
+    pub(crate) ident: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    pub(crate) attrs: ContainerAttrs,
+    pub(crate) fields: Vec<Field<'a>>,
+}
+
+pub(crate) struct Field<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) ty: &'a Type,
+    pub(crate) attrs: FieldAttrs,
+    /// The name in the file.
+    pub(crate) key: String,
+}
+
+/// How a field is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    Skipped,
+    /// As one serde value.
+    Metadata,
+    /// Through the trait of its type.
+    Component,
+}
+
+impl<'a> Schema<'a> {
+    /// The schema of `input`; `None`, with an error, for what is no struct with named fields.
+    pub(crate) fn parse(input: &'a DeriveInput, errors: &Errors) -> Option<Self> {
+        let attrs = ContainerAttrs::parse(&input.attrs, errors);
+        let named = match &input.data {
+            Data::Struct(DataStruct {
+                fields: Fields::Named(named),
+                ..
+            }) => &named.named,
+            other => {
+                errors.at(&input.ident, wrong_shape(&input.ident, other));
+                return None;
+            }
+        };
+        let fields = named.iter().filter_map(|field| {
+            let ident = field.ident.as_ref()?;
+            let parsed = FieldAttrs::parse(&field.attrs, errors);
+            let key = key(ident, &parsed, &attrs);
+            Some(Field {
+                ident,
+                ty: &field.ty,
+                attrs: parsed,
+                key,
+            })
+        });
+        Some(Self {
+            vis: &input.vis,
+            ident: &input.ident,
+            generics: &input.generics,
+            fields: fields.collect(),
+            attrs,
+        })
+    }
+
+    /// The path of what generated code may name.
+    pub(crate) fn private(&self) -> TokenStream {
+        let library = self.attrs.library();
+        quote!(#library::__private)
+    }
+
+    /// The fields that are part of the checkpoint.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.fields.iter().filter(|field| field.role() != Role::Skipped)
+    }
+
+    /// Those of them that have a key at this level.
+    pub(crate) fn keyed(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.stored().filter(|field| field.attrs.flatten.is_none())
+    }
+
+    /// Those of them whose entries join this level.
+    pub(crate) fn flattened(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.stored().filter(|field| field.attrs.flatten.is_some())
+    }
+}
+
+impl Field<'_> {
+    pub(crate) fn role(&self) -> Role {
+        match self.attrs {
+            FieldAttrs { skip: Some(_), .. } => Role::Skipped,
+            FieldAttrs { metadata: Some(_), .. } => Role::Metadata,
+            _ => Role::Component,
+        }
+    }
+
+    /// Where the key comes from: the `rename`, or the field.
+    pub(crate) fn key_at(&self) -> TokenStream {
+        match &self.attrs.rename {
+            Some(rename) => rename.at.clone(),
+            None => self.ident.to_token_stream(),
+        }
+    }
+}
+
+fn key(ident: &Ident, field: &FieldAttrs, container: &ContainerAttrs) -> String {
+    let name = ident.unraw().to_string();
+    match (&field.rename, &container.rename_all) {
+        (Some(rename), _) => rename.value.value(),
+        (None, Some(case)) => case.value.apply(&name),
+        (None, None) => name,
+    }
+}
+
+fn wrong_shape(ident: &Ident, data: &Data) -> String {
+    let supported = "Checkpoint supports structs with named fields";
+    match data {
+        Data::Enum(_) => {
+            format!("{supported}; `{ident}` is an enum, which a field can store with #[checkpoint(metadata)]")
+        }
+        Data::Union(_) => {
+            format!("{supported}; `{ident}` is a union, which a field can only #[checkpoint(skip)]")
+        }
+        Data::Struct(data) if matches!(data.fields, Fields::Unit) => {
+            format!("{supported}; `{ident}` has no fields, so mark the fields that hold it #[checkpoint(skip)]")
+        }
+        Data::Struct(_) => {
+            format!("{supported}; name the fields of `{ident}`, because their names become the names in the file")
+        }
+    }
+}

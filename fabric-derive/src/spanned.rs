@@ -1,0 +1,12 @@
+//! A parsed value that remembers where it was written.
+
+use proc_macro2::{Ident, TokenStream};
+
+/// The value of an attribute, with its key (`rename`) and the tokens of the value (`"name"`), so that an error can
+/// underline either. The value of a flag is its key.
+#[derive(Clone)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) key: Ident,
+    pub(crate) at: TokenStream,
+}

@@ -1,0 +1,183 @@
+//! The vocabulary: every attribute, where it may stand, and how it is written. The messages about unknown, misplaced,
+//! repeated and malformed attributes are made from this one table.
+
+use std::fmt::Write as _;
+
+use proc_macro2::Ident;
+
+use crate::errors::Errors;
+
+/// Where an attribute stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Struct,
+    Field,
+}
+
+/// What follows the name of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Nothing: `skip`.
+    Flag,
+    /// A value: `rename = "name"`.
+    Value,
+    /// Options in parentheses: `shard(dim = 0)`.
+    List,
+    /// Either: `filter = "text"`, `filter("a", "b")`.
+    ValueOrList,
+}
+
+/// How often an attribute may stand on one item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Never,
+    /// Never; and this is what to do instead.
+    Instead(&'static str),
+    Often,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Name {
+    Metadata,
+    Skip,
+    Filter,
+    Rename,
+    Alias,
+    Optional,
+    Flatten,
+    Shard,
+    PerRank,
+    RenameAll,
+    Crate,
+    Bound,
+    Version,
+}
+
+pub(crate) struct Word {
+    pub(crate) name: Name,
+    pub(crate) text: &'static str,
+    pub(crate) place: Place,
+    pub(crate) form: Form,
+    pub(crate) repeat: Repeat,
+    /// How it is written, as advice.
+    pub(crate) example: &'static str,
+}
+
+const fn word(name: Name, text: &'static str, place: Place, form: Form, example: &'static str) -> Word {
+    Word {
+        name,
+        text,
+        place,
+        form,
+        repeat: Repeat::Never,
+        example,
+    }
+}
+
+impl Word {
+    const fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+}
+
+#[rustfmt::skip]
+static WORDS: &[Word] = &[
+    word(Name::Metadata, "metadata", Place::Field, Form::Flag, "metadata"),
+    word(Name::Skip, "skip", Place::Field, Form::Flag, "skip"),
+    word(Name::Filter, "filter", Place::Field, Form::ValueOrList, "filter = \"text\"")
+        .repeat(Repeat::Instead("combine patterns as filter(\"a\", \"b\")")),
+    word(Name::Rename, "rename", Place::Field, Form::Value, "rename = \"name\""),
+    word(Name::Alias, "alias", Place::Field, Form::Value, "alias = \"old\"").repeat(Repeat::Often),
+    word(Name::Optional, "optional", Place::Field, Form::Flag, "optional"),
+    word(Name::Flatten, "flatten", Place::Field, Form::Flag, "flatten"),
+    word(Name::Shard, "shard", Place::Field, Form::List, "shard(dim = 0)").repeat(Repeat::Often),
+    word(Name::PerRank, "per_rank", Place::Field, Form::Flag, "per_rank"),
+    word(Name::RenameAll, "rename_all", Place::Struct, Form::Value, "rename_all = \"camelCase\""),
+    word(Name::Crate, "crate", Place::Struct, Form::Value, "crate = \"path::to::fabric_core\""),
+    word(Name::Bound, "bound", Place::Struct, Form::Value, "bound = \"T: Checkpoint\""),
+    word(Name::Version, "version", Place::Struct, Form::Value, "version = 2"),
+];
+
+/// Names that other libraries have for what is called something else here.
+#[rustfmt::skip]
+static ELSEWHERE: &[(&str, &str)] = &[
+    ("ignore", "it is called `skip` here"),
+    ("constant", "it is called `skip` here"),
+    ("name", "it is called `rename` here"),
+    ("key", "it is called `rename` here"),
+    ("default", "a value that may be absent is `optional`, and stays as it is"),
+    ("serde", "a field with serde's traits is stored as `metadata`"),
+    ("module", "a module needs no attribute"),
+    ("optimizer", "an optimizer needs no attribute"),
+    ("tensor", "a tensor needs no attribute"),
+    ("tied", "tied tensors are recognised by their storage and need no attribute"),
+];
+
+/// The word that `key` is, if it may stand here; otherwise an error that says where it belongs or what was meant.
+pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'static Word> {
+    let text = key.to_string();
+    match WORDS.iter().find(|word| word.text == text) {
+        Some(word) if word.place == place => Some(word),
+        Some(_) => {
+            let (belongs, stands) = match place {
+                Place::Field => ("struct", "a field"),
+                Place::Struct => ("field", "the struct"),
+            };
+            let article = if belongs == "struct" { "the" } else { "a" };
+            errors.at(key, format_args!("`{text}` belongs on {article} {belongs}, not on {stands}"));
+            None
+        }
+        None => {
+            errors.at(key, unknown(&text, place));
+            None
+        }
+    }
+}
+
+fn unknown(text: &str, place: Place) -> String {
+    let kind = match place {
+        Place::Field => "field",
+        Place::Struct => "struct",
+    };
+    let mut message = format!("unknown checkpoint {kind} attribute `{text}`; ");
+    if let Some((_, advice)) = ELSEWHERE.iter().find(|(other, _)| *other == text) {
+        message.push_str(advice);
+    } else if let Some(near) = nearest(text, place) {
+        let _ = write!(message, "did you mean `{near}`?");
+    } else {
+        let known: Vec<_> = at(place).map(|word| format!("`{}`", word.text)).collect();
+        let _ = write!(message, "known are {}", known.join(", "));
+    }
+    message
+}
+
+fn at(place: Place) -> impl Iterator<Item = &'static Word> {
+    WORDS.iter().filter(move |word| word.place == place)
+}
+
+fn nearest(text: &str, place: Place) -> Option<&'static str> {
+    let near = at(place).map(|word| (strsim::damerau_levenshtein(text, word.text), word.text));
+    let (distance, word) = near.min()?;
+    (distance <= 2.max(word.len() / 3) && distance < word.len()).then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_finds_its_neighbour() {
+        assert_eq!(nearest("fliter", Place::Field), Some("filter"));
+        assert_eq!(nearest("renam", Place::Field), Some("rename"));
+        assert_eq!(nearest("rename_al", Place::Struct), Some("rename_all"));
+        assert_eq!(nearest("everything", Place::Field), None);
+    }
+
+    #[test]
+    fn no_foreign_name_is_one_of_ours() {
+        for (foreign, _) in ELSEWHERE {
+            assert!(WORDS.iter().all(|word| word.text != *foreign), "{foreign}");
+        }
+    }
+}
