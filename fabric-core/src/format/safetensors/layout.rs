@@ -1,5 +1,8 @@
 //! The order and the places of tensors in a new file, and the header that says so.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
