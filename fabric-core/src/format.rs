@@ -5,7 +5,7 @@
 //!
 //! 0     +--------------------------------+        manifest.fabric       the same manifest, alone
 //!       | length of the JSON, u64        |        <generation>/...      plain safetensors files,
-//! 8     | JSON: names, shapes, offsets  |                              one a writer
+//! 8     | JSON: names, shapes, offsets   |                              one a writer
 //!       | spaces                         |
 //! 4096k +--------------------------------+
 //!       | tensors, widest element first  |        every byte is covered by one checksum:
