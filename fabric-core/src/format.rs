@@ -5,7 +5,7 @@
 //!
 //! 0     +--------------------------------+        manifest.fabric       the same manifest, alone
 //!       | length of the JSON, u64        |        <generation>/...      plain safetensors files,
-//! 8     | JSON: names, shapes, offsets  |                              one a writer
+//! 8     | JSON: names, shapes, offsets   |                              one a writer
 //!       | spaces                         |
 //! 4096k +--------------------------------+
 //!       | tensors, widest element first  |        every byte is covered by one checksum:
@@ -52,23 +52,30 @@ pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> 
     if file.header_len != header.len || file.header_sum != header.sum.to_le_bytes() {
         return Err("the header does not match its checksum in the manifest".to_owned());
     }
-    let mut tensors: Vec<_> = manifest.tensors.iter().map(|tensor| (&tensor.name, tensor)).collect();
-    tensors.sort_by_key(|(name, _)| *name);
-    let mut placed: Vec<_> = header.tensors.iter().filter(|entry| entry.name != MANIFEST).collect();
-    placed.sort_by_key(|entry| &entry.name);
-    if let Some(name) = first_difference(tensors.iter().map(|t| t.0), placed.iter().map(|p| &p.name)) {
+    let mut tensors: Vec<_> = manifest.tensors.iter().collect();
+    tensors.sort_by_key(|tensor| &tensor.name);
+    let mut entries: Vec<_> = header.tensors.iter().filter(|entry| entry.name != MANIFEST).collect();
+    entries.sort_by_key(|entry| &entry.name);
+    if let Some(name) = first_difference(tensors.iter().map(|t| &t.name), entries.iter().map(|e| &e.name)) {
         return Err(format!(
             "entry `{name}` is in the header or in the manifest, not in both"
         ));
     }
-    for ((name, tensor), entry) in tensors.into_iter().zip(placed) {
-        let place = |part: &manifest::PartRecord| (part.start, part.start.saturating_add(part.len));
-        let places: Vec<_> = tensor.parts.iter().map(place).collect();
-        if tensor.info() != entry.info || places != [(entry.start, entry.end)] {
-            let (header, manifest) = (&entry.info, tensor.info());
+    for (tensor, entry) in tensors.into_iter().zip(entries) {
+        let places = tensor
+            .parts
+            .iter()
+            .map(|part| (part.start, part.start.saturating_add(part.len)));
+        if tensor.info() != entry.info || !places.clone().eq([(entry.start, entry.end)]) {
+            let places: Vec<_> = places.map(|(start, end)| format!("{start}..{end}")).collect();
             return Err(format!(
-                "entry `{name}` is {header} at {}..{} in the header, and {manifest} at {places:?} in the manifest",
-                entry.start, entry.end
+                "entry `{}` is {} at {}..{} in the header, and {} at {} in the manifest",
+                entry.name,
+                entry.info,
+                entry.start,
+                entry.end,
+                tensor.info(),
+                places.join(" and ")
             ));
         }
     }

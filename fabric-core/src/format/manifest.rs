@@ -200,8 +200,9 @@ impl PartRecord {
 }
 
 impl Manifest {
-    /// The manifest as bytes, ready to be stored.
+    /// The manifest as bytes, ready to be stored; one that [`decode`](Self::decode) would refuse is refused here.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, ManifestError> {
+        check::check(self).map_err(ManifestError::Invalid)?;
         let payload = bincode::serde::encode_to_vec(self, config::standard())
             .map_err(|error| ManifestError::Payload(error.to_string()))?;
         let len = (PREFIX + payload.len() + checksum::LEN) as u64;

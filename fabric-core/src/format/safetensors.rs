@@ -152,7 +152,8 @@ impl Header {
         }
         let tensors = raw.tensors.into_iter().map(|(name, tensor)| place(name, tensor, data));
         let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        tensors.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
+        // Stable: tensors without bytes stay where the header has them among their like.
+        tensors.sort_by_key(|tensor| (tensor.start, tensor.end));
         check_tiling(&tensors, data, file_len)?;
         Ok(Self {
             len: data,

@@ -1,1 +1,156 @@
+//! A small container, assembled as a save does it, against everything that can happen to its bytes.
 
+use std::collections::BTreeMap;
+
+use super::manifest::{FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
+use super::safetensors::{Header, Layout, header_len};
+use super::*;
+use crate::checksum;
+use crate::entry::{DType, Region, TensorInfo};
+
+/// Two tensors, an empty one, a tie and a value.
+fn container() -> Vec<u8> {
+    let tensors = [
+        ("fc.weight", DType::F32, vec![3, 2]),
+        ("fc.bias", DType::F16, vec![3]),
+        ("no", DType::U8, vec![0]),
+    ];
+    let tensors: Vec<_> = tensors
+        .map(|(name, dtype, shape)| (name.to_owned(), TensorInfo::new(dtype, shape)))
+        .into();
+    let mut manifest = Manifest {
+        writer: "a test".to_owned(),
+        files: vec![FileRecord::default()],
+        ties: vec![TieRecord {
+            name: "tied".to_owned(),
+            target: 0,
+        }],
+        values: vec![ValueRecord {
+            name: "step".to_owned(),
+            rank: None,
+            form: 0,
+            bytes: vec![7],
+        }],
+        filtered: vec!["fc.scale".to_owned()],
+        ..Manifest::default()
+    };
+    let places = Layout::new(tensors.clone(), &BTreeMap::new(), None).unwrap().tensors;
+    manifest.tensors = places.iter().map(record).collect();
+    let layout = Layout::new(tensors, &BTreeMap::new(), Some(manifest.encoded_len().unwrap())).unwrap();
+    manifest.tensors = layout.tensors[..3].iter().map(record).collect();
+    manifest.files[0] = FileRecord {
+        name: String::new(),
+        header_len: layout.header.len() as u64,
+        header_sum: checksum::of(&layout.header).to_le_bytes(),
+        len: layout.file_len,
+    };
+    let mut bytes = layout.header;
+    for (tensor, fill) in manifest.tensors.iter_mut().zip(b'a'..) {
+        let contents = vec![fill; usize::try_from(tensor.parts[0].len).unwrap()];
+        tensor.parts[0].sums = checksum::to_bytes(&checksum::sums(&contents));
+        bytes.extend(contents);
+    }
+    bytes.extend(manifest.encode().unwrap());
+    assert_eq!(bytes.len() as u64, layout.file_len);
+    bytes
+}
+
+fn record(placed: &safetensors::Placed) -> TensorRecord {
+    let region = Region::whole(placed.info.shape());
+    TensorRecord {
+        name: placed.name.clone(),
+        dtype: placed.info.dtype(),
+        shape: placed.info.shape().to_vec(),
+        parts: vec![PartRecord::new(region, 0, placed.start, placed.end - placed.start)],
+    }
+}
+
+fn slice(bytes: &[u8], start: u64, end: u64) -> &[u8] {
+    &bytes[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()]
+}
+
+/// Everything that a load checks, in its order.
+fn open(bytes: &[u8]) -> Result<Manifest, String> {
+    let len = header_len(bytes, bytes.len() as u64).map_err(|e| e.to_string())?;
+    let header = Header::parse(&bytes[..len], bytes.len() as u64).map_err(|e| e.to_string())?;
+    let place = header
+        .manifest()
+        .map_err(|e| e.to_string())?
+        .ok_or("nobody's manifest")?;
+    let manifest = Manifest::decode(slice(bytes, place.start, place.end)).map_err(|e| e.to_string())?;
+    agree(&header, &manifest)?;
+    for tensor in &manifest.tensors {
+        for part in &tensor.parts {
+            if part.sums() != checksum::sums(slice(bytes, part.start, part.start + part.len)) {
+                return Err(format!("`{}` does not match its checksum", tensor.name));
+            }
+        }
+    }
+    Ok(manifest)
+}
+
+#[test]
+fn a_container_opens_for_us_and_for_the_safetensors_library() {
+    let bytes = container();
+    let manifest = open(&bytes).unwrap();
+    assert_eq!(manifest.tensors.len(), 3);
+    let theirs = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(theirs.tensor("fc.weight").unwrap().data(), [b'a'; 24]);
+    assert_eq!(theirs.len(), 4);
+}
+
+#[test]
+fn the_same_state_gives_the_same_bytes() {
+    assert_eq!(container(), container());
+}
+
+#[test]
+fn every_flipped_bit_is_noticed_and_none_makes_it_a_foreign_file() {
+    let bytes = container();
+    let mut flipped = bytes.clone();
+    for bit in 0..bytes.len() * 8 {
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        match open(&flipped) {
+            Ok(_) => panic!("bit {bit} went unnoticed"),
+            Err(what) => assert_ne!(what, "nobody's manifest", "bit {bit}"),
+        }
+        flipped[bit / 8] = bytes[bit / 8];
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let bytes = container();
+    for len in 0..bytes.len() {
+        let what = open(&bytes[..len]).expect_err("a truncation went unnoticed");
+        assert_ne!(what, "nobody's manifest", "{len} bytes");
+    }
+}
+
+/// The parts of a container, to be put together wrongly.
+fn parts() -> (Header, Manifest) {
+    let bytes = container();
+    (
+        Header::parse(&bytes, bytes.len() as u64).unwrap(),
+        open(&bytes).unwrap(),
+    )
+}
+
+#[test]
+fn header_and_manifest_must_tell_the_same_story() {
+    let refusal = |change: fn(&mut Manifest)| {
+        let (header, mut manifest) = parts();
+        assert_eq!(agree(&header, &manifest), Ok(()));
+        change(&mut manifest);
+        agree(&header, &manifest).unwrap_err()
+    };
+    assert!(refusal(|m| m.files[0].header_sum[3] ^= 1).contains("checksum"));
+    assert!(refusal(|m| m.files[0].header_len += 1).contains("header"));
+    assert!(refusal(|m| m.files[0].name.push('a')).contains("calls it `a`"));
+    assert!(refusal(|m| m.files.clear()).contains("0 files"));
+    assert!(refusal(|m| m.tensors[1].name.push('s')).contains("`fc.bias` is in the header or in the manifest"));
+    assert!(refusal(|m| drop(m.tensors.remove(0))).contains("`fc.weight` is in the header or in the manifest"));
+    assert!(refusal(|m| m.tensors[1].dtype = DType::BF16).contains("`fc.bias` is F16 [3] at"));
+    assert!(refusal(|m| m.tensors[1].parts[0].start += 1).contains("`fc.bias` is F16 [3] at"));
+    assert!(refusal(|m| m.tensors[2].parts.clear()).contains("`no` is U8 [0] at"));
+}

@@ -1,6 +1,9 @@
 //! Whether a manifest is true in itself. A valid checksum proves that the bytes are the writer's, not that the writer
 //! meant well: every number that a load would trust is checked here, once.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashSet};
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord};
@@ -16,6 +19,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
     for tensor in &manifest.tensors {
         check_tensor(tensor, &manifest.files).map_err(|what| format!("entry `{}`: {what}", tensor.name))?;
     }
+    places(manifest)?;
     for tie in &manifest.ties {
         if tie.target as usize >= manifest.tensors.len() {
             let (count, target) = (manifest.tensors.len(), tie.target);
@@ -141,6 +145,32 @@ fn check_part(part: &PartRecord, info: &TensorInfo, files: &[FileRecord]) -> Res
         return Err(format!(
             "a part of {len} bytes has {found} bytes of checksums for {expected} blocks"
         ));
+    }
+    Ok(())
+}
+
+/// Parts leave no byte of a file's data to nobody, and none to two: what no part holds, no checksum covers.
+///
+/// Behind the parts of a single file is the manifest itself, where its header says.
+fn places(manifest: &Manifest) -> Result<(), String> {
+    let place = |part: &PartRecord| (part.file as usize, part.start, part.start + part.len);
+    let parts = manifest.tensors.iter().flat_map(|tensor| &tensor.parts);
+    let mut places: Vec<(usize, u64, u64)> = parts.map(place).collect();
+    places.sort_unstable();
+    let mut ends: Vec<u64> = manifest.files.iter().map(|file| file.header_len).collect();
+    for (file, start, end) in places {
+        if start != ends[file] {
+            let (name, before) = (&manifest.files[file].name, ends[file]);
+            return Err(format!(
+                "the file `{name}` has a part that ends at {before}, and the next begins at {start}"
+            ));
+        }
+        ends[file] = end;
+    }
+    for (FileRecord { name, len, .. }, end) in manifest.files.iter().zip(ends) {
+        if end != *len && !name.is_empty() {
+            return Err(format!("the file `{name}` has {len} bytes, and its parts end at {end}"));
+        }
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The order and the places of tensors in a new file, and the header that says so.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,6 +18,10 @@ pub(crate) const ALIGNMENT: u64 = 4096;
 const MARKED: &str = "1";
 
 /// A safetensors file before its first byte is written.
+///
+/// For a file with a manifest: lay the tensors out without one, which gives their order; make the manifest's records in
+/// that order, with blank places and checksums; lay out again with its encoded length; fill in the places. The bytes of
+/// the manifest are written last, when the checksums are known, and have the length that was promised.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
     /// The first bytes of the file: length, JSON, padding.
