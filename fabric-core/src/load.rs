@@ -14,7 +14,6 @@ use crate::state::{
 
 /// What a load did.
 #[derive(Clone, Debug)]
-#[must_use = "the remainder and the report say what was not restored"]
 #[non_exhaustive]
 pub struct Loaded {
     /// The entries that the load did not use, readable lazily.

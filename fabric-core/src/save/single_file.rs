@@ -9,8 +9,8 @@ use super::SaveReport;
 use crate::checksum::{self, BLOCK};
 use crate::entry::{DType, Region};
 use crate::error::{Error, Result};
-use crate::format::manifest::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
 use crate::format::MANIFEST;
+use crate::format::manifest::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
 use crate::format::safetensors::Layout;
 use crate::plan::save::{Reading, SavePlan};
 use crate::state::Content;
@@ -86,7 +86,7 @@ impl<'a> Image<'a> {
                 continue;
             };
             let mut sums = Vec::with_capacity(record.parts[0].sums.len() / checksum::LEN);
-            blocks(&record.name, tensor, |block| {
+            blocks(&record.name, tensor, &mut |block| {
                 sums.push(checksum::of(block));
                 put(file, block)
             })?;
@@ -170,7 +170,7 @@ fn place(manifest: &mut Manifest, layout: &Layout) {
 }
 
 /// Hands every byte of a tensor to `take`, in row-major order, in blocks of [`BLOCK`] bytes.
-fn blocks(name: &str, tensor: &Tensor, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     if !tensor.device().is_cpu() {
         return device_blocks(name, tensor, take);
     }
@@ -206,14 +206,14 @@ fn blocks(name: &str, tensor: &Tensor, mut take: impl FnMut(&[u8]) -> Result<()>
 }
 
 /// The same for a tensor on an accelerator: each block is copied out by itself, never the whole storage.
-fn device_blocks(name: &str, tensor: &Tensor, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn device_blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let item = (DType::from(tensor.dtype()).bits() / 8).max(1);
     let flat = tensor.flatten_all().map_err(Error::candle(name))?;
     let (mut from, total) = (0, flat.elem_count());
     while from < total {
         let now = (total - from).min(BLOCK / item);
         let copy = || flat.narrow(0, from, now)?.force_contiguous()?.to_device(&Device::Cpu);
-        blocks(name, &copy().map_err(Error::candle(name))?, &mut take)?;
+        blocks(name, &copy().map_err(Error::candle(name))?, take)?;
         from += now;
     }
     Ok(())

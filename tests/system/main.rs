@@ -1,0 +1,3 @@
+//! What a user does, and what must hold when it goes wrong.
+
+mod contract;
