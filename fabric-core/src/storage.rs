@@ -1,5 +1,6 @@
 //! Where bytes live: a file system, memory, or a file system that fails on purpose.
 
+mod counting;
 mod faulty;
 mod local;
 mod memory;
@@ -8,6 +9,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use counting::Counting;
 pub use faulty::{Fault, Faulty};
 pub use local::Local;
 pub use memory::Memory;
@@ -17,6 +19,9 @@ pub use memory::Memory;
 /// What a save may rely on, and no more: a file's bytes are durable after [`WriteFile::sync`]; a name's creation, renaming
 /// or removal is durable after [`sync_dir`](Self::sync_dir) of its directory; [`rename`](Self::rename) replaces atomically.
 /// Every implementation passes the same suite, and [`Memory`] forgets at a crash all that this does not promise.
+///
+/// Where a directory is asked for, the empty path, which is the parent of a bare file name, means the current one.
+/// A path that leads through a file is `NotADirectory`.
 pub trait Storage: Send + Sync + Debug {
     /// Opens a file for reading.
     ///
@@ -26,39 +31,44 @@ pub trait Storage: Send + Sync + Debug {
 
     /// Creates a file that does not exist yet, for writing from its start.
     ///
+    /// The file belongs to its writer until the [`WriteFile`] is dropped. Keep it until the file has its final name, or
+    /// another process may take it for [abandoned](Self::remove_if_abandoned).
+    ///
     /// # Errors
     /// `AlreadyExists` if there is one; `NotFound` if its directory does not exist.
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
-    /// Gives the file at `from` the name `to`, replacing a file of that name in one step.
+    /// Gives the file at `from` the name `to`, replacing a file of that name in one step. Who has the replaced file open
+    /// still reads it. A directory can be renamed, with all that it contains, to a name that is free.
     ///
     /// # Errors
-    /// `NotFound` if there is nothing at `from`; `IsADirectory` if `to` is a directory and `from` is not.
+    /// `NotFound` if there is nothing at `from`; `IsADirectory` if `to` is a directory and `from` is not;
+    /// `NotADirectory` if `from` is a directory and `to` is not.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file. Who has it open still reads it.
     ///
     /// # Errors
-    /// `NotFound` if there is none.
+    /// `NotFound` if there is none; if it is a directory.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Creates a directory and its parents; no error if they exist. New directories are durable in their parents when
     /// this returns.
     ///
     /// # Errors
-    /// If a file is in the way.
+    /// `AlreadyExists` if a file has the name; `NotADirectory` if a parent is a file.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a directory with all that it contains.
+    /// Removes a directory with all that it contains; not the current one by its empty path.
     ///
     /// # Errors
-    /// `NotFound` if there is none.
+    /// `NotFound` if there is none; `NotADirectory` if it is a file.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// If the directory does not exist or the device fails.
+    /// `NotFound` if there is none; `NotADirectory` if it is a file; otherwise if the device fails.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
     /// What is at the path, following symbolic links; `None` if nothing is.
@@ -67,7 +77,7 @@ pub trait Storage: Send + Sync + Debug {
     /// If it cannot be told, for want of permission, say.
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
 
-    /// The names in a directory, sorted.
+    /// The names in a directory, sorted. Names that are not UTF-8 are left out: no save makes one.
     ///
     /// # Errors
     /// `NotFound` if there is none; `NotADirectory` if it is a file.
@@ -82,7 +92,10 @@ pub trait Storage: Send + Sync + Debug {
         Ok(path.to_path_buf())
     }
 
-    /// Removes the file if no writer holds it any more: what a killed process left behind. Says whether it did.
+    /// Removes the file if no writer holds it any more: what a killed process left behind. Says whether it did: `false`
+    /// also if nothing is there, or something that [`create`](Self::create) did not make, such as a directory.
+    ///
+    /// A finished file has no writer either, so ask this of temporary names only.
     ///
     /// # Errors
     /// If removing fails.

@@ -1,4 +1,283 @@
-//! Stub.
-/// Stub.
-#[derive(Debug)]
+//! The file system of this machine.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{FileKind, ReadFile, Storage, WriteFile};
+
+/// As many links as Linux follows in a path.
+const MOST_LINKS: usize = 40;
+
+/// How often a new file may be taken for abandoned before it is locked.
+const MOST_CREATIONS: usize = 16;
+
+/// The file system of this machine, through the standard library.
+///
+/// A file's mode follows the umask. A writer holds an advisory lock (`flock`; `LockFileEx` on Windows) on its file, which
+/// the system releases when the process ends in whatever way: this is how [`Storage::remove_if_abandoned`] tells a
+/// killed writer from a slow one. Where the file system has no locks, no file counts as abandoned.
+///
+/// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
+///
+/// # Examples
+/// ```
+/// use fabric_core::storage::{Local, Storage};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let directory = std::env::temp_dir().join(format!("fabric-local-example-{}", std::process::id()));
+/// let storage = Local::new();
+/// storage.create_dir_all(&directory)?;
+/// let mut file = storage.create(&directory.join(".draft"))?;
+/// file.write_all(b"weights")?;
+/// file.sync()?;
+/// storage.rename(&directory.join(".draft"), &directory.join("final"))?;
+/// storage.sync_dir(&directory)?;
+/// assert_eq!(storage.list(&directory)?, ["final"]);
+/// # storage.remove_dir_all(&directory)
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Local;
+
+impl Local {
+    /// The file system as this process sees it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Storage for Local {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        let file = File::open(path)?;
+        // Unix opens a directory without complaint, and only reading fails.
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Box::new(Reader { file }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        for _ in 0..MOST_CREATIONS {
+            let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            // Between creating and locking, another process may lock the file, take it for abandoned and remove it. So
+            // wait for that lock, then see whether the name is still ours. A file system without locks gives an error
+            // here, and never takes a file for abandoned either.
+            let locked = file.lock();
+            if locked.is_err() || is_named(&file, path)? {
+                return Ok(Box::new(Writer {
+                    file,
+                    sync_failed: false,
+                }));
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "the new file was removed as often as it was created",
+        ))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let path = or_current(path);
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let parent = path.parent().ok_or(io::ErrorKind::NotFound)?;
+        self.create_dir_all(parent)?;
+        match fs::create_dir(path) {
+            // Another process was faster. It may not have synced the parent yet.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            created => created?,
+        }
+        self.sync_dir(parent)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let path = or_current(path);
+        if !fs::metadata(path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        sync_directory(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
+        match fs::metadata(or_current(path)) {
+            Ok(found) if found.is_dir() => Ok(Some(FileKind::Directory)),
+            Ok(_) => Ok(Some(FileKind::File)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(or_current(path))? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut at = path.to_path_buf();
+        for _ in 0..=MOST_LINKS {
+            match fs::symlink_metadata(&at) {
+                Ok(found) if found.is_symlink() => {
+                    let target = fs::read_link(&at)?;
+                    // An absolute target replaces the directory that it is joined to.
+                    at = at.parent().unwrap_or(Path::new("")).join(target);
+                }
+                Ok(_) => return Ok(at),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(at),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other(format!(
+            "more than {MOST_LINKS} symbolic links follow each other"
+        )))
+    }
+
+    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        // NFS grants an exclusive lock only to those who may write.
+        let file = match OpenOptions::new().write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            // While we hold the lock nobody else removes or renames the file of this name, if it still is that file.
+            Ok(()) if is_named(&file, path)? => fs::remove_file(path).map(|()| true),
+            Ok(()) | Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Ok(false),
+        }
+    }
+}
+
+/// The parent of a bare file name is the empty path, which the system does not know.
+fn or_current(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+/// Whether the path still names this very file.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path still names this very file, as far as the standard library can tell: whether it names one.
+#[cfg(not(unix))]
+fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
+    fs::exists(path)
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some network file systems have no such call for directories. There is nothing better to do on them.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of the Unix one")]
+fn sync_directory(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Reader {
+    file: File,
+}
+
+impl ReadFile for Reader {
+    fn len(&self) -> io::Result<u64> {
+        self.file.metadata().map(|found| found.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, into, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.file, into, offset)
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    sync_failed: bool,
+}
+
+impl WriteFile for Writer {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        // After a failed fsync the kernel may count the lost pages as clean, so that the next one succeeds
+        // (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+        if self.sync_failed {
+            return Err(io::Error::other(
+                "an earlier sync of this file failed: what it holds is unknown",
+            ));
+        }
+        let synced = self.file.sync_all();
+        self.sync_failed = synced.is_err();
+        synced
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_that_failed_once_fails_ever_after() {
+        // Linux and macOS refuse to sync this device.
+        let file = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let mut writer = Writer {
+            file,
+            sync_failed: false,
+        };
+        writer.sync().unwrap_err();
+
+        writer.file = tempfile::tempfile().unwrap();
+        writer.sync().unwrap_err();
+    }
+}

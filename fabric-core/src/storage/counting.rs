@@ -1,0 +1,142 @@
+//! A storage that counts what is read.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{FileKind, ReadFile, Storage, WriteFile};
+
+/// Passes everything on to another storage and counts the bytes read from each file.
+///
+/// Clones share the counts, so keep one and hand the other to what you examine.
+///
+/// # Examples
+/// ```
+/// use std::path::Path;
+/// use fabric_core::storage::{Counting, Memory, Storage};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let storage = Counting::new(Memory::new());
+/// storage.create(Path::new("weights"))?.write_all(b"0123456789")?;
+///
+/// let mut four = [0; 4];
+/// storage.open(Path::new("weights"))?.read_exact_at(&mut four, 2)?;
+/// assert_eq!(storage.bytes_read("weights"), 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Counting {
+    inner: Arc<dyn Storage>,
+    read: Counts,
+}
+
+/// Bytes read, by the path that the file was opened with.
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<BTreeMap<PathBuf, u64>>>);
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counting {
+    /// Counts what is read from `inner`, from now on.
+    #[must_use]
+    pub fn new(inner: impl Storage + 'static) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            read: Counts::default(),
+        }
+    }
+
+    /// The bytes read so far from the file that was opened as `path`.
+    #[must_use]
+    pub fn bytes_read(&self, path: impl AsRef<Path>) -> u64 {
+        self.read.lock().get(path.as_ref()).copied().unwrap_or(0)
+    }
+
+    /// The bytes read so far from every file that was opened, by the path it was opened with.
+    #[must_use]
+    pub fn bytes_read_by_file(&self) -> BTreeMap<PathBuf, u64> {
+        self.read.lock().clone()
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        self.read.lock().clear();
+    }
+}
+
+impl Storage for Counting {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        let inner = self.inner.open(path)?;
+        self.read.lock().entry(path.to_path_buf()).or_default();
+        Ok(Box::new(Reader {
+            inner,
+            path: path.to_path_buf(),
+            read: self.read.clone(),
+        }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.inner.create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.create_dir_all(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.sync_dir(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
+        self.inner.kind(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.resolve(path)
+    }
+
+    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
+        self.inner.remove_if_abandoned(path)
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    inner: Box<dyn ReadFile>,
+    path: PathBuf,
+    read: Counts,
+}
+
+impl ReadFile for Reader {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = self.inner.read_at(into, offset)?;
+        *self.read.lock().entry(self.path.clone()).or_default() += count as u64;
+        Ok(count)
+    }
+}

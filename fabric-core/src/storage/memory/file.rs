@@ -1,0 +1,132 @@
+//! One file in memory: its bytes, and which of them a crash may take.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::sample::{Sample, digits};
+
+/// A file, whatever its name. Readers and the writer keep it when the name goes.
+#[derive(Debug, Default)]
+pub(super) struct File(RwLock<Content>);
+
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    /// How many of the bytes, from the start, a crash leaves alone.
+    durable: usize,
+    /// Where each write ended that came after the last sync.
+    ends: Vec<usize>,
+    /// Whether its writer lives.
+    pub(super) held: bool,
+}
+
+/// What a crash leaves of one write, as digits of a number to the base 3.
+const MISSING: usize = 0;
+const TORN: usize = 1;
+const WHOLE: usize = 2;
+
+impl File {
+    pub(super) fn new_held() -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Content {
+            held: true,
+            ..Content::default()
+        })))
+    }
+
+    /// A file that stands as it is: nobody writes it, nothing of it is pending.
+    fn settled(bytes: Vec<u8>) -> Arc<Self> {
+        let durable = bytes.len();
+        Arc::new(Self(RwLock::new(Content {
+            bytes,
+            durable,
+            ..Content::default()
+        })))
+    }
+
+    pub(super) fn content(&self) -> RwLockReadGuard<'_, Content> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn content_mut(&self) -> RwLockWriteGuard<'_, Content> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.bytes.extend_from_slice(bytes);
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.durable = self.bytes.len();
+        self.ends.clear();
+    }
+
+    /// What a crash may leave of this file, each different: first the least, last everything. Beyond `limit` a sample;
+    /// the flag says whether it is complete.
+    pub(super) fn after_crash(&self, limit: usize) -> (Vec<Arc<File>>, bool) {
+        let (choices, complete) = self.choices(limit);
+        let mut seen = HashSet::new();
+        let mut files = Vec::new();
+        for choice in choices {
+            let bytes = self.left_by(&choice);
+            if bytes != self.bytes && seen.insert(bytes.clone()) {
+                files.push(File::settled(bytes));
+            }
+        }
+        files.push(File::settled(self.bytes.clone()));
+        (files, complete)
+    }
+
+    /// One digit for each unsynced write, and one for the length: 0 if the file ends with the last byte that is left, 1
+    /// if it has its full length, with zeros for what is missing.
+    fn choices(&self, limit: usize) -> (Vec<Vec<usize>>, bool) {
+        let writes = self.ends.len();
+        if writes == 0 {
+            return (Vec::new(), true);
+        }
+        let bases: Vec<usize> = std::iter::repeat_n(3, writes).chain([2]).collect();
+        if let Some(all) = digits(&bases, limit) {
+            return (all, true);
+        }
+        let uniform = |digit, length| std::iter::repeat_n(digit, writes).chain([length]).collect::<Vec<_>>();
+        let mut choices = vec![uniform(MISSING, 0), uniform(MISSING, 1), uniform(TORN, 1)];
+        for write in 0..writes {
+            for digit in [MISSING, TORN] {
+                let mut one = uniform(WHOLE, 1);
+                one[write] = digit;
+                choices.push(one);
+            }
+        }
+        choices.truncate(limit);
+        let mut sample = Sample::new();
+        while choices.len() < limit {
+            choices.push(bases.iter().map(|base| sample.below(*base)).collect());
+        }
+        (choices, false)
+    }
+
+    fn left_by(&self, choice: &[usize]) -> Vec<u8> {
+        let mut left = self.bytes[..self.durable].to_vec();
+        let mut start = self.durable;
+        for (&end, &digit) in self.ends.iter().zip(choice) {
+            let stop = match digit {
+                MISSING => start,
+                TORN => start + (end - start) / 2,
+                _ => end,
+            };
+            if stop > start {
+                left.resize(start, 0);
+                left.extend_from_slice(&self.bytes[start..stop]);
+            }
+            start = end;
+        }
+        if choice.last() == Some(&1) {
+            left.resize(start, 0);
+        }
+        left
+    }
+}
