@@ -1,7 +1,7 @@
 //! Adam with decoupled weight decay.
 
 mod state;
-mod update;
+pub(super) mod update;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};

@@ -12,7 +12,7 @@ use super::element::Element;
 /// Elements that are worth a thread: some tenths of a millisecond of work.
 const PER_THREAD: usize = 1 << 18;
 /// Elements that a thread takes at a time.
-const PER_TURN: usize = 1 << 16;
+pub(super) const PER_TURN: usize = 1 << 16;
 
 /// How an optimizer changes a parameter that keeps `N` tensors of state.
 pub(super) trait Update<const N: usize>: Sync {
@@ -33,6 +33,10 @@ pub(super) fn apply<const N: usize>(
     state: &[Var; N],
     grad: &Tensor,
 ) -> Result<()> {
+    if theta.elem_count() == 0 && matches(theta, grad) {
+        // Candle's own operations return the operand itself here, which cannot be written back.
+        return Ok(());
+    }
     if !theta.device().is_cpu() || !theta.is_contiguous() || !matches(theta, grad) {
         return update.by_tensors(theta, state, grad);
     }
@@ -47,7 +51,7 @@ pub(super) fn apply<const N: usize>(
 
 /// Whether a gradient is what backward gives; candle's operations find the words for one that is not.
 fn matches(theta: &Tensor, grad: &Tensor) -> bool {
-    theta.shape() == grad.shape() && theta.dtype() == grad.dtype() && grad.device().is_cpu()
+    theta.shape() == grad.shape() && theta.dtype() == grad.dtype() && theta.device().same_device(grad.device())
 }
 
 fn apply_as<T: Element, const N: usize>(
@@ -71,7 +75,8 @@ fn apply_as<T: Element, const N: usize>(
         let write = InPlace::new(|theta: &mut CpuStorage, theta_layout: &Layout, grad: Source<'_>| {
             let theta = elements_mut::<T>(theta, theta_layout)?;
             let grad = grad.elements::<T>()?;
-            in_turns(update, Work { theta, state, grad });
+            let threads = (theta.len() / PER_THREAD).min(available_threads());
+            in_turns(update, Work { theta, state, grad }, threads);
             Ok(())
         });
         theta.inplace_op2(&grad, &write)
@@ -172,10 +177,10 @@ impl<F: FnOnce(&mut CpuStorage, &Layout, Source<'_>) -> Result<()>> InplaceOp2 f
 }
 
 /// What is left to do of a parameter.
-struct Work<'a, T, const N: usize> {
-    theta: &'a mut [T],
-    state: [&'a mut [T]; N],
-    grad: &'a [T],
+pub(super) struct Work<'a, T, const N: usize> {
+    pub(super) theta: &'a mut [T],
+    pub(super) state: [&'a mut [T]; N],
+    pub(super) grad: &'a [T],
 }
 
 impl<T: Element, const N: usize> Work<'_, T, N> {
@@ -185,12 +190,13 @@ impl<T: Element, const N: usize> Work<'_, T, N> {
         if count == 0 {
             return None;
         }
-        let (grad, rest) = self.grad.split_at(count);
-        self.grad = rest;
         Some(Self {
-            theta: split_off(&mut self.theta, count),
-            state: self.state.each_mut().map(|state| split_off(state, count)),
-            grad,
+            theta: self.theta.split_off_mut(..count)?,
+            state: self
+                .state
+                .each_mut()
+                .map(|state| state.split_off_mut(..count).unwrap_or_default()),
+            grad: self.grad.split_off(..count)?,
         })
     }
 
@@ -199,18 +205,11 @@ impl<T: Element, const N: usize> Work<'_, T, N> {
     }
 }
 
-fn split_off<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
-    let (first, rest) = std::mem::take(slice).split_at_mut(count);
-    *slice = rest;
-    first
-}
-
-/// Carries out the work, on several threads if there is enough of it.
+/// Carries out the work on this many threads.
 ///
 /// Storages are locked meanwhile. A pool whose threads help each other out while they wait could begin another job
 /// here, one that waits for the same lock; threads of our own cannot.
-fn in_turns<T: Element, const N: usize>(update: &impl Update<N>, work: Work<'_, T, N>) {
-    let threads = (work.theta.len() / PER_THREAD).min(available_threads());
+pub(super) fn in_turns<T: Element, const N: usize>(update: &impl Update<N>, work: Work<'_, T, N>, threads: usize) {
     if threads < 2 {
         return work.carry_out(update);
     }

@@ -17,7 +17,14 @@ pub(super) fn number(group: &ParamGroup, name: &str) -> Result<f64, ValueError> 
 
 /// The two decay rates of Adam, each in [0, 1).
 pub(super) fn betas(group: &ParamGroup) -> Result<(f64, f64), ValueError> {
-    let (beta1, beta2) = group.get::<(Number, Number)>("betas")?;
+    let both = group.get::<Vec<Number>>("betas")?;
+    let &[beta1, beta2] = both.as_slice() else {
+        return Err(refused(
+            "betas",
+            format_args!("a list of {}", both.len()),
+            "it must have two numbers",
+        ));
+    };
     let (beta1, beta2) = (finite("betas", beta1)?, finite("betas", beta2)?);
     if (0.0..1.0).contains(&beta1) && (0.0..1.0).contains(&beta2) {
         Ok((beta1, beta2))

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
 mod state;
-mod update;
+pub(super) mod update;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var, bail};

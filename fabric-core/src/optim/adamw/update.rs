@@ -8,7 +8,7 @@ use crate::optim::fused::Update;
 
 /// The scalars of one step of one parameter ("Decoupled Weight Decay Regularization", Loshchilov and Hutter, 2019,
 /// algorithm 2).
-pub(super) struct AdamWUpdate {
+pub(in crate::optim) struct AdamWUpdate {
     lr: f64,
     kept: f64,
     beta1: f64,
@@ -20,7 +20,7 @@ pub(super) struct AdamWUpdate {
 
 impl AdamWUpdate {
     /// The `step`-th step, counted from one.
-    pub(super) fn new(params: &ParamsAdamW, step: u64) -> Self {
+    pub(in crate::optim) fn new(params: &ParamsAdamW, step: u64) -> Self {
         let step = i32::try_from(step).unwrap_or(i32::MAX);
         Self {
             lr: params.lr,

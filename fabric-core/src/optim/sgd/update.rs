@@ -7,11 +7,11 @@ use crate::optim::element::{Element, Num};
 use crate::optim::fused::Update;
 
 /// A step without momentum.
-pub(super) struct PlainUpdate<'a>(pub(super) &'a ParamsSgd);
+pub(in crate::optim) struct PlainUpdate<'a>(pub(in crate::optim) &'a ParamsSgd);
 
 /// A step with momentum ("On the importance of initialization and momentum in deep learning", Sutskever and others,
 /// 2013, in the form that PyTorch gave it: the learning rate scales the buffer, and is not part of it).
-pub(super) struct MomentumUpdate<'a>(pub(super) &'a ParamsSgd);
+pub(in crate::optim) struct MomentumUpdate<'a>(pub(in crate::optim) &'a ParamsSgd);
 
 impl ParamsSgd {
     /// What is added to a gradient for weight decay; nothing at all without it, so that -0 and infinities stay.
