@@ -5,6 +5,8 @@ mod hub;
 mod open;
 pub(crate) mod read;
 mod single;
+mod window;
+mod zip;
 
 pub(crate) use open::open;
 
