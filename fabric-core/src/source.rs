@@ -3,6 +3,7 @@
 
 mod hub;
 mod open;
+mod pickle;
 pub(crate) mod read;
 mod single;
 mod window;
