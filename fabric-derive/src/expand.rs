@@ -12,7 +12,7 @@ mod walk;
 #[cfg(test)]
 mod snapshots;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
 
 use crate::bounds;
@@ -46,8 +46,12 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     });
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
+    // A generic implementation has to be named by errors: they tell which part of a type lacks the trait.
+    let quiet = schema.generics.type_params().next().is_none();
+    let quiet = quiet.then(|| quote!(#[diagnostic::do_not_recommend]));
     quote! {
         #[automatically_derived]
+        #quiet
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
             #keys
             #version
@@ -55,4 +59,13 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             #visit_mut
         }
     }
+}
+
+/// The tokens of a path with the span of a field's type, where a mixture would make the compiler underline neither.
+fn respanned(path: TokenStream, span: Span) -> TokenStream {
+    let tokens = path.into_iter().map(|mut token: TokenTree| {
+        token.set_span(span);
+        token
+    });
+    tokens.collect()
 }

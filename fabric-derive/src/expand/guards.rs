@@ -6,6 +6,7 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
+use super::respanned;
 use crate::bounds::is_concrete;
 use crate::schema::{Field, Role, Schema};
 
@@ -32,13 +33,13 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     if attrs.flatten.is_some() {
         complaints.push("it has no entries that could join this level; remove `flatten`");
     }
-    let (private, ty) = (schema.private(), field.ty);
+    let ty = field.ty;
+    let private = respanned(schema.private(), ty.span());
     let guards = complaints.into_iter().map(|complaint| {
         let message = format!("`{name}` is a plain value, and {complaint}");
-        let panic = quote!(#private::core::panic!);
         quote_spanned! {ty.span()=>
             const _: () = if <#ty as #private::Checkpoint>::KIND.is_value() {
-                #panic("{}", #message)
+                #private::core::panic!("{}", #message)
             };
         }
     });
@@ -54,13 +55,12 @@ fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
     let owner = format!("` is written by two fields of `{}`", schema.ident.unraw());
     for field in schema.flattened().filter(|field| is_concrete(field.ty, schema.generics)) {
         let ty = field.ty;
-        let theirs = quote!(<#ty as #private::Checkpoint>::KEYS);
+        let private = respanned(schema.private(), ty.span());
+        let theirs = quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::KEYS);
         for earlier in &known {
-            let panic = quote!(#private::core::panic!);
-            let some = quote!(#private::core::option::Option::Some);
             guards.push(quote_spanned! {ty.span()=>
-                const _: () = if let #some(key) = #earlier.collision(&#theirs) {
-                    #panic("{}", #private::Message::of(&["key `", key, #owner]).as_str())
+                const _: () = if let #private::core::option::Option::Some(key) = #earlier.collision(&#theirs) {
+                    #private::core::panic!("{}", #private::Message::of(&["key `", key, #owner]).as_str())
                 };
             });
         }

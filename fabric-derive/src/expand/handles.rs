@@ -9,6 +9,10 @@ use crate::schema::{Field, Schema};
 
 pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     let fields: Vec<_> = schema.stored().collect();
+    if fields.is_empty() {
+        // Only beside the error that says so.
+        return TokenStream::new();
+    }
     let (private, ident, vis) = (schema.private(), schema.ident, schema.vis);
     let holder = holder_name(schema);
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
