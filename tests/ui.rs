@@ -15,7 +15,10 @@ fn every_invalid_schema_is_refused_in_the_expected_words() {
     let version = Command::new(rustc).arg("--version").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     if !version.starts_with(BLESSED) {
-        println!("skipped: messages are blessed for {BLESSED}x, this is {}", version.trim());
+        println!(
+            "skipped: messages are blessed for {BLESSED}x, this is {}",
+            version.trim()
+        );
         return;
     }
     let cases = trybuild::TestCases::new();

@@ -40,14 +40,24 @@ fn state(seed: f64) -> TrainState {
         model,
         optimizer: AdamW::new_lr(vars.all_vars(), 0.01).unwrap(),
         iteration: seed as u64,
-        hparams: HParams { lr: seed, layers: vec![4, 8, 2] },
+        hparams: HParams {
+            lr: seed,
+            layers: vec![4, 8, 2],
+        },
         device: Device::Cpu,
     }
 }
 
 fn step(state: &mut TrainState) {
-    let x = Tensor::arange(0f32, 12., &state.device).unwrap().reshape((3, 4)).unwrap();
-    let y = state.model.fc2.forward(&state.model.fc1.forward(&x).unwrap().relu().unwrap()).unwrap();
+    let x = Tensor::arange(0f32, 12., &state.device)
+        .unwrap()
+        .reshape((3, 4))
+        .unwrap();
+    let y = state
+        .model
+        .fc2
+        .forward(&state.model.fc1.forward(&x).unwrap().relu().unwrap())
+        .unwrap();
     let loss = y.sqr().unwrap().mean_all().unwrap();
     state.optimizer.backward_step(&loss).unwrap();
     state.iteration += 1;
@@ -84,12 +94,16 @@ fn a_state_comes_back_as_it_was_and_trains_on_as_if_never_stopped() {
     let raw = fabric.open(&path).unwrap();
     assert_eq!(raw.value::<u64>("iteration").unwrap(), 8);
     println!("{:?}", raw.names());
-    fabric.load_with(&path, &mut second, LoadOptions::new().only(TrainState::FIELDS.model)).unwrap();
+    fabric
+        .load_with(&path, &mut second, LoadOptions::new().only(TrainState::FIELDS.model))
+        .unwrap();
     fabric
         .save_with(
             &path,
             &second,
-            SaveOptions::new().filter(TrainState::FIELDS.model, |name, t| name.contains("weight") && t.shape().len() == 2),
+            SaveOptions::new().filter(TrainState::FIELDS.model, |name, t| {
+                name.contains("weight") && t.shape().len() == 2
+            }),
         )
         .unwrap();
     let error = fabric.load(&path, &mut first).unwrap_err();

@@ -36,9 +36,8 @@ fn refused(bytes: &[u8], what: &str) -> Error {
     let mut state = State::new(9);
     let before = state.contents();
     let fabric = on(holding(bytes));
-    let error = match fabric.load_with(PATH, &mut state, LoadOptions::new().verify_first(true)) {
-        Ok(_) => panic!("{what}: loaded, and holds {:?}", state.contents()),
-        Err(error) => error,
+    let Err(error) = fabric.load_with(PATH, &mut state, LoadOptions::new().verify_first(true)) else {
+        panic!("{what}: loaded, and holds {:?}", state.contents());
     };
     assert!(error.to_string().contains(PATH), "{what}: {error}");
     assert_eq!(state.contents(), before, "{what}: verify_first changed something");

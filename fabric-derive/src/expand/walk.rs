@@ -11,7 +11,9 @@ use crate::schema::{Field, Role, Schema};
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit), &quote!(&)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
     quote! {
         fn visit<'__fabric>(
             &'__fabric self,
@@ -24,7 +26,9 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
     quote! {
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
@@ -107,4 +111,3 @@ fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
         }
     }
 }
-
