@@ -1,8 +1,6 @@
 //! Compiles the expansion snapshots; that they are what the macro writes is tested beside the macro
 //! (`cargo test -p fabric-derive snapshots`).
-#![allow(dead_code, reason = "the schemas exist to be compiled")]
-
-use fabric_core::__private::Checkpoint;
+#![allow(dead_code, unreachable_pub, reason = "the schemas exist to be compiled")]
 
 #[rustfmt::skip]
 #[path = "expand/borrowed.rs"]

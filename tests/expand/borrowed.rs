@@ -65,14 +65,19 @@ const _: () = {
         }
     }
     ///The handles in [`Borrowed::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct BorrowedFields<__State, __Field0, __Field1> {
         ///The field that is stored as `model`.
         pub model: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `head`.
         pub head: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl<'a, T: ?Sized> Borrowed<'a, T> {
         ///Typed handles to the stored fields of [`Borrowed`].
         #[allow(dead_code, private_interfaces)]

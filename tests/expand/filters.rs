@@ -13,7 +13,6 @@ struct Filtered {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Filtered {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["any_text", "any_glob", "function"],
@@ -121,7 +120,13 @@ const _: () = {
         }
     }
     ///The handles in [`Filtered::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct FilteredFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `any_text`.
         pub any_text: ::fabric_core::__private::Field<__State, __Field0>,
@@ -130,7 +135,6 @@ const _: () = {
         ///The field that is stored as `function`.
         pub function: ::fabric_core::__private::Field<__State, __Field2>,
     }
-    #[automatically_derived]
     impl Filtered {
         ///Typed handles to the stored fields of [`Filtered`].
         #[allow(dead_code, private_interfaces)]

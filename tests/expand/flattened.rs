@@ -7,7 +7,6 @@ struct Counters {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Counters {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["step", "epoch"],
@@ -61,14 +60,19 @@ const _: () = {
         }
     }
     ///The handles in [`Counters::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct CountersFields<__State, __Field0, __Field1> {
         ///The field that is stored as `step`.
         pub step: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `epoch`.
         pub epoch: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl Counters {
         ///Typed handles to the stored fields of [`Counters`].
         #[allow(dead_code, private_interfaces)]
@@ -85,7 +89,6 @@ struct Losses {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Losses {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["last", "history"],
@@ -149,14 +152,19 @@ const _: () = {
         }
     }
     ///The handles in [`Losses::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct LossesFields<__State, __Field0, __Field1> {
         ///The field that is stored as `last`.
         pub last: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `history`.
         pub history: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl Losses {
         ///Typed handles to the stored fields of [`Losses`].
         #[allow(dead_code, private_interfaces)]
@@ -174,7 +182,6 @@ struct Run {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Run {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["name"],
@@ -255,7 +262,13 @@ const _: () = {
         }
     }
     ///The handles in [`Run::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct RunFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `name`.
         pub name: ::fabric_core::__private::Field<__State, __Field0>,
@@ -264,7 +277,6 @@ const _: () = {
         ///The field whose entries join this level.
         pub losses: ::fabric_core::__private::Field<__State, __Field2>,
     }
-    #[automatically_derived]
     impl Run {
         ///Typed handles to the stored fields of [`Run`].
         #[allow(dead_code, private_interfaces)]

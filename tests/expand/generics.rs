@@ -137,7 +137,13 @@ const _: () = {
         }
     }
     ///The handles in [`Blocks::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct BlocksFields<__State, __Field0, __Field1, __Field2, __Field3, __Field4> {
         ///The field that is stored as `blocks`.
         pub blocks: ::fabric_core::__private::Field<__State, __Field0>,
@@ -150,7 +156,6 @@ const _: () = {
         ///The field whose entries join this level.
         pub rest: ::fabric_core::__private::Field<__State, __Field4>,
     }
-    #[automatically_derived]
     impl<T, M, const N: usize> Blocks<T, M, N>
     where
         T: Clone,
@@ -229,14 +234,19 @@ const _: () = {
         }
     }
     ///The handles in [`List::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct ListFields<__State, __Field0, __Field1> {
         ///The field that is stored as `value`.
         pub value: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `next`.
         pub next: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl<T> List<T> {
         ///Typed handles to the stored fields of [`List`].
         #[allow(dead_code, private_interfaces)]

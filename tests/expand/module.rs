@@ -8,7 +8,6 @@ pub struct Mlp {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Mlp {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["fc1", "fc2"],
@@ -54,14 +53,19 @@ const _: () = {
         }
     }
     ///The handles in [`Mlp::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct MlpFields<__State, __Field0, __Field1> {
         ///The field that is stored as `fc1`.
         pub fc1: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `fc2`.
         pub fc2: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl Mlp {
         ///Typed handles to the stored fields of [`Mlp`].
         #[allow(dead_code, private_interfaces)]

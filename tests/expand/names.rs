@@ -8,7 +8,6 @@ struct Named {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Named {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["learningRate", "epochs_done", "type"],
@@ -90,7 +89,13 @@ const _: () = {
         }
     }
     ///The handles in [`Named::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct NamedFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `learningRate`.
         pub learning_rate: ::fabric_core::__private::Field<__State, __Field0>,
@@ -99,7 +104,6 @@ const _: () = {
         ///The field that is stored as `type`.
         pub r#type: ::fabric_core::__private::Field<__State, __Field2>,
     }
-    #[automatically_derived]
     impl Named {
         ///Typed handles to the stored fields of [`Named`].
         #[allow(dead_code, private_interfaces)]

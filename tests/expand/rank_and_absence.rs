@@ -8,7 +8,6 @@ struct Progress {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Progress {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["best", "position", "generator"],
@@ -104,7 +103,13 @@ const _: () = {
         }
     }
     ///The handles in [`Progress::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct ProgressFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `best`.
         pub best: ::fabric_core::__private::Field<__State, __Field0>,
@@ -113,7 +118,6 @@ const _: () = {
         ///The field that is stored as `generator`.
         pub generator: ::fabric_core::__private::Field<__State, __Field2>,
     }
-    #[automatically_derived]
     impl Progress {
         ///Typed handles to the stored fields of [`Progress`].
         #[allow(dead_code, private_interfaces)]

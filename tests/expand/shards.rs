@@ -9,7 +9,6 @@ struct Parallel {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for Parallel {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["rows", "grid"],
@@ -75,14 +74,19 @@ const _: () = {
         }
     }
     ///The handles in [`Parallel::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct ParallelFields<__State, __Field0, __Field1> {
         ///The field that is stored as `rows`.
         pub rows: ::fabric_core::__private::Field<__State, __Field0>,
         ///The field that is stored as `grid`.
         pub grid: ::fabric_core::__private::Field<__State, __Field1>,
     }
-    #[automatically_derived]
     impl Parallel {
         ///Typed handles to the stored fields of [`Parallel`].
         #[allow(dead_code, private_interfaces)]

@@ -55,12 +55,17 @@ const _: () = {
         }
     }
     ///The handles in [`Versioned::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct VersionedFields<__State, __Field0> {
         ///The field that is stored as `inner`.
         pub inner: ::fabric_core::__private::Field<__State, __Field0>,
     }
-    #[automatically_derived]
     impl<T> Versioned<T> {
         ///Typed handles to the stored fields of [`Versioned`].
         #[allow(dead_code, private_interfaces)]

@@ -11,7 +11,6 @@ struct TrainState {
 #[allow(deprecated)]
 const _: () = {
     #[automatically_derived]
-    #[diagnostic::do_not_recommend]
     impl ::fabric_core::__private::Checkpoint for TrainState {
         const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
             &["model", "iteration", "hparams"],
@@ -109,7 +108,13 @@ const _: () = {
         }
     }
     ///The handles in [`TrainState::FIELDS`].
-    #[allow(dead_code, missing_debug_implementations)]
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
     pub struct TrainStateFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `model`.
         pub model: ::fabric_core::__private::Field<__State, __Field0>,
@@ -118,7 +123,6 @@ const _: () = {
         ///The field that is stored as `hparams`.
         pub hparams: ::fabric_core::__private::Field<__State, __Field2>,
     }
-    #[automatically_derived]
     impl TrainState {
         ///Typed handles to the stored fields of [`TrainState`].
         #[allow(dead_code, private_interfaces)]

@@ -27,7 +27,9 @@ fn rust_files(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder).expect("the folder of snapshots is readable");
     let paths = files.map(|file| file.expect("the folder of snapshots is readable").path());
     let sources = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    sources.map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect()
+    sources
+        .map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]
@@ -46,17 +48,27 @@ fn every_canonical_schema_expands_as_its_snapshot_says() {
             let _ = writeln!(differences, "{name}.rs:\n{}", difference(&before, &expansion));
         }
     }
-    assert!(differences.is_empty(), "expansions differ from tests/expand:\n{differences}\nto accept: {BLESS}");
+    assert!(
+        differences.is_empty(),
+        "expansions differ from tests/expand:\n{differences}\nto accept: {BLESS}"
+    );
 }
 
 #[test]
 fn every_snapshot_has_its_input_and_is_compiled() {
     let mut snapshots = rust_files(&folder());
     snapshots.sort();
-    assert_eq!(snapshots, cases(), "to write missing snapshots: {BLESS}; remove those without an input");
+    assert_eq!(
+        snapshots,
+        cases(),
+        "to write missing snapshots: {BLESS}; remove those without an input"
+    );
     let compiled = fs::read_to_string(folder().join("../expand.rs")).expect("tests/expand.rs");
     for name in snapshots {
-        assert!(compiled.contains(&format!("mod {name};")), "tests/expand.rs lacks `mod {name};`");
+        assert!(
+            compiled.contains(&format!("mod {name};")),
+            "tests/expand.rs lacks `mod {name};`"
+        );
     }
 }
 
@@ -100,7 +112,12 @@ fn difference(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
     let (before, after) = (&before[same..], &after[same..]);
-    let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+    let tail = before
+        .iter()
+        .rev()
+        .zip(after.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
     let mut shown = format!("  from line {}\n", same + 1);
     for (sign, lines) in [('-', before), ('+', after)] {
         for line in &lines[..lines.len() - tail] {
