@@ -54,7 +54,7 @@ impl Value {
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
         Cbor::serialized(&value)
             .map(|value| Self(sorted(value)))
-            .map_err(|error| ValueError(format!("cannot be stored: {}", reason(&error.to_string()))))
+            .map_err(|error| ValueError(format!("cannot be stored: {}", reason(error))))
     }
 
     /// This value as the type `T`.
@@ -62,9 +62,7 @@ impl Value {
     /// # Errors
     /// If it is of another type; the message says what was found and what was expected.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
-        self.0
-            .deserialized()
-            .map_err(|error| ValueError(reason(&error.to_string())))
+        self.0.deserialized().map_err(|error| ValueError(reason(error)))
     }
 
     /// The items, if this is a list.
@@ -107,6 +105,10 @@ impl Value {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
+        if deeper_than(&self.0, MAX_DEPTH - 1) {
+            // What could not be read back must not be written.
+            return Err(ValueError(format!("is nested more than {MAX_DEPTH} levels deep")));
+        }
         let mut bytes = Vec::new();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
         Ok(bytes)
@@ -130,11 +132,21 @@ impl std::fmt::Debug for Value {
 }
 
 /// Serde's own sentence, without the library's wrapping.
-fn reason(message: &str) -> String {
-    let inner = message
-        .strip_prefix("Semantic(None, \"")
-        .and_then(|m| m.strip_suffix("\")"));
-    inner.unwrap_or(message).replace("\\\"", "\"")
+fn reason(error: ciborium::value::Error) -> String {
+    match error {
+        ciborium::value::Error::Custom(sentence) => sentence,
+    }
+}
+
+/// Whether lists and maps stand more than `levels` inside each other.
+fn deeper_than(value: &Cbor, levels: usize) -> bool {
+    let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
+    match value {
+        Cbor::Array(items) => levels == 0 || items.iter().any(inside),
+        Cbor::Map(entries) => levels == 0 || entries.iter().any(|(key, value)| inside(key) || inside(value)),
+        Cbor::Tag(_, inner) => inside(inner),
+        _ => false,
+    }
 }
 
 fn sorted(value: Cbor) -> Cbor {
