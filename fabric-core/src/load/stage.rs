@@ -58,7 +58,7 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
             plan.report.mismatched.push(Mismatch {
                 name,
                 kind,
-                found: format!("found {}", stored.describe()),
+                found: stored.describe(),
                 expected: error.to_string(),
                 skipped: false,
             });
@@ -90,7 +90,7 @@ impl StagedOptimizer {
                 if kind != optimizer.kind {
                     let expected = optimizer.kind;
                     return Err(ValueError::new(format!(
-                        "the state of an optimizer of kind `{expected}`"
+                        "expected the state of an optimizer of kind `{expected}`"
                     )));
                 }
             }
@@ -110,7 +110,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
         return Err(ValueError::new(format!(
-            "{} groups of parameters, the file has {}",
+            "expected {} groups of parameters, the file has {}",
             optimizer.groups.len(),
             stored.len()
         )));
@@ -119,7 +119,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let group = |(group, own): (&Value, &ParamGroup)| {
         let entries = group
             .as_map()
-            .ok_or_else(|| ValueError::new("a map for each group of parameters"))?;
+            .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
         let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
         Ok(ParamGroup {
             parameters: own.parameters.clone(),
@@ -145,7 +145,7 @@ fn check_members(own: &Value, stored: &[Value]) -> Result<(), ValueError> {
                 && other != at
             {
                 return Err(ValueError::new(format!(
-                    "parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
+                    "expected parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
                 )));
             }
         }
