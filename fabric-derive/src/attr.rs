@@ -61,7 +61,10 @@ impl Item {
             Lit::Str(text) => Some(self.spanned(text)),
             other => {
                 let (key, found) = (&self.key, describe(&other));
-                errors.at(&other, format_args!("expected a string literal for `{key}`, found {found}"));
+                errors.at(
+                    &other,
+                    format_args!("expected a string literal for `{key}`, found {found}"),
+                );
                 None
             }
         }
@@ -142,7 +145,9 @@ pub(crate) fn items(attrs: &[Attribute], place: Place, errors: &Errors) -> Vec<(
     let mut kept = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("checkpoint")) {
         for item in split_attribute(attr, place, errors) {
-            let Some(word) = vocab::find(&item.key, place, errors) else { continue };
+            let Some(word) = vocab::find(&item.key, place, errors) else {
+                continue;
+            };
             if seen.contains(&word.name) && word.repeat != Repeat::Often {
                 errors.at(&item.key, duplicate(word));
                 continue;
@@ -200,7 +205,10 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
     let key = match tokens.next()? {
         TokenTree::Ident(key) => key,
         other => {
-            errors.at(&other, format_args!("expected the name of an attribute, found `{other}`"));
+            errors.at(
+                &other,
+                format_args!("expected the name of an attribute, found `{other}`"),
+            );
             return None;
         }
     };
@@ -213,7 +221,10 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
         }
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Given::List(group),
         Some(other) => {
-            errors.at(&other, format_args!("expected `,`, `=` or `(` after `{key}`, found `{other}`"));
+            errors.at(
+                &other,
+                format_args!("expected `,`, `=` or `(` after `{key}`, found `{other}`"),
+            );
             return None;
         }
     };

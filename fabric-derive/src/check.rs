@@ -39,7 +39,10 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
             options.any(|option| option.to_string() == "packed")
         });
         if packed {
-            errors.at(attr, "the fields of a packed struct cannot be borrowed, so they cannot be saved in place");
+            errors.at(
+                attr,
+                "the fields of a packed struct cannot be borrowed, so they cannot be saved in place",
+            );
         }
     }
 }
@@ -48,9 +51,15 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
 fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
     let ident = schema.ident;
     if schema.fields.is_empty() {
-        errors.at(ident, format_args!("this schema stores nothing: `{ident}` has no fields"));
+        errors.at(
+            ident,
+            format_args!("this schema stores nothing: `{ident}` has no fields"),
+        );
     } else if schema.stored().next().is_none() {
-        errors.at(ident, format_args!("this schema stores nothing: every field of `{ident}` is skipped"));
+        errors.at(
+            ident,
+            format_args!("this schema stores nothing: every field of `{ident}` is skipped"),
+        );
     }
 }
 
@@ -115,7 +124,8 @@ fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
 /// Parts of one tensor, or a value of each rank's own: not both.
 fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
     if let (Some(per_rank), [_, ..]) = (&field.attrs.per_rank, &field.attrs.shards[..]) {
-        let message = "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
+        let message =
+            "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
         errors.at(&per_rank.key, message);
     }
 }
@@ -134,7 +144,10 @@ fn axes_differ(field: &Field<'_>, errors: &Errors) {
             };
             errors.at(&shard.at, message);
         } else if at >= 2 {
-            errors.at(&shard.key, "a field is split over at most two axes; remove this `shard`");
+            errors.at(
+                &shard.key,
+                "a field is split over at most two axes; remove this `shard`",
+            );
         }
     }
 }
@@ -149,7 +162,10 @@ fn writable(field: &Field<'_>, errors: &Errors) {
     if reference.mutability.is_none() {
         let target = reference.elem.to_token_stream();
         let why = format!("a checkpoint is restored in place, and `&{target}` cannot be written through");
-        errors.at(ty, format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"));
+        errors.at(
+            ty,
+            format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"),
+        );
     }
 }
 
@@ -215,7 +231,9 @@ fn alias_error(
     }
     if let Some(owner) = owners.get(name) {
         let owner = owner.ident.unraw();
-        return Some(format!("alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"));
+        return Some(format!(
+            "alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"
+        ));
     }
     let earlier = aliases.get(name)?;
     if earlier.ident == field.ident {
@@ -226,4 +244,3 @@ fn alias_error(
         "alias {name:?} is already an alias of field `{owner}`; a name in a file must mean one field"
     ))
 }
-

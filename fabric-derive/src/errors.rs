@@ -58,7 +58,12 @@ mod tests {
         let errors = Errors::new();
         errors.at(&quote::quote!(a), "first");
         errors.at(&quote::quote!(b), "second");
-        let all: Vec<_> = errors.finish().unwrap_err().into_iter().map(|e| e.to_string()).collect();
+        let all: Vec<_> = errors
+            .finish()
+            .unwrap_err()
+            .into_iter()
+            .map(|e| e.to_string())
+            .collect();
         assert_eq!(all, ["first", "second"]);
     }
 

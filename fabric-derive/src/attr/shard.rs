@@ -57,7 +57,10 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
 /// The options; a bare number is worth a sentence of its own.
 fn split_options(item: &Item, errors: &Errors) -> Option<Vec<Item>> {
     if let Ok(number) = syn::parse2::<syn::LitInt>(item.value()) {
-        errors.at(&number, format_args!("`shard` names its options; write shard(dim = {number})"));
+        errors.at(
+            &number,
+            format_args!("`shard` names its options; write shard(dim = {number})"),
+        );
         return None;
     }
     Some(split_items(item.value(), errors))
@@ -85,7 +88,10 @@ fn parse_dim(option: &Item, errors: &Errors) -> Option<usize> {
 fn parse_axis(option: &Item, errors: &Errors) -> Option<LitStr> {
     let axis = option.text(errors)?.value;
     if axis.value().trim().is_empty() {
-        errors.at(&axis, "a mesh axis has a name; without `axis`, the strategy's own axis is meant");
+        errors.at(
+            &axis,
+            "a mesh axis has a name; without `axis`, the strategy's own axis is meant",
+        );
         return None;
     }
     Some(axis)

@@ -52,7 +52,10 @@ fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
     let mut known = vec![quote!(#private::Keys::new(&[#(#own),*], &[]))];
     let mut guards = Vec::new();
     let owner = format!("` is written by two fields of `{}`", schema.ident.unraw());
-    for field in schema.flattened().filter(|field| is_concrete(field.ty, schema.generics)) {
+    for field in schema
+        .flattened()
+        .filter(|field| is_concrete(field.ty, schema.generics))
+    {
         let ty = field.ty;
         let theirs = quote!(<#ty as #private::Checkpoint>::KEYS);
         for earlier in &known {

@@ -10,7 +10,9 @@ use crate::schema::{Field, Role, Schema};
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit), &quote!(&)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
     quote! {
         fn visit<'__fabric>(
             &'__fabric self,
@@ -23,7 +25,9 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
     quote! {
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
@@ -96,7 +100,10 @@ fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
         // The binding makes the compiler say what a filter function looks like, at the function's name.
         Filter::Function(path) => {
             let info = quote!(#private::TensorInfo);
-            let (text, boolean) = (quote!(#private::core::primitive::str), quote!(#private::core::primitive::bool));
+            let (text, boolean) = (
+                quote!(#private::core::primitive::str),
+                quote!(#private::core::primitive::bool),
+            );
             let filter = quote!(__fabric_filter);
             let span = path.span();
             let binding = quote_spanned!(span=> let #filter: fn(&#text, &#info) -> #boolean = #path;);
@@ -104,4 +111,3 @@ fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
         }
     }
 }
-
