@@ -109,6 +109,10 @@ impl Value {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
+        if deeper_than(&self.0, MAX_DEPTH - 1) {
+            // What could not be read back must not be written.
+            return Err(ValueError(format!("is nested more than {MAX_DEPTH} levels deep")));
+        }
         let mut bytes = Vec::new();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
         Ok(bytes)
@@ -160,6 +164,17 @@ fn reason(message: &str) -> String {
         sentence.extend(if c == '\\' { characters.next() } else { Some(c) });
     }
     sentence
+}
+
+/// Whether lists and maps stand more than `levels` inside each other.
+fn deeper_than(value: &Cbor, levels: usize) -> bool {
+    let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
+    match value {
+        Cbor::Array(items) => levels == 0 || items.iter().any(inside),
+        Cbor::Map(entries) => levels == 0 || entries.iter().any(|(key, value)| inside(key) || inside(value)),
+        Cbor::Tag(_, inner) => inside(inner),
+        _ => false,
+    }
 }
 
 fn sorted(value: Cbor) -> Cbor {

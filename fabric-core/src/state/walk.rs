@@ -167,10 +167,15 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key.
+    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key. An empty name is
+    /// refused with the entries below it.
     pub fn nested(&mut self, name: &str, below: impl FnOnce(&mut Self)) {
         let outer = self.scope.clone();
         self.descend(name, &[]);
+        if name.is_empty() {
+            // An empty key would vanish from the names; an empty segment is what the check of names refuses.
+            self.scope.name.push('.');
+        }
         below(self);
         self.scope = outer;
     }
