@@ -1,6 +1,7 @@
 //! Compiles the expansion snapshots; that they are what the macro writes is tested beside the macro
 //! (`cargo test -p fabric-derive snapshots`).
 #![allow(dead_code, unreachable_pub, reason = "the schemas exist to be compiled")]
+#![allow(clippy::struct_field_names, reason = "names that show what a field is there for")]
 
 #[rustfmt::skip]
 #[path = "expand/borrowed.rs"]

@@ -112,6 +112,6 @@ pub use value::{Value, ValueError};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::entry::TensorInfo;
-    pub use crate::state::{Checkpoint, Field, FieldSchema, Keys, Kind, Message, Metadata, Visitor, VisitorMut};
+    pub use crate::state::{Checkpoint, Field, FieldSchema, Keys, Message, Metadata, Visitor, VisitorMut};
     pub use core;
 }

@@ -42,7 +42,7 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
         if packed {
             errors.at(
                 attr,
-                "the fields of a packed struct cannot be borrowed, so they cannot be saved in place",
+                "a checkpoint borrows every field, and those of a packed struct cannot be; remove `packed`",
             );
         }
     }

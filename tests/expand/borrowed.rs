@@ -80,7 +80,7 @@ const _: () = {
     }
     impl<'a, T: ?Sized> Borrowed<'a, T> {
         ///Typed handles to the stored fields of [`Borrowed`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
             model: ::fabric_core::__private::Field::new("model"),
             head: ::fabric_core::__private::Field::new("head"),

@@ -137,29 +137,23 @@ const _: () = {
     }
     impl Filtered {
         ///Typed handles to the stored fields of [`Filtered`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: FilteredFields<Self, Linear, Linear, Linear> = FilteredFields {
             any_text: ::fabric_core::__private::Field::new("any_text"),
             any_glob: ::fabric_core::__private::Field::new("any_glob"),
             function: ::fabric_core::__private::Field::new("function"),
         };
     }
-    const _: () = if <Linear as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`any_text` is a plain value, and only tensors can be filtered; remove `filter`"
-        )
-    };
-    const _: () = if <Linear as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`any_glob` is a plain value, and only tensors can be filtered; remove `filter`"
-        )
-    };
-    const _: () = if <Linear as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`function` is a plain value, and only tensors can be filtered; remove `filter`"
-        )
-    };
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`any_text` is a plain value, and only tensors can be filtered; remove `filter`"
+    );
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`any_glob` is a plain value, and only tensors can be filtered; remove `filter`"
+    );
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`function` is a plain value, and only tensors can be filtered; remove `filter`"
+    );
 };

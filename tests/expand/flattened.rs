@@ -75,7 +75,7 @@ const _: () = {
     }
     impl Counters {
         ///Typed handles to the stored fields of [`Counters`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: CountersFields<Self, u64, u64> = CountersFields {
             step: ::fabric_core::__private::Field::new("step"),
             epoch: ::fabric_core::__private::Field::new("epoch"),
@@ -167,7 +167,7 @@ const _: () = {
     }
     impl Losses {
         ///Typed handles to the stored fields of [`Losses`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: LossesFields<Self, f32, Vec<f32>> = LossesFields {
             last: ::fabric_core::__private::Field::new("last"),
             history: ::fabric_core::__private::Field::new("history"),
@@ -279,26 +279,21 @@ const _: () = {
     }
     impl Run {
         ///Typed handles to the stored fields of [`Run`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: RunFields<Self, String, Counters, Losses> = RunFields {
             name: ::fabric_core::__private::Field::new("name"),
             counters: ::fabric_core::__private::Field::flattened(),
             losses: ::fabric_core::__private::Field::flattened(),
         };
     }
-    const _: () = if <Counters as ::fabric_core::__private::Checkpoint>::KIND.is_value()
-    {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`counters` is a plain value, and it has no entries that could join this level; remove `flatten`"
-        )
-    };
-    const _: () = if <Losses as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`losses` is a plain value, and it has no entries that could join this level; remove `flatten`"
-        )
-    };
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Counters as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`counters` is a plain value, and it has no entries that could join this level; remove `flatten`"
+    );
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Losses as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`losses` is a plain value, and it has no entries that could join this level; remove `flatten`"
+    );
     const _: () = if let ::fabric_core::__private::core::option::Option::Some(key) = ::fabric_core::__private::Keys::new(
             &["name"],
             &[],

@@ -161,7 +161,7 @@ const _: () = {
         T: Clone,
     {
         ///Typed handles to the stored fields of [`Blocks`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: BlocksFields<Self, [T; N], Option<Box<T>>, M, u64, Box<T>> = BlocksFields {
             blocks: ::fabric_core::__private::Field::new("blocks"),
             head: ::fabric_core::__private::Field::new("head"),
@@ -249,7 +249,7 @@ const _: () = {
     }
     impl<T> List<T> {
         ///Typed handles to the stored fields of [`List`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ListFields<Self, T, Option<Box<List<T>>>> = ListFields {
             value: ::fabric_core::__private::Field::new("value"),
             next: ::fabric_core::__private::Field::new("next"),

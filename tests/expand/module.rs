@@ -68,7 +68,7 @@ const _: () = {
     }
     impl Mlp {
         ///Typed handles to the stored fields of [`Mlp`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub const FIELDS: MlpFields<Self, Linear, Linear> = MlpFields {
             fc1: ::fabric_core::__private::Field::new("fc1"),
             fc2: ::fabric_core::__private::Field::new("fc2"),

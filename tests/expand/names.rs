@@ -106,7 +106,7 @@ const _: () = {
     }
     impl Named {
         ///Typed handles to the stored fields of [`Named`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: NamedFields<Self, f64, u64, String> = NamedFields {
             learning_rate: ::fabric_core::__private::Field::new("learningRate"),
             epoch_count: ::fabric_core::__private::Field::new("epochs_done"),

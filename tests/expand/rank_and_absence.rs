@@ -120,7 +120,7 @@ const _: () = {
     }
     impl Progress {
         ///Typed handles to the stored fields of [`Progress`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
             best: ::fabric_core::__private::Field::new("best"),
             position: ::fabric_core::__private::Field::new("position"),

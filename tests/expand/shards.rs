@@ -89,22 +89,18 @@ const _: () = {
     }
     impl Parallel {
         ///Typed handles to the stored fields of [`Parallel`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ParallelFields<Self, Linear, Tensor> = ParallelFields {
             rows: ::fabric_core::__private::Field::new("rows"),
             grid: ::fabric_core::__private::Field::new("grid"),
         };
     }
-    const _: () = if <Linear as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`rows` is a plain value, and only tensors have dimensions; remove `shard`"
-        )
-    };
-    const _: () = if <Tensor as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
-        )
-    };
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`rows` is a plain value, and only tensors have dimensions; remove `shard`"
+    );
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Tensor as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
+    );
 };

@@ -68,7 +68,7 @@ const _: () = {
     }
     impl<T> Versioned<T> {
         ///Typed handles to the stored fields of [`Versioned`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: VersionedFields<Self, Option<T>> = VersionedFields {
             inner: ::fabric_core::__private::Field::new("inner"),
         };

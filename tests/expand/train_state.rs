@@ -125,7 +125,7 @@ const _: () = {
     }
     impl TrainState {
         ///Typed handles to the stored fields of [`TrainState`].
-        #[allow(dead_code, private_interfaces)]
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: TrainStateFields<
             Self,
             Linear,
@@ -137,10 +137,8 @@ const _: () = {
             hparams: ::fabric_core::__private::Field::new("hparams"),
         };
     }
-    const _: () = if <Linear as ::fabric_core::__private::Checkpoint>::KIND.is_value() {
-        ::fabric_core::__private::core::panic!(
-            "{}",
-            "`model` is a plain value, and only tensors can be filtered; remove `filter`"
-        )
-    };
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`model` is a plain value, and only tensors can be filtered; remove `filter`"
+    );
 };

@@ -24,6 +24,7 @@ where
     first: T,
     item: Option<U::Item>,
     #[checkpoint(skip)]
+    #[allow(dead_code, reason = "nothing reads a skipped field")]
     rest: U,
 }
 
@@ -74,6 +75,20 @@ struct Flattened<T, const N: usize> {
     step: u64,
 }
 
+/// Two schemas that contain each other: the inferred bounds would go round in circles.
+#[derive(Checkpoint, Debug)]
+#[checkpoint(bound = "T: Checkpoint")]
+struct Even<T> {
+    value: T,
+    next: Option<Box<Odd<T>>>,
+}
+
+#[derive(Checkpoint, Debug)]
+#[checkpoint(bound = "T: Checkpoint")]
+struct Odd<T> {
+    next: Option<Box<Even<T>>>,
+}
+
 /// Names that occur in generated code.
 #[derive(Checkpoint, Debug)]
 struct Parameters<S, State, Fields, A, B> {
@@ -95,6 +110,7 @@ fn bounds_follow_from_the_fields() {
     is_checkpoint::<Bounded<u64, std::vec::IntoIter<u64>>>();
     is_checkpoint::<Borrowed<'static, 'static, Linear>>();
     is_checkpoint::<List<u64>>();
+    is_checkpoint::<Even<u64>>();
     is_checkpoint::<Metadata<Vec<f64>>>();
     is_checkpoint::<Phantom<Opaque>>();
     is_checkpoint::<Explicit<u64, Linear>>();

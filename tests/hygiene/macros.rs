@@ -73,6 +73,7 @@ fn a_struct_may_be_local_to_a_function() {
     struct Local {
         step: u64,
         #[checkpoint(skip)]
+        #[allow(dead_code, reason = "nothing reads a skipped field")]
         opaque: Opaque,
     }
 

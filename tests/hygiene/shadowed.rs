@@ -33,6 +33,7 @@ struct Fields;
 /// Not the trait of the library.
 trait Checkpoint {
     fn visit(&self);
+    #[allow(dead_code, reason = "it must not be called")]
     fn enter(&self) {}
 }
 
@@ -64,6 +65,7 @@ struct Surrounded {
     #[checkpoint(metadata)]
     name: Text,
     #[checkpoint(skip)]
+    #[allow(dead_code, reason = "nothing reads a skipped field")]
     shadows: (Option, Result, Vec, String, Field, Keys, (u32, str, bool)),
     #[checkpoint(flatten)]
     holder: SurroundedFields,
@@ -74,6 +76,7 @@ struct Surrounded {
 struct SurroundedFields {
     fields: Number,
     #[checkpoint(skip)]
+    #[allow(dead_code, reason = "nothing reads a skipped field")]
     more: Fields,
 }
 

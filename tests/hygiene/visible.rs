@@ -34,9 +34,24 @@ struct HiddenGeneric<T> {
     layer: T,
 }
 
+type Two<T> = (Option<Box<Option<T>>>, Option<Box<Option<T>>>);
+
+/// So many types that their sum is a complex one, though none of them is.
+#[derive(Checkpoint, Debug)]
+pub struct Wide {
+    a: Option<Box<[[Two<u64>; 2]; 2]>>,
+    b: Option<Box<[[Two<u64>; 2]; 2]>>,
+    c: Option<Box<[[Two<u64>; 2]; 2]>>,
+    d: Option<Box<[[Two<u64>; 2]; 2]>>,
+}
+
 /// Everything about it is old.
 #[deprecated = "use Public"]
 #[derive(Checkpoint)]
+#[allow(
+    missing_debug_implementations,
+    reason = "a derived Debug would warn of the deprecation"
+)]
 pub struct Old {
     step: u64,
 }

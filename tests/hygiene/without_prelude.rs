@@ -25,6 +25,7 @@ where
     generic: [T; N],
     borrowed: &'a mut Linear,
     #[checkpoint(skip)]
+    #[allow(dead_code, reason = "nothing reads a skipped field")]
     skipped: &'a str,
     #[checkpoint(flatten)]
     flattened: Inner,

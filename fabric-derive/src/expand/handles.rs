@@ -25,7 +25,7 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
 
         impl #impl_generics #ident #ty_generics #where_clause {
             #[doc = #doc]
-            #[allow(dead_code, private_interfaces)]
+            #[allow(dead_code, private_interfaces, clippy::type_complexity)]
             #vis const FIELDS: #holder<Self #(, #types)*> = #holder { #(#values),* };
         }
     }
