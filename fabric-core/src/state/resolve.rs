@@ -44,6 +44,8 @@ impl<V, O> Resolved<V, O> {
 
 /// What an optimizer calls one of its parameters.
 struct ParamName {
+    /// Where the state declares it; after everything declared, if nowhere.
+    place: usize,
     /// The name of its tensor in the state, or the optimizer's own word for it.
     name: String,
     /// The names of tensors tied to it.
@@ -88,6 +90,7 @@ fn name_parameters<V, O>(
     let mut names: Vec<Option<ParamName>> = Vec::with_capacity(parameters.len());
     for parameter in parameters {
         let held = by_memory.get(&StorageKey::of(&parameter.var)).map(|at| ParamName {
+            place: at[0],
             name: items[at[0]].scope.name.clone(),
             ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
             scope: items[at[0]].scope.clone(),
@@ -113,6 +116,7 @@ fn name_parameters<V, O>(
 impl ParamName {
     fn unheld(name: String) -> Self {
         Self {
+            place: usize::MAX,
             name,
             ties: Vec::new(),
             scope: Scope::default(),
@@ -178,11 +182,13 @@ fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     scope
 }
 
-/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters.
+/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters, in the order of their declaration:
+/// a `VarMap` hands them out in random order, and equal states have equal files.
 fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Value {
     Value::list(description.groups.iter().map(|group| {
-        let params = group.parameters.iter().filter_map(|&at| names.get(at));
-        let params: Vec<&str> = params.map(|param| param.name.as_str()).collect();
+        let mut params: Vec<&ParamName> = group.parameters.iter().filter_map(|&at| names.get(at)).collect();
+        params.sort_by_key(|param| param.place);
+        let params: Vec<&str> = params.into_iter().map(|param| param.name.as_str()).collect();
         let params = Value::of(&params).unwrap_or_else(|_| Value::null());
         let options = group.options.iter().cloned();
         Value::map(options.chain([("params".to_owned(), params)]))

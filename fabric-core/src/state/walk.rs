@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::field::{FieldSchema, Shard};
 use super::optimizer::{OptimizerDescription, OptimizerState};
-use super::slot::{PlainSlot, ValueSlot};
+use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
 use crate::entry::{TensorInfo, join, root};
 use crate::filter::Filter;
@@ -167,10 +167,15 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key.
+    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key. An empty name is
+    /// refused with the entries below it.
     pub fn nested(&mut self, name: &str, below: impl FnOnce(&mut Self)) {
         let outer = self.scope.clone();
         self.descend(name, &[]);
+        if name.is_empty() {
+            // An empty key would vanish from the names; an empty segment is what the check of names refuses.
+            self.scope.name.push('.');
+        }
         below(self);
         self.scope = outer;
     }
@@ -310,7 +315,12 @@ impl<'a> Visitor<'a> {
 impl<'a> VisitorMut<'a> {
     /// The present level is one plain value, replaced whole.
     pub fn value<T: Checkpoint>(&mut self, place: &'a mut T) {
-        self.slot(PlainSlot::new(place));
+        self.slot(Slot::plain(place));
+    }
+
+    /// The present level is one serde value, replaced whole.
+    pub fn metadata<T: serde::de::DeserializeOwned>(&mut self, place: &'a mut T) {
+        self.slot(Slot::metadata(place));
     }
 
     /// The present level is a place with rules of its own.
