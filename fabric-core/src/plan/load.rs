@@ -303,11 +303,12 @@ impl<'p> Matching<'p> {
             .flat_map(|wanted| &wanted.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
+        let asked_for = self.asked_for();
         let asked = |name: &str| {
             if self.policy.only.is_empty() {
                 self.policy.whole || roots.contains(root(name))
             } else {
-                self.policy.only.iter().any(|prefix| strip(name, prefix).is_some())
+                asked_for.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
         let strangers = self
@@ -317,9 +318,31 @@ impl<'p> Matching<'p> {
         self.plan.report.unexpected = strangers.map(str::to_owned).collect();
     }
 
+    /// The names that the caller asked for, and what an alias makes of them: `old` for `new`, where the entry `new.a` may
+    /// also be `old.a`.
+    fn asked_for(&self) -> BTreeSet<&str> {
+        let mut names: BTreeSet<&str> = self.policy.only.iter().map(String::as_str).collect();
+        for only in &self.policy.only {
+            for wanted in self.wanted {
+                let Some(below) = strip(&wanted.name, only) else {
+                    continue;
+                };
+                let renamed = wanted.alternatives.iter().filter_map(|name| name.strip_suffix(below));
+                names.extend(renamed.map(|prefix| prefix.strip_suffix('.').unwrap_or(prefix)));
+            }
+        }
+        names.remove("");
+        names
+    }
+
     fn finish(mut self) -> LoadPlan {
         self.plan.report.suggestions = self.suggestions();
-        if self.policy.whole && self.plan.report.restored.is_empty() && !self.wanted.is_empty() {
+        let report = &self.plan.report;
+        if self.policy.whole
+            && report.restored.is_empty()
+            && report.mismatched.iter().all(|found| found.skipped)
+            && !self.wanted.is_empty()
+        {
             self.plan.report.wrong_file = Some(self.index.summary());
         }
         self.plan.report.sort();
