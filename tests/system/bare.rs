@@ -18,7 +18,9 @@ fn directory() -> (tempfile::TempDir, PathBuf) {
 
 fn named(prefix: &str, model: &Mlp) -> HashMap<String, Tensor> {
     let parameters = fabric_core::named_parameters(model).into_iter();
-    parameters.map(|(name, var)| (format!("{prefix}{name}"), var.as_tensor().clone())).collect()
+    parameters
+        .map(|(name, var)| (format!("{prefix}{name}"), var.as_tensor().clone()))
+        .collect()
 }
 
 fn write(path: &Path, tensors: &HashMap<String, Tensor>) {
@@ -51,7 +53,10 @@ fn a_file_of_the_safetensors_crate_with_its_metadata_fills_a_module() {
     safetensors::serialize_to_file([("weight", view)], Some(metadata), &path).unwrap();
     let mut live = Linear::new(tensor(1, (3, 2)), None);
     Fabric::new().load_raw(&path, &mut live).unwrap();
-    assert_eq!(live.weight().flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0., 1., 2., 3., 4., 5.]);
+    assert_eq!(
+        live.weight().flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+        [0., 1., 2., 3., 4., 5.]
+    );
 }
 
 #[test]
@@ -63,7 +68,10 @@ fn our_own_checkpoint_is_a_file_that_others_read() {
     assert_eq!(bits(&read["model.fc1.weight"]), bits(state.model.fc1.weight()));
     let bytes = std::fs::read(&path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(file.tensor("model.fc2.bias").unwrap().data(), bits(state.model.fc2.bias().unwrap()));
+    assert_eq!(
+        file.tensor("model.fc2.bias").unwrap().data(),
+        bits(state.model.fc2.bias().unwrap())
+    );
 }
 
 #[test]
@@ -77,20 +85,33 @@ fn every_entry_of_the_file_is_meant_for_the_module() {
     let text = refused(&path, &mut live, LoadOptions::new());
     assert!(text.contains("missing in the file: 1 entry\n    fc2.bias"), "{text}");
     assert!(text.contains("only in the file: 1 entry\n    extra"), "{text}");
-    let loaded = Fabric::new().load_raw_with(&path, &mut live, LoadOptions::new().strict(false)).unwrap();
-    assert_eq!((loaded.report.restored.len(), loaded.remainder.names()), (3, vec!["extra"]));
+    let loaded = Fabric::new()
+        .load_raw_with(&path, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
+    assert_eq!(
+        (loaded.report.restored.len(), loaded.remainder.names()),
+        (3, vec!["extra"])
+    );
 }
 
 #[test]
 fn shapes_and_element_types_follow_the_same_rules() {
     let (_directory, path) = directory();
     let half = |tensor: Tensor| tensor.to_dtype(DType::BF16).unwrap();
-    let mut tensors: HashMap<_, _> = named("", &Mlp::new(1)).into_iter().map(|(name, t)| (name, half(t))).collect();
+    let mut tensors: HashMap<_, _> = named("", &Mlp::new(1))
+        .into_iter()
+        .map(|(name, t)| (name, half(t)))
+        .collect();
     write(&path, &tensors);
     let mut live = Mlp::new(2);
     assert!(refused(&path, &mut live, LoadOptions::new().strict(false)).contains("BF16 in the file, F32 in the state"));
-    Fabric::new().load_raw_with(&path, &mut live, LoadOptions::new().cast(true)).unwrap();
-    assert_eq!(bits(live.fc1.weight()), bits(&tensors["fc1.weight"].to_dtype(DType::F32).unwrap()));
+    Fabric::new()
+        .load_raw_with(&path, &mut live, LoadOptions::new().cast(true))
+        .unwrap();
+    assert_eq!(
+        bits(live.fc1.weight()),
+        bits(&tensors["fc1.weight"].to_dtype(DType::F32).unwrap())
+    );
     tensors = named("", &Mlp::new(1));
     tensors.insert("fc2.weight".to_owned(), tensor(1, (5, 8)));
     write(&path, &tensors);
@@ -107,7 +128,10 @@ fn a_file_in_which_nothing_matches_is_an_error_also_when_not_strict() {
     let mut live = Mlp::new(2);
     for options in [LoadOptions::new(), LoadOptions::new().strict(false)] {
         let text = refused(&path, &mut live, options);
-        assert!(text.contains("nothing in it matches: it holds 4 entries below `bert`"), "{text}");
+        assert!(
+            text.contains("nothing in it matches: it holds 4 entries below `bert`"),
+            "{text}"
+        );
         assert!(text.contains("subtree(name).load_raw(&mut model)"), "{text}");
     }
     let raw = Fabric::new().open(&path).unwrap();
@@ -132,7 +156,10 @@ fn one_tensor_of_another_shape_is_the_right_file_all_the_same() {
     write(&path, &[("weight".to_owned(), tensor(1, (3, 2)))].into());
     let mut live = Linear::new(tensor(2, (2, 2)), None);
     let text = refused(&path, &mut live, LoadOptions::new());
-    assert!(text.contains("weight: shape [3, 2] in the file, [2, 2] in the state"), "{text}");
+    assert!(
+        text.contains("weight: shape [3, 2] in the file, [2, 2] in the state"),
+        "{text}"
+    );
     assert!(!text.contains("nothing in it matches"), "{text}");
 }
 
@@ -146,14 +173,33 @@ fn plain_values_inside_a_module_are_not_looked_for_and_stay() {
     }
     let (_directory, path) = directory();
     write(&path, &[("weight".to_owned(), tensor(1, 3))].into());
-    let mut live = Norm { weight: tensor(2, 3), eps: 1e-5, seen: Some(3) };
+    let mut live = Norm {
+        weight: tensor(2, 3),
+        eps: 1e-5,
+        seen: Some(3),
+    };
     let loaded = Fabric::new().load_raw(&path, &mut live).unwrap();
     assert!(loaded.report.is_complete());
-    assert_eq!((bits(&live.weight), live.eps, live.seen), (bits(&tensor(1, 3)), 1e-5, Some(3)));
+    assert_eq!(
+        (bits(&live.weight), live.eps, live.seen),
+        (bits(&tensor(1, 3)), 1e-5, Some(3))
+    );
     // Also from a checkpoint of the module by itself, which has them.
-    Fabric::new().save(&path, &Norm { weight: tensor(3, 3), eps: 0.5, seen: None }).unwrap();
+    Fabric::new()
+        .save(
+            &path,
+            &Norm {
+                weight: tensor(3, 3),
+                eps: 0.5,
+                seen: None,
+            },
+        )
+        .unwrap();
     Fabric::new().load_raw(&path, &mut live).unwrap();
-    assert_eq!((bits(&live.weight), live.eps, live.seen), (bits(&tensor(3, 3)), 1e-5, Some(3)));
+    assert_eq!(
+        (bits(&live.weight), live.eps, live.seen),
+        (bits(&tensor(3, 3)), 1e-5, Some(3))
+    );
 }
 
 #[test]
@@ -166,9 +212,26 @@ fn a_state_loads_bare_weights_of_its_model_without_losing_its_values() {
     }
     let (_directory, path) = directory();
     write(&path, &named("model.", &Mlp::new(1)));
-    let mut live = State { model: Mlp::new(2), best: Some(0.5), step: 7 };
-    Fabric::new().load_with(&path, &mut live, LoadOptions::new().only(State::FIELDS.model)).unwrap();
-    assert_eq!((weights(&live), live.best, live.step), (weights(&State { model: Mlp::new(1), best: None, step: 0 }), Some(0.5), 7));
+    let mut live = State {
+        model: Mlp::new(2),
+        best: Some(0.5),
+        step: 7,
+    };
+    Fabric::new()
+        .load_with(&path, &mut live, LoadOptions::new().only(State::FIELDS.model))
+        .unwrap();
+    assert_eq!(
+        (weights(&live), live.best, live.step),
+        (
+            weights(&State {
+                model: Mlp::new(1),
+                best: None,
+                step: 0
+            }),
+            Some(0.5),
+            7
+        )
+    );
 }
 
 #[test]
@@ -177,7 +240,9 @@ fn an_optimizer_without_a_match_is_an_error_too() {
     write(&path, &named("", &Mlp::new(1)));
     let mut optimizer = AdamW::new_lr(variables(&Mlp::new(2)), 0.5).unwrap();
     let before = image(&optimizer);
-    let error = Fabric::new().load_raw_with(&path, &mut optimizer, LoadOptions::new().strict(false)).unwrap_err();
+    let error = Fabric::new()
+        .load_raw_with(&path, &mut optimizer, LoadOptions::new().strict(false))
+        .unwrap_err();
     assert!(error.to_string().contains("nothing in it matches"), "{error}");
     assert!(image(&optimizer) == before);
 }
@@ -195,7 +260,12 @@ fn element_types_that_candle_lacks_are_listed_and_refused_only_where_they_are_wa
     assert!(error.contains("BOOL"), "{error}");
     let mut live = linear(1, 1, 2);
     let text = refused(&path, &mut live, LoadOptions::new().cast(true));
-    assert!(text.contains("bias: element type BOOL in the file, F32 in the state"), "{text}");
+    assert!(
+        text.contains("bias: element type BOOL in the file, F32 in the state"),
+        "{text}"
+    );
     let mut live = Linear::new(tensor(1, (2, 1)), None);
-    Fabric::new().load_raw_with(&path, &mut live, LoadOptions::new().strict(false)).unwrap();
+    Fabric::new()
+        .load_raw_with(&path, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
 }

@@ -66,7 +66,10 @@ fn a_function_sees_shapes_and_a_schema_with_the_same_outcome_loads_strictly() {
     let loaded = fabric.load(PATH, &mut live).unwrap();
     assert!(loaded.report.is_complete());
     assert_eq!(bits(live.model.fc1.weight()), bits(Mlp::new(1).fc1.weight()));
-    assert_eq!(bits(live.model.fc1.bias().unwrap()), bits(Mlp::new(2).fc1.bias().unwrap()));
+    assert_eq!(
+        bits(live.model.fc1.bias().unwrap()),
+        bits(Mlp::new(2).fc1.bias().unwrap())
+    );
 }
 
 #[test]
@@ -77,7 +80,10 @@ fn a_closure_sees_the_name_below_the_field_and_the_element_type_and_captures() {
         other: Tensor,
     }
     let half = tensor(2, 3).to_dtype(DType::F16).unwrap();
-    let state = Mixed { parts: vec![tensor(1, 3), half], other: tensor(3, 3) };
+    let state = Mixed {
+        parts: vec![tensor(1, 3), half],
+        other: tensor(3, 3),
+    };
     let fabric = fabric();
     let wanted = DType::F16;
     let halves = SaveOptions::new().filter(Mixed::FIELDS.parts, move |name, info| {
@@ -94,7 +100,10 @@ fn a_filter_of_the_call_narrows_that_of_the_schema() {
     let keep = SaveOptions::new().filter(ByGlob::FIELDS.model, |name, _| name.starts_with("fc2"));
     let report = fabric.save_with(PATH, &ByGlob { model: Mlp::new(1) }, keep).unwrap();
     assert_eq!(names(&fabric, "model"), ["fc2.weight"]);
-    assert_eq!(report.filtered, ["model.fc1.bias", "model.fc1.weight", "model.fc2.bias"]);
+    assert_eq!(
+        report.filtered,
+        ["model.fc1.bias", "model.fc1.weight", "model.fc2.bias"]
+    );
 }
 
 #[test]
@@ -112,21 +121,35 @@ fn the_file_records_what_was_filtered() {
     let raw = fabric.open(PATH).unwrap();
     assert_eq!(raw.filtered(), ["model.fc1.bias", "model.fc1.weight"]);
     assert_eq!(raw.subtree("model.fc1").filtered(), ["bias", "weight"]);
-    let error = raw.tensor("model.fc1.bias", &crate::states::CPU).unwrap_err().to_string();
-    assert!(error.contains("a filter left it out when the file was saved"), "{error}");
+    let error = raw
+        .tensor("model.fc1.bias", &crate::states::CPU)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a filter left it out when the file was saved"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_component_that_was_left_out_whole_is_said_to_be_filtered_not_absent() {
     let fabric = fabric();
-    let report = fabric.save_with(PATH, &Train::new(1), SaveOptions::new().exclude(Train::FIELDS.optimizer)).unwrap();
+    let report = fabric
+        .save_with(
+            PATH,
+            &Train::new(1),
+            SaveOptions::new().exclude(Train::FIELDS.optimizer),
+        )
+        .unwrap();
     assert_eq!(report.filtered.len(), 2 + 4 * 3);
     assert_eq!(report.entries, 6);
     let mut live = Train::new(2);
     let report = refused(&fabric, &mut live, LoadOptions::new());
     assert_eq!((report.filtered_at_save.len(), report.missing.len()), (14, 0));
     let before = image(&live.optimizer);
-    fabric.load_with(PATH, &mut live, LoadOptions::new().strict(false)).unwrap();
+    fabric
+        .load_with(PATH, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
     assert!(image(&live.optimizer) == before);
     assert_eq!(live.iteration, 103);
 }
@@ -140,10 +163,27 @@ fn an_excluded_value_is_left_as_it_is() {
     }
     let fabric = fabric();
     let exclude = SaveOptions::new().exclude(Values::FIELDS.best);
-    fabric.save_with(PATH, &Values { best: Some(1.), epoch: 1 }, exclude).unwrap();
-    let mut live = Values { best: Some(2.), epoch: 2 };
-    assert_eq!(refused(&fabric, &mut live, LoadOptions::new()).filtered_at_save, ["best"]);
-    fabric.load_with(PATH, &mut live, LoadOptions::new().strict(false)).unwrap();
+    fabric
+        .save_with(
+            PATH,
+            &Values {
+                best: Some(1.),
+                epoch: 1,
+            },
+            exclude,
+        )
+        .unwrap();
+    let mut live = Values {
+        best: Some(2.),
+        epoch: 2,
+    };
+    assert_eq!(
+        refused(&fabric, &mut live, LoadOptions::new()).filtered_at_save,
+        ["best"]
+    );
+    fabric
+        .load_with(PATH, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
     assert_eq!((live.best, live.epoch), (Some(2.), 1));
 }
 
@@ -164,8 +204,14 @@ fn a_filter_that_keeps_nothing_is_a_typing_mistake() {
     let error = fabric.save_with(PATH, &Train::new(1), none).unwrap_err();
     assert!(matches!(&error, Error::State(StateError::EmptyFilter { declared, .. }) if declared == "model"));
     let no_tensors = SaveOptions::new().filter(Train::FIELDS.iteration, |_, _| true);
-    let error = fabric.save_with(PATH, &Train::new(1), no_tensors).unwrap_err().to_string();
-    assert!(error.contains("`iteration`") && error.contains("it has none"), "{error}");
+    let error = fabric
+        .save_with(PATH, &Train::new(1), no_tensors)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`iteration`") && error.contains("it has none"),
+        "{error}"
+    );
     assert!(fabric.open(PATH).is_err(), "nothing was written");
 }
 
@@ -180,11 +226,27 @@ fn one_declaration_that_is_met_many_times_is_one_filter() {
     struct Model {
         blocks: Vec<Block>,
     }
-    let block = |key: &str| Block { parts: [(key.to_owned(), tensor(1, 2))].into() };
+    let block = |key: &str| Block {
+        parts: [(key.to_owned(), tensor(1, 2))].into(),
+    };
     let fabric = fabric();
-    fabric.save(PATH, &Model { blocks: vec![block("base"), block("lora_a")] }).unwrap();
+    fabric
+        .save(
+            PATH,
+            &Model {
+                blocks: vec![block("base"), block("lora_a")],
+            },
+        )
+        .unwrap();
     assert_eq!(names(&fabric, ""), ["blocks.1.parts.lora_a"]);
-    let error = fabric.save(PATH, &Model { blocks: vec![block("base"), block("other")] }).unwrap_err();
+    let error = fabric
+        .save(
+            PATH,
+            &Model {
+                blocks: vec![block("base"), block("other")],
+            },
+        )
+        .unwrap_err();
     assert!(matches!(error, Error::State(StateError::EmptyFilter { .. })), "{error}");
 }
 
@@ -196,7 +258,15 @@ fn a_filter_over_nothing_is_no_mistake_of_the_schema() {
         #[checkpoint(filter = "weight")]
         adapter: Option<Linear>,
     }
-    fabric().save(PATH, &Maybe { base: tensor(1, 2), adapter: None }).unwrap();
+    fabric()
+        .save(
+            PATH,
+            &Maybe {
+                base: tensor(1, 2),
+                adapter: None,
+            },
+        )
+        .unwrap();
 }
 
 #[test]
@@ -208,10 +278,18 @@ fn a_filtered_model_does_not_filter_its_optimizer() {
         optimizer: AdamW,
     }
     let model = linear(1, 2, 2);
-    let state = Filtered { optimizer: AdamW::new_lr(variables(&model), 0.1).unwrap(), model };
+    let state = Filtered {
+        optimizer: AdamW::new_lr(variables(&model), 0.1).unwrap(),
+        model,
+    };
     let fabric = fabric();
     fabric.save(PATH, &state).unwrap();
-    assert!(fabric.open(PATH).unwrap().contains("optimizer.state.model.bias.exp_avg"));
+    assert!(
+        fabric
+            .open(PATH)
+            .unwrap()
+            .contains("optimizer.state.model.bias.exp_avg")
+    );
 }
 
 #[test]
@@ -224,10 +302,19 @@ fn a_filter_on_an_optimizer_sees_its_own_names() {
     }
     let state = |seed| {
         let model = linear(seed, 2, 2);
-        Moments { optimizer: AdamW::new_lr(variables(&model), 0.1).unwrap(), model }
+        Moments {
+            optimizer: AdamW::new_lr(variables(&model), 0.1).unwrap(),
+            model,
+        }
     };
     let fabric = fabric();
     let report = fabric.save(PATH, &state(1)).unwrap();
-    assert_eq!(report.filtered, ["optimizer.state.model.bias.exp_avg_sq", "optimizer.state.model.weight.exp_avg_sq"]);
+    assert_eq!(
+        report.filtered,
+        [
+            "optimizer.state.model.bias.exp_avg_sq",
+            "optimizer.state.model.weight.exp_avg_sq"
+        ]
+    );
     assert!(fabric.load(PATH, &mut state(2)).unwrap().report.is_complete());
 }

@@ -41,7 +41,9 @@ fn model(seed: u64) -> tempfile::TempDir {
 
 fn refused(directory: &Path) -> Error {
     let mut live = Mlp::new(9);
-    let error = Fabric::new().load_raw_with(directory, &mut live, LoadOptions::new().strict(false)).unwrap_err();
+    let error = Fabric::new()
+        .load_raw_with(directory, &mut live, LoadOptions::new().strict(false))
+        .unwrap_err();
     assert_eq!(weights(&live), weights(&Mlp::new(9)));
     error
 }
@@ -60,7 +62,10 @@ fn a_model_in_two_parts_is_one_checkpoint() {
 fn a_directory_with_a_model_in_one_piece_needs_no_index() {
     let directory = tempfile::tempdir().unwrap();
     let parameters = fabric_core::named_parameters(&Mlp::new(1));
-    let named: Vec<(&str, Tensor)> = parameters.iter().map(|(name, var)| (name.as_str(), var.as_tensor().clone())).collect();
+    let named: Vec<(&str, Tensor)> = parameters
+        .iter()
+        .map(|(name, var)| (name.as_str(), var.as_tensor().clone()))
+        .collect();
     part(directory.path(), "model.safetensors", &named);
     let mut live = Mlp::new(2);
     Fabric::new().load_raw(directory.path(), &mut live).unwrap();
@@ -78,11 +83,25 @@ fn a_missing_part_is_named() {
 #[test]
 fn an_index_that_leads_out_of_its_directory_is_refused() {
     let outside = tempfile::tempdir().unwrap();
-    part(outside.path(), "secret.safetensors", &[("fc1.weight", tensor(1, (8, 4)))]);
+    part(
+        outside.path(),
+        "secret.safetensors",
+        &[("fc1.weight", tensor(1, (8, 4)))],
+    );
     let absolute = outside.path().join("secret.safetensors");
-    let relative = format!("../{}/secret.safetensors", outside.path().file_name().unwrap().to_str().unwrap());
-    let traversals =
-        [relative.as_str(), absolute.to_str().unwrap(), "..", ".", "", "sub/part.safetensors", "a\\b.safetensors"];
+    let relative = format!(
+        "../{}/secret.safetensors",
+        outside.path().file_name().unwrap().to_str().unwrap()
+    );
+    let traversals = [
+        relative.as_str(),
+        absolute.to_str().unwrap(),
+        "..",
+        ".",
+        "",
+        "sub/part.safetensors",
+        "a\\b.safetensors",
+    ];
     for file in traversals {
         let directory = tempfile::tempdir().unwrap();
         index(directory.path(), &json!({"fc1.weight": file}));
@@ -94,7 +113,11 @@ fn an_index_that_leads_out_of_its_directory_is_refused() {
 #[test]
 fn an_entry_in_two_files_is_refused() {
     let directory = model(1);
-    let extra = [("fc2.weight", tensor(1, (2, 8))), ("fc2.bias", tensor(1, 2)), ("fc1.bias", tensor(1, 8))];
+    let extra = [
+        ("fc2.weight", tensor(1, (2, 8))),
+        ("fc2.bias", tensor(1, 2)),
+        ("fc1.bias", tensor(1, 8)),
+    ];
     part(directory.path(), SECOND, &extra);
     let text = refused(directory.path()).to_string();
     assert!(text.contains("`fc1.bias`") && text.contains(SECOND), "{text}");
@@ -117,7 +140,10 @@ fn an_entry_that_no_file_has_is_refused() {
     map["fc3.weight"] = json!(SECOND);
     index(directory.path(), &map);
     let text = refused(directory.path()).to_string();
-    assert!(text.contains("lacks entry `fc3.weight`, which the index says it holds"), "{text}");
+    assert!(
+        text.contains("lacks entry `fc3.weight`, which the index says it holds"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -130,7 +156,14 @@ fn two_indexes_are_two_models() {
 
 #[test]
 fn an_index_that_is_none_is_refused() {
-    for text in ["", "[]", "{}", "{\"weight_map\": 3}", "{\"weight_map\": {\"a\": 1}}", "\u{feff}{"] {
+    for text in [
+        "",
+        "[]",
+        "{}",
+        "{\"weight_map\": 3}",
+        "{\"weight_map\": {\"a\": 1}}",
+        "\u{feff}{",
+    ] {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("model.safetensors.index.json"), text).unwrap();
         let error = refused(directory.path());
@@ -149,5 +182,8 @@ fn a_part_that_was_cut_short_is_refused() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let error = refused(directory.path());
-    assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with(FIRST)), "{error}");
+    assert!(
+        matches!(&error, Error::Corrupt { path, .. } if path.ends_with(FIRST)),
+        "{error}"
+    );
 }
