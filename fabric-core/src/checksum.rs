@@ -22,6 +22,7 @@ pub(crate) fn of(block: &[u8]) -> u64 {
 }
 
 /// The checksums of `bytes`, one for each [`BLOCK`] of them; the last block may be shorter.
+#[cfg(test)]
 pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks(BLOCK).map(of).collect()
 }
@@ -29,11 +30,6 @@ pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
 /// How many blocks, and so checksums, `len` bytes have.
 pub(crate) fn blocks(len: u64) -> u64 {
     len.div_ceil(BLOCK as u64)
-}
-
-/// The checksum of two runs of bytes, one after the other, from the checksum of each and the length of the second.
-pub(crate) fn combine(first: u64, second: u64, second_len: u64) -> u64 {
-    crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, first, second, second_len)
 }
 
 /// Checksums as a file holds them: 8 bytes each, little-endian.
@@ -91,23 +87,6 @@ mod tests {
         for len in [0, 1, 7, 8, 15, 16, 17, 127, 128, 129, 1000, 4096 + 3] {
             let bytes = bytes(len);
             assert_eq!(of(&bytes), bitwise(&bytes), "{len} bytes");
-        }
-    }
-
-    #[test]
-    fn pieces_and_the_whole_have_one_checksum() {
-        let all = bytes(10_000);
-        for cut in [0, 1, 8, 4096, 9_999, 10_000] {
-            let (first, second) = all.split_at(cut);
-            let mut running = Running::new();
-            running.update(first);
-            running.update(second);
-            assert_eq!(running.finish(), of(&all), "cut at {cut}");
-            assert_eq!(
-                combine(of(first), of(second), second.len() as u64),
-                of(&all),
-                "cut at {cut}"
-            );
         }
     }
 

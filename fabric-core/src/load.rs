@@ -4,7 +4,7 @@ mod apply;
 mod stage;
 
 use crate::error::{Error, Result, StateError};
-use crate::options::{LoadOptions, OnMismatch};
+use crate::options::LoadOptions;
 use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
@@ -40,7 +40,7 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_with`](crate::Fabric::load_with).
     pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
-        carry_out(self, state, &options, false)
+        carry_out(self, state, options, false)
     }
 
     /// Restores one module or optimizer from these entries, all of which are meant for it, as
@@ -57,28 +57,22 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
     pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
-        carry_out(self, object, &options, true)
+        carry_out(self, object, options, true)
     }
 }
 
 fn carry_out<S: Checkpoint + ?Sized>(
     raw: &RawCheckpoint,
     state: &mut S,
-    options: &LoadOptions,
+    options: LoadOptions,
     whole: bool,
 ) -> Result<Loaded> {
     let mut visitor = VisitorMut::new();
     state.visit_mut(&mut visitor);
     let mut places = resolve(visitor.finish())?;
-    check_only(&places, options)?;
+    check_only(&places, &options)?;
     let wanted = wanted(&places);
-    let policy = Policy {
-        strict: options.strict,
-        cast: options.cast,
-        skip_shapes: options.on_mismatch == OnMismatch::Skip,
-        only: options.only.clone(),
-        whole,
-    };
+    let policy = Policy { options, whole };
     let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;
     let staged = stage::stage(raw, &mut places, &mut plan);
@@ -86,7 +80,7 @@ fn carry_out<S: Checkpoint + ?Sized>(
         return Err(Error::Mismatch(Box::new(plan.report)));
     }
     check_writable(&places, &plan)?;
-    if options.verify_first {
+    if policy.options.verify_first {
         apply::verify(raw, &plan)?;
     }
     apply::move_tensors(raw, &places, &plan)?;

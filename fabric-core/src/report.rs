@@ -182,7 +182,7 @@ impl fmt::Display for Mismatch {
         match self.kind {
             MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
             MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
-            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: {found} in the file; {expected}"),
+            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: found {found}, expected {expected}"),
             MismatchKind::Ambiguous => write!(f, "{name}: the file has both {found}, which are one entry here"),
             MismatchKind::Tied => write!(
                 f,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::entry::{Region, TensorInfo, root};
-use crate::error::{Result, entries};
+use crate::error::entries;
 use crate::storage::ReadFile;
 use crate::value::Value;
 

@@ -84,20 +84,19 @@ impl Item {
 
     fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
         let value = self.value();
-        syn::parse2::<Lit>(value.clone())
-            .map_err(|_| {
-                let key = &self.key;
-                let mut tokens = value.clone().into_iter();
-                match (tokens.next().is_some_and(is_literal), tokens.next()) {
-                    // `rename = "a" alias = "b"`
-                    (true, Some(next)) => errors.at(&next, format_args!("expected `,`, found `{next}`")),
-                    _ => {
-                        let at = self.at();
-                        errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
-                    }
-                }
-            })
-            .ok()
+        if let Ok(literal) = syn::parse2(value.clone()) {
+            return Some(literal);
+        }
+        let mut tokens = value.into_iter();
+        let literal = tokens.next().is_some_and(is_literal);
+        if let Some(next) = tokens.next().filter(|_| literal) {
+            // `rename = "a" alias = "b"`
+            errors.at(&next, format_args!("expected `,`, found `{next}`"));
+        } else {
+            let (key, at) = (&self.key, self.at());
+            errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
+        }
+        None
     }
 
     /// Whether what follows the key has the form that the word wants.
@@ -205,10 +204,11 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
     let key = match tokens.next()? {
         TokenTree::Ident(key) => key,
         other => {
-            errors.at(
-                &other,
-                format_args!("expected the name of an attribute, found `{other}`"),
-            );
+            let mut message = format!("expected the name of an attribute, found `{other}`");
+            if is_literal(other.clone()) {
+                message.push_str("; the patterns of a filter are written filter = \"a\" or filter(\"a\", \"b\")");
+            }
+            errors.at(&other, message);
             return None;
         }
     };
@@ -234,16 +234,19 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
     Some(Item { key, given })
 }
 
-/// Splits at the commas that stand outside of brackets of every kind, the angle brackets of a path among them.
+/// Splits at the commas that stand outside of brackets of every kind, among them the angle brackets of a path and the
+/// bars of a closure.
 pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<TokenStream> {
     let mut parts = vec![TokenStream::new()];
     let mut angles = 0usize;
+    let mut in_closure = false;
     for token in tokens {
         if let TokenTree::Punct(punct) = &token {
             match punct.as_char() {
                 '<' => angles += 1,
                 '>' => angles = angles.saturating_sub(1),
-                ',' if angles == 0 => {
+                '|' => in_closure = !in_closure,
+                ',' if angles == 0 && !in_closure => {
                     if parts.last().is_none_or(TokenStream::is_empty) {
                         errors.at(punct, "expected an option before `,`");
                     }

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::plan::load::{LoadPlan, Wanted};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::StoredTensor;
 use crate::source::read::{Block, check_block, in_parallel, read_block, stream, threads};
+use crate::source::{Part, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
 
@@ -179,19 +179,16 @@ pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<()> {
     })
 }
 
-use crate::source::Part;
-
 /// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.
 pub(crate) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut LoadPlan) -> Result<()> {
     for (at, one, other) in std::mem::take(&mut plan.equal) {
         let digest = |name: &str| {
             let mut running = crate::checksum::Running::new();
-            match raw.index.tensors.get(name) {
-                Some(stored) => stream(&*raw.source, name, stored, |bytes| {
+            if let Some(stored) = raw.index.tensors.get(name) {
+                stream(&*raw.source, name, stored, |bytes| {
                     running.update(bytes);
                     Ok(())
-                })?,
-                None => {}
+                })?;
             }
             Ok::<_, Error>(running.finish())
         };

@@ -59,7 +59,7 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
                 name,
                 kind,
                 found: stored.describe(),
-                expected: error.to_string(),
+                expected: expectation(&error),
                 skipped: false,
             });
         }
@@ -73,6 +73,18 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
     }
     plan.report.sort();
     staged
+}
+
+/// What would have fitted, in serde's words or the optimizer's.
+fn expectation(error: &ValueError) -> String {
+    let message = error.to_string();
+    match message
+        .strip_prefix("invalid type: ")
+        .and_then(|message| message.rsplit_once(", expected "))
+    {
+        Some((_, expected)) => expected.to_owned(),
+        None => format!("a value that fits ({message})"),
+    }
 }
 
 impl StagedOptimizer {

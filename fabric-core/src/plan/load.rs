@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::entry::{TensorInfo, root, strip};
+use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Index, StoredTensor};
 use crate::state::StorageKey;
@@ -46,11 +47,7 @@ pub(crate) enum Absence {
 /// What the caller allows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
-    pub(crate) strict: bool,
-    pub(crate) cast: bool,
-    pub(crate) skip_shapes: bool,
-    /// Only entries below these names take part; all, if there are none.
-    pub(crate) only: Vec<String>,
+    pub(crate) options: LoadOptions,
     /// Every entry of the source belongs to the one object: bare weights.
     pub(crate) whole: bool,
 }
@@ -106,7 +103,7 @@ impl<'p> Matching<'p> {
             plan: LoadPlan {
                 report: LoadReport {
                     origin: index.origin.clone(),
-                    strict: policy.strict,
+                    strict: policy.options.strict,
                     ..LoadReport::default()
                 },
                 ..LoadPlan::default()
@@ -115,7 +112,7 @@ impl<'p> Matching<'p> {
     }
 
     fn takes_part(&self, wanted: &Wanted) -> bool {
-        let only = &self.policy.only;
+        let only = &self.policy.options.only;
         let asked = only.is_empty() || only.iter().any(|prefix| strip(&wanted.name, prefix).is_some());
         // Bare weights are tensors: a value beside them is not looked for.
         let bare_value = self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. });
@@ -188,7 +185,7 @@ impl<'p> Matching<'p> {
             self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
             return false;
         }
-        let castable = self.policy.cast && found.dtype().to_candle().is_some();
+        let castable = self.policy.options.cast && found.dtype().to_candle().is_some();
         if found.dtype() != expected.dtype() && !castable {
             self.refuse(
                 at,
@@ -259,7 +256,7 @@ impl<'p> Matching<'p> {
             kind,
             found,
             expected,
-            skipped: kind == MismatchKind::Shape && self.policy.skip_shapes,
+            skipped: kind == MismatchKind::Shape && self.policy.options.on_mismatch == OnMismatch::Skip,
         });
     }
 
@@ -303,12 +300,12 @@ impl<'p> Matching<'p> {
             .flat_map(|wanted| &wanted.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
-        let asked_for = self.asked_for();
+        let only = self.only();
         let asked = |name: &str| {
-            if self.policy.only.is_empty() {
+            if only.is_empty() {
                 self.policy.whole || roots.contains(root(name))
             } else {
-                asked_for.iter().any(|prefix| strip(name, prefix).is_some())
+                only.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
         let strangers = self
@@ -318,20 +315,19 @@ impl<'p> Matching<'p> {
         self.plan.report.unexpected = strangers.map(str::to_owned).collect();
     }
 
-    /// The names that the caller asked for, and what an alias makes of them: `old` for `new`, where the entry `new.a` may
-    /// also be `old.a`.
-    fn asked_for(&self) -> BTreeSet<&str> {
-        let mut names: BTreeSet<&str> = self.policy.only.iter().map(String::as_str).collect();
-        for only in &self.policy.only {
-            for wanted in self.wanted {
-                let Some(below) = strip(&wanted.name, only) else {
-                    continue;
+    /// What the load is restricted to: the names of fields, and their names in older files.
+    fn only(&self) -> HashSet<&'p str> {
+        let only = &self.policy.options.only;
+        let mut names: HashSet<&str> = only.iter().map(String::as_str).collect();
+        for wanted in self.wanted {
+            for rest in only.iter().filter_map(|prefix| strip(&wanted.name, prefix)) {
+                let field = |name: &'p String| match rest {
+                    "" => Some(name.as_str()),
+                    rest => name.strip_suffix(rest)?.strip_suffix('.'),
                 };
-                let renamed = wanted.alternatives.iter().filter_map(|name| name.strip_suffix(below));
-                names.extend(renamed.map(|prefix| prefix.strip_suffix('.').unwrap_or(prefix)));
+                names.extend(wanted.alternatives.iter().filter_map(field));
             }
         }
-        names.remove("");
         names
     }
 

@@ -176,15 +176,12 @@ fn blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>
     }
     let dtype = DType::from(tensor.dtype());
     let (guard, layout) = tensor.storage_and_layout();
-    let storage = match &*guard {
-        CandleStorage::Cpu(storage) => bytes::of(storage),
-        _ => None,
-    };
-    let Some(storage) = storage else {
+    let CandleStorage::Cpu(storage) = &*guard else {
         return Err(Error::Options(format!(
-            "tensor `{name}` has memory that this library cannot read"
+            "tensor `{name}` says it is in main memory and is not"
         )));
     };
+    let storage = bytes::of(storage);
     if let Some(bytes) = window(layout, dtype).and_then(|window| storage.get(window)) {
         return bytes.chunks(BLOCK).try_for_each(take);
     }

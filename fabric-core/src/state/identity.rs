@@ -25,11 +25,6 @@ impl StorageKey {
             stride: strides_that_matter(layout),
         }
     }
-
-    /// The allocation alone.
-    pub(crate) fn storage(&self) -> usize {
-        self.storage
-    }
 }
 
 /// The stride of a dimension of one element says nothing.

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::field::{FieldSchema, Shard};
 use super::optimizer::{OptimizerDescription, OptimizerState};
-use super::slot::{PlainSlot, ValueSlot};
+use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
 use crate::entry::{TensorInfo, join, root};
 use crate::filter::Filter;
@@ -315,7 +315,12 @@ impl<'a> Visitor<'a> {
 impl<'a> VisitorMut<'a> {
     /// The present level is one plain value, replaced whole.
     pub fn value<T: Checkpoint>(&mut self, place: &'a mut T) {
-        self.slot(PlainSlot::new(place));
+        self.slot(Slot::plain(place));
+    }
+
+    /// The present level is one serde value, replaced whole.
+    pub fn metadata<T: serde::de::DeserializeOwned>(&mut self, place: &'a mut T) {
+        self.slot(Slot::metadata(place));
     }
 
     /// The present level is a place with rules of its own.

@@ -68,20 +68,16 @@ fn split_options(item: &Item, errors: &Errors) -> Option<Vec<Item>> {
 
 fn parse_dim(option: &Item, errors: &Errors) -> Option<usize> {
     let message = "shard dimension must be a non-negative integer literal";
-    let parsed = syn::parse2::<Lit>(option.value());
-    match &parsed {
-        Ok(Lit::Int(number)) => {
-            if let Ok(dim) = number.base10_parse::<usize>() {
-                return Some(dim);
-            }
-            errors.at(number, format_args!("{message}, found `{number}`"));
-        }
-        Ok(other) => errors.at(other, format_args!("{message}, found {}", describe(other))),
-        Err(_) => {
-            let found = option.at().to_string().replace(' ', "");
-            errors.at(&option.at(), format_args!("{message}, found `{found}`"));
-        }
-    }
+    let at = option.at();
+    let found = match syn::parse2::<Lit>(option.value()) {
+        Ok(Lit::Int(number)) => match number.base10_parse::<usize>() {
+            Ok(dim) => return Some(dim),
+            Err(_) => format!("`{number}`"),
+        },
+        Ok(other) => describe(&other).to_owned(),
+        Err(_) => format!("`{at}`"),
+    };
+    errors.at(&at, format_args!("{message}, found {found}"));
     None
 }
 
