@@ -43,7 +43,10 @@ fn hashed() -> Hashed {
             .unwrap();
     }
     let mut optimizer = AdamW::new_lr(variables.all_vars(), 0.1).unwrap();
-    let squares = variables.all_vars().into_iter().map(|var| var.sqr().unwrap().sum_all().unwrap());
+    let squares = variables
+        .all_vars()
+        .into_iter()
+        .map(|var| var.sqr().unwrap().sum_all().unwrap());
     let loss = squares.reduce(|a, b| (a + b).unwrap()).unwrap();
     optimizer.backward_step(&loss).unwrap();
     let keys = || ('a'..='z').map(String::from);

@@ -87,7 +87,8 @@ fn an_optimizer_of_another_kind_after_a_good_module() {
             "{report}"
         );
         let text = report.to_string();
-        assert!(text.contains("\"AdamW\"") && text.contains("`Sgd`"), "{text}");
+        let sentence = "optimizer.kind: found text \"AdamW\", expected the state of an optimizer of kind `Sgd`";
+        assert!(text.contains(sentence), "{text}");
         assert_eq!(live.optimizer.params(), &params);
     }
 }

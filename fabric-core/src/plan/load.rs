@@ -160,7 +160,7 @@ impl<'p> Matching<'p> {
                     .get(&stored_name)
                     .map(crate::Value::describe)
                     .unwrap_or_default();
-                self.refuse(at, MismatchKind::Type, found, format!("expected a tensor, {info}"));
+                self.refuse(at, MismatchKind::Type, found, format!("a tensor, {info}"));
                 continue;
             };
             if !self.fits(at, info, stored) {
@@ -233,7 +233,7 @@ impl<'p> Matching<'p> {
             };
             if let Some(stored) = self.index.tensors.get(&stored_name) {
                 let found = format!("a tensor, {}", stored.info);
-                self.refuse(at, MismatchKind::Type, found, "expected a value".into());
+                self.refuse(at, MismatchKind::Type, found, "a value".into());
                 continue;
             }
             self.plan.values.push((at, stored_name.clone()));
