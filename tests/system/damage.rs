@@ -200,7 +200,7 @@ fn a_load_changes_no_file_and_a_path_may_be_anything_that_is_one() {
     fabric.save(path.to_str().unwrap(), &Mlp::new(1)).unwrap();
     let before = std::fs::read(&path).unwrap();
     let mut live = Mlp::new(2);
-    fabric.load(path.to_str().unwrap().to_owned(), &mut live).unwrap();
+    fabric.load(path.display().to_string(), &mut live).unwrap();
     fabric.load(&path, &mut live).unwrap();
     fabric.load(path.as_os_str(), &mut live).unwrap();
     assert_eq!(weights(&live), weights(&Mlp::new(1)));

@@ -1,5 +1,7 @@
 //! What a user does, and what must hold when it goes wrong.
 
+#![allow(clippy::float_cmp, reason = "what is restored is equal to the last bit, or wrong")]
+
 mod attributes;
 mod bare;
 mod containers;

@@ -343,6 +343,46 @@ fn a_frozen_parameter_needs_no_state() {
 }
 
 #[test]
+fn parameters_that_the_file_knows_nothing_of_start_cold_when_that_is_allowed() {
+    let fabric = fabric();
+    let model = Mlp::new(1);
+    let optimizer = AdamW::new_lr(variables(&model.fc2), 0.125).unwrap();
+    let mut saved = State { model, optimizer };
+    descend(&saved.model, &mut saved.optimizer);
+    fabric.save(PATH, &saved).unwrap();
+    let model = Mlp::new(3);
+    let optimizer = AdamW::new_lr(variables(&model), 0.5).unwrap();
+    let mut live = State { model, optimizer };
+    fabric
+        .load_with(PATH, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
+    assert_eq!(live.optimizer.learning_rate(), 0.125);
+    fabric.save("again", &live).unwrap();
+    let raw = fabric.open("again").unwrap();
+    let steps = ["fc1.weight", "fc2.weight"].map(|name| format!("optimizer.state.model.{name}.step"));
+    assert_eq!(steps.map(|name| raw.value::<u64>(&name).unwrap()), [0, 1]);
+}
+
+#[test]
+fn an_optimizer_may_be_declared_before_its_model() {
+    #[derive(Checkpoint)]
+    struct Turned {
+        optimizer: AdamW,
+        model: Mlp,
+    }
+    let fabric = fabric();
+    let turned = |seed| {
+        let Train { model, optimizer, .. } = Train::new(seed);
+        Turned { optimizer, model }
+    };
+    fabric.save(PATH, &Train::new(1)).unwrap();
+    let mut live = turned(2);
+    let loaded = fabric.load(PATH, &mut live).unwrap();
+    assert_eq!(loaded.remainder.names(), ["hparams", "iteration"]);
+    assert!(image(&live) == image(&turned(1)));
+}
+
+#[test]
 fn an_integer_tensor_among_the_variables_is_nobodys_parameter() {
     #[derive(Checkpoint)]
     struct Counted {

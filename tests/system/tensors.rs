@@ -215,6 +215,20 @@ fn a_view_is_cast_in_place_too() {
 }
 
 #[test]
+fn a_cast_narrows_as_candle_does() {
+    let fabric = fabric();
+    let exact = tensor(1, (5, 7));
+    fabric.save(PATH, &one(exact.clone())).unwrap();
+    for dtype in [DType::F16, DType::BF16, DType::F64, DType::I64, DType::U8] {
+        let mut live = one(Tensor::ones((5, 7), dtype, &CPU).unwrap());
+        fabric
+            .load_with(PATH, &mut live, LoadOptions::new().cast(true))
+            .unwrap();
+        assert_eq!(bits(&live.tensor), bits(&exact.to_dtype(dtype).unwrap()), "{dtype:?}");
+    }
+}
+
+#[test]
 fn a_slice_of_a_large_tensor_costs_the_bytes_of_the_slice() {
     let fabric = fabric();
     let large = Tensor::zeros((1 << 20, 4), DType::F32, &CPU).unwrap();

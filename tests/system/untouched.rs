@@ -6,7 +6,9 @@ use fabric_core::optim::{AdamW, Group, ParamsSgd, Sgd};
 use fabric_core::{Checkpoint, Fabric, LoadOptions, MismatchKind};
 use serde::{Deserialize, Serialize};
 
-use crate::states::{HParams, Mlp, PATH, Train, descend, fabric, mismatched, refused, tensor, variables, weights};
+use crate::states::{
+    HParams, Mlp, PATH, Train, descend, fabric, image, mismatched, refused, tensor, variables, weights,
+};
 
 /// The state of [`Train`] with another optimizer and other metadata.
 #[derive(Checkpoint)]
@@ -253,4 +255,16 @@ fn what_fits_is_restored_when_the_optimizer_is_not_asked_for() {
     assert_eq!(weights(&live.model), weights(&Train::new(1).model));
     assert_eq!(live.iteration, 2);
     descend(&live.model, &mut live.optimizer);
+}
+
+#[test]
+fn loading_twice_changes_nothing_more() {
+    let fabric = fabric();
+    fabric.save(PATH, &Train::new(1)).unwrap();
+    let mut live = Train::new(2);
+    fabric.load(PATH, &mut live).unwrap();
+    let once = image(&live);
+    fabric.load(PATH, &mut live).unwrap();
+    assert!(image(&live) == once);
+    assert!(once == image(&Train::new(1)));
 }
