@@ -206,3 +206,30 @@ fn a_load_changes_no_file_and_a_path_may_be_anything_that_is_one() {
     assert_eq!(weights(&live), weights(&Mlp::new(1)));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn saves_to_one_path_at_the_same_time_leave_one_whole_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("last.ckpt");
+    let fabric = Fabric::new();
+    fabric.save(&path, &Train::new(1)).unwrap();
+    std::thread::scope(|scope| {
+        for seed in 1..5 {
+            let (fabric, path) = (&fabric, &path);
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    fabric.save(path, &Train::new(seed)).unwrap();
+                    let mut live = Train::new(seed);
+                    fabric.load(path, &mut live).unwrap();
+                    let whole = (1..5).any(|seed| weights(&live) == weights(&Train::new(seed)));
+                    assert!(whole, "a mixture of two checkpoints");
+                }
+            });
+        }
+    });
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "files were left behind"
+    );
+}
