@@ -402,3 +402,32 @@ fn an_integer_tensor_among_the_variables_is_nobodys_parameter() {
     fabric.save(PATH, &state).unwrap();
     assert_eq!(fabric.open(PATH).unwrap().subtree("optimizer.state").len(), 3);
 }
+
+#[derive(Checkpoint)]
+struct Transposed {
+    layer: Linear,
+    optimizer: AdamW,
+}
+
+/// A layer that holds a transposed view of the variable that is trained.
+fn transposed() -> (Transposed, Var) {
+    let var = var(1, (4, 2));
+    let mut optimizer = AdamW::new_lr(vec![var.clone()], 0.1).unwrap();
+    stepped(std::slice::from_ref(&var), &mut optimizer);
+    let layer = Linear::new(var.t().unwrap(), None);
+    (Transposed { layer, optimizer }, var)
+}
+
+#[test]
+fn a_parameter_of_which_a_module_holds_a_view_is_named_after_the_view() {
+    let fabric = fabric();
+    let (state, _) = transposed();
+    fabric.save(PATH, &state).unwrap();
+    let raw = fabric.open(PATH).unwrap();
+    let moment = raw.info("optimizer.state.layer.weight.exp_avg").unwrap();
+    assert_eq!(moment.shape(), [4, 2], "the state has the shape of the variable");
+    let (mut again, var) = transposed();
+    var.set(&tensor(9, (4, 2))).unwrap();
+    fabric.load(PATH, &mut again).unwrap();
+    assert_eq!(bits(again.layer.weight()), bits(state.layer.weight()));
+}
