@@ -1,10 +1,10 @@
-//! The memory of a CPU tensor, as bytes.
+//! The memory of a CPU tensor, as bytes: elements packed, in native order.
 
 use candle_core::CpuStorage;
 
-/// Elements packed, in native order; `None` for a type that is newer than this library.
-pub(crate) fn of(storage: &CpuStorage) -> Option<&[u8]> {
-    Some(match storage {
+/// To read.
+pub(crate) fn of(storage: &CpuStorage) -> &[u8] {
+    match storage {
         CpuStorage::U8(v)
         | CpuStorage::F6E2M3(v)
         | CpuStorage::F6E3M2(v)
@@ -19,12 +19,12 @@ pub(crate) fn of(storage: &CpuStorage) -> Option<&[u8]> {
         CpuStorage::F32(v) => bytemuck::cast_slice(v),
         CpuStorage::F64(v) => bytemuck::cast_slice(v),
         CpuStorage::F8E4M3(v) => bytemuck::cast_slice(v),
-    })
+    }
 }
 
-/// The same, to write into.
-pub(crate) fn of_mut(storage: &mut CpuStorage) -> Option<&mut [u8]> {
-    Some(match storage {
+/// To write into.
+pub(crate) fn of_mut(storage: &mut CpuStorage) -> &mut [u8] {
+    match storage {
         CpuStorage::U8(v)
         | CpuStorage::F6E2M3(v)
         | CpuStorage::F6E3M2(v)
@@ -39,5 +39,5 @@ pub(crate) fn of_mut(storage: &mut CpuStorage) -> Option<&mut [u8]> {
         CpuStorage::F32(v) => bytemuck::cast_slice_mut(v),
         CpuStorage::F64(v) => bytemuck::cast_slice_mut(v),
         CpuStorage::F8E4M3(v) => bytemuck::cast_slice_mut(v),
-    })
+    }
 }

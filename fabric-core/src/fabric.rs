@@ -65,7 +65,6 @@ impl Fabric {
     }
 
     /// Another strategy, process group or storage.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder { fabric: Self::new() }
     }
@@ -96,7 +95,7 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
-        save(&*self.storage, path.as_ref(), state, &options)
+        save(&*self.storage, path.as_ref(), state, options)
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies

@@ -12,12 +12,14 @@ use crate::entry::TensorInfo;
 #[derive(Clone)]
 pub struct Filter(Rule);
 
+type Keep = dyn Fn(&str, &TensorInfo) -> bool + Send + Sync;
+
 #[derive(Clone)]
 enum Rule {
     Text(&'static [&'static str]),
     Glob(&'static [&'static str]),
     Function(fn(&str, &TensorInfo) -> bool),
-    Closure(Arc<dyn Fn(&str, &TensorInfo) -> bool + Send + Sync>),
+    Closure(Arc<Keep>),
 }
 
 impl Filter {

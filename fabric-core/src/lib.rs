@@ -1,5 +1,71 @@
-//! Checkpoints for candle.
-#![allow(dead_code, unused_imports)]
+//! Checkpoints for [candle](candle_core): declare the training state as a struct, save it, load it, resume exactly.
+//!
+//! ```
+//! use candle_core::{DType, Device};
+//! use candle_nn::{Linear, Optimizer, VarBuilder, VarMap, linear};
+//! use fabric_core::optim::AdamW;
+//! use fabric_core::{Checkpoint, Fabric};
+//!
+//! #[derive(Checkpoint)]
+//! struct Mlp { fc1: Linear, fc2: Linear }
+//!
+//! #[derive(Checkpoint)]
+//! struct TrainState { model: Mlp, optimizer: AdamW, iteration: u64 }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! let variables = VarMap::new();
+//! let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+//! let model = Mlp { fc1: linear(4, 16, builder.pp("fc1"))?, fc2: linear(16, 2, builder.pp("fc2"))? };
+//! let optimizer = AdamW::new_lr(variables.all_vars(), 1e-3)?;
+//! let mut state = TrainState { model, optimizer, iteration: 0 };
+//!
+//! let fabric = Fabric::new();
+//! fabric.save("run/last.ckpt", &state)?;                    // one file, complete or not there at all
+//! let loaded = fabric.load("run/last.ckpt", &mut state)?;   // in place, strict, all or nothing
+//! assert!(loaded.remainder.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The words
+//!
+//! A **state** is your struct. A **component** is one of its fields: a module, an optimizer, a value. An **entry** is one
+//! named leaf, a tensor or a value; its name is the path of field names, `model.fc1.weight`. The **remainder** is what a
+//! checkpoint holds and a load did not use.
+//!
+//! | to do this | call |
+//! |---|---|
+//! | save, load in place | [`Fabric::save`], [`Fabric::load`] |
+//! | load what matches, convert element types, verify first | [`Fabric::load_with`] and [`LoadOptions`] |
+//! | restore one field | [`LoadOptions::only`] with a handle, `TrainState::FIELDS.model` |
+//! | save a part | [`SaveOptions::filter`], or `#[checkpoint(filter = "...")]` on the field |
+//! | look inside, read single entries, build a model from a file | [`Fabric::open`] and [`RawCheckpoint`] |
+//! | load weights that somebody else wrote | [`Fabric::load_raw`] |
+//! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
+//! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
+//!
+//! The attributes of fields and structs are listed at the [derive macro](derive@Checkpoint).
+//!
+//! # What can be relied on
+//!
+//! - **A load is refused before it changes anything.** Names, shapes, element types and values are matched first, and
+//!   all that does not fit is in one [`LoadReport`]. Only a file that turns out damaged while its bytes move can leave
+//!   tensors half restored, and then the error names them; [`LoadOptions::verify_first`] rules that out too.
+//! - **A save never harms what was there.** At every instant the path names the old checkpoint or the new one,
+//!   complete; when [`Fabric::save`] returns, the new one survives a power failure.
+//! - **Damage is noticed.** Every byte of a checkpoint is covered by a checksum that is compared when it is read.
+//! - **Loading is in place.** Variables, gradients, optimizers and tied tensors stay what they are, and no second copy
+//!   of the state exists at any time.
+//! - **Same state, same bytes.** Two saves of one state are identical files.
+//! - A checkpoint is a valid safetensors file, which every reader of that format opens.
+//!
+//! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
+//! masks. Two processes must not save to one path at the same time: each save is whole, the last rename wins.
+
+#[cfg(target_endian = "big")]
+compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
 
 mod bytes;
 mod checksum;
@@ -36,8 +102,8 @@ pub use raw::RawCheckpoint;
 pub use report::{LoadReport, Mismatch, MismatchKind};
 pub use save::SaveReport;
 pub use state::{
-    Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, Visitor,
-    VisitorMut,
+    Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
+    Visitor, VisitorMut, Walk,
 };
 pub use strategy::Strategy;
 pub use value::{Value, ValueError};

@@ -4,6 +4,7 @@
 //! `docs/design.md` argues.
 
 mod publish;
+mod read_out;
 mod single_file;
 
 use std::path::Path;
@@ -31,13 +32,14 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
     storage: &dyn Storage,
     path: &Path,
     state: &S,
-    options: &SaveOptions,
+    options: SaveOptions,
 ) -> Result<SaveReport> {
     let mut visitor = Visitor::new();
     state.visit(&mut visitor);
     let mut reading = resolve(visitor.finish())?;
+    let durability = options.durability;
     let plan = plan(&mut reading, options)?;
     let mut image = single_file::Image::new(&reading, plan, S::VERSION, path)?;
-    publish::publish(storage, path, options.durability, |file, path| image.write(file, path))?;
+    publish::publish(storage, path, durability, |file, path| image.write(file, path))?;
     Ok(image.report())
 }

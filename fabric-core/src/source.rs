@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::entry::{Region, TensorInfo, root};
-use crate::error::{Result, entries};
+use crate::error::entries;
 use crate::storage::ReadFile;
 use crate::value::Value;
 

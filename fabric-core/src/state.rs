@@ -14,7 +14,6 @@ mod tensors;
 mod values;
 mod walk;
 
-pub(crate) use field::Shard;
 pub use field::{Field, FieldSchema, Keys};
 pub(crate) use identity::{StorageKey, same_view};
 pub use message::Message;
@@ -22,8 +21,8 @@ pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
 pub use recording::Recording;
 pub(crate) use resolve::{NamedOptimizer, Resolved, resolve};
-pub use slot::{MetadataSlot, ValueSlot};
-pub(crate) use walk::{Content, FilterUse, Item, OptimizerPart, PendingOptimizer, Walked};
+pub use slot::ValueSlot;
+pub(crate) use walk::{Content, FilterUse, Item, OptimizerPart, Walked};
 pub use walk::{Role, Visitor, VisitorMut, Walk};
 
 use crate::value::{Value, ValueError};
@@ -123,6 +122,7 @@ pub trait Checkpoint {
 
     /// The value to assume when a file has no entry for it; only `Option` has one.
     #[doc(hidden)]
+    #[must_use]
     fn when_absent() -> Option<Self>
     where
         Self: Sized,

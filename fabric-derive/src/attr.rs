@@ -61,7 +61,10 @@ impl Item {
             Lit::Str(text) => Some(self.spanned(text)),
             other => {
                 let (key, found) = (&self.key, describe(&other));
-                errors.at(&other, format_args!("expected a string literal for `{key}`, found {found}"));
+                errors.at(
+                    &other,
+                    format_args!("expected a string literal for `{key}`, found {found}"),
+                );
                 None
             }
         }
@@ -81,20 +84,19 @@ impl Item {
 
     fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
         let value = self.value();
-        syn::parse2::<Lit>(value.clone())
-            .map_err(|_| {
-                let key = &self.key;
-                let mut tokens = value.clone().into_iter();
-                match (tokens.next().is_some_and(is_literal), tokens.next()) {
-                    // `rename = "a" alias = "b"`
-                    (true, Some(next)) => errors.at(&next, format_args!("expected `,`, found `{next}`")),
-                    _ => {
-                        let at = self.at();
-                        errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
-                    }
-                }
-            })
-            .ok()
+        if let Ok(literal) = syn::parse2(value.clone()) {
+            return Some(literal);
+        }
+        let mut tokens = value.into_iter();
+        let literal = tokens.next().is_some_and(is_literal);
+        if let Some(next) = tokens.next().filter(|_| literal) {
+            // `rename = "a" alias = "b"`
+            errors.at(&next, format_args!("expected `,`, found `{next}`"));
+        } else {
+            let (key, at) = (&self.key, self.at());
+            errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
+        }
+        None
     }
 
     /// Whether what follows the key has the form that the word wants.
@@ -142,7 +144,9 @@ pub(crate) fn items(attrs: &[Attribute], place: Place, errors: &Errors) -> Vec<(
     let mut kept = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("checkpoint")) {
         for item in split_attribute(attr, place, errors) {
-            let Some(word) = vocab::find(&item.key, place, errors) else { continue };
+            let Some(word) = vocab::find(&item.key, place, errors) else {
+                continue;
+            };
             if seen.contains(&word.name) && word.repeat != Repeat::Often {
                 errors.at(&item.key, duplicate(word));
                 continue;
@@ -200,7 +204,11 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
     let key = match tokens.next()? {
         TokenTree::Ident(key) => key,
         other => {
-            errors.at(&other, format_args!("expected the name of an attribute, found `{other}`"));
+            let mut message = format!("expected the name of an attribute, found `{other}`");
+            if is_literal(other.clone()) {
+                message.push_str("; the patterns of a filter are written filter = \"a\" or filter(\"a\", \"b\")");
+            }
+            errors.at(&other, message);
             return None;
         }
     };
@@ -213,7 +221,10 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
         }
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => Given::List(group),
         Some(other) => {
-            errors.at(&other, format_args!("expected `,`, `=` or `(` after `{key}`, found `{other}`"));
+            errors.at(
+                &other,
+                format_args!("expected `,`, `=` or `(` after `{key}`, found `{other}`"),
+            );
             return None;
         }
     };
@@ -223,16 +234,19 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
     Some(Item { key, given })
 }
 
-/// Splits at the commas that stand outside of brackets of every kind, the angle brackets of a path among them.
+/// Splits at the commas that stand outside of brackets of every kind, among them the angle brackets of a path and the
+/// bars of a closure.
 pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<TokenStream> {
     let mut parts = vec![TokenStream::new()];
     let mut angles = 0usize;
+    let mut in_closure = false;
     for token in tokens {
         if let TokenTree::Punct(punct) = &token {
             match punct.as_char() {
                 '<' => angles += 1,
                 '>' => angles = angles.saturating_sub(1),
-                ',' if angles == 0 => {
+                '|' => in_closure = !in_closure,
+                ',' if angles == 0 && !in_closure => {
                     if parts.last().is_none_or(TokenStream::is_empty) {
                         errors.at(punct, "expected an option before `,`");
                     }

@@ -8,7 +8,11 @@ use crate::schema::{Role, Schema};
 
 /// The struct's own where-clause, and what the fields need; `bound = "…"` stands in place of the latter.
 pub(crate) fn where_clause(schema: &Schema<'_>) -> TokenStream {
-    let own = schema.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let own = schema
+        .generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
     let mut predicates: Vec<TokenStream> = own.map(ToTokens::to_token_stream).collect();
     match &schema.attrs.bound {
         Some(bound) => predicates.extend(bound.iter().map(ToTokens::to_token_stream)),
@@ -28,7 +32,7 @@ fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
         let ty = field.ty;
         let needed = match field.role() {
             Role::Metadata => quote!(Metadata),
-            _ => quote!(Checkpoint),
+            Role::Component | Role::Skipped => quote!(Checkpoint),
         };
         quote!(#ty: #private::#needed)
     });
@@ -39,7 +43,10 @@ fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
 /// needs follows from the other fields.
 fn needs_bound(ty: &Type, schema: &Schema<'_>) -> bool {
     let tokens = ty.to_token_stream();
-    let of_parameter = schema.generics.type_params().any(|param| mentions(&tokens, &param.ident));
+    let of_parameter = schema
+        .generics
+        .type_params()
+        .any(|param| mentions(&tokens, &param.ident));
     of_parameter && !mentions(&tokens, schema.ident) && !mentions_self(&tokens)
 }
 

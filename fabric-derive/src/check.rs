@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{DeriveInput, Type};
@@ -39,7 +40,10 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
             options.any(|option| option.to_string() == "packed")
         });
         if packed {
-            errors.at(attr, "the fields of a packed struct cannot be borrowed, so they cannot be saved in place");
+            errors.at(
+                attr,
+                "a checkpoint borrows every field, and those of a packed struct cannot be; remove `packed`",
+            );
         }
     }
 }
@@ -48,9 +52,15 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
 fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
     let ident = schema.ident;
     if schema.fields.is_empty() {
-        errors.at(ident, format_args!("this schema stores nothing: `{ident}` has no fields"));
+        errors.at(
+            ident,
+            format_args!("this schema stores nothing: `{ident}` has no fields"),
+        );
     } else if schema.stored().next().is_none() {
-        errors.at(ident, format_args!("this schema stores nothing: every field of `{ident}` is skipped"));
+        errors.at(
+            ident,
+            format_args!("this schema stores nothing: every field of `{ident}` is skipped"),
+        );
     }
 }
 
@@ -115,7 +125,8 @@ fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
 /// Parts of one tensor, or a value of each rank's own: not both.
 fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
     if let (Some(per_rank), [_, ..]) = (&field.attrs.per_rank, &field.attrs.shards[..]) {
-        let message = "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
+        let message =
+            "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
         errors.at(&per_rank.key, message);
     }
 }
@@ -134,7 +145,10 @@ fn axes_differ(field: &Field<'_>, errors: &Errors) {
             };
             errors.at(&shard.at, message);
         } else if at >= 2 {
-            errors.at(&shard.key, "a field is split over at most two axes; remove this `shard`");
+            errors.at(
+                &shard.key,
+                "a field is split over at most two axes; remove this `shard`",
+            );
         }
     }
 }
@@ -145,12 +159,31 @@ fn writable(field: &Field<'_>, errors: &Errors) {
     while let Type::Group(syn::TypeGroup { elem, .. }) | Type::Paren(syn::TypeParen { elem, .. }) = ty {
         ty = elem;
     }
+    if field.role() == Role::Metadata {
+        if borrows(&ty.to_token_stream()) {
+            let message = "metadata is read back as owned data, and this type borrows";
+            errors.at(ty, format_args!("{message}; use an owned type, or #[checkpoint(skip)]"));
+        }
+        return;
+    }
     let Type::Reference(reference) = ty else { return };
     if reference.mutability.is_none() {
         let target = reference.elem.to_token_stream();
         let why = format!("a checkpoint is restored in place, and `&{target}` cannot be written through");
-        errors.at(ty, format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"));
+        errors.at(
+            ty,
+            format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"),
+        );
     }
+}
+
+/// Whether there is a reference anywhere in a type.
+fn borrows(ty: &TokenStream) -> bool {
+    ty.clone().into_iter().any(|token| match token {
+        TokenTree::Punct(punct) => punct.as_char() == '&',
+        TokenTree::Group(group) => borrows(&group.stream()),
+        _ => false,
+    })
 }
 
 fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
@@ -215,7 +248,9 @@ fn alias_error(
     }
     if let Some(owner) = owners.get(name) {
         let owner = owner.ident.unraw();
-        return Some(format!("alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"));
+        return Some(format!(
+            "alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"
+        ));
     }
     let earlier = aliases.get(name)?;
     if earlier.ident == field.ident {
@@ -226,4 +261,3 @@ fn alias_error(
         "alias {name:?} is already an alias of field `{owner}`; a name in a file must mean one field"
     ))
 }
-

@@ -43,9 +43,11 @@ impl Errors {
 
 impl Drop for Errors {
     fn drop(&mut self) {
-        if !std::thread::panicking() && self.found.borrow().is_some() {
-            panic!("errors were collected and not reported");
-        }
+        let reported = self.found.borrow().is_none();
+        assert!(
+            reported || std::thread::panicking(),
+            "errors were collected and not reported"
+        );
     }
 }
 
@@ -58,7 +60,12 @@ mod tests {
         let errors = Errors::new();
         errors.at(&quote::quote!(a), "first");
         errors.at(&quote::quote!(b), "second");
-        let all: Vec<_> = errors.finish().unwrap_err().into_iter().map(|e| e.to_string()).collect();
+        let all: Vec<_> = errors
+            .finish()
+            .unwrap_err()
+            .into_iter()
+            .map(|e| e.to_string())
+            .collect();
         assert_eq!(all, ["first", "second"]);
     }
 

@@ -12,7 +12,7 @@ mod walk;
 #[cfg(test)]
 mod snapshots;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
 
 use crate::bounds;
@@ -55,4 +55,13 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             #visit_mut
         }
     }
+}
+
+/// The tokens of a path with the span of a field's type, where a mixture would make the compiler underline neither.
+fn respanned(path: TokenStream, span: Span) -> TokenStream {
+    let tokens = path.into_iter().map(|mut token: TokenTree| {
+        token.set_span(span);
+        token
+    });
+    tokens.collect()
 }

@@ -64,7 +64,10 @@ impl Case {
     }
 
     pub(crate) fn name(self) -> &'static str {
-        CASES.iter().find(|(_, case)| *case == self).map_or("", |(text, _)| text)
+        CASES
+            .iter()
+            .find(|(_, case)| *case == self)
+            .map_or("", |(text, _)| text)
     }
 
     /// The name of a field in this case. Words are found at underscores and at capitals, so that `fooBar` and

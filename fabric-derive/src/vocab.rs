@@ -125,7 +125,10 @@ pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'stati
                 Place::Struct => ("field", "the struct"),
             };
             let article = if belongs == "struct" { "the" } else { "a" };
-            errors.at(key, format_args!("`{text}` belongs on {article} {belongs}, not on {stands}"));
+            errors.at(
+                key,
+                format_args!("`{text}` belongs on {article} {belongs}, not on {stands}"),
+            );
             None
         }
         None => {

@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 
-pub(crate) use layout::{ALIGNMENT, Layout, LayoutError};
+pub(crate) use layout::Layout;
 
 use super::{MANIFEST, MARKER};
 use crate::checksum;

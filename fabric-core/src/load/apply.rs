@@ -192,12 +192,11 @@ pub(crate) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut Lo
     for (at, one, other) in std::mem::take(&mut plan.equal) {
         let digest = |name: &str| {
             let mut running = crate::checksum::Running::new();
-            match raw.index.tensors.get(name) {
-                Some(stored) => stream(&*raw.source, name, stored, |bytes| {
+            if let Some(stored) = raw.index.tensors.get(name) {
+                stream(&*raw.source, name, stored, |bytes| {
                     running.update(bytes);
                     Ok(())
-                })?,
-                None => {}
+                })?;
             }
             Ok::<_, Error>(running.finish())
         };

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::entry::{TensorInfo, root, strip};
+use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Index, StoredTensor};
 use crate::state::StorageKey;
@@ -46,11 +47,7 @@ pub(crate) enum Absence {
 /// What the caller allows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
-    pub(crate) strict: bool,
-    pub(crate) cast: bool,
-    pub(crate) skip_shapes: bool,
-    /// Only entries below these names take part; all, if there are none.
-    pub(crate) only: Vec<String>,
+    pub(crate) options: LoadOptions,
     /// Every entry of the source belongs to the one object: bare weights.
     pub(crate) whole: bool,
 }
@@ -106,7 +103,7 @@ impl<'p> Matching<'p> {
             plan: LoadPlan {
                 report: LoadReport {
                     origin: index.origin.clone(),
-                    strict: policy.strict,
+                    strict: policy.options.strict,
                     ..LoadReport::default()
                 },
                 ..LoadPlan::default()
@@ -115,7 +112,7 @@ impl<'p> Matching<'p> {
     }
 
     fn takes_part(&self, wanted: &Wanted) -> bool {
-        let only = &self.policy.only;
+        let only = &self.policy.options.only;
         let asked = only.is_empty() || only.iter().any(|prefix| strip(&wanted.name, prefix).is_some());
         // Bare weights are tensors: a value beside them is not looked for.
         let bare_value = self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. });
@@ -188,7 +185,7 @@ impl<'p> Matching<'p> {
             self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
             return false;
         }
-        let castable = self.policy.cast && found.dtype().to_candle().is_some();
+        let castable = self.policy.options.cast && found.dtype().to_candle().is_some();
         if found.dtype() != expected.dtype() && !castable {
             self.refuse(
                 at,
@@ -259,7 +256,7 @@ impl<'p> Matching<'p> {
             kind,
             found,
             expected,
-            skipped: kind == MismatchKind::Shape && self.policy.skip_shapes,
+            skipped: kind == MismatchKind::Shape && self.policy.options.on_mismatch == OnMismatch::Skip,
         });
     }
 
@@ -303,11 +300,12 @@ impl<'p> Matching<'p> {
             .flat_map(|wanted| &wanted.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
+        let only = self.only();
         let asked = |name: &str| {
-            if self.policy.only.is_empty() {
+            if only.is_empty() {
                 self.policy.whole || roots.contains(root(name))
             } else {
-                self.policy.only.iter().any(|prefix| strip(name, prefix).is_some())
+                only.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
         let strangers = self
@@ -317,9 +315,30 @@ impl<'p> Matching<'p> {
         self.plan.report.unexpected = strangers.map(str::to_owned).collect();
     }
 
+    /// What the load is restricted to: the names of fields, and their names in older files.
+    fn only(&self) -> HashSet<&'p str> {
+        let only = &self.policy.options.only;
+        let mut names: HashSet<&str> = only.iter().map(String::as_str).collect();
+        for wanted in self.wanted {
+            for rest in only.iter().filter_map(|prefix| strip(&wanted.name, prefix)) {
+                let field = |name: &'p String| match rest {
+                    "" => Some(name.as_str()),
+                    rest => name.strip_suffix(rest)?.strip_suffix('.'),
+                };
+                names.extend(wanted.alternatives.iter().filter_map(field));
+            }
+        }
+        names
+    }
+
     fn finish(mut self) -> LoadPlan {
         self.plan.report.suggestions = self.suggestions();
-        if self.policy.whole && self.plan.report.restored.is_empty() && !self.wanted.is_empty() {
+        let report = &self.plan.report;
+        if self.policy.whole
+            && report.restored.is_empty()
+            && report.mismatched.iter().all(|found| found.skipped)
+            && !self.wanted.is_empty()
+        {
             self.plan.report.wrong_file = Some(self.index.summary());
         }
         self.plan.report.sort();

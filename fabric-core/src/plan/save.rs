@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::entry::{DType, TensorInfo, strip};
 use crate::error::StateError;
+use crate::filter::Filter;
 use crate::options::SaveOptions;
 use crate::state::{Content, FilterUse, OptimizerState, Resolved, StorageKey};
 use crate::value::{Value, ValueError};
@@ -33,16 +34,17 @@ pub(crate) struct PlannedTensor {
 }
 
 /// Applies the call's filters and decides what is written.
-pub(crate) fn plan(state: &mut Reading<'_>, options: &SaveOptions) -> Result<SavePlan, StateError> {
-    for (component, filter) in &options.filters {
+pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions) -> Result<SavePlan, StateError> {
+    let SaveOptions { filters, exclude, .. } = options;
+    for (component, filter) in &filters {
         check_component(state, component)?;
         state.filter(component, filter);
     }
     for used in &state.filters {
-        check_filter(used, options)?;
+        check_filter(used, &filters)?;
     }
     let mut excluded = vec![false; state.items.len()];
-    for component in &options.exclude {
+    for component in &exclude {
         check_component(state, component)?;
         for (item, excluded) in state.items.iter().zip(&mut excluded) {
             *excluded |= strip(&item.scope.name, component).is_some();
@@ -88,8 +90,8 @@ fn check_component(state: &Reading<'_>, name: &str) -> Result<(), StateError> {
 
 /// A filter that keeps nothing is a typing mistake. One in the schema may meet no tensors at all, in a `None`, say;
 /// one that a call gave for a field without tensors is a mistake too.
-fn check_filter(used: &FilterUse, options: &SaveOptions) -> Result<(), StateError> {
-    let called = options.filters.iter().any(|(component, _)| *component == used.declared);
+fn check_filter(used: &FilterUse, called: &[(String, Filter)]) -> Result<(), StateError> {
+    let called = called.iter().any(|(component, _)| *component == used.declared);
     if used.kept > 0 || (used.rejected.is_empty() && !called) {
         return Ok(());
     }

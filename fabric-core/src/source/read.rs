@@ -23,8 +23,6 @@ pub(crate) struct Block {
     pub(crate) number: usize,
     pub(crate) file: usize,
     pub(crate) start: u64,
-    /// The first byte, counted from the start of the part.
-    pub(crate) from: usize,
     pub(crate) len: usize,
     pub(crate) sum: Option<Sum>,
 }
@@ -55,7 +53,6 @@ impl Part {
                 number,
                 file: self.place.file,
                 start: self.place.start + from as u64,
-                from,
                 len: BLOCK.min(len - from),
                 sum: self.sum(number),
             }

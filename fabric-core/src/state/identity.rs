@@ -26,7 +26,7 @@ impl StorageKey {
         }
     }
 
-    /// The allocation alone.
+    /// The allocation alone, whatever is shown of it.
     pub(crate) fn storage(&self) -> usize {
         self.storage
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{MetadataSlot, Visitor, VisitorMut};
+use super::{Visitor, VisitorMut};
 
 /// A type that `#[checkpoint(metadata)]` can store. Named by generated code only, so that a type without serde's traits
 /// is told what it lacks, once, at the field.
@@ -28,6 +28,6 @@ impl<T: Serialize + DeserializeOwned> Metadata for T {
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.slot(MetadataSlot::new(self));
+        entries.metadata(self);
     }
 }

@@ -1,4 +1,4 @@
-//! The modules of candle_nn that show their tensors, under the names that PyTorch gives them.
+//! The modules of `candle_nn` that show their tensors, under the names that PyTorch gives them.
 //!
 //! `GroupNorm`, `LSTM`, `GRU`, `Sequential` and the models of candle-transformers hide theirs: hold the `VarMap` they
 //! were built from, or a [`Recording`](super::Recording).

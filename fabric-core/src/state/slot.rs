@@ -1,6 +1,5 @@
 //! Places in a state that take a value from a file: decoded first, assigned when everything else fits.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Checkpoint;
@@ -26,57 +25,50 @@ pub trait ValueSlot {
     fn commit(&mut self);
 }
 
-/// A plain value in a state.
-pub(crate) struct PlainSlot<'a, T> {
+/// A place of type `T`, with the way in which `T` comes from a file.
+pub(crate) struct Slot<'a, T> {
     place: &'a mut T,
     staged: Option<T>,
+    decode: fn(&Value) -> Result<T, ValueError>,
+    absent: fn() -> Option<T>,
 }
 
-impl<'a, T> PlainSlot<'a, T> {
-    pub(crate) fn new(place: &'a mut T) -> Self {
-        Self { place, staged: None }
-    }
-}
-
-impl<T: Checkpoint> ValueSlot for PlainSlot<'_, T> {
-    fn stage(&mut self, stored: &Value) -> Result<(), ValueError> {
-        self.staged = Some(T::from_value(stored)?);
-        Ok(())
-    }
-
-    fn absence_is_a_value(&self) -> bool {
-        T::when_absent().is_some()
-    }
-
-    fn stage_absent(&mut self) {
-        self.staged = T::when_absent();
-    }
-
-    fn commit(&mut self) {
-        if let Some(value) = self.staged.take() {
-            *self.place = value;
+impl<'a, T: Checkpoint> Slot<'a, T> {
+    /// A plain value.
+    pub(crate) fn plain(place: &'a mut T) -> Self {
+        Self {
+            place,
+            staged: None,
+            decode: T::from_value,
+            absent: T::when_absent,
         }
     }
 }
 
-/// A serde value in a state: what `#[checkpoint(metadata)]` declares.
-#[derive(Debug)]
-pub struct MetadataSlot<'a, T> {
-    place: &'a mut T,
-    staged: Option<T>,
-}
-
-impl<'a, T: Serialize + DeserializeOwned> MetadataSlot<'a, T> {
-    /// A slot that replaces `place`.
-    pub fn new(place: &'a mut T) -> Self {
-        Self { place, staged: None }
+impl<'a, T: DeserializeOwned> Slot<'a, T> {
+    /// A serde value.
+    pub(crate) fn metadata(place: &'a mut T) -> Self {
+        Self {
+            place,
+            staged: None,
+            decode: Value::decode,
+            absent: || None,
+        }
     }
 }
 
-impl<T: DeserializeOwned> ValueSlot for MetadataSlot<'_, T> {
+impl<T> ValueSlot for Slot<'_, T> {
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError> {
-        self.staged = Some(stored.decode()?);
+        self.staged = Some((self.decode)(stored)?);
         Ok(())
+    }
+
+    fn absence_is_a_value(&self) -> bool {
+        (self.absent)().is_some()
+    }
+
+    fn stage_absent(&mut self) {
+        self.staged = (self.absent)();
     }
 
     fn commit(&mut self) {

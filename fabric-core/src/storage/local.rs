@@ -1,6 +1,8 @@
 //! The file system of this machine.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+mod claim;
+
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +11,9 @@ use super::{FileKind, ReadFile, Storage, WriteFile};
 /// As many links as Linux follows in a path.
 const MOST_LINKS: usize = 40;
 
-/// How often a new file may be taken for abandoned before it is locked.
-const MOST_CREATIONS: usize = 16;
+/// How often a new file may be taken for abandoned before it is locked. Another process that does nothing but look for
+/// abandoned files wins about every second time.
+const MOST_CREATIONS: usize = 100;
 
 /// The file system of this machine, through the standard library.
 ///
@@ -61,11 +64,7 @@ impl Storage for Local {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         for _ in 0..MOST_CREATIONS {
             let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-            // Between creating and locking, another process may lock the file, take it for abandoned and remove it. So
-            // wait for that lock, then see whether the name is still ours. A file system without locks gives an error
-            // here, and never takes a file for abandoned either.
-            let locked = file.lock();
-            if locked.is_err() || is_named(&file, path)? {
+            if claim::claim(&file, path)? {
                 return Ok(Box::new(Writer {
                     file,
                     sync_failed: false,
@@ -166,11 +165,7 @@ impl Storage for Local {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        match file.try_lock() {
-            // While we hold the lock nobody else removes or renames the file of this name, if it still is that file.
-            Ok(()) if is_named(&file, path)? => fs::remove_file(path).map(|()| true),
-            Ok(()) | Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Ok(false),
-        }
+        claim::remove_unheld(&file, path)
     }
 }
 
@@ -181,25 +176,6 @@ fn or_current(path: &Path) -> &Path {
     } else {
         path
     }
-}
-
-/// Whether the path still names this very file.
-#[cfg(unix)]
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-
-    let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether the path still names this very file, as far as the standard library can tell: whether it names one.
-#[cfg(not(unix))]
-fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
-    fs::exists(path)
 }
 
 #[cfg(unix)]
@@ -263,6 +239,14 @@ impl WriteFile for Writer {
     }
 }
 
+impl Drop for Writer {
+    /// A child process that was forked meanwhile would hold the lock on, if the file were only closed.
+    fn drop(&mut self) {
+        // Where there are no locks, there is nothing to give back.
+        let _ = self.file.unlock();
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -279,5 +263,21 @@ mod tests {
 
         writer.file = tempfile::tempfile().unwrap();
         writer.sync().unwrap_err();
+    }
+
+    #[test]
+    fn a_forked_child_does_not_hold_the_files_of_its_parent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let writer = Writer {
+            file: File::create_new(&path).unwrap(),
+            sync_failed: false,
+        };
+        assert!(claim::claim(&writer.file, &path).unwrap());
+        // What a fork does to the handle.
+        let _inherited = writer.file.try_clone().unwrap();
+        assert!(!Local::new().remove_if_abandoned(&path).unwrap());
+        drop(writer);
+        assert!(Local::new().remove_if_abandoned(&path).unwrap());
     }
 }

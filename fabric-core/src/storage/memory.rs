@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use disk::{Disk, Node, ROOT};
+use disk::{Disk, Node};
 use file::File;
 
 use super::{FileKind, ReadFile, Storage, WriteFile};

@@ -188,6 +188,17 @@ fn a_rename_between_directories_is_done_as_a_whole_or_not() {
 }
 
 #[test]
+fn syncing_makes_durable_what_had_to_happen_before() {
+    let memory = Memory::new();
+    memory.create_dir_all(at("a")).unwrap();
+    memory.create_dir_all(at("b")).unwrap();
+    write_synced(&memory, "a/draft", b"");
+    memory.rename(at("a/draft"), at("b/last")).unwrap();
+    memory.sync_dir(at("b")).unwrap();
+    assert_states(&memory, ["a/ b/ b/last="]);
+}
+
+#[test]
 fn created_directories_are_durable_at_once_and_nothing_beside_them() {
     let memory = Memory::new();
     write_synced(&memory, "file", b"");

@@ -72,7 +72,7 @@ fn a_new_file_is_never_taken_for_abandoned() {
                 Local::new().remove_if_abandoned(&path).unwrap();
             }
         });
-        let created = (0..2000).map(|_| {
+        let created = (0..1000).map(|_| {
             let file = Local::new().create(&path)?;
             let lives = path.exists();
             fs::remove_file(&path)?;
@@ -83,17 +83,6 @@ fn a_new_file_is_never_taken_for_abandoned() {
         done.store(true, Ordering::Relaxed);
         assert!(created.unwrap().into_iter().all(|lives| lives));
     });
-}
-
-#[test]
-fn a_file_that_took_the_name_of_an_abandoned_one_stays() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("file");
-    drop(Local::new().create(&path).unwrap());
-    fs::remove_file(&path).unwrap();
-    let _writer = Local::new().create(&path).unwrap();
-    assert!(!Local::new().remove_if_abandoned(&path).unwrap());
-    assert!(path.exists());
 }
 
 #[test]

@@ -40,10 +40,8 @@ impl ContainerAttrs {
 
     /// The path of the library, as generated code writes it.
     pub(crate) fn library(&self) -> TokenStream {
-        match &self.krate {
-            Some(path) => quote!(#path),
-            None => quote!(::fabric_core),
-        }
+        let path = self.krate.as_ref().map(|path| quote!(#path));
+        path.unwrap_or_else(|| quote!(::fabric_core))
     }
 }
 
@@ -77,7 +75,10 @@ fn parse_crate(item: &Item, errors: &Errors) -> Option<Path> {
             _ => true,
         };
         if !valid {
-            errors.at(&text, format_args!("`{segment}` cannot stand there in a crate's path; {advice}"));
+            errors.at(
+                &text,
+                format_args!("`{segment}` cannot stand there in a crate's path; {advice}"),
+            );
             return None;
         }
         before.push(segment);
@@ -103,11 +104,17 @@ fn parse_version(item: &Item, errors: &Errors) -> Option<u32> {
     match number.base10_parse::<u32>() {
         Ok(version @ 1..) => Some(version),
         Ok(_) => {
-            errors.at(&number, "versions count from 1, and a struct without `version` has version 1");
+            errors.at(
+                &number,
+                "versions count from 1, and a struct without `version` has version 1",
+            );
             None
         }
         Err(error) => {
-            errors.at(&number, format_args!("`{number}` is not a version: {error}; versions are of type u32"));
+            errors.at(
+                &number,
+                format_args!("`{number}` is not a version: {error}; versions are of type u32"),
+            );
             None
         }
     }

@@ -47,7 +47,10 @@ fn combine(item: &Item, parts: Vec<Part>, errors: &Errors) -> Option<Filter> {
         (true, false, []) => Some(Filter::Glob(globs)),
         (true, true, [function]) => Some(Filter::Function(function.clone())),
         (true, true, [_, second, ..]) => {
-            errors.at(second, "a filter is one function; combine them in a function of your own");
+            errors.at(
+                second,
+                "a filter is one function; combine them in a function of your own",
+            );
             None
         }
         // Nothing at all: every part was empty, and that has been said.
@@ -73,22 +76,21 @@ fn parse_part(part: &TokenStream, errors: &Errors) -> Option<Part> {
     if is_glob_call(part) {
         return parse_globs(part, errors).map(Part::Glob);
     }
-    match syn::parse2::<TypePath>(part.clone()) {
-        Ok(path) => Some(Part::Function(path)),
-        Err(_) => {
-            let found = part.to_string();
-            let closure = found.starts_with('|') || found.starts_with("move ");
-            let call = syn::parse2::<CallOfPath>(part.clone()).is_ok();
-            if closure {
-                errors.at(part, "a closure cannot stand in an attribute; give the path of a function");
-            } else if call {
-                errors.at(part, "a filter function is named, not called; remove its parentheses");
-            } else {
-                errors.at(part, expected(&format!("`{found}`")));
-            }
-            None
-        }
+    if let Ok(path) = syn::parse2::<TypePath>(part.clone()) {
+        return Some(Part::Function(path));
     }
+    let found = part.to_string();
+    if found.starts_with('|') || found.starts_with("move ") {
+        errors.at(
+            part,
+            "a closure cannot stand in an attribute; give the path of a function",
+        );
+    } else if syn::parse2::<CallOfPath>(part.clone()).is_ok() {
+        errors.at(part, "a filter function is named, not called; remove its parentheses");
+    } else {
+        errors.at(part, expected(&format!("`{found}`")));
+    }
+    None
 }
 
 fn expected(found: &str) -> String {
@@ -156,12 +158,18 @@ fn checked_text(text: LitStr, errors: &Errors) -> Option<LitStr> {
 
 fn checked_glob(pattern: &TokenStream, errors: &Errors) -> Option<LitStr> {
     let Ok(text) = syn::parse2::<LitStr>(pattern.clone()) else {
-        errors.at(pattern, format_args!("expected a string literal in glob(...), found `{pattern}`"));
+        errors.at(
+            pattern,
+            format_args!("expected a string literal in glob(...), found `{pattern}`"),
+        );
         return None;
     };
     let value = text.value();
     if value.is_empty() {
-        errors.at(&text, "an empty glob matches no name; write a pattern such as \"*.weight\"");
+        errors.at(
+            &text,
+            "an empty glob matches no name; write a pattern such as \"*.weight\"",
+        );
         return None;
     }
     match glob_error(&value) {

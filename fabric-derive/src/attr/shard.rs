@@ -57,7 +57,10 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
 /// The options; a bare number is worth a sentence of its own.
 fn split_options(item: &Item, errors: &Errors) -> Option<Vec<Item>> {
     if let Ok(number) = syn::parse2::<syn::LitInt>(item.value()) {
-        errors.at(&number, format_args!("`shard` names its options; write shard(dim = {number})"));
+        errors.at(
+            &number,
+            format_args!("`shard` names its options; write shard(dim = {number})"),
+        );
         return None;
     }
     Some(split_items(item.value(), errors))
@@ -65,27 +68,26 @@ fn split_options(item: &Item, errors: &Errors) -> Option<Vec<Item>> {
 
 fn parse_dim(option: &Item, errors: &Errors) -> Option<usize> {
     let message = "shard dimension must be a non-negative integer literal";
-    let parsed = syn::parse2::<Lit>(option.value());
-    match &parsed {
-        Ok(Lit::Int(number)) => {
-            if let Ok(dim) = number.base10_parse::<usize>() {
-                return Some(dim);
-            }
-            errors.at(number, format_args!("{message}, found `{number}`"));
-        }
-        Ok(other) => errors.at(other, format_args!("{message}, found {}", describe(other))),
-        Err(_) => {
-            let found = option.at().to_string().replace(' ', "");
-            errors.at(&option.at(), format_args!("{message}, found `{found}`"));
-        }
-    }
+    let at = option.at();
+    let found = match syn::parse2::<Lit>(option.value()) {
+        Ok(Lit::Int(number)) => match number.base10_parse::<usize>() {
+            Ok(dim) => return Some(dim),
+            Err(_) => format!("`{number}`"),
+        },
+        Ok(other) => describe(&other).to_owned(),
+        Err(_) => format!("`{at}`"),
+    };
+    errors.at(&at, format_args!("{message}, found {found}"));
     None
 }
 
 fn parse_axis(option: &Item, errors: &Errors) -> Option<LitStr> {
     let axis = option.text(errors)?.value;
     if axis.value().trim().is_empty() {
-        errors.at(&axis, "a mesh axis has a name; without `axis`, the strategy's own axis is meant");
+        errors.at(
+            &axis,
+            "a mesh axis has a name; without `axis`, the strategy's own axis is meant",
+        );
         return None;
     }
     Some(axis)

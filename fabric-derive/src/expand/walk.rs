@@ -5,12 +5,15 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
+use super::respanned;
 use crate::attr::filter::Filter;
 use crate::schema::{Field, Role, Schema};
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit), &quote!(&)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
     quote! {
         fn visit<'__fabric>(
             &'__fabric self,
@@ -23,7 +26,9 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     let private = schema.private();
-    let steps = schema.stored().map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
+    let steps = schema
+        .stored()
+        .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
     quote! {
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
@@ -37,13 +42,13 @@ pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
 /// One field. The call is spanned at the type, so that a type without the trait is what an error underlines; the names
 /// in it are not, because a type may come from another macro than the struct.
 fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &TokenStream) -> TokenStream {
-    let private = schema.private();
     let (ident, ty) = (field.ident, field.ty);
+    let private = respanned(schema.private(), ty.span());
     let place = quote!(#borrow self.#ident);
     let entries = quote!(__fabric_entries);
     let role = match field.role() {
-        Role::Metadata => quote!(#private::Metadata),
-        Role::Component | Role::Skipped => quote!(#private::Checkpoint),
+        Role::Metadata => quote_spanned!(ty.span()=> #private::Metadata),
+        Role::Component | Role::Skipped => quote_spanned!(ty.span()=> #private::Checkpoint),
     };
     let call = quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries););
     let described = describe(schema, field);
@@ -70,10 +75,8 @@ fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
     }
     for shard in &attrs.shards {
         let dim = proc_macro2::Literal::usize_unsuffixed(shard.value.dim);
-        let axis = match &shard.value.axis {
-            Some(axis) => quote!(Some(#axis)),
-            None => quote!(None),
-        };
+        let axis = shard.value.axis.as_ref().map(|axis| quote!(Some(#axis)));
+        let axis = axis.unwrap_or_else(|| quote!(None));
         described.extend(quote!(.shard(#dim, #private::core::option::Option::#axis)));
     }
     let flags = [
@@ -95,13 +98,14 @@ fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
         Filter::Glob(any_of) => quote!(.filter_glob(&[#(#any_of),*])),
         // The binding makes the compiler say what a filter function looks like, at the function's name.
         Filter::Function(path) => {
-            let info = quote!(#private::TensorInfo);
-            let (text, boolean) = (quote!(#private::core::primitive::str), quote!(#private::core::primitive::bool));
-            let filter = quote!(__fabric_filter);
             let span = path.span();
-            let binding = quote_spanned!(span=> let #filter: fn(&#text, &#info) -> #boolean = #path;);
+            let private = respanned(private.clone(), span);
+            let filter = quote!(__fabric_filter);
+            let signature = quote_spanned! {span=>
+                fn(&#private::core::primitive::str, &#private::TensorInfo) -> #private::core::primitive::bool
+            };
+            let binding = quote_spanned!(span=> let #filter: #signature = #path;);
             quote!(.filter_function({ #binding #filter }))
         }
     }
 }
-

@@ -28,8 +28,9 @@ pub(super) fn gather(
         let bytes = &mut bytes[..block.len];
         read_block(source, entry, block, bytes)?;
         check.note(block.number, bytes);
-        while let Some((from, to)) = walk.now(block.from + block.len) {
-            let from = from - block.from;
+        let begin = block.number * BLOCK;
+        while let Some((from, to)) = walk.now(begin + block.len) {
+            let from = from - begin;
             copy(&bytes[from..from + item], &mut into[to..to + item], arrangement.swapped);
             walk.advance();
         }

@@ -2,7 +2,7 @@
 
 use super::globals::{Elements, dtype, number_len, storage_class};
 use super::storages::{Storage, Storages};
-use crate::entry::{DType, Region, TensorInfo};
+use crate::entry::{Region, TensorInfo};
 use crate::source::pickle::{Id, Object, Pickle};
 use crate::source::{Arrangement, Check, Part, Place, StoredTensor};
 

@@ -206,9 +206,11 @@ fn a_large_tensor_is_verified_whichever_way_it_is_read() {
 
 #[test]
 fn tensors_that_reach_out_of_their_storage_are_refused() {
+    // Elements, offset, size, strides, and what the refusal says.
+    type Case<'a> = (u64, u64, &'a [u64], &'a [u64], &'a str);
     let data = [0; 240];
     let float = "torch.FloatStorage";
-    let cases: &[(u64, u64, &[u64], &[u64], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (60, 0, &[61], &[1], "reaches out"),
         (60, 1, &[60], &[1], "reaches out"),
         (60, 0, &[2, 2], &[59, 1], "reaches out"),
@@ -300,7 +302,7 @@ fn objects_that_contain_themselves_or_multiply_are_refused() {
     let long = [
         &b"X\0\0\x01\0"[..],
         &vec![b'x'; 1 << 16],
-        b"q\x00(",
+        b"q\x000(",
         &b"h\x00".repeat(9000),
         b"l",
     ]

@@ -1,0 +1,80 @@
+//! Whose a file is: a writer holds a lock on its file, and a file that nobody holds was abandoned.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// Locks the file that was just created at the path. `false` if it lost its name before.
+///
+/// Between creating and locking, another process may lock the file, take it for abandoned and remove it. So this waits
+/// for that lock, then looks whether the name is still ours. A file system without locks gives an error to both, and
+/// neither needs the other.
+pub(super) fn claim(file: &File, path: &Path) -> io::Result<bool> {
+    match file.lock() {
+        Ok(()) => is_named(file, path),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Removes the file that was opened at the path, if nobody holds it and it still has this name.
+pub(super) fn remove_unheld(file: &File, path: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
+    }
+    // While we hold the lock nobody else removes or renames the file of this name, if it still is that file.
+    let removed = match is_named(file, path) {
+        Ok(true) => fs::remove_file(path).map(|()| true),
+        other => other,
+    };
+    // See the drop of a writer. There is nothing left to do for a lock that cannot be given back.
+    let _ = file.unlock();
+    removed
+}
+
+/// Whether the path still names this very file.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path still names this very file, as far as the standard library can tell: whether it names one.
+#[cfg(not(unix))]
+fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
+    fs::exists(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_lost_its_name_before_it_was_locked_is_not_claimed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        assert!(claim(&file, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!claim(&file, &path).unwrap());
+        let _other = File::create_new(&path).unwrap();
+        assert!(!claim(&file, &path).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_of_an_abandoned_one_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let abandoned = File::create_new(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _other = File::create_new(&path).unwrap();
+        assert!(!remove_unheld(&abandoned, &path).unwrap());
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,5 @@
+//! What survives a failing device, a killed process and a flipped bit.
+
+mod crash;
+mod damage;
+mod state;

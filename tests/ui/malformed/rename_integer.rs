@@ -1,0 +1,10 @@
+use fabric_core::Checkpoint;
+use fabric_core::candle_nn::Linear;
+
+#[derive(Checkpoint)]
+struct Model {
+    #[checkpoint(rename = 3)]
+    layer: Linear,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use fabric_core::Checkpoint;
+
+#[derive(Checkpoint)]
+struct Empty {}
+
+fn main() {}
