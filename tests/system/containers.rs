@@ -256,3 +256,57 @@ fn lists_and_tuples_of_the_same_parts_are_the_same_file() {
     let report = refused(&fabric, &mut wrong, LoadOptions::new());
     assert_eq!(mismatched(&report), [("parts.1", MismatchKind::Shape)]);
 }
+
+#[test]
+fn a_container_may_be_the_whole_state() {
+    let fabric = fabric();
+    let layers = |seed| vec![linear(seed, 2, 2), linear(seed + 1, 2, 2)];
+    fabric.save(PATH, &layers(1)).unwrap();
+    assert_eq!(
+        fabric.open(PATH).unwrap().names(),
+        ["0.bias", "0.weight", "1.bias", "1.weight"]
+    );
+    let mut live = layers(5);
+    fabric.load(PATH, &mut live).unwrap();
+    assert_eq!(weights(&live), weights(&layers(1)));
+    let mut pair = (linear(7, 2, 2), Some(linear(8, 2, 2)));
+    fabric.load(PATH, &mut pair).unwrap();
+    assert_eq!(weights(&pair), weights(&layers(1)));
+    fabric
+        .save(PATH, &HashMap::from([("a".to_owned(), tensor(1, 2))]))
+        .unwrap();
+    assert_eq!(fabric.open(PATH).unwrap().names(), ["a"]);
+}
+
+#[test]
+fn keys_of_any_characters_come_back() {
+    let keys = [
+        "quote\"",
+        "back\\slash",
+        "größe",
+        "🦀",
+        "a/b",
+        " ",
+        "{}",
+        "__metadata",
+        "\u{2028}",
+    ];
+    let state = |seed: u64| -> BTreeMap<String, Tensor> {
+        keys.iter()
+            .zip(seed..)
+            .map(|(&key, seed)| (key.to_owned(), tensor(seed, 2)))
+            .collect()
+    };
+    let fabric = fabric();
+    fabric.save(PATH, &state(1)).unwrap();
+    let mut live = state(50);
+    fabric.load(PATH, &mut live).unwrap();
+    for (key, tensor) in &live {
+        assert_eq!(bits(tensor), bits(&state(1)[key]), "{key:?}");
+    }
+    for reserved in ["__metadata__", "__fabric__"] {
+        let state = BTreeMap::from([(reserved.to_owned(), tensor(1, 1))]);
+        let error = fabric.save(PATH, &state).unwrap_err().to_string();
+        assert!(error.contains("is reserved by the file format"), "{error}");
+    }
+}

@@ -107,6 +107,47 @@ fn a_filter_of_the_call_narrows_that_of_the_schema() {
 }
 
 #[test]
+fn three_filters_of_three_kinds_each_see_their_own_component() {
+    #[derive(Checkpoint)]
+    struct Three {
+        #[checkpoint(filter = "fc1")]
+        model: Mlp,
+        #[checkpoint(filter = glob("*_sq"))]
+        optimizer: AdamW,
+        ema: Mlp,
+        step: u64,
+    }
+    let model = Mlp::new(1);
+    let state = Three {
+        optimizer: AdamW::new_lr(variables(&model.fc2), 0.1).unwrap(),
+        model,
+        ema: Mlp::new(3),
+        step: 4,
+    };
+    let fabric = fabric();
+    let keep = SaveOptions::new().filter(Three::FIELDS.ema, |_, info| info.shape() == [2]);
+    fabric.save_with(PATH, &state, keep).unwrap();
+    let (weight, bias) = ("optimizer.state.model.fc2.weight", "optimizer.state.model.fc2.bias");
+    let mut expected = [
+        "ema.fc2.bias",
+        "model.fc1.bias",
+        "model.fc1.weight",
+        "optimizer.kind",
+        "optimizer.param_groups",
+        "step",
+    ]
+    .map(String::from)
+    .to_vec();
+    expected.extend(
+        [weight, bias]
+            .iter()
+            .flat_map(|name| [format!("{name}.exp_avg_sq"), format!("{name}.step")]),
+    );
+    expected.sort();
+    assert_eq!(names(&fabric, ""), expected);
+}
+
+#[test]
 fn a_filter_reaches_a_nested_field() {
     let fabric = fabric();
     let keep = SaveOptions::new().filter(Train::FIELDS.model.then(Mlp::FIELDS.fc1), |name, _| name == "bias");

@@ -163,6 +163,11 @@ fn a_recording_below_a_prefix_names_relative_to_it() {
 
 #[test]
 fn a_model_records_the_same_tensor_once_however_often_it_asks() {
+    #[derive(Checkpoint)]
+    struct Shared {
+        shared: Linear,
+    }
+
     let variables = VarMap::new();
     let (builder, recording) = Recording::of(VarBuilder::from_varmap(&variables, DType::F32, &CPU));
     let first = candle_nn::linear_no_bias(2, 3, builder.pp("shared")).unwrap();
@@ -174,10 +179,6 @@ fn a_model_records_the_same_tensor_once_however_often_it_asks() {
     };
     let fabric = fabric();
     let saved = Linear::new(tensor(1, (3, 2)), None);
-    #[derive(Checkpoint)]
-    struct Shared {
-        shared: Linear,
-    }
     fabric
         .save(
             PATH,

@@ -133,7 +133,8 @@ fn a_field_that_changed_its_type_is_refused_with_a_sentence() {
         },
         LoadOptions::new(),
     );
-    let expected = "meta: a map of 3 in the file; invalid type: floating point `0.1`, expected str";
+    let expected =
+        "meta: found a map of 3, expected a value that fits (lr: invalid type: floating point `0.1`, expected str)";
     assert!(report.to_string().contains(expected), "{report}");
 }
 

@@ -1,8 +1,9 @@
-//! Every module of candle_nn that shows its tensors, under PyTorch's names.
+//! Every module of `candle_nn` that shows its tensors, under PyTorch's names.
 
 use candle_core::{Module, ModuleT, Tensor};
 use candle_nn::{
-    BatchNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Embedding, LayerNorm, Linear, PReLU, RmsNorm,
+    BatchNorm, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d,
+    ConvTranspose2dConfig, Embedding, LayerNorm, Linear, PReLU, RmsNorm,
 };
 use fabric_core::{Checkpoint, LoadOptions};
 
@@ -58,12 +59,18 @@ fn a_bias_on_one_side_only_is_missing_or_unexpected() {
 #[test]
 fn convolutions() {
     let names = round_trip(
-        |seed| Conv1d::new(tensor(seed, (4, 2, 3)), Some(tensor(seed + 1, 4)), Default::default()),
+        |seed| {
+            Conv1d::new(
+                tensor(seed, (4, 2, 3)),
+                Some(tensor(seed + 1, 4)),
+                Conv1dConfig::default(),
+            )
+        },
         |m| m.forward(&input(&[1, 2, 8])).unwrap(),
     );
     assert_eq!(names, ["bias", "weight"]);
     let names = round_trip(
-        |seed| Conv2d::new(tensor(seed, (4, 2, 3, 3)), None, Default::default()),
+        |seed| Conv2d::new(tensor(seed, (4, 2, 3, 3)), None, Conv2dConfig::default()),
         |m| m.forward(&input(&[1, 2, 5, 5])).unwrap(),
     );
     assert_eq!(names, ["weight"]);
@@ -72,7 +79,13 @@ fn convolutions() {
 #[test]
 fn transposed_convolutions() {
     let names = round_trip(
-        |seed| ConvTranspose1d::new(tensor(seed, (2, 4, 3)), Some(tensor(seed + 1, 4)), Default::default()),
+        |seed| {
+            ConvTranspose1d::new(
+                tensor(seed, (2, 4, 3)),
+                Some(tensor(seed + 1, 4)),
+                ConvTranspose1dConfig::default(),
+            )
+        },
         |m| m.forward(&input(&[1, 2, 8])).unwrap(),
     );
     assert_eq!(names, ["bias", "weight"]);
@@ -81,7 +94,7 @@ fn transposed_convolutions() {
             ConvTranspose2d::new(
                 tensor(seed, (2, 4, 3, 3)),
                 Some(tensor(seed + 1, 4)),
-                Default::default(),
+                ConvTranspose2dConfig::default(),
             )
         },
         |m| m.forward(&input(&[1, 2, 5, 5])).unwrap(),

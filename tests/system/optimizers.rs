@@ -343,6 +343,46 @@ fn a_frozen_parameter_needs_no_state() {
 }
 
 #[test]
+fn parameters_that_the_file_knows_nothing_of_start_cold_when_that_is_allowed() {
+    let fabric = fabric();
+    let model = Mlp::new(1);
+    let optimizer = AdamW::new_lr(variables(&model.fc2), 0.125).unwrap();
+    let mut saved = State { model, optimizer };
+    descend(&saved.model, &mut saved.optimizer);
+    fabric.save(PATH, &saved).unwrap();
+    let model = Mlp::new(3);
+    let optimizer = AdamW::new_lr(variables(&model), 0.5).unwrap();
+    let mut live = State { model, optimizer };
+    fabric
+        .load_with(PATH, &mut live, LoadOptions::new().strict(false))
+        .unwrap();
+    assert_eq!(live.optimizer.learning_rate(), 0.125);
+    fabric.save("again", &live).unwrap();
+    let raw = fabric.open("again").unwrap();
+    let steps = ["fc1.weight", "fc2.weight"].map(|name| format!("optimizer.state.model.{name}.step"));
+    assert_eq!(steps.map(|name| raw.value::<u64>(&name).unwrap()), [0, 1]);
+}
+
+#[test]
+fn an_optimizer_may_be_declared_before_its_model() {
+    #[derive(Checkpoint)]
+    struct Turned {
+        optimizer: AdamW,
+        model: Mlp,
+    }
+    let fabric = fabric();
+    let turned = |seed| {
+        let Train { model, optimizer, .. } = Train::new(seed);
+        Turned { optimizer, model }
+    };
+    fabric.save(PATH, &Train::new(1)).unwrap();
+    let mut live = turned(2);
+    let loaded = fabric.load(PATH, &mut live).unwrap();
+    assert_eq!(loaded.remainder.names(), ["hparams", "iteration"]);
+    assert!(image(&live) == image(&turned(1)));
+}
+
+#[test]
 fn an_integer_tensor_among_the_variables_is_nobodys_parameter() {
     #[derive(Checkpoint)]
     struct Counted {
@@ -361,4 +401,33 @@ fn an_integer_tensor_among_the_variables_is_nobodys_parameter() {
     let fabric = fabric();
     fabric.save(PATH, &state).unwrap();
     assert_eq!(fabric.open(PATH).unwrap().subtree("optimizer.state").len(), 3);
+}
+
+#[derive(Checkpoint)]
+struct Transposed {
+    layer: Linear,
+    optimizer: AdamW,
+}
+
+/// A layer that holds a transposed view of the variable that is trained.
+fn transposed() -> (Transposed, Var) {
+    let var = var(1, (4, 2));
+    let mut optimizer = AdamW::new_lr(vec![var.clone()], 0.1).unwrap();
+    stepped(std::slice::from_ref(&var), &mut optimizer);
+    let layer = Linear::new(var.t().unwrap(), None);
+    (Transposed { layer, optimizer }, var)
+}
+
+#[test]
+fn a_parameter_of_which_a_module_holds_a_view_is_named_after_the_view() {
+    let fabric = fabric();
+    let (state, _) = transposed();
+    fabric.save(PATH, &state).unwrap();
+    let raw = fabric.open(PATH).unwrap();
+    let moment = raw.info("optimizer.state.layer.weight.exp_avg").unwrap();
+    assert_eq!(moment.shape(), [4, 2], "the state has the shape of the variable");
+    let (mut again, var) = transposed();
+    var.set(&tensor(9, (4, 2))).unwrap();
+    fabric.load(PATH, &mut again).unwrap();
+    assert_eq!(bits(again.layer.weight()), bits(state.layer.weight()));
 }

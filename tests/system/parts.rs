@@ -239,14 +239,15 @@ fn a_model_is_built_from_a_checkpoint_without_initialising_it() {
 
 #[test]
 fn opening_and_loading_a_part_reads_no_more_than_that_part() {
-    let memory = Memory::new();
-    let counting = Counting::new(memory.clone());
-    let fabric = Fabric::builder().storage(counting.clone()).build().unwrap();
     #[derive(Checkpoint)]
     struct Big {
         large: Tensor,
         small: Linear,
     }
+
+    let memory = Memory::new();
+    let counting = Counting::new(memory.clone());
+    let fabric = Fabric::builder().storage(counting.clone()).build().unwrap();
     let large = Tensor::zeros(1 << 20, DType::F32, &CPU).unwrap();
     on(&memory)
         .save(

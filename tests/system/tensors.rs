@@ -1,10 +1,9 @@
 //! Tensors of every element type, shape and layout, written as they are and restored where they are.
 
 use candle_core::{CpuStorage, DType, Storage, Tensor, Var};
-use fabric_core::storage::Memory;
 use fabric_core::{Checkpoint, LoadOptions};
 
-use crate::states::{CPU, PATH, bits, fabric, file, mismatched, on, refused, tensor, var};
+use crate::states::{CPU, PATH, bits, fabric, mismatched, refused, tensor, var};
 
 #[derive(Checkpoint)]
 struct One {
@@ -54,31 +53,44 @@ fn every_element_type_comes_back_bit_for_bit() {
     }
 }
 
+/// The bytes of a type that candle carries and does not compute with.
+fn raw_bytes(tensor: &Tensor) -> Vec<u8> {
+    let (guard, _) = tensor.storage_and_layout();
+    match &*guard {
+        Storage::Cpu(
+            CpuStorage::F8E8M0(bytes) | CpuStorage::F6E2M3(bytes) | CpuStorage::F6E3M2(bytes) | CpuStorage::F4(bytes),
+        ) => bytes.clone(),
+        _ => panic!("{:?}", tensor.dtype()),
+    }
+}
+
 #[test]
 fn element_types_that_candle_only_carries_come_back_too() {
-    let storage = Memory::new();
-    let fabric = on(&storage);
-    for (dtype, shape) in [
-        (DType::F8E8M0, 4),
-        (DType::F6E2M3, 4),
-        (DType::F6E3M2, 4),
-        (DType::F4, 8),
-    ] {
-        let bytes = [0x12u8, 0x34, 0x56, 0x78];
-        let Ok(saved) = Tensor::from_raw_buffer(&bytes, dtype, &[shape], &CPU) else {
-            continue;
-        };
-        match fabric.save(PATH, &one(saved)) {
-            Ok(_) => {
-                let zeros = Tensor::from_raw_buffer(&[0; 4], dtype, &[shape], &CPU).unwrap();
-                let mut live = one(zeros);
-                fabric.load(PATH, &mut live).unwrap();
-                fabric.save("again", &live).unwrap();
-                assert!(file(&storage, "again") == file(&storage, PATH), "{dtype:?}");
-            }
-            Err(error) => assert!(error.to_string().contains("smaller than a byte"), "{dtype:?}: {error}"),
-        }
+    let fabric = fabric();
+    let types = [
+        (DType::F8E8M0, 4, 4),
+        (DType::F6E2M3, 8, 6),
+        (DType::F6E3M2, 16, 12),
+        (DType::F4, 8, 4),
+    ];
+    for (dtype, elements, len) in types {
+        let bytes: Vec<u8> = (1..=len).map(|n| n * 0x13).collect();
+        let of = |bytes: &[u8]| one(Tensor::from_raw_buffer(bytes, dtype, &[elements], &CPU).unwrap());
+        fabric.save(PATH, &of(&bytes)).unwrap();
+        let mut live = of(&vec![0; bytes.len()]);
+        fabric.load(PATH, &mut live).unwrap();
+        assert_eq!(raw_bytes(&live.tensor), bytes, "{dtype:?}");
+        assert_eq!(
+            raw_bytes(&fabric.open(PATH).unwrap().tensor("tensor", &CPU).unwrap()),
+            bytes
+        );
     }
+    let odd = one(Tensor::from_raw_buffer(&[1, 2], DType::F4, &[3], &CPU).unwrap());
+    let error = fabric.save(PATH, &odd).unwrap_err().to_string();
+    assert!(
+        error.contains("smaller than a byte that do not fill whole bytes"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -212,6 +224,20 @@ fn a_view_is_cast_in_place_too() {
         .load_with(PATH, &mut one(whole.t().unwrap()), LoadOptions::new().cast(true))
         .unwrap();
     assert_eq!(bits(&whole.t().unwrap()), bits(&saved.to_dtype(DType::F32).unwrap()));
+}
+
+#[test]
+fn a_cast_narrows_as_candle_does() {
+    let fabric = fabric();
+    let exact = tensor(1, (5, 7));
+    fabric.save(PATH, &one(exact.clone())).unwrap();
+    for dtype in [DType::F16, DType::BF16, DType::F64, DType::I64, DType::U8] {
+        let mut live = one(Tensor::ones((5, 7), dtype, &CPU).unwrap());
+        fabric
+            .load_with(PATH, &mut live, LoadOptions::new().cast(true))
+            .unwrap();
+        assert_eq!(bits(&live.tensor), bits(&exact.to_dtype(dtype).unwrap()), "{dtype:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 use candle_nn::{Embedding, Linear, Optimizer};
 use fabric_core::optim::AdamW;
 use fabric_core::storage::Memory;
-use fabric_core::{Checkpoint, LoadOptions, MismatchKind};
+use fabric_core::{Checkpoint, LoadOptions, MismatchKind, SaveOptions};
 
 use crate::states::{PATH, bits, fabric, file, mismatched, on, refused, tensor, var};
 
@@ -113,6 +113,40 @@ fn a_file_with_one_of_the_names_restores_both() {
     assert_eq!(bits(live.head.weight()), expected);
     let report = refused(&fabric, &mut untied(2), LoadOptions::new());
     assert_eq!(report.missing, ["head.weight"], "without a tie it is missing");
+}
+
+#[test]
+fn a_filter_that_leaves_out_one_of_the_names_keeps_the_tensor() {
+    let fabric = fabric();
+    let report = fabric
+        .save_with(PATH, &tied(1), SaveOptions::new().exclude(Model::FIELDS.embedding))
+        .unwrap();
+    assert_eq!(report.filtered, ["embedding.weight"]);
+    let mut live = tied(2);
+    let loaded = fabric.load(PATH, &mut live).unwrap();
+    assert_eq!(loaded.report.restored, ["embedding.weight", "head.weight"]);
+    assert_eq!(bits(live.embedding.embeddings()), bits(&tensor(1, (64, 16))));
+    assert_eq!(
+        refused(&fabric, &mut untied(2), LoadOptions::new()).filtered_at_save,
+        ["embedding.weight"]
+    );
+}
+
+#[test]
+fn one_name_alone_may_be_asked_for() {
+    let fabric = fabric();
+    fabric.save(PATH, &tied(1)).unwrap();
+    let mut live = tied(2);
+    let loaded = fabric
+        .load_with(PATH, &mut live, LoadOptions::new().only(Model::FIELDS.head))
+        .unwrap();
+    assert_eq!(loaded.report.restored, ["head.weight"]);
+    assert_eq!(loaded.remainder.names(), ["embedding.weight"]);
+    assert_eq!(
+        bits(live.embedding.embeddings()),
+        bits(&tensor(1, (64, 16))),
+        "it is the same memory"
+    );
 }
 
 #[test]

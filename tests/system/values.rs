@@ -214,3 +214,23 @@ fn a_state_without_entries_is_saved_and_loaded() {
         .unwrap();
     assert!(loaded.remainder.is_empty() && loaded.report.is_complete());
 }
+
+#[test]
+fn a_tensor_where_a_value_is_expected_is_refused_and_the_other_way_round() {
+    let fabric = fabric();
+    for options in [LoadOptions::new(), LoadOptions::new().strict(false)] {
+        fabric.save(PATH, &One { value: tensor(1, 3) }).unwrap();
+        let report = refused(&fabric, &mut One { value: 1u64 }, options.clone());
+        assert_eq!(mismatched(&report), [("value", MismatchKind::Type)]);
+        fabric.save(PATH, &One { value: 1u64 }).unwrap();
+        let report = refused(&fabric, &mut One { value: tensor(1, 3) }, options);
+        assert_eq!(mismatched(&report), [("value", MismatchKind::Type)]);
+    }
+}
+
+#[test]
+fn a_long_history_is_read_back_or_refused_when_it_is_saved() {
+    let fabric = fabric();
+    let long = vec![0.1f64; 3 << 20];
+    assert!(round_trip(&fabric, long.clone(), vec![]) == long);
+}

@@ -78,11 +78,22 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
 /// What would have fitted, in serde's words or the optimizer's.
 fn expectation(error: &ValueError) -> String {
     let message = error.to_string();
-    match message
-        .strip_prefix("invalid type: ")
-        .and_then(|message| message.rsplit_once(", expected "))
-    {
-        Some((_, expected)) => expected.to_owned(),
+    let own = message.strip_prefix("expected ").map(|expected| {
+        expected
+            .split_once(", found ")
+            .map_or(expected, |(expected, _)| expected)
+    });
+    let serde = || {
+        let (_, expected) = message.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
+        // Two words of the CBOR library that a reader of this sentence cannot place.
+        Some(match expected {
+            "(big)int" => "an integer",
+            "str" => "text",
+            other => other,
+        })
+    };
+    match own.or_else(serde) {
+        Some(expected) => expected.to_owned(),
         None => format!("a value that fits ({message})"),
     }
 }

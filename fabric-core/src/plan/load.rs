@@ -160,7 +160,7 @@ impl<'p> Matching<'p> {
                     .get(&stored_name)
                     .map(crate::Value::describe)
                     .unwrap_or_default();
-                self.refuse(at, MismatchKind::Type, found, format!("expected a tensor, {info}"));
+                self.refuse(at, MismatchKind::Type, found, format!("a tensor, {info}"));
                 continue;
             };
             if !self.fits(at, info, stored) {
@@ -233,7 +233,7 @@ impl<'p> Matching<'p> {
             };
             if let Some(stored) = self.index.tensors.get(&stored_name) {
                 let found = format!("a tensor, {}", stored.info);
-                self.refuse(at, MismatchKind::Type, found, "expected a value".into());
+                self.refuse(at, MismatchKind::Type, found, "a value".into());
                 continue;
             }
             self.plan.values.push((at, stored_name.clone()));
@@ -333,7 +333,12 @@ impl<'p> Matching<'p> {
 
     fn finish(mut self) -> LoadPlan {
         self.plan.report.suggestions = self.suggestions();
-        if self.policy.whole && self.plan.report.restored.is_empty() && !self.wanted.is_empty() {
+        let report = &self.plan.report;
+        if self.policy.whole
+            && report.restored.is_empty()
+            && report.mismatched.iter().all(|found| found.skipped)
+            && !self.wanted.is_empty()
+        {
             self.plan.report.wrong_file = Some(self.index.summary());
         }
         self.plan.report.sort();

@@ -141,6 +141,12 @@ impl Pickle {
         self.objects.len()
     }
 
+    /// All objects, in the order in which they were made.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        // `add` makes no object that a `u32` cannot count.
+        (0..u32::try_from(self.objects.len()).unwrap_or(u32::MAX)).map(Id)
+    }
+
     /// The items of a list, tuple or set.
     pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
         match self.get(id) {

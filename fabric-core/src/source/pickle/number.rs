@@ -55,9 +55,8 @@ pub(super) fn string(bytes: &[u8]) -> Object {
 
 /// A quoted string of protocol 0.
 pub(super) fn quoted(line: &[u8]) -> Result<Object, Problem> {
-    let inner = match line {
-        [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,
-        _ => return Err(Problem::Malformed("a string without quotes")),
+    let ([b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"']) = line else {
+        return Err(Problem::Malformed("a string without quotes"));
     };
     let mut bytes = Vec::with_capacity(inner.len());
     let mut rest = inner.iter().copied();

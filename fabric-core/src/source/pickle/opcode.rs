@@ -8,6 +8,12 @@ macro_rules! opcodes {
         pub(super) fn name(opcode: u8) -> &'static str {
             match opcode {
                 $($byte => stringify!($name),)*
+                // Known by name and never read: the extension registry, buffers out of band.
+                0x82 => "EXT1",
+                0x83 => "EXT2",
+                0x84 => "EXT4",
+                0x97 => "NEXT_BUFFER",
+                0x98 => "READONLY_BUFFER",
                 _ => "unknown",
             }
         }
@@ -33,6 +39,4 @@ opcodes! {
     NEWOBJ_EX = 0x92, PERSID = b'P', BINPERSID = b'Q',
     // The stream.
     PROTO = 0x80, FRAME = 0x95,
-    // Known by name and never read: extension registry, buffers out of band.
-    EXT1 = 0x82, EXT2 = 0x83, EXT4 = 0x84, NEXT_BUFFER = 0x97, READONLY_BUFFER = 0x98,
 }
