@@ -80,10 +80,11 @@ fn carry_out<S: Checkpoint + ?Sized>(
         return Err(Error::Mismatch(Box::new(plan.report)));
     }
     check_writable(&places, &plan)?;
+    let located = apply::locate(raw, &plan)?;
     if policy.options.verify_first {
-        apply::verify(raw, &plan)?;
+        apply::verify(raw, &plan, &located)?;
     }
-    apply::move_tensors(raw, &places, &plan)?;
+    apply::move_tensors(raw, &places, &plan, &located)?;
     staged.commit(places);
     Ok(finish(raw, plan))
 }

@@ -1,0 +1,3 @@
+//! Directories of PyTorch's Distributed Checkpoint: those that PyTorch and Lightning wrote, and some that nobody should.
+
+mod fixtures;
