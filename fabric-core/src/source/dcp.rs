@@ -31,11 +31,25 @@ const META: &str = "meta.pt";
 /// Longer indexes are refused: two hundred bytes for each of five million chunks.
 const MAX_METADATA: u64 = 1 << 30;
 
-/// Whether a directory with these names is a distributed checkpoint.
+/// Whether a directory is a distributed checkpoint.
+///
+/// # Errors
+/// If it is one without its index.
 pub(super) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
-    let metadata = path.join(METADATA);
-    let kind = storage.kind(&metadata).map_err(Error::io("look at", &metadata))?;
-    Ok(kind == Some(FileKind::File))
+    let names = storage.list(path).map_err(Error::io("list", path))?;
+    if names.iter().any(|name| name == METADATA) {
+        return Ok(true);
+    }
+    let Some(shard) = names.iter().find(|name| name.ends_with(".distcp")) else {
+        return Ok(false);
+    };
+    Err(Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what: format!(
+            "it holds {shard}, a part of a distributed checkpoint, but not `{METADATA}`, which is written last: the save \
+             was interrupted, or not all of it was copied"
+        ),
+    })
 }
 
 /// Opens the directory.
@@ -78,7 +92,7 @@ fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
 
 type OpenFile = (Box<dyn ReadFile>, PathBuf);
 
-/// Opens all files that the index names; every payload must lie inside of its own.
+/// Opens all files that the index names.
 fn open_files(storage: &dyn Storage, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
     let mut files = Vec::with_capacity(metadata.files.len());
     let mut lens = Vec::with_capacity(metadata.files.len());
@@ -94,20 +108,41 @@ fn open_files(storage: &dyn Storage, path: &Path, metadata: &Metadata) -> Result
         lens.push(file.len().map_err(Error::io("look at", &path))?);
         files.push((file, path));
     }
+    check_places(metadata, &lens, &files)?;
+    Ok(files)
+}
+
+/// Payloads lie apart from each other inside of their files: bytes with two meanings come from an index that is wrong.
+fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result<()> {
     let chunks = metadata
         .tensors
         .iter()
         .flat_map(|tensor| tensor.chunks.iter().map(move |(_, payload)| (&tensor.name, payload)));
     let objects = metadata.objects.iter().map(|object| (&object.name, &object.payload));
-    for (name, payload) in chunks.chain(objects) {
+    let mut payloads: Vec<(&String, &Payload)> = chunks.chain(objects).collect();
+    payloads.sort_by_key(|(_, payload)| (payload.file, payload.start));
+    let mut before: Option<(&String, &Payload)> = None;
+    for (name, payload) in payloads {
         // The sum was found not to overflow when the index was read.
         let (end, len) = (payload.start + payload.len, lens[payload.file]);
+        let path = &files[payload.file].1;
         if end > len {
             let what = format!("it has {len} bytes, and entry `{name}` lies in it up to byte {end}: it was cut short");
-            return Err(Error::corrupt(&files[payload.file].1, what));
+            return Err(Error::corrupt(path, what));
         }
+        if let Some((other, last)) = before
+            && last.file == payload.file
+            && last.start + last.len > payload.start
+        {
+            let what = format!(
+                "entries `{other}` and `{name}` share its bytes from {}: the index is not that of this file",
+                payload.start
+            );
+            return Err(Error::corrupt(path, what));
+        }
+        before = Some((name, payload));
     }
-    Ok(files)
+    Ok(())
 }
 
 /// A tensor whose chunks have not been looked into.

@@ -91,11 +91,9 @@ fn split<'p, T>(path: &'p [Key], name: &str, tensors: &BTreeMap<String, T>) -> O
             continue;
         }
         let below = format!("{prefix}.");
-        let holds = tensors
-            .range(below.clone()..)
-            .next()
-            .is_some_and(|(name, _)| name.starts_with(&below));
-        if !holds {
+        let holds = tensors.range(below.clone()..).next();
+        let holds = holds.is_some_and(|(name, _)| name.starts_with(&below));
+        if !holds && !tensors.contains_key(&prefix) {
             return Some((prefix, rest));
         }
     }

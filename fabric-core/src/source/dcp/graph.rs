@@ -148,7 +148,7 @@ impl<'p> Graph<'p> {
     }
 }
 
-impl<'p> Instance<'p> {
+impl Instance<'_> {
     /// An attribute that may be missing in files of other versions.
     pub(super) fn get(&self, name: &str) -> Result<Option<Id>, String> {
         let named = |(key, _): &&(Id, Id)| self.graph.0.text(*key) == Some(name);
