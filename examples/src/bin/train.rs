@@ -110,9 +110,10 @@ fn train(directory: &Path, warm: bool) -> Result<()> {
     } else {
         // Candle draws initial weights without a seed. Runs that are to be compared start from one file.
         let start = directory.join("start.ckpt");
-        match start.exists() {
-            true => drop(fabric.load(&start, &mut state)?),
-            false => drop(fabric.save(&start, &state)?),
+        if start.exists() {
+            fabric.load(&start, &mut state)?;
+        } else {
+            fabric.save(&start, &state)?;
         }
     }
     let wine = Wine::load(&state.device)?;
@@ -133,13 +134,15 @@ fn train(directory: &Path, warm: bool) -> Result<()> {
 }
 
 fn resume(fabric: &Fabric, last: &Path, state: &mut TrainState, warm: bool) -> Result<()> {
-    let options = match warm {
-        true => LoadOptions::new(),
-        false => LoadOptions::new()
+    let options = LoadOptions::new();
+    let options = if warm {
+        options
+    } else {
+        options
             .only(TrainState::FIELDS.model)
             .only(TrainState::FIELDS.iteration)
             .only(TrainState::FIELDS.validation_losses)
-            .only(TrainState::FIELDS.hparams),
+            .only(TrainState::FIELDS.hparams)
     };
     let loaded = fabric.load_with(last, state, options)?;
     println!(
