@@ -6,7 +6,7 @@
 //!
 //! `cargo run --bin train -- DIRECTORY` trains in a directory of your own: stop it whenever you like, and start it again.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl TrainState {
     fn new(device: Device) -> Result<Self> {
         let hparams = HParams {
             hidden: 64,
-            learning_rate: 2e-3,
+            learning_rate: 2e-4,
             batch_size: 64,
             iterations: 3000,
             save_every: 250,
@@ -130,6 +130,7 @@ fn train(directory: &Path, warm: bool) -> Result<()> {
         }
     }
     bar.finish();
+    end_line_of_bar();
     Ok(())
 }
 
@@ -231,10 +232,15 @@ fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Resul
     }
     process.kill()?;
     process.wait()?;
-    if std::io::stderr().is_terminal() {
-        eprintln!(); // The killed process had no time to leave the line of its progress bar.
-    }
+    end_line_of_bar();
     Ok(fabric.open(last)?.value("iteration")?)
+}
+
+/// Goes to the next line where a progress bar, which only terminals show, was left on its own.
+fn end_line_of_bar() {
+    if stderr().is_terminal() {
+        eprintln!();
+    }
 }
 
 /// Loads the model of a run, and nothing else; prints how good it is.
