@@ -22,7 +22,6 @@ pub(crate) fn of(block: &[u8]) -> u64 {
 }
 
 /// The checksums of `bytes`, one for each [`BLOCK`] of them; the last block may be shorter.
-#[cfg(test)]
 pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks(BLOCK).map(of).collect()
 }

@@ -45,7 +45,7 @@ pub struct Mismatch {
     pub kind: MismatchKind,
     /// What the file has.
     pub found: String,
-    /// What the state has.
+    /// What the state has, or why what was found does not fit.
     pub expected: String,
     /// The load went on without it, because [`OnMismatch::Skip`](crate::OnMismatch::Skip) allowed that.
     pub skipped: bool,
@@ -182,7 +182,7 @@ impl fmt::Display for Mismatch {
         match self.kind {
             MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
             MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
-            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: {found}; expected {expected}"),
+            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: found {found}, expected {expected}"),
             MismatchKind::Ambiguous => write!(f, "{name}: the file has both {found}, which are one entry here"),
             MismatchKind::Tied => write!(
                 f,

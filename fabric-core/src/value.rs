@@ -1,8 +1,8 @@
 //! Values in a self-describing form.
 
 use ciborium::Value as Cbor;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Deeper nesting is refused on reading: no recursion without a bound.
 const MAX_DEPTH: usize = 128;
@@ -62,9 +62,11 @@ impl Value {
     /// # Errors
     /// If it is of another type; the message says what was found and what was expected.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
-        self.0
+        let located: Located<T> = self
+            .0
             .deserialized()
-            .map_err(|error| ValueError(reason(&error.to_string())))
+            .map_err(|error| ValueError(reason(&error.to_string())))?;
+        Ok(located.0)
     }
 
     /// The items, if this is a list.
@@ -107,6 +109,10 @@ impl Value {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
+        if deeper_than(&self.0, MAX_DEPTH - 1) {
+            // What could not be read back must not be written.
+            return Err(ValueError(format!("is nested more than {MAX_DEPTH} levels deep")));
+        }
         let mut bytes = Vec::new();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
         Ok(bytes)
@@ -129,12 +135,46 @@ impl std::fmt::Debug for Value {
     }
 }
 
-/// Serde's own sentence, without the library's wrapping.
+/// A value whose decoding errors say where inside it they are.
+struct Located<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_path_to_error::deserialize(deserializer)
+            .map(Self)
+            .map_err(|error| {
+                let place = error.path().to_string();
+                let what = reason(&error.inner().to_string());
+                D::Error::custom(if place == "." { what } else { format!("{place}: {what}") })
+            })
+    }
+}
+
+/// Serde's own sentence: the library prints it as a literal inside its own type.
 fn reason(message: &str) -> String {
-    let inner = message
-        .strip_prefix("Semantic(None, \"")
-        .and_then(|m| m.strip_suffix("\")"));
-    inner.unwrap_or(message).replace("\\\"", "\"")
+    let Some(literal) = message
+        .strip_prefix("Custom(\"")
+        .and_then(|message| message.strip_suffix("\")"))
+    else {
+        return message.to_owned();
+    };
+    let mut sentence = String::with_capacity(literal.len());
+    let mut characters = literal.chars();
+    while let Some(c) = characters.next() {
+        sentence.extend(if c == '\\' { characters.next() } else { Some(c) });
+    }
+    sentence
+}
+
+/// Whether lists and maps stand more than `levels` inside each other.
+fn deeper_than(value: &Cbor, levels: usize) -> bool {
+    let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
+    match value {
+        Cbor::Array(items) => levels == 0 || items.iter().any(inside),
+        Cbor::Map(entries) => levels == 0 || entries.iter().any(|(key, value)| inside(key) || inside(value)),
+        Cbor::Tag(_, inner) => inside(inner),
+        _ => false,
+    }
 }
 
 fn sorted(value: Cbor) -> Cbor {
@@ -147,5 +187,39 @@ fn sorted(value: Cbor) -> Cbor {
         }
         Cbor::Tag(tag, inner) => Cbor::Tag(tag, Box::new(sorted(*inner))),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_error_says_where_inside_the_value_it_is_and_what_it_found() {
+        let value = Value::of(&BTreeMap::from([("lr", vec!["fast"])])).unwrap();
+        let error = value.decode::<BTreeMap<String, Vec<f64>>>().unwrap_err();
+        assert_eq!(error.to_string(), "lr[0]: invalid type: string \"fast\", expected f64");
+        let error = Value::of("x").unwrap().decode::<u64>().unwrap_err();
+        assert!(
+            error.to_string().starts_with("invalid type: string \"x\", expected "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn bytes_come_back_as_the_value_and_nothing_may_follow() {
+        let value = Value::map([("b".into(), Value::of(&f64::NAN).unwrap()), ("a".into(), Value::null())]);
+        let mut bytes = value.to_bytes().unwrap();
+        assert_eq!(Value::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+        bytes.push(0);
+        assert!(Value::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let deep = vec![0x81; 100_000];
+        assert!(Value::from_bytes(&deep).is_err());
     }
 }

@@ -1,38 +1,19 @@
 //! A step of an optimizer takes no memory: a counting allocator looks for temporaries.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod counting;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use fabric_core::optim::{AdamW, Optimizer, ParamsSgd, Sgd};
 
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[allow(unsafe_code, reason = "an allocator cannot be written without; this one only counts")]
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::tally;
 
 /// The bytes that one step takes, after a first one.
 fn bytes_of_a_step(mut optimizer: impl Optimizer, grads: &GradStore) -> usize {
     optimizer.step(grads).unwrap();
-    let before = ALLOCATED.load(Ordering::Relaxed);
-    optimizer.step(grads).unwrap();
-    ALLOCATED.load(Ordering::Relaxed) - before
+    let (outcome, tally) = tally(|| optimizer.step(grads));
+    outcome.unwrap();
+    tally.total
 }
 
 fn bytes_of_each_optimizer(elements: usize, dtype: DType) -> [usize; 3] {

@@ -84,20 +84,19 @@ impl Item {
 
     fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
         let value = self.value();
-        syn::parse2::<Lit>(value.clone())
-            .map_err(|_| {
-                let key = &self.key;
-                let mut tokens = value.clone().into_iter();
-                match (tokens.next().is_some_and(is_literal), tokens.next()) {
-                    // `rename = "a" alias = "b"`
-                    (true, Some(next)) => errors.at(&next, format_args!("expected `,`, found `{next}`")),
-                    _ => {
-                        let at = self.at();
-                        errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
-                    }
-                }
-            })
-            .ok()
+        if let Ok(literal) = syn::parse2(value.clone()) {
+            return Some(literal);
+        }
+        let mut tokens = value.into_iter();
+        let literal = tokens.next().is_some_and(is_literal);
+        if let Some(next) = tokens.next().filter(|_| literal) {
+            // `rename = "a" alias = "b"`
+            errors.at(&next, format_args!("expected `,`, found `{next}`"));
+        } else {
+            let (key, at) = (&self.key, self.at());
+            errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
+        }
+        None
     }
 
     /// Whether what follows the key has the form that the word wants.

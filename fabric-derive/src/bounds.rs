@@ -32,7 +32,7 @@ fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
         let ty = field.ty;
         let needed = match field.role() {
             Role::Metadata => quote!(Metadata),
-            _ => quote!(Checkpoint),
+            Role::Component | Role::Skipped => quote!(Checkpoint),
         };
         quote!(#ty: #private::#needed)
     });

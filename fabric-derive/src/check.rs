@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{DeriveInput, Type};
@@ -41,7 +42,7 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
         if packed {
             errors.at(
                 attr,
-                "the fields of a packed struct cannot be borrowed, so they cannot be saved in place",
+                "a checkpoint borrows every field, and those of a packed struct cannot be; remove `packed`",
             );
         }
     }
@@ -158,6 +159,13 @@ fn writable(field: &Field<'_>, errors: &Errors) {
     while let Type::Group(syn::TypeGroup { elem, .. }) | Type::Paren(syn::TypeParen { elem, .. }) = ty {
         ty = elem;
     }
+    if field.role() == Role::Metadata {
+        if borrows(&ty.to_token_stream()) {
+            let message = "metadata is read back as owned data, and this type borrows";
+            errors.at(ty, format_args!("{message}; use an owned type, or #[checkpoint(skip)]"));
+        }
+        return;
+    }
     let Type::Reference(reference) = ty else { return };
     if reference.mutability.is_none() {
         let target = reference.elem.to_token_stream();
@@ -167,6 +175,15 @@ fn writable(field: &Field<'_>, errors: &Errors) {
             format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"),
         );
     }
+}
+
+/// Whether there is a reference anywhere in a type.
+fn borrows(ty: &TokenStream) -> bool {
+    ty.clone().into_iter().any(|token| match token {
+        TokenTree::Punct(punct) => punct.as_char() == '&',
+        TokenTree::Group(group) => borrows(&group.stream()),
+        _ => false,
+    })
 }
 
 fn keys_are_valid(field: &Field<'_>, errors: &Errors) {

@@ -43,9 +43,11 @@ impl Errors {
 
 impl Drop for Errors {
     fn drop(&mut self) {
-        if !std::thread::panicking() && self.found.borrow().is_some() {
-            panic!("errors were collected and not reported");
-        }
+        let reported = self.found.borrow().is_none();
+        assert!(
+            reported || std::thread::panicking(),
+            "errors were collected and not reported"
+        );
     }
 }
 

@@ -46,12 +46,8 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     });
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
-    // A generic implementation has to be named by errors: they tell which part of a type lacks the trait.
-    let quiet = schema.generics.type_params().next().is_none();
-    let quiet = quiet.then(|| quote!(#[diagnostic::do_not_recommend]));
     quote! {
         #[automatically_derived]
-        #quiet
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
             #keys
             #version

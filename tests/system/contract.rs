@@ -29,7 +29,7 @@ struct TrainState {
     device: Device,
 }
 
-fn state(seed: f64) -> TrainState {
+fn state(seed: u32) -> TrainState {
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
     let model = Mlp {
@@ -39,9 +39,9 @@ fn state(seed: f64) -> TrainState {
     TrainState {
         model,
         optimizer: AdamW::new_lr(vars.all_vars(), 0.01).unwrap(),
-        iteration: seed as u64,
+        iteration: seed.into(),
         hparams: HParams {
-            lr: seed,
+            lr: seed.into(),
             layers: vec![4, 8, 2],
         },
         device: Device::Cpu,
@@ -75,12 +75,12 @@ fn a_state_comes_back_as_it_was_and_trains_on_as_if_never_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run/last.ckpt");
     let fabric = Fabric::new();
-    let mut first = state(3.);
+    let mut first = state(3);
     for _ in 0..5 {
         step(&mut first);
     }
     fabric.save(&path, &first).unwrap();
-    let mut second = state(9.);
+    let mut second = state(9);
     let loaded = fabric.load(&path, &mut second).unwrap();
     assert!(loaded.remainder.is_empty(), "{:?}", loaded.remainder.names());
     assert_eq!(second.iteration, first.iteration);
@@ -93,19 +93,51 @@ fn a_state_comes_back_as_it_was_and_trains_on_as_if_never_stopped() {
 
     let raw = fabric.open(&path).unwrap();
     assert_eq!(raw.value::<u64>("iteration").unwrap(), 8);
-    println!("{:?}", raw.names());
-    fabric
+    assert_eq!(raw.tensor("model.fc1.weight", &Device::Cpu).unwrap().dims(), [8, 4]);
+    assert_eq!(
+        raw.subtree("model").names(),
+        ["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]
+    );
+    let names = raw.names();
+    for name in [
+        "hparams",
+        "iteration",
+        "model.fc1.weight",
+        "optimizer.param_groups",
+        "optimizer.state.model.fc1.weight.exp_avg",
+        "optimizer.state.model.fc2.bias.exp_avg_sq",
+        "optimizer.state.model.fc2.bias.step",
+    ] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+}
+
+#[test]
+fn a_part_is_restored_and_a_part_is_saved_through_typed_handles() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("last.ckpt");
+    let fabric = Fabric::new();
+    let mut first = state(3);
+    step(&mut first);
+    fabric.save(&path, &first).unwrap();
+    let mut second = state(9);
+    let loaded = fabric
         .load_with(&path, &mut second, LoadOptions::new().only(TrainState::FIELDS.model))
         .unwrap();
-    fabric
-        .save_with(
-            &path,
-            &second,
-            SaveOptions::new().filter(TrainState::FIELDS.model, |name, t| {
-                name.contains("weight") && t.shape().len() == 2
-            }),
-        )
-        .unwrap();
+    assert_eq!(weights(&second), weights(&first));
+    assert_eq!((second.iteration, second.hparams.lr), (9, 9.));
+    assert!(loaded.remainder.contains("iteration") && !loaded.remainder.contains("model.fc1.weight"));
+
+    let matrices = SaveOptions::new().filter(TrainState::FIELDS.model, |name, t| {
+        name.contains("weight") && t.shape().len() == 2
+    });
+    fabric.save_with(&path, &second, matrices).unwrap();
+    let raw = fabric.open(&path).unwrap();
+    assert_eq!(raw.subtree("model").names(), ["fc1.weight", "fc2.weight"]);
+    assert_eq!(raw.filtered(), ["model.fc1.bias", "model.fc2.bias"]);
     let error = fabric.load(&path, &mut first).unwrap_err();
-    println!("{error}");
+    assert_eq!(
+        error.report().unwrap().filtered_at_save,
+        ["model.fc1.bias", "model.fc2.bias"]
+    );
 }

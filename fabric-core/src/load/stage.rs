@@ -58,8 +58,8 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
             plan.report.mismatched.push(Mismatch {
                 name,
                 kind,
-                found: format!("found {}", stored.describe()),
-                expected: error.to_string(),
+                found: stored.describe(),
+                expected: expectation(&error),
                 skipped: false,
             });
         }
@@ -73,6 +73,29 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
     }
     plan.report.sort();
     staged
+}
+
+/// What would have fitted, in serde's words or the optimizer's.
+fn expectation(error: &ValueError) -> String {
+    let message = error.to_string();
+    let own = message.strip_prefix("expected ").map(|expected| {
+        expected
+            .split_once(", found ")
+            .map_or(expected, |(expected, _)| expected)
+    });
+    let serde = || {
+        let (_, expected) = message.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
+        // Two words of the CBOR library that a reader of this sentence cannot place.
+        Some(match expected {
+            "(big)int" => "an integer",
+            "str" => "text",
+            other => other,
+        })
+    };
+    match own.or_else(serde) {
+        Some(expected) => expected.to_owned(),
+        None => format!("a value that fits ({message})"),
+    }
 }
 
 impl StagedOptimizer {
@@ -90,7 +113,7 @@ impl StagedOptimizer {
                 if kind != optimizer.kind {
                     let expected = optimizer.kind;
                     return Err(ValueError::new(format!(
-                        "the state of an optimizer of kind `{expected}`"
+                        "expected the state of an optimizer of kind `{expected}`"
                     )));
                 }
             }
@@ -110,7 +133,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
         return Err(ValueError::new(format!(
-            "{} groups of parameters, the file has {}",
+            "expected {} groups of parameters, the file has {}",
             optimizer.groups.len(),
             stored.len()
         )));
@@ -119,7 +142,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let group = |(group, own): (&Value, &ParamGroup)| {
         let entries = group
             .as_map()
-            .ok_or_else(|| ValueError::new("a map for each group of parameters"))?;
+            .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
         let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
         Ok(ParamGroup {
             parameters: own.parameters.clone(),
@@ -145,7 +168,7 @@ fn check_members(own: &Value, stored: &[Value]) -> Result<(), ValueError> {
                 && other != at
             {
                 return Err(ValueError::new(format!(
-                    "parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
+                    "expected parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
                 )));
             }
         }

@@ -26,7 +26,6 @@ pub(super) trait Wide:
     Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     const ZERO: Self;
-    const ONE: Self;
     fn root(self) -> Self;
 }
 
@@ -61,14 +60,14 @@ impl<T: Element> Num<T> {
         T::narrow(self.0)
     }
 
-    /// What `tensor * scalar` is in candle: an affine map, whose `+ 0` turns -0 into 0.
+    /// What `tensor * scalar` is in candle: an affine map, whose `+ 0` turns -0 into 0 and needs no rounding.
     pub(super) fn scaled(self, scalar: Self) -> Self {
-        self * scalar + Self(T::Wide::ZERO)
+        Self((self * scalar).0 + T::Wide::ZERO)
     }
 
-    /// What `tensor + scalar` is in candle: an affine map with factor one.
+    /// What `tensor + scalar` is in candle: an affine map, whose factor of one changes nothing.
     pub(super) fn shifted(self, scalar: Self) -> Self {
-        self * Self(T::Wide::ONE) + scalar
+        self + scalar
     }
 
     pub(super) fn sqrt(self) -> Self {
@@ -108,7 +107,6 @@ macro_rules! full_precision {
     ($type:ty, $variant:ident) => {
         impl Wide for $type {
             const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
             #[inline]
             fn root(self) -> Self {
                 self.sqrt()
@@ -191,7 +189,7 @@ impl Element for f16 {
     fn round(wide: f32) -> f32 {
         let bits = wide.to_bits() & !SIGN;
         let magnitude = f32::from_bits(bits);
-        let nearest_even = f32::from_bits((bits + 0x0FFF + ((bits >> 13) & 1)) & !0x1FFF);
+        let nearest_even = f32::from_bits(bits.wrapping_add(0x0FFF + ((bits >> 13) & 1)) & !0x1FFF);
         let normal = if nearest_even >= F16_OVERFLOW {
             f32::INFINITY
         } else {

@@ -43,9 +43,11 @@ pub(crate) fn publish(
         .create_dir_all(directory)
         .map_err(Error::io("create", directory))?;
     sweep(storage, directory, name);
-    let (partial, file) = create(storage, directory, name)?;
-    let written = fill(file, &partial, durability, write)
+    let (partial, mut file) = create(storage, directory, name)?;
+    // The open file says that the partial one has a writer, so it is held until its name is gone.
+    let written = fill(&mut *file, &partial, durability, write)
         .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
+    drop(file);
     if let Err(error) = written {
         // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
         let _ = storage.remove_file(&partial);
@@ -60,12 +62,12 @@ pub(crate) fn publish(
 }
 
 fn fill(
-    mut file: Box<dyn WriteFile>,
+    file: &mut dyn WriteFile,
     path: &Path,
     durability: Durability,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
-    write(&mut *file, path)?;
+    write(file, path)?;
     match durability {
         Durability::Durable => file.sync().map_err(Error::io("make durable", path)),
         Durability::Relaxed => Ok(()),

@@ -40,10 +40,8 @@ impl ContainerAttrs {
 
     /// The path of the library, as generated code writes it.
     pub(crate) fn library(&self) -> TokenStream {
-        match &self.krate {
-            Some(path) => quote!(#path),
-            None => quote!(::fabric_core),
-        }
+        let path = self.krate.as_ref().map(|path| quote!(#path));
+        path.unwrap_or_else(|| quote!(::fabric_core))
     }
 }
 

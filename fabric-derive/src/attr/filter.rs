@@ -76,25 +76,21 @@ fn parse_part(part: &TokenStream, errors: &Errors) -> Option<Part> {
     if is_glob_call(part) {
         return parse_globs(part, errors).map(Part::Glob);
     }
-    match syn::parse2::<TypePath>(part.clone()) {
-        Ok(path) => Some(Part::Function(path)),
-        Err(_) => {
-            let found = part.to_string();
-            let closure = found.starts_with('|') || found.starts_with("move ");
-            let call = syn::parse2::<CallOfPath>(part.clone()).is_ok();
-            if closure {
-                errors.at(
-                    part,
-                    "a closure cannot stand in an attribute; give the path of a function",
-                );
-            } else if call {
-                errors.at(part, "a filter function is named, not called; remove its parentheses");
-            } else {
-                errors.at(part, expected(&format!("`{found}`")));
-            }
-            None
-        }
+    if let Ok(path) = syn::parse2::<TypePath>(part.clone()) {
+        return Some(Part::Function(path));
     }
+    let found = part.to_string();
+    if found.starts_with('|') || found.starts_with("move ") {
+        errors.at(
+            part,
+            "a closure cannot stand in an attribute; give the path of a function",
+        );
+    } else if syn::parse2::<CallOfPath>(part.clone()).is_ok() {
+        errors.at(part, "a filter function is named, not called; remove its parentheses");
+    } else {
+        errors.at(part, expected(&format!("`{found}`")));
+    }
+    None
 }
 
 fn expected(found: &str) -> String {

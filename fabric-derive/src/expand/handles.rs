@@ -1,6 +1,6 @@
 //! `FIELDS`: a typed handle to every stored field.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
 
@@ -23,10 +23,9 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     quote! {
         #definition
 
-        #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {
             #[doc = #doc]
-            #[allow(dead_code, private_interfaces)]
+            #[allow(dead_code, private_interfaces, clippy::type_complexity)]
             #vis const FIELDS: #holder<Self #(, #types)*> = #holder { #(#values),* };
         }
     }
@@ -51,7 +50,7 @@ fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> Tok
     let doc = format!("The handles in [`{owner}::FIELDS`].");
     quote! {
         #[doc = #doc]
-        #[allow(dead_code, missing_debug_implementations)]
+        #[allow(dead_code, missing_debug_implementations, non_camel_case_types, non_snake_case, unreachable_pub)]
         pub struct #holder<__State #(, #params)*> {
             #(#members,)*
         }
@@ -60,15 +59,16 @@ fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> Tok
 
 fn handle(private: &TokenStream, field: &Field<'_>) -> TokenStream {
     let (ident, key) = (field.ident, &field.key);
-    match field.attrs.flatten {
-        Some(_) => quote!(#ident: #private::Field::flattened()),
-        None => quote!(#ident: #private::Field::new(#key)),
+    if field.attrs.flatten.is_some() {
+        quote!(#ident: #private::Field::flattened())
+    } else {
+        quote!(#ident: #private::Field::new(#key))
     }
 }
 
 /// `TrainStateFields`, with underscores added until no field type can mean it.
 fn holder_name(schema: &Schema<'_>) -> Ident {
-    let mut name = format_ident!("{}Fields", schema.ident.unraw());
+    let mut name = Ident::new(&format!("{}Fields", schema.ident.unraw()), Span::call_site());
     let (generics, clause) = (schema.generics.to_token_stream(), &schema.generics.where_clause);
     let mut scope: TokenStream = quote!(#generics #clause);
     scope.extend(schema.fields.iter().map(|field| field.ty.to_token_stream()));

@@ -75,10 +75,8 @@ fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
     }
     for shard in &attrs.shards {
         let dim = proc_macro2::Literal::usize_unsuffixed(shard.value.dim);
-        let axis = match &shard.value.axis {
-            Some(axis) => quote!(Some(#axis)),
-            None => quote!(None),
-        };
+        let axis = shard.value.axis.as_ref().map(|axis| quote!(Some(#axis)));
+        let axis = axis.unwrap_or_else(|| quote!(None));
         described.extend(quote!(.shard(#dim, #private::core::option::Option::#axis)));
     }
     let flags = [

@@ -1,0 +1,89 @@
+// What #[derive(Checkpoint)] makes of input/borrowed.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+
+use fabric_core::candle_nn::Linear;
+pub(crate) struct Borrowed<'a, T: ?Sized> {
+    model: &'a mut Linear,
+    head: &'a mut T,
+    names: &'a [String],
+}
+#[allow(deprecated)]
+const _: () = {
+    #[automatically_derived]
+    impl<'a, T: ?Sized> ::fabric_core::__private::Checkpoint for Borrowed<'a, T>
+    where
+        &'a mut T: ::fabric_core::__private::Checkpoint,
+    {
+        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+            &["model", "head"],
+            &[],
+        );
+        fn visit<'__fabric>(
+            &'__fabric self,
+            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Borrowed.model", "model"),
+                );
+            <&'a mut Linear as ::fabric_core::__private::Checkpoint>::visit(
+                &self.model,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Borrowed.head", "head"),
+                );
+            <&'a mut T as ::fabric_core::__private::Checkpoint>::visit(
+                &self.head,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Borrowed.model", "model"),
+                );
+            <&'a mut Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.model,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Borrowed.head", "head"),
+                );
+            <&'a mut T as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.head,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+    }
+    ///The handles in [`Borrowed::FIELDS`].
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
+    pub struct BorrowedFields<__State, __Field0, __Field1> {
+        ///The field that is stored as `model`.
+        pub model: ::fabric_core::__private::Field<__State, __Field0>,
+        ///The field that is stored as `head`.
+        pub head: ::fabric_core::__private::Field<__State, __Field1>,
+    }
+    impl<'a, T: ?Sized> Borrowed<'a, T> {
+        ///Typed handles to the stored fields of [`Borrowed`].
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
+        pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
+            model: ::fabric_core::__private::Field::new("model"),
+            head: ::fabric_core::__private::Field::new("head"),
+        };
+    }
+};

@@ -1,0 +1,130 @@
+// What #[derive(Checkpoint)] makes of input/rank_and_absence.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+
+struct Progress {
+    best: Option<f64>,
+    position: u64,
+    generator: [u8; 32],
+}
+#[allow(deprecated)]
+const _: () = {
+    #[automatically_derived]
+    impl ::fabric_core::__private::Checkpoint for Progress {
+        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+            &["best", "position", "generator"],
+            &[],
+        );
+        fn visit<'__fabric>(
+            &'__fabric self,
+            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Progress.best", "best")
+                        .optional(),
+                );
+            <Option<
+                f64,
+            > as ::fabric_core::__private::Checkpoint>::visit(
+                &self.best,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new(
+                            "Progress.position",
+                            "position",
+                        )
+                        .per_rank(),
+                );
+            <u64 as ::fabric_core::__private::Checkpoint>::visit(
+                &self.position,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new(
+                            "Progress.generator",
+                            "generator",
+                        )
+                        .optional()
+                        .per_rank(),
+                );
+            <[u8; 32] as ::fabric_core::__private::Metadata>::visit(
+                &self.generator,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Progress.best", "best")
+                        .optional(),
+                );
+            <Option<
+                f64,
+            > as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.best,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new(
+                            "Progress.position",
+                            "position",
+                        )
+                        .per_rank(),
+                );
+            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.position,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new(
+                            "Progress.generator",
+                            "generator",
+                        )
+                        .optional()
+                        .per_rank(),
+                );
+            <[u8; 32] as ::fabric_core::__private::Metadata>::visit_mut(
+                &mut self.generator,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+    }
+    ///The handles in [`Progress::FIELDS`].
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
+    pub struct ProgressFields<__State, __Field0, __Field1, __Field2> {
+        ///The field that is stored as `best`.
+        pub best: ::fabric_core::__private::Field<__State, __Field0>,
+        ///The field that is stored as `position`.
+        pub position: ::fabric_core::__private::Field<__State, __Field1>,
+        ///The field that is stored as `generator`.
+        pub generator: ::fabric_core::__private::Field<__State, __Field2>,
+    }
+    impl Progress {
+        ///Typed handles to the stored fields of [`Progress`].
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
+        const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
+            best: ::fabric_core::__private::Field::new("best"),
+            position: ::fabric_core::__private::Field::new("position"),
+            generator: ::fabric_core::__private::Field::new("generator"),
+        };
+    }
+};

@@ -1,0 +1,106 @@
+// What #[derive(Checkpoint)] makes of input/shards.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+
+use fabric_core::candle_core::Tensor;
+use fabric_core::candle_nn::Linear;
+struct Parallel {
+    rows: Linear,
+    grid: Tensor,
+}
+#[allow(deprecated)]
+const _: () = {
+    #[automatically_derived]
+    impl ::fabric_core::__private::Checkpoint for Parallel {
+        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+            &["rows", "grid"],
+            &[],
+        );
+        fn visit<'__fabric>(
+            &'__fabric self,
+            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Parallel.rows", "rows")
+                        .shard(0, ::fabric_core::__private::core::option::Option::None),
+                );
+            <Linear as ::fabric_core::__private::Checkpoint>::visit(
+                &self.rows,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Parallel.grid", "grid")
+                        .shard(0, ::fabric_core::__private::core::option::Option::None)
+                        .shard(
+                            1,
+                            ::fabric_core::__private::core::option::Option::Some("tp"),
+                        ),
+                );
+            <Tensor as ::fabric_core::__private::Checkpoint>::visit(
+                &self.grid,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+        ) {
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Parallel.rows", "rows")
+                        .shard(0, ::fabric_core::__private::core::option::Option::None),
+                );
+            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.rows,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    ::fabric_core::__private::FieldSchema::new("Parallel.grid", "grid")
+                        .shard(0, ::fabric_core::__private::core::option::Option::None)
+                        .shard(
+                            1,
+                            ::fabric_core::__private::core::option::Option::Some("tp"),
+                        ),
+                );
+            <Tensor as ::fabric_core::__private::Checkpoint>::visit_mut(
+                &mut self.grid,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
+        }
+    }
+    ///The handles in [`Parallel::FIELDS`].
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case,
+        unreachable_pub
+    )]
+    pub struct ParallelFields<__State, __Field0, __Field1> {
+        ///The field that is stored as `rows`.
+        pub rows: ::fabric_core::__private::Field<__State, __Field0>,
+        ///The field that is stored as `grid`.
+        pub grid: ::fabric_core::__private::Field<__State, __Field1>,
+    }
+    impl Parallel {
+        ///Typed handles to the stored fields of [`Parallel`].
+        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
+        const FIELDS: ParallelFields<Self, Linear, Tensor> = ParallelFields {
+            rows: ::fabric_core::__private::Field::new("rows"),
+            grid: ::fabric_core::__private::Field::new("grid"),
+        };
+    }
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`rows` is a plain value, and only tensors have dimensions; remove `shard`"
+    );
+    const _: () = ::fabric_core::__private::core::assert!(
+        ! < Tensor as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+        "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
+    );
+};
