@@ -169,7 +169,7 @@ fn demonstrate(root: &Path) -> Result<()> {
     fs::copy(stopped.join("start.ckpt"), straight.join("start.ckpt"))?;
 
     println!("\n1. A process trains, and is killed.");
-    let iteration = kill_in_the_middle(&fabric, &stopped.join("last.ckpt"), start(&stopped, &[])?)?;
+    let iteration = train_and_kill(&fabric, &stopped)?;
     println!("   killed; its last checkpoint is of iteration {iteration}");
     fs::copy(stopped.join("last.ckpt"), cold.join("last.ckpt"))?;
 
@@ -213,13 +213,28 @@ fn finish(mut process: Child) -> Result<()> {
     }
 }
 
-/// Kills the process when a quarter is done; returns the iteration of the checkpoint that it left.
+/// Trains in a process that is killed in the middle; returns the iteration of the checkpoint that it left.
+///
+/// On a machine that is busy elsewhere the process may be done before this one gets to kill it; then it starts over.
+fn train_and_kill(fabric: &Fabric, directory: &Path) -> Result<usize> {
+    let last = directory.join("last.ckpt");
+    for _ in 0..5 {
+        if let Some(iteration) = kill_in_the_middle(fabric, &last, start(directory, &[])?)? {
+            return Ok(iteration);
+        }
+        fs::remove_file(&last)?;
+    }
+    Err("the training process was done before it could be killed, five times".into())
+}
+
+/// Kills the process when a quarter is done; returns the iteration of the checkpoint that it left, or nothing if it came
+/// to its end before.
 ///
 /// The checkpoint is opened while the process replaces it: at every instant it is a complete one.
-fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Result<usize> {
+fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Result<Option<usize>> {
     loop {
-        if let Some(status) = process.try_wait()? {
-            return Err(format!("the training process ended before it was killed: {status}").into());
+        if process.try_wait()?.is_some() {
+            return finish(process).map(|()| None);
         }
         if last.exists() {
             let checkpoint = fabric.open(last)?;
@@ -231,9 +246,11 @@ fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Resul
         thread::sleep(Duration::from_millis(5));
     }
     process.kill()?;
-    process.wait()?;
+    if process.wait()?.success() {
+        return Ok(None);
+    }
     end_line_of_bar();
-    Ok(fabric.open(last)?.value("iteration")?)
+    Ok(Some(fabric.open(last)?.value("iteration")?))
 }
 
 /// Goes to the next line where a progress bar, which only terminals show, was left on its own.
