@@ -80,13 +80,17 @@ pub(crate) struct StoredTensor {
 }
 
 impl StoredTensor {
+    /// Where the parts lie. Tensors of one shape and type with the same places are one tensor: tied, not just equal.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.parts.iter().map(|part| part.place).collect()
+    }
+
     /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
     pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
         if self.info != other.info {
             return Some(false);
         }
-        let places = |tensor: &Self| tensor.parts.iter().map(|part| part.place).collect::<Vec<_>>();
-        if places(self) == places(other) {
+        if self.places() == other.places() {
             return Some(true);
         }
         match (&self.parts[..], &other.parts[..]) {
@@ -106,7 +110,7 @@ pub(crate) struct Part {
 }
 
 /// A run of bytes in a file: row-major elements, little-endian, without gaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: usize,
     pub(crate) start: u64,
