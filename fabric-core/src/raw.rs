@@ -187,7 +187,7 @@ impl RawCheckpoint {
             })
     }
 
-    fn no_such(&self, name: &str) -> Error {
+    pub(crate) fn no_such(&self, name: &str) -> Error {
         let scored = self
             .index
             .names()

@@ -85,18 +85,20 @@ pub(crate) struct StoredTensor {
 }
 
 impl StoredTensor {
+    /// Where the parts lie. Tensors of one shape and type with the same places are one tensor: tied, not just equal.
+    pub(crate) fn places(&self) -> Vec<(Place, Option<Arrangement>)> {
+        self.parts
+            .iter()
+            .map(|part| (part.place, part.arrangement.clone()))
+            .collect()
+    }
+
     /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
     pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
         if self.info != other.info {
             return Some(false);
         }
-        let places = |tensor: &Self| {
-            let parts = tensor.parts.iter();
-            parts
-                .map(|part| (part.place, part.arrangement.clone()))
-                .collect::<Vec<_>>()
-        };
-        if places(self) == places(other) {
+        if self.places() == other.places() {
             return Some(true);
         }
         match (&self.parts[..], &other.parts[..]) {
@@ -119,7 +121,7 @@ pub(crate) struct Part {
 }
 
 /// A run of bytes in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: usize,
     pub(crate) start: u64,
@@ -127,7 +129,7 @@ pub(crate) struct Place {
 }
 
 /// Elements that do not simply follow each other: views, and numbers of the other byte order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Arrangement {
     /// For each dimension of the region, the elements from one index to the next; the place begins at index 0 and ends
     /// with the last element.
