@@ -205,16 +205,13 @@ fn files_of_other_formats_are_told_by_their_first_bytes() {
         std::fs::write(&path, bytes).unwrap();
         Fabric::new().open(&path).unwrap_err()
     };
+    // What begins like a file of `torch.save` is taken for one, and these two end too early.
     for torch in [
         &b"PK\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00"[..],
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P",
     ] {
         let error = refusal(torch);
-        assert!(matches!(error, Error::UnknownFormat { .. }));
-        contains(
-            &error.to_string(),
-            &["looks like a PyTorch file", "convert it to safetensors"],
-        );
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     }
     contains(&refusal(b"").to_string(), &["it is empty"]);
     contains(&refusal(b"GGUF\x03\x00\x00\x00\x00\x00").to_string(), &["GGUF"]);
