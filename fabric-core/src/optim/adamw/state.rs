@@ -43,6 +43,7 @@ impl OptimizerState for AdamW {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Checkpoint for AdamW {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer(self);
