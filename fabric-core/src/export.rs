@@ -54,6 +54,7 @@ pub(crate) fn export(
         ExportFormat::Torch => {
             let choices = Choices {
                 bare: options.bare,
+                subtree: options.subtree.is_some(),
                 parameter_names: options.parameter_names,
             };
             let image = torch::Image::new(&chosen, choices)?;

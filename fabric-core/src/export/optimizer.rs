@@ -238,9 +238,14 @@ fn parameter_state<'a>(arranging: &mut Arranging<'a>, mut entries: Vec<(&str, &E
     Ok(Object::Dict(object))
 }
 
+#[allow(clippy::cast_precision_loss, reason = "a count of steps is below 2^53")]
 fn number(entry: &Entry<'_>) -> Option<f64> {
     let Leaf::Value(value) = entry.leaf else { return None };
-    value.decode::<f64>().ok()
+    match &value.0 {
+        Cbor::Integer(count) => Some(i128::from(*count) as f64),
+        Cbor::Float(count) => Some(*count),
+        _ => None,
+    }
 }
 
 /// A step count as PyTorch counts: in a tensor without dimensions, of 32 bits unless they cannot hold it.

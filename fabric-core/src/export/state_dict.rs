@@ -65,6 +65,8 @@ pub(super) struct StateDict<'a> {
 pub(super) struct Choices {
     /// Whether the entries are those of one module; `None` leaves that to the look of them.
     pub(super) bare: Option<bool>,
+    /// Whether they are a component of a checkpoint, and not the whole of one.
+    pub(super) subtree: bool,
     /// Whether optimizer state is keyed by names instead of numbers.
     pub(super) parameter_names: bool,
 }
@@ -110,7 +112,8 @@ impl<'a> Arranging<'a> {
             return optimizer::state_dict(self, entries);
         }
         let values = entries.iter().filter(|entry| !entry.is_tensor());
-        let is_state = values.clone().any(|value| !value.name.contains('.')) || !is_module(entries);
+        let is_state = !self.choices.subtree && values.clone().any(|value| !value.name.contains('.'));
+        let is_state = is_state || !is_module(entries);
         if self.choices.bare.map_or(is_state, |bare| !bare) {
             return self.split(entries, 0);
         }
