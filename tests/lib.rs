@@ -1,1 +1,30 @@
-//! Whole-system tests; the library itself holds what several of them build on.
+//! Whole-system tests. The library itself only carries the snippets of the documents, compiled and run as doctests:
+//! `cargo test -p fabric-tests --doc`. That none is forgotten is tested in `book.rs`.
+
+/// One hidden item for each document.
+macro_rules! documents {
+    ($($name:ident: $path:literal;)*) => {$(
+        #[cfg(doctest)]
+        #[doc = include_str!($path)]
+        struct $name;
+    )*};
+}
+
+documents! {
+    Readme: "../README.md";
+    Contributing: "../CONTRIBUTING.md";
+    Design: "../docs/design.md";
+    Decisions: "../docs/decisions.md";
+    Format: "../docs/format.md";
+    Idea: "../book/src/idea.md";
+    FirstCheckpoint: "../book/src/first-checkpoint.md";
+    Attributes: "../book/src/attributes.md";
+    Matching: "../book/src/matching.md";
+    Filters: "../book/src/filters.md";
+    Raw: "../book/src/raw.md";
+    HiddenTensors: "../book/src/hidden-tensors.md";
+    Optimizers: "../book/src/optimizers.md";
+    BookFormat: "../book/src/format.md";
+    Guarantees: "../book/src/guarantees.md";
+    Recipes: "../book/src/recipes.md";
+}

@@ -1,15 +1,38 @@
 //! What the example programs share: the data, the model, and a trainer. The programs are in `src/bin`.
 
 pub mod mlp;
-
+pub mod quality;
+pub mod trainer;
 pub mod wine;
 
 use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use fabric_core::{Checkpoint, named_parameters};
 
 /// The result of a program's parts: any error, to be printed.
 pub type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// How a program ends: an error is printed for people, and is a failure for the shell.
+#[must_use]
+pub fn exit(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A new directory for a run of `program`, among the system's temporary files; it is left there, to be looked at.
+#[must_use]
+pub fn scratch(program: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("fabric-{program}-{}", std::process::id()));
+    println!("checkpoints in {}", directory.display());
+    directory
+}
 
 /// A digest of a module's parameters, names and bits (FNV-1a, 64 bits): equal for equal weights, and for no others that
 /// one meets.
@@ -36,7 +59,7 @@ pub fn by_component<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         *counts.entry(component).or_insert(0) += below;
     }
     let describe = |(component, below)| match below {
-        0 => format!("{component}"),
+        0 => str::to_owned(component),
         count => format!("{component} ({count})"),
     };
     let described: Vec<String> = counts.into_iter().map(describe).collect();

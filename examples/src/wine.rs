@@ -79,7 +79,7 @@ impl Split {
     /// # Errors
     /// If there are fewer than `size` wines.
     pub fn batch(&self, iteration: usize, size: usize) -> Result<Self> {
-        let batches = self.len() / size.max(1);
+        let batches = self.len().checked_div(size).unwrap_or(0);
         if batches == 0 {
             bail!("a batch of {size} out of {} wines", self.len())
         }

@@ -7,13 +7,14 @@
 #[path = "../tests/counting/mod.rs"]
 mod counting;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use candle_core::{DType, Device, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Init, VarBuilder, VarMap};
 use fabric_core::{Durability, Fabric, SaveOptions};
 
@@ -98,6 +99,7 @@ fn main() -> Outcome {
     outcome?;
     let (outcome, of_load) = tally(|| fabric.load(&ours, &mut variables));
     outcome?;
+    many_small(&fabric, &in_directory("small.ckpt"))?;
     println!("\nallocated beside the state: {of_save:?} by a save, {of_load:?} by a load (bytes)");
     Ok(())
 }
@@ -145,6 +147,32 @@ fn medians(tasks: &mut [Task<'_>], mib: usize) -> Outcome<Vec<f64>> {
         medians.push(median);
     }
     Ok(medians)
+}
+
+/// What an entry costs when its bytes cost nothing.
+fn many_small(fabric: &Fabric, path: &Path) -> Outcome {
+    const COUNT: u32 = 20_000;
+    let tensor =
+        |number: u32| -> Outcome<_> { Ok((format!("layer{number}"), Tensor::zeros(16, DType::F32, &Device::Cpu)?)) };
+    let mut state: BTreeMap<String, Tensor> = (0..COUNT).map(tensor).collect::<Outcome<_>>()?;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        let begin = Instant::now();
+        fabric.save_with(path, &state, SaveOptions::new().durability(Durability::Relaxed))?;
+        times[0].push(begin.elapsed().as_secs_f64());
+        let begin = Instant::now();
+        fabric.load(path, &mut state)?;
+        times[1].push(begin.elapsed().as_secs_f64());
+    }
+    let each = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[RUNS / 2] * 1e6 / f64::from(COUNT)
+    });
+    println!(
+        "{COUNT} tensors of 64 bytes: {:.2} us each to save, {:.2} us each to load",
+        each[0], each[1]
+    );
+    Ok(())
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Outcome {

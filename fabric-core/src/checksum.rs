@@ -21,8 +21,30 @@ pub(crate) fn of(block: &[u8]) -> u64 {
     crc_fast::checksum(CrcAlgorithm::Crc64Nvme, block)
 }
 
+/// CRC-32/ISO-HDLC, which zip archives hold for each member; check value `cbf43926`.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    narrow(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
+}
+
+/// The CRC-32 of two runs of bytes, one after the other, from that of each and the length of the second.
+pub(crate) fn crc32_combine(first: u32, second: u32, second_len: u64) -> u32 {
+    narrow(crc_fast::checksum_combine(
+        CrcAlgorithm::Crc32IsoHdlc,
+        first.into(),
+        second.into(),
+        second_len,
+    ))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a CRC of 32 bits comes in the lower half of 64"
+)]
+fn narrow(sum: u64) -> u32 {
+    sum as u32
+}
+
 /// The checksums of `bytes`, one for each [`BLOCK`] of them; the last block may be shorter.
-#[cfg(test)]
 pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks(BLOCK).map(of).collect()
 }
@@ -72,6 +94,7 @@ mod tests {
     fn the_algorithm_is_the_one_the_format_names() {
         // The check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms.
         assert_eq!(of(b"123456789"), 0xae8b_1486_0a79_9888);
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
@@ -87,6 +110,16 @@ mod tests {
         for len in [0, 1, 7, 8, 15, 16, 17, 127, 128, 129, 1000, 4096 + 3] {
             let bytes = bytes(len);
             assert_eq!(of(&bytes), bitwise(&bytes), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn crc32_of_pieces_combines_to_that_of_the_whole() {
+        let all = bytes(10_000);
+        for cut in [0, 1, 8, 4096, 9_999, 10_000] {
+            let (first, second) = all.split_at(cut);
+            let combined = crc32_combine(crc32(first), crc32(second), second.len() as u64);
+            assert_eq!(combined, crc32(&all), "cut at {cut}");
         }
     }
 

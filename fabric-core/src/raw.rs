@@ -19,7 +19,7 @@ use crate::value::Value;
 ///
 /// Cheap to clone. It keeps the file open: what it reads is what was there when it was opened, also after a later save
 /// has replaced the file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,
     pub(crate) source: Arc<dyn Source>,
@@ -206,6 +206,15 @@ impl RawCheckpoint {
                 None => String::new(),
             },
         }
+    }
+}
+
+impl std::fmt::Debug for RawCheckpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawCheckpoint")
+            .field("origin", &self.index.origin)
+            .field("names", &self.names())
+            .finish_non_exhaustive()
     }
 }
 

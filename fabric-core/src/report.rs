@@ -45,7 +45,7 @@ pub struct Mismatch {
     pub kind: MismatchKind,
     /// What the file has.
     pub found: String,
-    /// What the state has.
+    /// What the state has, or why what was found does not fit.
     pub expected: String,
     /// The load went on without it, because [`OnMismatch::Skip`](crate::OnMismatch::Skip) allowed that.
     pub skipped: bool,

@@ -4,6 +4,7 @@
 //! `docs/design.md` argues.
 
 pub(crate) mod publish;
+mod read_out;
 mod single_file;
 
 use std::path::Path;

@@ -3,8 +3,12 @@
 
 mod hub;
 mod open;
+mod pickle;
 pub(crate) mod read;
 mod single;
+mod torch;
+mod window;
+mod zip;
 
 pub(crate) use open::open;
 
@@ -12,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::entry::{Region, TensorInfo, root};
 use crate::error::entries;
@@ -81,8 +86,11 @@ pub(crate) struct StoredTensor {
 
 impl StoredTensor {
     /// Where the parts lie. Tensors of one shape and type with the same places are one tensor: tied, not just equal.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        self.parts.iter().map(|part| part.place).collect()
+    pub(crate) fn places(&self) -> Vec<(Place, Option<Arrangement>)> {
+        self.parts
+            .iter()
+            .map(|part| (part.place, part.arrangement.clone()))
+            .collect()
     }
 
     /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
@@ -94,7 +102,9 @@ impl StoredTensor {
             return Some(true);
         }
         match (&self.parts[..], &other.parts[..]) {
-            ([a], [b]) if a.sums.len() == b.sums.len() && !a.sums.is_empty() => Some(a.sums == b.sums),
+            ([a], [b]) if a.arrangement == b.arrangement => {
+                a.check.tells_apart(&b.check, a.is_whole_run() && b.is_whole_run())
+            }
             _ => None,
         }
     }
@@ -105,16 +115,75 @@ impl StoredTensor {
 pub(crate) struct Part {
     pub(crate) region: Region,
     pub(crate) place: Place,
-    /// One checksum for each block of [`checksum::BLOCK`](crate::checksum::BLOCK) bytes; empty if the format has none.
-    pub(crate) sums: Vec<u64>,
+    pub(crate) check: Check,
+    /// How the elements lie in the place; `None`: row-major, little-endian, without gaps.
+    pub(crate) arrangement: Option<Arrangement>,
 }
 
-/// A run of bytes in a file: row-major elements, little-endian, without gaps.
+/// A run of bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: usize,
     pub(crate) start: u64,
     pub(crate) len: u64,
+}
+
+/// Elements that do not simply follow each other: views, and numbers of the other byte order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Arrangement {
+    /// For each dimension of the region, the elements from one index to the next; the place begins at index 0 and ends
+    /// with the last element.
+    pub(crate) strides: Vec<usize>,
+    /// The bytes of a number if they are stored most significant first, else 1.
+    pub(crate) swapped: usize,
+}
+
+/// How the bytes of a part are known to be those that were saved.
+#[derive(Clone, Debug)]
+pub(crate) enum Check {
+    /// The format has no checksums.
+    Nothing,
+    /// One checksum for each block of [`checksum::BLOCK`](crate::checksum::BLOCK) bytes of the part.
+    Blocks(Vec<u64>),
+    /// One checksum over a run of bytes that the part is, or lies in.
+    Run(Arc<CheckedRun>),
+}
+
+/// A run of bytes with a CRC-32 over all of it: a member of a zip archive, shared by all views of it.
+#[derive(Debug)]
+pub(crate) struct CheckedRun {
+    pub(crate) place: Place,
+    pub(crate) crc32: u32,
+    pub(crate) verified: AtomicBool,
+}
+
+impl Check {
+    /// Whether equal checks prove that contents are equal, or different ones that they differ.
+    fn tells_apart(&self, other: &Self, whole: bool) -> Option<bool> {
+        match (self, other) {
+            (Self::Blocks(a), Self::Blocks(b)) if a.len() == b.len() && !a.is_empty() => Some(a == b),
+            // 32 bits prove a difference, not equality.
+            (Self::Run(a), Self::Run(b)) if whole && a.crc32 != b.crc32 => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Part {
+    /// A part whose elements simply follow each other.
+    pub(crate) fn plain(region: Region, place: Place, check: Check) -> Self {
+        Self {
+            region,
+            place,
+            check,
+            arrangement: None,
+        }
+    }
+
+    /// Whether the part is all of the run that its checksum covers.
+    pub(crate) fn is_whole_run(&self) -> bool {
+        matches!(&self.check, Check::Run(run) if run.place == self.place)
+    }
 }
 
 /// A source whose parts lie in plain files.

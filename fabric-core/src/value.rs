@@ -7,6 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// Deeper nesting is refused on reading: no recursion without a bound.
 const MAX_DEPTH: usize = 128;
 
+/// The tag of what a file holds and this library does not read; see [`Value::opaque`]. From the range of tags that
+/// anybody may use.
+const OPAQUE: u64 = 0x6661_6272_6963;
+
 /// A number, text, list, map or nothing, as a checkpoint holds it.
 ///
 /// The form is CBOR (RFC 8949), which names its own types: a struct that gained a field with a default, renamed one
@@ -62,6 +66,9 @@ impl Value {
     /// # Errors
     /// If it is of another type; the message says what was found and what was expected.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
+        if let Some(what) = self.as_opaque() {
+            return Err(ValueError(format!("is not read: {what}")));
+        }
         let located: Located<T> = self
             .0
             .deserialized()
@@ -92,8 +99,34 @@ impl Value {
         self.0.is_null()
     }
 
+    /// A leaf for something that is not read, and that says what it is. Decodes into nothing by itself; inside of a
+    /// list or a map it looks like a map that no type expects.
+    pub(crate) fn opaque(what: &str) -> Self {
+        let said = Cbor::Map(vec![(Cbor::Text("not read".to_owned()), Cbor::Text(what.to_owned()))]);
+        Self(Cbor::Tag(OPAQUE, Box::new(said)))
+    }
+
+    /// What this leaf says it is, if it is not read.
+    pub(crate) fn as_opaque(&self) -> Option<&str> {
+        let Cbor::Tag(OPAQUE, said) = &self.0 else {
+            return None;
+        };
+        said.as_map()?.first()?.1.as_text()
+    }
+
+    /// A map with keys of any kind, stored in the order of its keys; `None` if a key is there twice.
+    pub(crate) fn map_of(entries: Vec<(Value, Value)>) -> Option<Self> {
+        let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key.0, value.0)).collect();
+        entries.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        let twice = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        (!twice).then_some(Self(Cbor::Map(entries)))
+    }
+
     /// What this is, in a few words: `text "x"`, `a list of 3`.
     pub(crate) fn describe(&self) -> String {
+        if let Some(what) = self.as_opaque() {
+            return format!("something that is not read ({what})");
+        }
         match &self.0 {
             Cbor::Integer(number) => format!("integer {}", i128::from(*number)),
             Cbor::Float(number) => format!("float {number:?}"),
@@ -109,6 +142,10 @@ impl Value {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
+        if deeper_than(&self.0, MAX_DEPTH - 1) {
+            // What could not be read back must not be written.
+            return Err(ValueError(format!("is nested more than {MAX_DEPTH} levels deep")));
+        }
         let mut bytes = Vec::new();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
         Ok(bytes)
@@ -160,6 +197,17 @@ fn reason(message: &str) -> String {
         sentence.extend(if c == '\\' { characters.next() } else { Some(c) });
     }
     sentence
+}
+
+/// Whether lists and maps stand more than `levels` inside each other.
+fn deeper_than(value: &Cbor, levels: usize) -> bool {
+    let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
+    match value {
+        Cbor::Array(items) => levels == 0 || items.iter().any(inside),
+        Cbor::Map(entries) => levels == 0 || entries.iter().any(|(key, value)| inside(key) || inside(value)),
+        Cbor::Tag(_, inner) => inside(inner),
+        _ => false,
+    }
 }
 
 fn sorted(value: Cbor) -> Cbor {

@@ -29,7 +29,7 @@ struct TrainState {
     device: Device,
 }
 
-fn state(seed: f64) -> TrainState {
+fn state(seed: u32) -> TrainState {
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
     let model = Mlp {
@@ -39,9 +39,9 @@ fn state(seed: f64) -> TrainState {
     TrainState {
         model,
         optimizer: AdamW::new_lr(vars.all_vars(), 0.01).unwrap(),
-        iteration: seed as u64,
+        iteration: seed.into(),
         hparams: HParams {
-            lr: seed,
+            lr: seed.into(),
             layers: vec![4, 8, 2],
         },
         device: Device::Cpu,
@@ -75,12 +75,12 @@ fn a_state_comes_back_as_it_was_and_trains_on_as_if_never_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run/last.ckpt");
     let fabric = Fabric::new();
-    let mut first = state(3.);
+    let mut first = state(3);
     for _ in 0..5 {
         step(&mut first);
     }
     fabric.save(&path, &first).unwrap();
-    let mut second = state(9.);
+    let mut second = state(9);
     let loaded = fabric.load(&path, &mut second).unwrap();
     assert!(loaded.remainder.is_empty(), "{:?}", loaded.remainder.names());
     assert_eq!(second.iteration, first.iteration);
@@ -117,10 +117,10 @@ fn a_part_is_restored_and_a_part_is_saved_through_typed_handles() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("last.ckpt");
     let fabric = Fabric::new();
-    let mut first = state(3.);
+    let mut first = state(3);
     step(&mut first);
     fabric.save(&path, &first).unwrap();
-    let mut second = state(9.);
+    let mut second = state(9);
     let loaded = fabric
         .load_with(&path, &mut second, LoadOptions::new().only(TrainState::FIELDS.model))
         .unwrap();

@@ -1,5 +1,25 @@
 //! What a user does, and what must hold when it goes wrong.
 
+#![allow(clippy::float_cmp, reason = "what is restored is equal to the last bit, or wrong")]
+
+mod attributes;
+mod bare;
+mod containers;
 mod contract;
+mod damage;
+mod filters;
+mod hidden;
+mod hub;
+mod messages;
+mod metadata;
+mod modules;
+mod optimizers;
+mod parts;
+mod resume;
+mod same_bytes;
 mod states;
 mod table;
+mod tensors;
+mod ties;
+mod untouched;
+mod values;

@@ -6,7 +6,7 @@ use ciborium::Value as Cbor;
 
 use crate::entry::{DType, TensorInfo};
 use crate::error::{Error, Result};
-use crate::source::{Place, StoredTensor};
+use crate::source::{Arrangement, Place, StoredTensor};
 
 /// An object of Python.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Storage<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Storages<'a> {
     pub(super) list: Vec<Storage<'a>>,
-    by_place: HashMap<Vec<Place>, Vec<usize>>,
+    by_place: HashMap<Vec<(Place, Option<Arrangement>)>, Vec<usize>>,
 }
 
 impl<'a> Storages<'a> {
@@ -137,7 +137,11 @@ impl<'a> Storages<'a> {
     fn tied(&self, stored: &StoredTensor) -> Option<usize> {
         let same = self.by_place.get(&stored.places())?;
         same.iter().copied().find(|&number| match &self.list[number] {
-            Storage::Stored(_, other) => stored.info.byte_len() != Some(0) && other.info == stored.info,
+            Storage::Stored(_, other) => {
+                let regions =
+                    |tensor: &'_ StoredTensor| tensor.parts.iter().map(|part| part.region.clone()).collect::<Vec<_>>();
+                stored.info.byte_len() != Some(0) && other.info == stored.info && regions(other) == regions(stored)
+            }
             Storage::Inline(_) => false,
         })
     }

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::plan::load::{LoadPlan, Wanted};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::read::{Block, check_block, in_parallel, read_block, stream, threads};
-use crate::source::{Part, StoredTensor};
+use crate::source::read::{Block, check_block, in_parallel, read_block, stream, threads, verify_part};
+use crate::source::{Check, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
 
@@ -20,6 +20,9 @@ const LARGE: u64 = 16 << 20;
 
 /// Smaller tensors that lie together are read with one call.
 const SMALL: u64 = 64 << 10;
+
+/// What may lie between such neighbours: the framing of a member in an archive.
+const GAP: u64 = 512;
 
 /// One tensor to fill.
 struct Move<'m> {
@@ -46,7 +49,8 @@ impl Move<'_> {
     fn single_block(&self) -> Option<Block> {
         let [part] = &self.stored.parts[..] else { return None };
         let small = part.place.len <= SMALL && !self.cast;
-        part.blocks().next().filter(|_| small)
+        let itself = part.arrangement.is_none() && (part.is_whole_run() || !matches!(part.check, Check::Run(_)));
+        part.blocks().next().filter(|_| small && itself)
     }
 }
 
@@ -120,7 +124,7 @@ fn batches<'b, 'm>(moves: &'b [&'b Move<'m>]) -> Vec<&'b [&'b Move<'m>]> {
         if let Some(first) = moves[from].single_block() {
             let mut end = first.start + first.len as u64;
             while let Some(next) = moves.get(to).and_then(|m| m.single_block()) {
-                let near = next.file == first.file && next.start >= end && next.start - end <= 64;
+                let near = next.file == first.file && next.start >= end && next.start - end <= GAP;
                 if !near || next.start + next.len as u64 - first.start > BLOCK as u64 {
                     break;
                 }
@@ -162,15 +166,19 @@ fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
 
 /// Reads every byte that the plan will move and compares its checksums.
 pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<()> {
-    let blocks = plan.tensors.iter().flat_map(|(_, name, _)| {
-        let parts = raw
-            .index
-            .tensors
-            .get(name)
-            .map(|stored| &stored.parts[..])
-            .unwrap_or_default();
-        parts.iter().flat_map(Part::blocks).map(move |block| (name, block))
-    });
+    let stored = |name: &String| raw.index.tensors.get(name);
+    let parts = plan
+        .tensors
+        .iter()
+        .filter_map(|(_, name, _)| Some((name, stored(name)?)));
+    let parts = parts.flat_map(|(name, stored)| stored.parts.iter().map(move |part| (name, part)));
+    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| matches!(part.check, Check::Run(_)));
+    for (name, part) in runs {
+        verify_part(&*raw.source, name, part)?;
+    }
+    let blocks = others
+        .iter()
+        .flat_map(|(name, part)| part.blocks().map(move |block| (name, block)));
     let work = std::sync::Mutex::new(blocks);
     in_parallel(threads(), || {
         let (name, block) = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()?;

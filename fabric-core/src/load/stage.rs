@@ -78,11 +78,22 @@ pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut Loa
 /// What would have fitted, in serde's words or the optimizer's.
 fn expectation(error: &ValueError) -> String {
     let message = error.to_string();
-    match message
-        .strip_prefix("invalid type: ")
-        .and_then(|message| message.rsplit_once(", expected "))
-    {
-        Some((_, expected)) => expected.to_owned(),
+    let own = message.strip_prefix("expected ").map(|expected| {
+        expected
+            .split_once(", found ")
+            .map_or(expected, |(expected, _)| expected)
+    });
+    let serde = || {
+        let (_, expected) = message.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
+        // Two words of the CBOR library that a reader of this sentence cannot place.
+        Some(match expected {
+            "(big)int" => "an integer",
+            "str" => "text",
+            other => other,
+        })
+    };
+    match own.or_else(serde) {
+        Some(expected) => expected.to_owned(),
         None => format!("a value that fits ({message})"),
     }
 }
@@ -102,7 +113,7 @@ impl StagedOptimizer {
                 if kind != optimizer.kind {
                     let expected = optimizer.kind;
                     return Err(ValueError::new(format!(
-                        "the state of an optimizer of kind `{expected}`"
+                        "expected the state of an optimizer of kind `{expected}`"
                     )));
                 }
             }
@@ -122,7 +133,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
         return Err(ValueError::new(format!(
-            "{} groups of parameters, the file has {}",
+            "expected {} groups of parameters, the file has {}",
             optimizer.groups.len(),
             stored.len()
         )));
@@ -131,7 +142,7 @@ fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Resu
     let group = |(group, own): (&Value, &ParamGroup)| {
         let entries = group
             .as_map()
-            .ok_or_else(|| ValueError::new("a map for each group of parameters"))?;
+            .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
         let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
         Ok(ParamGroup {
             parameters: own.parameters.clone(),
@@ -157,7 +168,7 @@ fn check_members(own: &Value, stored: &[Value]) -> Result<(), ValueError> {
                 && other != at
             {
                 return Err(ValueError::new(format!(
-                    "parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
+                    "expected parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
                 )));
             }
         }

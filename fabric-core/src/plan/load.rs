@@ -300,15 +300,12 @@ impl<'p> Matching<'p> {
             .flat_map(|wanted| &wanted.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
+        let only = self.only();
         let asked = |name: &str| {
-            if self.policy.options.only.is_empty() {
+            if only.is_empty() {
                 self.policy.whole || roots.contains(root(name))
             } else {
-                self.policy
-                    .options
-                    .only
-                    .iter()
-                    .any(|prefix| strip(name, prefix).is_some())
+                only.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
         let strangers = self
@@ -318,9 +315,30 @@ impl<'p> Matching<'p> {
         self.plan.report.unexpected = strangers.map(str::to_owned).collect();
     }
 
+    /// What the load is restricted to: the names of fields, and their names in older files.
+    fn only(&self) -> HashSet<&'p str> {
+        let only = &self.policy.options.only;
+        let mut names: HashSet<&str> = only.iter().map(String::as_str).collect();
+        for wanted in self.wanted {
+            for rest in only.iter().filter_map(|prefix| strip(&wanted.name, prefix)) {
+                let field = |name: &'p String| match rest {
+                    "" => Some(name.as_str()),
+                    rest => name.strip_suffix(rest)?.strip_suffix('.'),
+                };
+                names.extend(wanted.alternatives.iter().filter_map(field));
+            }
+        }
+        names
+    }
+
     fn finish(mut self) -> LoadPlan {
         self.plan.report.suggestions = self.suggestions();
-        if self.policy.whole && self.plan.report.restored.is_empty() && !self.wanted.is_empty() {
+        let report = &self.plan.report;
+        if self.policy.whole
+            && report.restored.is_empty()
+            && report.mismatched.iter().all(|found| found.skipped)
+            && !self.wanted.is_empty()
+        {
             self.plan.report.wrong_file = Some(self.index.summary());
         }
         self.plan.report.sort();

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Storage as CandleStorage, Tensor};
-
 use super::SaveReport;
+use super::read_out::read_out;
 use crate::checksum::{self, BLOCK};
-use crate::entry::{DType, Region};
+use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::MANIFEST;
 use crate::format::manifest::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
 use crate::format::safetensors::Layout;
+use crate::plan;
 use crate::plan::save::{Reading, SavePlan};
 use crate::state::Content;
 use crate::storage::WriteFile;
-use crate::target::{Elements, window};
-use crate::{bytes, plan};
+
+/// Runs from this length on are worth a thread.
+const LONG: usize = 4 * BLOCK;
 
 /// A file that is decided to the last byte but for its checksums.
 pub(crate) struct Image<'a> {
@@ -86,9 +87,9 @@ impl<'a> Image<'a> {
                 continue;
             };
             let mut sums = Vec::with_capacity(record.parts[0].sums.len() / checksum::LEN);
-            blocks(&record.name, tensor, &mut |block| {
-                sums.push(checksum::of(block));
-                put(file, block)
+            read_out(&record.name, tensor, &mut |run| {
+                sums.extend(write_run(file, path, run)?);
+                Ok(())
             })?;
             record.parts[0].sums = checksum::to_bytes(&sums);
         }
@@ -98,6 +99,22 @@ impl<'a> Image<'a> {
             .map_err(|error| Error::Options(error.to_string()))?;
         put(file, &manifest)
     }
+}
+
+/// Writes a run of blocks and gives their checksums. For a long run a second thread computes them meanwhile: the system
+/// takes longer to write a block than to read it.
+fn write_run(file: &mut dyn WriteFile, path: &Path, run: &[u8]) -> Result<Vec<u64>> {
+    let mut write = |block: &[u8]| file.write_all(block).map_err(Error::io("write", path));
+    if run.len() < LONG {
+        let blocks = run.chunks(BLOCK);
+        return blocks.map(|block| write(block).map(|()| checksum::of(block))).collect();
+    }
+    std::thread::scope(|scope| {
+        let sums = scope.spawn(|| checksum::sums(run));
+        run.chunks(BLOCK).try_for_each(write)?;
+        sums.join()
+            .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
+    })
 }
 
 /// The plan as a manifest, without places and checksums.
@@ -167,51 +184,4 @@ fn place(manifest: &mut Manifest, layout: &Layout) {
         header_sum: checksum::of(&layout.header).to_le_bytes(),
         len: layout.file_len,
     };
-}
-
-/// Hands every byte of a tensor to `take`, in row-major order, in blocks of [`BLOCK`] bytes.
-fn blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    if !tensor.device().is_cpu() {
-        return device_blocks(name, tensor, take);
-    }
-    let dtype = DType::from(tensor.dtype());
-    let (guard, layout) = tensor.storage_and_layout();
-    let CandleStorage::Cpu(storage) = &*guard else {
-        return Err(Error::Options(format!(
-            "tensor `{name}` says it is in main memory and is not"
-        )));
-    };
-    let storage = bytes::of(storage);
-    if let Some(bytes) = window(layout, dtype).and_then(|window| storage.get(window)) {
-        return bytes.chunks(BLOCK).try_for_each(take);
-    }
-    let item = dtype.bits() / 8;
-    let mut elements = Elements::new(layout);
-    let mut left = layout.shape().elem_count();
-    let mut block = Vec::with_capacity(BLOCK.min(left * item));
-    while left > 0 {
-        block.clear();
-        let now = left.min(BLOCK / item);
-        for _ in 0..now {
-            let at = elements.next() * item;
-            block.extend_from_slice(&storage[at..at + item]);
-        }
-        take(&block)?;
-        left -= now;
-    }
-    Ok(())
-}
-
-/// The same for a tensor on an accelerator: each block is copied out by itself, never the whole storage.
-fn device_blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let item = (DType::from(tensor.dtype()).bits() / 8).max(1);
-    let flat = tensor.flatten_all().map_err(Error::candle(name))?;
-    let (mut from, total) = (0, flat.elem_count());
-    while from < total {
-        let now = (total - from).min(BLOCK / item);
-        let copy = || flat.narrow(0, from, now)?.force_contiguous()?.to_device(&Device::Cpu);
-        blocks(name, &copy().map_err(Error::candle(name))?, take)?;
-        from += now;
-    }
-    Ok(())
 }

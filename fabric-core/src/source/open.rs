@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Source, hub, single};
+use super::{Source, hub, single, torch};
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -13,9 +13,22 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// If there is nothing, or nothing that this library reads; if it is damaged.
 pub(crate) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
-        Some(FileKind::File) => single::open(open_file(storage, path)?, path),
+        Some(FileKind::File) => open_one(open_file(storage, path)?, path),
         Some(FileKind::Directory) => hub::open(storage, path),
         None => Err(not_found(storage, path)),
+    }
+}
+
+/// Tells by a file's first bytes what it is; its name says nothing.
+fn open_one(file: Box<dyn ReadFile>, path: &Path) -> Result<Arc<dyn Source>> {
+    let len = file.len().map_err(Error::io("look at", path))?;
+    let mut first = [0; torch::FIRST];
+    let present = usize::try_from(len).map_or(torch::FIRST, |len| len.min(torch::FIRST));
+    file.read_exact_at(&mut first[..present], 0)
+        .map_err(Error::io("read", path))?;
+    match torch::kind(&first[..present]) {
+        Some(kind) => torch::open(file, path, kind),
+        None => single::open(file, path),
     }
 }
 

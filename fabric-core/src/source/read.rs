@@ -1,9 +1,15 @@
 //! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
 
+mod check;
+mod strided;
+
+pub(crate) use check::verify_part;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Part, Source, StoredTensor};
+use self::check::RunCheck;
+use super::{Check, Part, Source, StoredTensor};
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
@@ -18,7 +24,23 @@ pub(crate) struct Block {
     pub(crate) file: usize,
     pub(crate) start: u64,
     pub(crate) len: usize,
-    pub(crate) sum: Option<u64>,
+    pub(crate) sum: Option<Sum>,
+}
+
+/// The checksum of a block, in the algorithm of its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sum {
+    Crc64(u64),
+    Crc32(u32),
+}
+
+impl Sum {
+    fn is_of(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Crc64(sum) => sum == checksum::of(bytes),
+            Self::Crc32(sum) => sum == checksum::crc32(bytes),
+        }
+    }
 }
 
 impl Part {
@@ -32,9 +54,18 @@ impl Part {
                 file: self.place.file,
                 start: self.place.start + from as u64,
                 len: BLOCK.min(len - from),
-                sum: self.sums.get(number).copied(),
+                sum: self.sum(number),
             }
         })
+    }
+
+    /// The checksum of one block by itself, if there is one.
+    fn sum(&self, number: usize) -> Option<Sum> {
+        match &self.check {
+            Check::Blocks(sums) => sums.get(number).copied().map(Sum::Crc64),
+            Check::Run(run) if self.is_whole_run() && self.place.len <= BLOCK as u64 => Some(Sum::Crc32(run.crc32)),
+            _ => None,
+        }
     }
 }
 
@@ -56,7 +87,7 @@ pub(crate) fn read_block(source: &dyn Source, entry: &str, block: Block, into: &
 }
 
 pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes: &[u8]) -> Result<()> {
-    if block.sum.is_none_or(|sum| sum == checksum::of(bytes)) {
+    if block.sum.is_none_or(|sum| sum.is_of(bytes)) {
         return Ok(());
     }
     Err(Error::Checksum {
@@ -80,16 +111,33 @@ pub(crate) fn read_into(
     for part in &tensor.parts {
         match slab(&part.region, tensor) {
             Some(start) => {
-                let len = usize::try_from(part.place.len).unwrap_or(usize::MAX);
+                let len = part_len(part, tensor).unwrap_or(usize::MAX);
                 let Some(into) = start.checked_add(len).and_then(|end| into.get_mut(start..end)) else {
                     return Err(out_of_bounds(source, entry));
                 };
-                read_slab(source, entry, part, into, threads)?;
+                match &part.arrangement {
+                    None => read_slab(source, entry, part, into, threads)?,
+                    Some(arrangement) => strided::gather(source, entry, part, arrangement, item(tensor), into)?,
+                }
             }
             None => scatter(source, entry, tensor, part, into)?,
         }
     }
     Ok(())
+}
+
+/// The bytes of a part's elements, packed.
+fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
+    if part.arrangement.is_none() {
+        return usize::try_from(part.place.len).ok();
+    }
+    let sizes = part.region.size.iter();
+    sizes.clone().try_fold(item(tensor), |len, size| len.checked_mul(*size))
+}
+
+/// The bytes of one element; 0 if it is smaller than a byte.
+fn item(tensor: &StoredTensor) -> usize {
+    tensor.info.dtype().bits() / 8
 }
 
 fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
@@ -100,18 +148,24 @@ fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
 }
 
 fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], threads: usize) -> Result<()> {
-    if threads < 2 || into.len() < SHARED_FROM {
-        let blocks = part.blocks().zip(into.chunks_mut(BLOCK));
-        return blocks
-            .into_iter()
-            .try_for_each(|(block, into)| read_block(source, entry, block, into));
-    }
-    let work = Mutex::new(part.blocks().zip(into.chunks_mut(BLOCK)));
-    in_parallel(threads, || {
+    let run = RunCheck::of(source, entry, part)?;
+    let read = |(block, into): (Block, &mut [u8])| {
+        read_block(source, entry, block, into)?;
+        run.note(block.number, into);
+        Ok(())
+    };
+    let mut blocks = part.blocks().zip(into.chunks_mut(BLOCK));
+    if threads < 2 || part.place.len < SHARED_FROM as u64 {
+        blocks.try_for_each(read)?;
+    } else {
+        let work = Mutex::new(blocks);
         // The lock covers the taking of a block, not its reading.
-        let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-        next.map(|(block, into)| read_block(source, entry, block, into))
-    })
+        in_parallel(threads, || {
+            let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+            next.map(read)
+        })?;
+    }
+    run.finish(source, entry)
 }
 
 /// Calls `step` on several threads until it gives nothing more, or an error, which is returned.
@@ -162,7 +216,7 @@ fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
 
 /// Reads a part that lies in the tensor row by row, block after block.
 fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part, into: &mut [u8]) -> Result<()> {
-    let item = tensor.info.dtype().bits() / 8;
+    let item = item(tensor);
     if item == 0 {
         return Err(Error::corrupt(
             source.file(0).1,
@@ -170,11 +224,7 @@ fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part,
         ));
     }
     let mut runs = Runs::new(tensor.info.shape(), &part.region, item);
-    let mut block_bytes = vec![0; BLOCK];
-    for block in part.blocks() {
-        let bytes = &mut block_bytes[..block.len];
-        read_block(source, entry, block, bytes)?;
-        let mut rest: &[u8] = bytes;
+    let mut put = |mut rest: &[u8]| {
         while !rest.is_empty() {
             let (start, len) = runs.next(rest.len()).ok_or_else(|| out_of_bounds(source, entry))?;
             let target = into
@@ -184,8 +234,33 @@ fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part,
             target.copy_from_slice(now);
             rest = later;
         }
+        Ok(())
+    };
+    if let Some(arrangement) = &part.arrangement {
+        let len = part_len(part, tensor).ok_or_else(|| out_of_bounds(source, entry))?;
+        let mut packed = vec![0; len];
+        strided::gather(source, entry, part, arrangement, item, &mut packed)?;
+        return put(&packed);
     }
-    Ok(())
+    blocks_in_order(source, entry, part, put)
+}
+
+/// Hands the bytes of a plain part to `take`, block after block.
+fn blocks_in_order(
+    source: &dyn Source,
+    entry: &str,
+    part: &Part,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let run = RunCheck::of(source, entry, part)?;
+    let mut bytes = vec![0; BLOCK.min(usize::try_from(part.place.len).unwrap_or(BLOCK))];
+    for block in part.blocks() {
+        let bytes = &mut bytes[..block.len];
+        read_block(source, entry, block, bytes)?;
+        run.note(block.number, bytes);
+        take(bytes)?;
+    }
+    run.finish(source, entry)
 }
 
 /// The runs of bytes that a region occupies in its tensor, in order.
@@ -239,21 +314,15 @@ impl<'r> Runs<'r> {
 }
 
 /// Hands every byte of a tensor to `take`, in row-major order, block after block: for destinations that are no plain
-/// run of bytes. A tensor in several parts is put together first.
+/// run of bytes. A tensor in several parts, or a view, is put together first.
 pub(crate) fn stream(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    mut take: impl FnMut(&[u8]) -> Result<()>,
+    take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    if let [part] = &tensor.parts[..] {
-        let mut bytes = vec![0; BLOCK.min(usize::try_from(part.place.len).unwrap_or(BLOCK))];
-        for block in part.blocks() {
-            let bytes = &mut bytes[..block.len];
-            read_block(source, entry, block, bytes)?;
-            take(bytes)?;
-        }
-        return Ok(());
+    if let [part @ Part { arrangement: None, .. }] = &tensor.parts[..] {
+        return blocks_in_order(source, entry, part, take);
     }
     let len = tensor.info.byte_len().unwrap_or_default();
     let mut whole = vec![0; len];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Files, Index, Part, Place, Source, StoredTensor};
+use super::{Check, Files, Index, Part, Place, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::agree;
@@ -52,9 +52,6 @@ pub(super) fn read_header(file: &dyn ReadFile, path: &Path) -> Result<Header> {
 fn foreign(first: &[u8]) -> Option<&'static str> {
     match first {
         [] => Some("it is empty"),
-        [b'P', b'K', 3 | 5, 4 | 6, ..] | [0x80, 2..=5, ..] => Some(
-            "it looks like a PyTorch file (`torch.save`), which this version does not read; convert it to safetensors",
-        ),
         [b'G', b'G', b'U', b'F', ..] => Some("it is a GGUF file; candle reads those itself"),
         _ => None,
     }
@@ -117,14 +114,13 @@ fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
 }
 
 fn stored_tensor(record: &TensorRecord) -> StoredTensor {
-    let part = |part: &crate::format::manifest::PartRecord| Part {
-        region: part.region(),
-        place: Place {
+    let part = |part: &crate::format::manifest::PartRecord| {
+        let place = Place {
             file: part.file as usize,
             start: part.start,
             len: part.len,
-        },
-        sums: part.sums(),
+        };
+        Part::plain(part.region(), place, Check::Blocks(part.sums()))
     };
     StoredTensor {
         info: record.info(),
@@ -150,14 +146,14 @@ fn bare(header: &Header, path: &Path) -> Index {
 pub(super) fn bare_tensor(placed: &Placed, file: usize) -> StoredTensor {
     StoredTensor {
         info: placed.info.clone(),
-        parts: vec![Part {
-            region: Region::whole(placed.info.shape()),
-            place: Place {
+        parts: vec![Part::plain(
+            Region::whole(placed.info.shape()),
+            Place {
                 file,
                 start: placed.start,
                 len: placed.end - placed.start,
             },
-            sums: Vec::new(),
-        }],
+            Check::Nothing,
+        )],
     }
 }

@@ -25,6 +25,11 @@ impl StorageKey {
             stride: strides_that_matter(layout),
         }
     }
+
+    /// The allocation alone, whatever is shown of it.
+    pub(crate) fn storage(&self) -> usize {
+        self.storage
+    }
 }
 
 /// The stride of a dimension of one element says nothing.

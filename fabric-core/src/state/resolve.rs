@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use candle_core::Tensor;
+
 use super::optimizer::{OptimizerDescription, ParamGroup};
 use super::walk::{FilterUse, PendingOptimizer, Scope};
 use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
@@ -44,6 +46,8 @@ impl<V, O> Resolved<V, O> {
 
 /// What an optimizer calls one of its parameters.
 struct ParamName {
+    /// Where the state declares it; after everything declared, if nowhere.
+    place: usize,
     /// The name of its tensor in the state, or the optimizer's own word for it.
     name: String,
     /// The names of tensors tied to it.
@@ -53,7 +57,7 @@ struct ParamName {
 
 /// Names all entries and refuses names that no file can hold.
 pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, StateError> {
-    let by_memory = tensors_by_memory(&walked.items);
+    let by_memory = ByMemory::of(&walked.items);
     let mut optimizers = Vec::new();
     for pending in std::mem::take(&mut walked.optimizers) {
         let names = name_parameters(&pending, &walked.items, &by_memory)?;
@@ -69,25 +73,45 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
     })
 }
 
-fn tensors_by_memory<V>(items: &[Item<V>]) -> HashMap<StorageKey, Vec<usize>> {
-    let mut by_memory: HashMap<StorageKey, Vec<usize>> = HashMap::new();
-    for (at, item) in items.iter().enumerate() {
-        if let Content::Tensor(tensor, _) = &item.content {
-            by_memory.entry(StorageKey::of(tensor)).or_default().push(at);
+/// The tensors of a state by the memory behind them, as places among its items.
+struct ByMemory {
+    views: HashMap<StorageKey, Vec<usize>>,
+    /// The first tensor that shows any of an allocation.
+    storages: HashMap<usize, usize>,
+}
+
+impl ByMemory {
+    fn of<V>(items: &[Item<V>]) -> Self {
+        let (mut views, mut storages) = (HashMap::<_, Vec<usize>>::new(), HashMap::new());
+        for (at, item) in items.iter().enumerate() {
+            if let Content::Tensor(tensor, _) = &item.content {
+                let key = StorageKey::of(tensor);
+                storages.entry(key.storage()).or_insert(at);
+                views.entry(key).or_default().push(at);
+            }
         }
+        Self { views, storages }
     }
-    by_memory
+
+    /// The tensors that are this parameter. A module may hold a view of it, transposed, say: if none is the same to the
+    /// element, the first that shows any of its memory names it.
+    fn find(&self, parameter: &Tensor) -> Option<&[usize]> {
+        let key = StorageKey::of(parameter);
+        let same = self.views.get(&key).map(Vec::as_slice);
+        same.or_else(|| self.storages.get(&key.storage()).map(std::slice::from_ref))
+    }
 }
 
 fn name_parameters<V, O>(
     pending: &PendingOptimizer<O>,
     items: &[Item<V>],
-    by_memory: &HashMap<StorageKey, Vec<usize>>,
+    by_memory: &ByMemory,
 ) -> Result<Vec<ParamName>, StateError> {
     let parameters = &pending.description.parameters;
     let mut names: Vec<Option<ParamName>> = Vec::with_capacity(parameters.len());
     for parameter in parameters {
-        let held = by_memory.get(&StorageKey::of(&parameter.var)).map(|at| ParamName {
+        let held = by_memory.find(&parameter.var).map(|at| ParamName {
+            place: at[0],
             name: items[at[0]].scope.name.clone(),
             ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
             scope: items[at[0]].scope.clone(),
@@ -113,6 +137,7 @@ fn name_parameters<V, O>(
 impl ParamName {
     fn unheld(name: String) -> Self {
         Self {
+            place: usize::MAX,
             name,
             ties: Vec::new(),
             scope: Scope::default(),
@@ -178,11 +203,13 @@ fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     scope
 }
 
-/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters.
+/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters, in the order of their declaration:
+/// a `VarMap` hands them out in random order, and equal states have equal files.
 fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Value {
     Value::list(description.groups.iter().map(|group| {
-        let params = group.parameters.iter().filter_map(|&at| names.get(at));
-        let params: Vec<&str> = params.map(|param| param.name.as_str()).collect();
+        let mut params: Vec<&ParamName> = group.parameters.iter().filter_map(|&at| names.get(at)).collect();
+        params.sort_by_key(|param| param.place);
+        let params: Vec<&str> = params.into_iter().map(|param| param.name.as_str()).collect();
         let params = Value::of(&params).unwrap_or_else(|_| Value::null());
         let options = group.options.iter().cloned();
         Value::map(options.chain([("params".to_owned(), params)]))

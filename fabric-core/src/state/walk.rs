@@ -1,5 +1,7 @@
 //! Collects the entries of a state: one walk over the fields, in declared order.
 
+use std::collections::HashSet;
+
 use candle_core::Tensor;
 
 use super::field::{FieldSchema, Shard};
@@ -46,6 +48,8 @@ pub(crate) struct Walked<V, O> {
     pub(crate) optimizers: Vec<PendingOptimizer<O>>,
     /// The names at the first level, also of fields that hold no entry at present.
     pub(crate) components: Vec<String>,
+    /// The same, to look up.
+    declared: HashSet<String>,
     pub(crate) filters: Vec<FilterUse>,
 }
 
@@ -134,6 +138,7 @@ impl<V, O> Walk<V, O> {
                 items: Vec::new(),
                 optimizers: Vec::new(),
                 components: Vec::new(),
+                declared: HashSet::new(),
                 filters: Vec::new(),
             },
         }
@@ -167,10 +172,15 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key.
+    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key. An empty name is
+    /// refused with the entries below it.
     pub fn nested(&mut self, name: &str, below: impl FnOnce(&mut Self)) {
         let outer = self.scope.clone();
         self.descend(name, &[]);
+        if name.is_empty() {
+            // An empty key would vanish from the names; an empty segment is what the check of names refuses.
+            self.scope.name.push('.');
+        }
         below(self);
         self.scope = outer;
     }
@@ -232,7 +242,8 @@ impl<V, O> Walked<V, O> {
     /// Notes the component that an entry belongs to.
     fn declare(&mut self, name: &str) {
         let component = root(name);
-        if !self.components.iter().any(|known| known == component) {
+        if !self.declared.contains(component) {
+            self.declared.insert(component.to_owned());
             self.components.push(component.to_owned());
         }
     }

@@ -206,9 +206,9 @@ fn both_take_part_in_a_walk() {
     let mut reading = Visitor::new();
     adamw.visit(&mut reading);
     sgd.visit(&mut reading);
-    assert_eq!(reading.finish().items.len(), 2);
+    assert_eq!(reading.finish().optimizers.len(), 2);
     let mut writing = VisitorMut::new();
     adamw.visit_mut(&mut writing);
     sgd.visit_mut(&mut writing);
-    assert_eq!(writing.finish().items.len(), 2);
+    assert_eq!(writing.finish().optimizers.len(), 2);
 }

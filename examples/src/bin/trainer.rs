@@ -1,0 +1,140 @@
+//! A trainer with callbacks that keeps the last three checkpoints and the best one, and resumes from the latest.
+//!
+//! The trainer is in `src/trainer.rs`, made to be copied; the task is in `src/quality.rs`. `cargo run --bin trainer` trains
+//! until a callback stops it, and a second trainer goes on from there. `cargo run --bin trainer -- DIRECTORY` keeps the
+//! checkpoints in a directory of your own: stop it, and start it again.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use candle_core::Device;
+use fabric_core::{Fabric, Loaded};
+use fabric_examples::quality::Quality;
+use fabric_examples::trainer::{Callback, Checkpoints, Flow, RunState, Task, Trainer};
+use fabric_examples::{Result, by_component, exit, scratch};
+use indicatif::ProgressBar;
+
+const EPOCHS: usize = 25;
+
+/// Prints what happens.
+struct Progress {
+    bar: ProgressBar,
+}
+
+impl Callback<Quality> for Progress {
+    fn on_train_start(&mut self, state: &RunState<Quality>, resumed: Option<&Loaded>) -> Result<Flow> {
+        match resumed {
+            None => println!("starts"),
+            Some(loaded) => {
+                let restored = by_component(loaded.report.restored.iter().map(String::as_str));
+                println!("resumes after step {}; restored {restored}", state.step);
+            }
+        }
+        self.bar.set_length((EPOCHS * state.task.steps_per_epoch()) as u64);
+        self.bar.set_position(state.step as u64);
+        Ok(Flow::Continue)
+    }
+
+    fn on_step_end(&mut self, _: &RunState<Quality>, loss: f32) -> Result<Flow> {
+        self.bar.inc(1);
+        self.bar.set_message(format!("loss {loss:.3}"));
+        Ok(Flow::Continue)
+    }
+
+    fn on_epoch_end(&mut self, state: &RunState<Quality>, metric: f32) -> Result<Flow> {
+        let best = state.best.is_some_and(|best| best >= metric);
+        let mark = if best { ", the best so far" } else { "" };
+        self.bar
+            .suspend(|| println!("   epoch {:>2}: validation loss {metric:.4}{mark}", state.epoch()));
+        Ok(Flow::Continue)
+    }
+
+    fn on_train_end(&mut self, _: &RunState<Quality>) -> Result<Flow> {
+        self.bar.finish_and_clear();
+        Ok(Flow::Continue)
+    }
+}
+
+/// Stops in the middle of an epoch, as a time limit would.
+struct StopAfter(usize);
+
+impl Callback<Quality> for StopAfter {
+    fn on_step_end(&mut self, state: &RunState<Quality>, _: f32) -> Result<Flow> {
+        Ok(if state.step == self.0 {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        })
+    }
+}
+
+/// Stops when the validation metric has not improved for so many epochs. The history that it looks at is part of the
+/// state, so that it goes on counting in a resumed run.
+struct EarlyStopping {
+    patience: usize,
+}
+
+impl Callback<Quality> for EarlyStopping {
+    fn on_epoch_end(&mut self, state: &RunState<Quality>, _: f32) -> Result<Flow> {
+        let waited = state
+            .history
+            .iter()
+            .rev()
+            .take_while(|&&metric| Some(metric) != state.best);
+        let stop = waited.count() >= self.patience;
+        Ok(if stop { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+fn main() -> ExitCode {
+    exit(match env::args_os().nth(1) {
+        Some(directory) => run(Path::new(&directory)),
+        None => {
+            let directory = scratch("trainer");
+            stop_early(&directory).and_then(|()| run(&directory))
+        }
+    })
+}
+
+/// Trains to the end, from the latest checkpoint in `directory` if there is one.
+fn run(directory: &Path) -> Result<()> {
+    let checkpoints = checkpoints(directory);
+    let state = trainer(&checkpoints).fit(Quality::new(&Device::Cpu)?)?;
+    println!("done after step {}", state.step);
+    show(&checkpoints)
+}
+
+fn stop_early(directory: &Path) -> Result<()> {
+    let mut trainer = trainer(&checkpoints(directory)).with(StopAfter(100));
+    let state = trainer.fit(Quality::new(&Device::Cpu)?)?;
+    println!("stopped after step {}\n", state.step);
+    Ok(())
+}
+
+/// One every 30 steps, and the last three of them.
+fn checkpoints(directory: &Path) -> Checkpoints {
+    Checkpoints::new(Fabric::new(), directory, 30, 3)
+}
+
+fn trainer(checkpoints: &Checkpoints) -> Trainer<Quality> {
+    Trainer::new(EPOCHS, checkpoints.clone())
+        .with(Progress {
+            bar: ProgressBar::no_length(),
+        })
+        .with(EarlyStopping { patience: 5 })
+}
+
+/// Prints what is kept, and loads the best.
+fn show(checkpoints: &Checkpoints) -> Result<()> {
+    let kept = checkpoints.numbered()?;
+    let names = kept.iter().filter_map(|path| Path::new(path).file_name()?.to_str());
+    println!("kept: {}", names.collect::<Vec<_>>().join(", "));
+
+    let mut best = Quality::new(&Device::Cpu)?;
+    let loaded = Fabric::new().load(checkpoints.best(), &mut best)?;
+    let step: usize = loaded.remainder.value("step")?;
+    let accuracy = best.wine.validation.accuracy(&best.model)?;
+    println!("best: step {step}, validation accuracy {:.1} %", 100.0 * accuracy);
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Runs each program's main path, as a user would.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs a program that keeps its files in a directory of its own; returns what it printed.
+fn run(program: &str, arguments: &[PathBuf]) -> String {
+    run_in(tempfile::tempdir().unwrap().path(), program, arguments)
+}
+
+fn run_in(directory: &Path, program: &str, arguments: &[PathBuf]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("TMPDIR", directory)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{printed}\n{errors}", output.status);
+    printed
+}
+
+/// The rest of the line that starts with `title`.
+fn line<'p>(printed: &'p str, title: &str) -> &'p str {
+    let rest = printed.lines().find_map(|line| line.trim_start().strip_prefix(title));
+    rest.unwrap_or_else(|| panic!("no line starts with {title:?} in\n{printed}"))
+        .trim()
+}
+
+#[test]
+fn a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let printed = run_in(directory.path(), env!("CARGO_BIN_EXE_train"), &[]);
+    let components = "hparams, iteration, model (6), optimizer (20), validation_losses";
+    assert_eq!(line(&printed, "restored:"), components);
+    assert_eq!(line(&printed, "remained:"), "nothing");
+    let uninterrupted = line(&printed, "uninterrupted ");
+    assert_eq!(line(&printed, "killed and resumed"), uninterrupted);
+    assert_ne!(line(&printed, "cold optimizer"), uninterrupted);
+    line(&printed, "The resumed run equals the uninterrupted one, bit for bit");
+
+    let root = Path::new(line(&printed, "checkpoints in "));
+    let mut files = names(&root.join("stopped"));
+    files.sort();
+    assert_eq!(
+        files,
+        ["last.ckpt", "start.ckpt"],
+        "the killed process left something behind"
+    );
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    entries.map(name).collect()
+}
+
+#[test]
+fn a_run_in_a_directory_can_be_started_again_and_its_checkpoint_serves_inference() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = [directory.path().to_path_buf()];
+    run(env!("CARGO_BIN_EXE_train"), &arguments);
+    let printed = run(env!("CARGO_BIN_EXE_train"), &arguments);
+    line(&printed, "goes on at iteration 3000 of 3000");
+
+    let printed = run(env!("CARGO_BIN_EXE_inference"), &[directory.path().join("last.ckpt")]);
+    assert_eq!(line(&printed, "restored:"), "model (6)");
+    assert_eq!(
+        line(&printed, "not read:"),
+        "hparams, iteration, optimizer (20), validation_losses"
+    );
+    line(
+        &printed,
+        "the model built from the file and the one restored in place agree",
+    );
+}
+
+#[test]
+fn the_trainer_resumes_from_its_latest_checkpoint_and_keeps_the_last_three() {
+    let printed = run(env!("CARGO_BIN_EXE_trainer"), &[]);
+    line(&printed, "stopped after step 100");
+    line(&printed, "resumes after step 100");
+    assert_eq!(line(&printed, "kept:").split(", ").count(), 3, "{printed}");
+    line(&printed, "best: step");
+}
+
+#[test]
+fn a_fine_tuned_model_is_put_together_from_two_checkpoints() {
+    let printed = run(env!("CARGO_BIN_EXE_finetune"), &[]);
+    let backbone = "model.fc1.bias, model.fc1.weight, model.fc2.bias, model.fc2.weight";
+    assert_eq!(line(&printed, "restored:"), backbone);
+    assert_eq!(
+        line(&printed, "left as it is: model.head.weight:"),
+        "shape [6, 64] in the file, [2, 64] in the state (skipped)"
+    );
+    assert!(line(&printed, "11 entries; left out:").ends_with(backbone), "{printed}");
+    assert!(
+        printed.contains("left out by a filter when the file was saved: 4 entries"),
+        "{printed}"
+    );
+    let weights = line(&printed, "weights: fine-tuned ");
+    let (tuned, assembled) = weights.split_once(", put together ").unwrap();
+    assert_eq!(tuned, assembled);
+}
+
+#[test]
+fn inference_trains_a_checkpoint_if_none_is_given() {
+    let printed = run(env!("CARGO_BIN_EXE_inference"), &[]);
+    assert_eq!(line(&printed, "not read:"), "best, history, optimizer (20), step");
+    line(
+        &printed,
+        "the model built from the file and the one restored in place agree",
+    );
+}
+
+#[test]
+fn inference_on_nothing_fails_with_a_sentence() {
+    let output = Command::new(env!("CARGO_BIN_EXE_inference"))
+        .arg("no/such.ckpt")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.starts_with("error: no checkpoint at no/such.ckpt"), "{errors}");
+}

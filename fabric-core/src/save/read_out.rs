@@ -1,0 +1,57 @@
+//! Reads the elements of a live tensor, wherever they are and however they are strided.
+
+use candle_core::{Device, Storage as CandleStorage, Tensor};
+
+use crate::bytes;
+use crate::checksum::BLOCK;
+use crate::entry::DType;
+use crate::error::{Error, Result};
+use crate::target::{Elements, window};
+
+/// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
+/// [`BLOCK`] long.
+pub(super) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if !tensor.device().is_cpu() {
+        return device_blocks(name, tensor, take);
+    }
+    let dtype = DType::from(tensor.dtype());
+    let (guard, layout) = tensor.storage_and_layout();
+    let CandleStorage::Cpu(storage) = &*guard else {
+        return Err(Error::Options(format!(
+            "tensor `{name}` says it is in main memory and is not"
+        )));
+    };
+    let storage = bytes::of(storage);
+    if let Some(bytes) = window(layout, dtype).and_then(|window| storage.get(window)) {
+        return take(bytes);
+    }
+    let item = dtype.bits() / 8;
+    let mut elements = Elements::new(layout);
+    let mut left = layout.shape().elem_count();
+    let mut block = Vec::with_capacity(BLOCK.min(left * item));
+    while left > 0 {
+        block.clear();
+        let now = left.min(BLOCK / item);
+        for _ in 0..now {
+            let at = elements.next() * item;
+            block.extend_from_slice(&storage[at..at + item]);
+        }
+        take(&block)?;
+        left -= now;
+    }
+    Ok(())
+}
+
+/// The same for a tensor on an accelerator: each block is copied out by itself, never the whole storage.
+fn device_blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let item = (DType::from(tensor.dtype()).bits() / 8).max(1);
+    let flat = tensor.flatten_all().map_err(Error::candle(name))?;
+    let (mut from, total) = (0, flat.elem_count());
+    while from < total {
+        let now = (total - from).min(BLOCK / item);
+        let copy = || flat.narrow(0, from, now)?.force_contiguous()?.to_device(&Device::Cpu);
+        read_out(name, &copy().map_err(Error::candle(name))?, take)?;
+        from += now;
+    }
+    Ok(())
+}

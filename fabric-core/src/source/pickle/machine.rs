@@ -1,0 +1,334 @@
+//! The stack machine.
+
+use std::collections::HashMap;
+
+use super::input::Input;
+use super::{AllowList, Id, Limits, Object, Pickle, PickleError, Problem, number, opcode as op};
+
+/// Runs the pickle at the start of `bytes`, up to its `STOP`.
+///
+/// # Errors
+/// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
+pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<Pickle, PickleError> {
+    let mut machine = Machine {
+        input: Input::new(bytes, limits.text),
+        objects: vec![
+            Object::None,
+            Object::Bool(true),
+            Object::Bool(false),
+            Object::Tuple(Box::default()),
+        ],
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        allowed,
+        limits,
+        copies: bytes.len().saturating_mul(2).saturating_add(1 << 16),
+    };
+    loop {
+        let at = machine.input.at;
+        let byte = bytes.get(at).copied();
+        let failed = |what| PickleError {
+            at,
+            opcode: byte.map_or("none", op::name),
+            what,
+        };
+        let opcode = machine.input.u8().map_err(failed)?;
+        if opcode == op::STOP {
+            let root = machine.pop().map_err(failed)?;
+            return Ok(Pickle {
+                objects: machine.objects,
+                root,
+                len: machine.input.at,
+            });
+        }
+        machine.step(opcode).map_err(failed)?;
+    }
+}
+
+pub(super) struct Machine<'b> {
+    pub(super) input: Input<'b>,
+    pub(super) objects: Vec<Object>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    pub(super) allowed: AllowList,
+    limits: Limits,
+    /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
+    copies: usize,
+}
+
+impl Machine<'_> {
+    /// One opcode other than `STOP`.
+    fn step(&mut self, opcode: u8) -> Result<(), Problem> {
+        match opcode {
+            op::PROTO => self.protocol(),
+            op::FRAME => self.input.u64().map(drop),
+            op::MARK => self.mark(),
+            op::POP => self.discard(),
+            op::POP_MARK => self.since_mark().map(drop),
+            op::DUP => self.top().map(|id| self.stack.push(id)),
+            op::NONE => self.push_id(Id::NONE),
+            op::NEWTRUE => self.push_id(Id::TRUE),
+            op::NEWFALSE => self.push_id(Id::FALSE),
+            op::EMPTY_TUPLE => self.push_id(Id::EMPTY_TUPLE),
+            op::GET | op::BINGET | op::LONG_BINGET => self.recall(opcode),
+            op::PUT | op::BINPUT | op::LONG_BINPUT | op::MEMOIZE => self.remember(opcode),
+            op::APPEND | op::APPENDS | op::ADDITEMS => self.extend(opcode),
+            op::SETITEM | op::SETITEMS => self.set_items(opcode),
+            op::GLOBAL | op::STACK_GLOBAL => self.global(opcode),
+            op::REDUCE | op::NEWOBJ | op::NEWOBJ_EX | op::INST | op::OBJ => self.construct(opcode),
+            op::BUILD => self.build(),
+            op::PERSID | op::BINPERSID => self.persistent(opcode),
+            op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(opcode),
+            op::LIST | op::DICT | op::FROZENSET => self.collect(opcode),
+            _ => self.leaf(opcode),
+        }
+    }
+
+    /// Opcodes that push one object and take nothing from the stack.
+    fn leaf(&mut self, opcode: u8) -> Result<(), Problem> {
+        let input = &mut self.input;
+        let object = match opcode {
+            op::BININT => Object::Int(input.i32()?.into()),
+            op::BININT1 => Object::Int(input.u8()?.into()),
+            op::BININT2 => Object::Int(input.u16()?.into()),
+            op::INT => number::decimal(input.line()?, true)?,
+            op::LONG => number::decimal(input.line()?, false)?,
+            op::LONG1 => {
+                let len = input.u8()?.into();
+                number::long(input.bytes(len)?)
+            }
+            op::LONG4 => {
+                let len = input.length()?;
+                number::long(input.bytes(len)?)
+            }
+            op::FLOAT => number::float(input.text_line()?)?,
+            op::BINFLOAT => Object::Float(f64::from_be_bytes(input.array()?)),
+            op::EMPTY_LIST => Object::List(Vec::new()),
+            op::EMPTY_DICT => Object::Dict(Vec::new()),
+            op::EMPTY_SET => Object::Set(Vec::new()),
+            _ => self.text(opcode)?,
+        };
+        self.push(object)
+    }
+
+    fn text(&mut self, opcode: u8) -> Result<Object, Problem> {
+        let input = &mut self.input;
+        let len = match opcode {
+            op::SHORT_BINUNICODE | op::SHORT_BINBYTES | op::SHORT_BINSTRING => input.u8()?.into(),
+            op::BINUNICODE | op::BINBYTES => input.u32()?.into(),
+            op::BINSTRING => input.length()?,
+            op::BINUNICODE8 | op::BINBYTES8 | op::BYTEARRAY8 => input.u64()?,
+            op::STRING => return number::quoted(input.line()?),
+            op::UNICODE => return number::raw_unicode(input.line()?),
+            other => return Err(Problem::UnknownOpcode(other)),
+        };
+        Ok(match opcode {
+            op::SHORT_BINUNICODE | op::BINUNICODE | op::BINUNICODE8 => Object::Text(input.text(len)?.into()),
+            op::SHORT_BINSTRING | op::BINSTRING => number::string(input.bytes(len)?),
+            _ => Object::Bytes(input.bytes(len)?.into()),
+        })
+    }
+
+    fn protocol(&mut self) -> Result<(), Problem> {
+        match self.input.u8()? {
+            0..=5 => Ok(()),
+            newer => Err(Problem::Protocol(newer)),
+        }
+    }
+
+    /// Counts a copy of this many bytes.
+    pub(super) fn copying(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.copies = self.copies.checked_sub(bytes).ok_or(Problem::Copies)?;
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, object: Object) -> Result<Id, Problem> {
+        let most = self.limits.objects;
+        let id = u32::try_from(self.objects.len())
+            .ok()
+            .filter(|_| self.objects.len() < most);
+        let id = id.ok_or(Problem::Limit { of: "objects", most })?;
+        self.objects.push(object);
+        Ok(Id(id))
+    }
+
+    pub(super) fn push(&mut self, object: Object) -> Result<(), Problem> {
+        let id = self.add(object)?;
+        self.push_id(id)
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "an arm among others that can fail")]
+    pub(super) fn push_id(&mut self, id: Id) -> Result<(), Problem> {
+        self.stack.push(id);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, id: Id) -> &Object {
+        &self.objects[id.index()]
+    }
+
+    /// What was pushed since the last mark is out of reach of opcodes that take a fixed number of objects.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn pop(&mut self) -> Result<Id, Problem> {
+        if self.stack.len() > self.floor() {
+            self.stack.pop().ok_or(Problem::StackEmpty)
+        } else {
+            Err(Problem::StackEmpty)
+        }
+    }
+
+    pub(super) fn top(&self) -> Result<Id, Problem> {
+        let above = self.stack.get(self.floor()..).unwrap_or_default();
+        above.last().copied().ok_or(Problem::StackEmpty)
+    }
+
+    fn discard(&mut self) -> Result<(), Problem> {
+        // Python lets POP take a mark as well.
+        if self.stack.len() == self.floor() && self.marks.pop().is_some() {
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn mark(&mut self) -> Result<(), Problem> {
+        let most = self.limits.marks;
+        if self.marks.len() >= most {
+            return Err(Problem::Limit { of: "open marks", most });
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
+    /// Takes what was pushed since the last mark.
+    pub(super) fn since_mark(&mut self) -> Result<Vec<Id>, Problem> {
+        let mark = self.marks.pop().ok_or(Problem::NoMark)?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn remember(&mut self, opcode: u8) -> Result<(), Problem> {
+        let key = match opcode {
+            op::BINPUT => self.input.u8()?.into(),
+            op::LONG_BINPUT => self.input.u32()?,
+            op::PUT => self.memo_key()?,
+            _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
+        };
+        let most = self.limits.memo;
+        if self.memo.len() >= most {
+            return Err(Problem::Limit {
+                of: "remembered objects",
+                most,
+            });
+        }
+        let id = self.top()?;
+        self.memo.insert(key, id);
+        Ok(())
+    }
+
+    fn recall(&mut self, opcode: u8) -> Result<(), Problem> {
+        let key = match opcode {
+            op::BINGET => self.input.u8()?.into(),
+            op::LONG_BINGET => self.input.u32()?,
+            _ => self.memo_key()?,
+        };
+        let id = self.memo.get(&key).copied();
+        self.push_id(id.ok_or(Problem::NotRemembered(key.into()))?)
+    }
+
+    fn memo_key(&mut self) -> Result<u32, Problem> {
+        let key = self.input.text_line()?.parse();
+        key.map_err(|_| Problem::Malformed("a place in the memo that is no number"))
+    }
+
+    fn tuple(&mut self, opcode: u8) -> Result<(), Problem> {
+        let count = match opcode {
+            op::TUPLE1 => 1,
+            op::TUPLE2 => 2,
+            op::TUPLE3 => 3,
+            _ => {
+                let items = self.since_mark()?;
+                return self.push(Object::Tuple(items.into()));
+            }
+        };
+        let from = self.stack.len().checked_sub(count).filter(|from| *from >= self.floor());
+        let items = self.stack.split_off(from.ok_or(Problem::StackEmpty)?);
+        self.push(Object::Tuple(items.into()))
+    }
+
+    /// Containers made from what lies above the mark.
+    fn collect(&mut self, opcode: u8) -> Result<(), Problem> {
+        let items = self.since_mark()?;
+        let object = match opcode {
+            op::LIST => Object::List(items),
+            op::FROZENSET => Object::Set(items),
+            _ => Object::Dict(pairs(&items)?),
+        };
+        self.push(object)
+    }
+
+    fn extend(&mut self, opcode: u8) -> Result<(), Problem> {
+        let items = match opcode {
+            op::APPEND => vec![self.pop()?],
+            _ => self.since_mark()?,
+        };
+        let target = self.top()?;
+        match &mut self.objects[target.index()] {
+            Object::List(list) | Object::Set(list) => list.extend(items),
+            // The items of an object that is not read are not read.
+            Object::Opaque(_) => {}
+            other => {
+                return Err(Problem::Type {
+                    found: other.kind(),
+                    expected: "a list or a set",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, opcode: u8) -> Result<(), Problem> {
+        let items = match opcode {
+            op::SETITEM => {
+                let value = self.pop()?;
+                vec![(self.pop()?, value)]
+            }
+            _ => pairs(&self.since_mark()?)?,
+        };
+        let target = self.top()?;
+        match &mut self.objects[target.index()] {
+            Object::Dict(dict) => dict.extend(items),
+            Object::Opaque(_) => {}
+            other => {
+                return Err(Problem::Type {
+                    found: other.kind(),
+                    expected: "a dict",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn persistent(&mut self, opcode: u8) -> Result<(), Problem> {
+        let id = match opcode {
+            op::BINPERSID => self.pop()?,
+            _ => {
+                let text = self.input.text_line()?.into();
+                self.add(Object::Text(text))?
+            }
+        };
+        self.push(Object::Persistent(id))
+    }
+}
+
+/// Keys and values in turn.
+fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Problem> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if rest.is_empty() {
+        return Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect());
+    }
+    Err(Problem::Malformed("a key without a value"))
+}

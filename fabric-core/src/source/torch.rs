@@ -1,0 +1,155 @@
+//! Files of `torch.save`: a zip archive with one pickle and one member for each storage, or the older stream of pickles
+//! and storages.
+//!
+//! The layout is that of `torch/serialization.py`. What the pickle describes becomes names: dicts are descended by
+//! their keys, and lists and tuples that hold tensors by their indices. A dict, list or tuple without any tensor is one
+//! value.
+
+mod flatten;
+mod globals;
+mod legacy;
+mod storages;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::flatten::flatten;
+use self::storages::{Storage, Storages};
+use super::pickle::{self, Limits, Object, Pickle};
+use super::window::Slice;
+use super::zip::{Archive, ZipError};
+use super::{Files, Index, Source};
+use crate::error::{Error, Result};
+use crate::storage::ReadFile;
+
+/// Longer pickles are refused: a hundred bytes for each of ten million entries.
+const MAX_PICKLE: u64 = 1 << 30;
+
+/// What a file turns out to be by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Zip,
+    Legacy,
+    /// A pickle that `torch.save` did not write.
+    Pickle,
+}
+
+/// How many of the first bytes [`kind`] looks at.
+pub(super) const FIRST: usize = 16;
+
+/// The longest header of a safetensors file that anybody reads.
+const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
+
+/// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same two bytes, the low ones
+/// of its header's length; as a length, what stands here is too large.
+pub(super) fn kind(first: &[u8]) -> Option<Kind> {
+    let as_length = u64::from_le_bytes(*first.first_chunk()?);
+    if as_length <= MAX_SAFETENSORS_HEADER {
+        return None;
+    }
+    match first {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Kind::Zip),
+        _ if legacy::begins(first) => Some(Kind::Legacy),
+        [0x80, 2..=5, ..] => Some(Kind::Pickle),
+        _ => None,
+    }
+}
+
+/// Opens a file of the given kind.
+pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<Arc<dyn Source>> {
+    let slice = Slice::whole(&*file).map_err(Error::io("look at", path))?;
+    let (pickle, storages) = match kind {
+        Kind::Zip => archive(slice, 0, path)?,
+        Kind::Legacy => legacy::read(slice, 0, path)?,
+        Kind::Pickle => {
+            return Err(unknown(
+                path,
+                "it is a Python pickle that torch.save did not write; save the weights with torch.save or as safetensors",
+            ));
+        }
+    };
+    let index = index(&pickle, &storages, path)?;
+    Ok(Arc::new(Files {
+        index: Arc::new(index),
+        files: vec![(file, path.to_path_buf())],
+    }))
+}
+
+/// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
+pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path) -> Result<(Pickle, Storages)> {
+    let zip = |error| zip_error(error, path);
+    let archive = Archive::read(slice).map_err(zip)?;
+    let mut pickles = archive
+        .names()
+        .filter_map(|name| name.strip_suffix("data.pkl"))
+        .filter(|prefix| prefix.is_empty() || prefix.ends_with('/'));
+    let (Some(prefix), None) = (pickles.next(), pickles.next()) else {
+        return Err(unknown(
+            path,
+            "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`",
+        ));
+    };
+    let order = format!("{prefix}byteorder");
+    let swapped = match archive.member(&order) {
+        None => false,
+        Some(_) => match &archive.contents(slice, &order, 16).map_err(zip)?[..] {
+            b"little" => false,
+            b"big" => true,
+            other => {
+                let what = format!("its byte order is {:?}", String::from_utf8_lossy(other));
+                return Err(Error::corrupt(path, what));
+            }
+        },
+    };
+    let bytes = archive
+        .contents(slice, &format!("{prefix}data.pkl"), MAX_PICKLE)
+        .map_err(zip)?;
+    let pickle = pickle::load(&bytes, globals::allowed, Limits::default())
+        .map_err(|error| Error::corrupt(path, error.to_string()))?;
+    let data = format!("{prefix}data/");
+    let members = archive.names().filter_map(|name| {
+        let key = name.strip_prefix(&data)?;
+        Some((key.to_owned(), Storage::of_member(archive.member(name)?, file)))
+    });
+    Ok((pickle, Storages::new(members.collect(), swapped)))
+}
+
+/// Names everything that a pickle describes.
+pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result<Index> {
+    if let Object::Opaque(class) = pickle.get(pickle.root) {
+        let what = format!(
+            "it holds a pickled object of the Python class `{class}`, which only Python can read; save a state dict \
+             instead: torch.save(model.state_dict(), path)"
+        );
+        return Err(unknown(path, &what));
+    }
+    let (tensors, values) = flatten(pickle, storages).map_err(|what| Error::corrupt(path, what))?;
+    Ok(Index {
+        origin: path.display().to_string(),
+        tensors,
+        values,
+        ..Index::default()
+    })
+}
+
+fn unknown(path: &Path, what: &str) -> Error {
+    Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what: what.to_owned(),
+    }
+}
+
+fn zip_error(error: ZipError, path: &Path) -> Error {
+    match error {
+        ZipError::Io(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Error::corrupt(path, "it ends too early")
+        }
+        ZipError::Io(source) => Error::io("read", path)(source),
+        ZipError::Unsupported(what) => unknown(path, &what),
+        corrupt @ ZipError::Corrupt { .. } => Error::corrupt(path, corrupt.to_string()),
+    }
+}

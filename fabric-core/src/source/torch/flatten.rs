@@ -1,0 +1,189 @@
+//! Gives every tensor and value of a pickle its name.
+
+use std::collections::BTreeMap;
+
+use super::storages::Storages;
+use super::tensor::{Rebuilt, is_tensor, tensor};
+use super::value::{MAX_DEPTH, value};
+use crate::entry::join;
+use crate::source::StoredTensor;
+use crate::source::pickle::{Id, Object, Pickle};
+use crate::value::Value;
+
+/// Longer names are refused.
+const MAX_NAME: usize = 4096;
+
+/// The name of a tensor that was saved by itself, and of a value.
+const TENSOR: &str = "tensor";
+const VALUE: &str = "value";
+
+type Named = (BTreeMap<String, StoredTensor>, BTreeMap<String, Value>);
+
+/// Names everything below the root of `pickle`.
+///
+/// # Errors
+/// If two entries have one name, a tensor does not fit its storage, or objects refer to each other without end.
+pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, String> {
+    let mut walk = Walk {
+        pickle,
+        storages,
+        holds: holds_tensors(pickle),
+        budget: Budget::of(pickle),
+        tensors: BTreeMap::new(),
+        values: BTreeMap::new(),
+    };
+    let root = pickle.root;
+    match pickle.get(root) {
+        Object::Dict(entries) => walk.dict(entries, "", 0)?,
+        Object::List(_) | Object::Tuple(_) if walk.holds[root.index()] => walk.entry(root, "", 0)?,
+        _ if is_tensor(pickle, root) => walk.entry(root, TENSOR, 0)?,
+        _ => walk.entry(root, VALUE, 0)?,
+    }
+    Ok((walk.tensors, walk.values))
+}
+
+/// What naming and copying may cost: objects that are referred to again and again are named again and again, and a
+/// few hundred bytes could describe more entries than any memory holds.
+pub(super) struct Budget {
+    steps: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    fn of(pickle: &Pickle) -> Self {
+        Self {
+            steps: pickle.count().saturating_mul(8).saturating_add(10_000),
+            bytes: pickle.len.saturating_mul(16).saturating_add(1 << 20),
+        }
+    }
+
+    /// Counts one object, and `bytes` that are copied for it.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), String> {
+        let (steps, bytes) = (self.steps.checked_sub(1), self.bytes.checked_sub(bytes));
+        let (Some(steps), Some(bytes)) = (steps, bytes) else {
+            return Err("refers to the same objects again and again".into());
+        };
+        (self.steps, self.bytes) = (steps, bytes);
+        Ok(())
+    }
+}
+
+/// For each object, whether a tensor lies in it.
+fn holds_tensors(pickle: &Pickle) -> Vec<bool> {
+    let mut holds = vec![false; pickle.count()];
+    let mut seen = vec![false; pickle.count()];
+    // Each object twice: on the way down, and again when everything in it has been looked at.
+    let mut open = vec![(pickle.root, false)];
+    while let Some((id, below_done)) = open.pop() {
+        if below_done {
+            holds[id.index()] = below(pickle, id).any(|id| holds[id.index()]);
+        } else if !seen[id.index()] {
+            seen[id.index()] = true;
+            holds[id.index()] = is_tensor(pickle, id);
+            if !holds[id.index()] {
+                open.push((id, true));
+                open.extend(below(pickle, id).map(|id| (id, false)));
+            }
+        }
+    }
+    holds
+}
+
+/// The objects in a container.
+fn below(pickle: &Pickle, id: Id) -> impl Iterator<Item = Id> + '_ {
+    let values = match pickle.get(id) {
+        Object::Dict(entries) => Some(entries.iter().map(|(_, value)| *value)),
+        _ => None,
+    };
+    let items = pickle.items(id).unwrap_or_default().iter().copied();
+    values.into_iter().flatten().chain(items)
+}
+
+struct Walk<'p> {
+    pickle: &'p Pickle,
+    storages: &'p Storages,
+    holds: Vec<bool>,
+    budget: Budget,
+    tensors: BTreeMap<String, StoredTensor>,
+    values: BTreeMap<String, Value>,
+}
+
+impl Walk<'_> {
+    fn entry(&mut self, id: Id, name: &str, depth: usize) -> Result<(), String> {
+        let say = |what: String| format!("entry `{name}` {what}");
+        if depth > MAX_DEPTH {
+            return Err(say(format!("nests deeper than {MAX_DEPTH} levels, or contains itself")));
+        }
+        if name.len() > MAX_NAME {
+            return Err(format!(
+                "an entry has a name of {} bytes; {MAX_NAME} are the most",
+                name.len()
+            ));
+        }
+        self.budget.spend(name.len()).map_err(say)?;
+        let pickle = self.pickle;
+        if is_tensor(pickle, id) {
+            return match tensor(pickle, id, self.storages).map_err(say)? {
+                Rebuilt::Tensor(tensor) => self.insert_tensor(name, tensor),
+                Rebuilt::NotRead(what) => self.insert_value(name, Value::opaque(&what)),
+            };
+        }
+        match pickle.get(id) {
+            Object::Dict(entries) if self.holds[id.index()] => self.dict(entries, name, depth),
+            Object::List(items) | Object::Set(items) if self.holds[id.index()] => self.items(items, name, depth),
+            Object::Tuple(items) if self.holds[id.index()] => self.items(items, name, depth),
+            _ => {
+                let value = value(pickle, id, depth, &mut self.budget).map_err(say)?;
+                self.insert_value(name, value)
+            }
+        }
+    }
+
+    fn dict(&mut self, entries: &[(Id, Id)], name: &str, depth: usize) -> Result<(), String> {
+        for (key, item) in entries {
+            let key = self.key(*key).map_err(|what| format!("entry `{name}` {what}"))?;
+            self.entry(*item, &join(name, &key), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, items: &[Id], name: &str, depth: usize) -> Result<(), String> {
+        for (at, item) in items.iter().enumerate() {
+            self.entry(*item, &join(name, &at.to_string()), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// A key as a part of a name: PyTorch's optimizers use numbers.
+    fn key(&self, id: Id) -> Result<String, String> {
+        let key = match self.pickle.get(id) {
+            Object::Text(text) if text.is_empty() => return Err("has an empty key".into()),
+            Object::Text(text) if text.len() <= MAX_NAME => text.to_string(),
+            Object::Int(number) => number.to_string(),
+            Object::Bool(true) => "True".to_owned(),
+            Object::Bool(false) => "False".to_owned(),
+            Object::None => "None".to_owned(),
+            other => return Err(format!("has a key that cannot be part of a name: {}", other.kind())),
+        };
+        Ok(key)
+    }
+
+    fn insert_tensor(&mut self, name: &str, tensor: StoredTensor) -> Result<(), String> {
+        self.free(name)?;
+        self.tensors.insert(name.to_owned(), tensor);
+        Ok(())
+    }
+
+    fn insert_value(&mut self, name: &str, value: Value) -> Result<(), String> {
+        self.free(name)?;
+        self.values.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    fn free(&self, name: &str) -> Result<(), String> {
+        if self.tensors.contains_key(name) || self.values.contains_key(name) {
+            return Err(format!("two entries have the name `{name}`"));
+        }
+        Ok(())
+    }
+}

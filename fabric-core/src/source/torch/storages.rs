@@ -1,0 +1,58 @@
+//! The storages of a file: where the bytes lie that tensors are views of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::source::zip::Member;
+use crate::source::{Check, CheckedRun, Place};
+
+/// The bytes of one storage.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    pub(super) place: Place,
+    /// Its checksum, shared by all views.
+    run: Option<Arc<CheckedRun>>,
+}
+
+impl Storage {
+    pub(super) fn of_member(member: &Member, file: usize) -> Self {
+        let place = Place {
+            file,
+            start: member.start,
+            len: member.len,
+        };
+        let run = CheckedRun::new(place, member.crc32);
+        Self { place, run: Some(run) }
+    }
+
+    /// A storage of a format without checksums.
+    pub(super) fn unchecked(place: Place) -> Self {
+        Self { place, run: None }
+    }
+
+    pub(super) fn check(&self) -> Check {
+        self.run.clone().map_or(Check::Nothing, Check::Run)
+    }
+}
+
+/// All storages by key, and the byte order of all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Storages {
+    by_key: HashMap<String, Storage>,
+    /// Numbers are stored most significant byte first.
+    pub(super) swapped: bool,
+    /// The bytes of all storages together.
+    pub(super) bytes: u64,
+}
+
+impl Storages {
+    pub(super) fn new(by_key: HashMap<String, Storage>, swapped: bool) -> Self {
+        let lens = by_key.values().map(|storage| storage.place.len);
+        let bytes = lens.fold(0, u64::saturating_add);
+        Self { by_key, swapped, bytes }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Storage> {
+        self.by_key.get(key)
+    }
+}

@@ -1,0 +1,84 @@
+//! Small reads at ascending places of a file, a few kilobytes at a time.
+
+use std::io;
+
+use crate::storage::ReadFile;
+
+/// What one call to the storage fetches.
+const CHUNK: usize = 4096;
+
+/// A part of a file: an archive may be a slice of a larger file, and its offsets count from its own start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice<'f> {
+    pub(crate) file: &'f dyn ReadFile,
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+}
+
+impl<'f> Slice<'f> {
+    /// All of a file.
+    pub(crate) fn whole(file: &'f dyn ReadFile) -> io::Result<Self> {
+        let len = file.len()?;
+        Ok(Self { file, start: 0, len })
+    }
+
+    /// Fills `into` from `at`, counted from the start of the slice.
+    pub(crate) fn read_exact(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+        let end = at.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.read_exact_at(into, self.start + at)
+    }
+
+    /// The `len` bytes from `at`. Nothing is allocated before `len` is known to lie inside the slice.
+    pub(crate) fn bytes(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+        let inside = at.checked_add(len).is_some_and(|end| end <= self.len);
+        let Some(len) = usize::try_from(len).ok().filter(|_| inside) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        let mut bytes = vec![0; len];
+        self.read_exact(&mut bytes, at)?;
+        Ok(bytes)
+    }
+}
+
+/// Reads small pieces of a slice through a buffer, so that neighbours cost one call.
+#[derive(Debug)]
+pub(crate) struct Window<'f> {
+    slice: Slice<'f>,
+    start: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'f> Window<'f> {
+    pub(crate) fn new(slice: Slice<'f>) -> Self {
+        Self {
+            slice,
+            start: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The `len` bytes from `at`; `len` is a small number that the caller knows.
+    pub(crate) fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        let held = |start: u64, buffer: &[u8]| {
+            let from = usize::try_from(at.checked_sub(start)?).ok()?;
+            (from.checked_add(len)? <= buffer.len()).then_some(from)
+        };
+        let from = if let Some(from) = held(self.start, &self.buffer) {
+            from
+        } else {
+            let left = self.slice.len.saturating_sub(at);
+            let fetch = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK.max(len));
+            self.buffer.resize(fetch, 0);
+            self.slice.read_exact(&mut self.buffer, at)?;
+            self.start = at;
+            0
+        };
+        let end = from + len;
+        self.buffer
+            .get(from..end)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}

@@ -1,0 +1,164 @@
+//! The central directory: one entry for each member.
+
+use std::collections::HashSet;
+
+use super::end::Directory;
+use super::{Fields, ZipError};
+
+const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
+
+/// The least bytes of an entry: with an empty name.
+const ENTRY_LEN: u64 = 46;
+
+/// Stored as it is.
+const STORED: u16 = 0;
+
+/// General purpose bit 0, and bit 13, which masks the headers.
+const ENCRYPTED: u16 = 1 | 1 << 13;
+
+/// The tag of the extra field with 64-bit sizes.
+const ZIP64: u16 = 1;
+
+/// What the directory says of a member.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) len: u64,
+    pub(super) crc32: u32,
+    /// The local header, counted from the start of the archive.
+    pub(super) header: u64,
+}
+
+/// Reads all entries; `bytes` is the directory.
+pub(super) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry>, ZipError> {
+    let most = directory.len / ENTRY_LEN;
+    if directory.entries > most {
+        let what = format!(
+            "the directory is said to have {} entries and has room for {most}",
+            directory.entries
+        );
+        return Err(ZipError::corrupt(directory.start, what));
+    }
+    let mut fields = Fields::new(bytes);
+    let mut entries = Vec::new();
+    let mut seen = HashSet::new();
+    for _ in 0..directory.entries {
+        let at = directory.start + (bytes.len() - fields.rest.len()) as u64;
+        let raw = raw_entry(&mut fields)
+            .ok_or_else(|| ZipError::corrupt(at, "an entry of the directory is damaged or cut short"))?;
+        let entry = raw.check(at)?;
+        if !seen.insert(entry.name.clone()) {
+            return Err(ZipError::corrupt(at, format!("member `{}` is there twice", entry.name)));
+        }
+        entries.push(entry);
+    }
+    if fields.rest.is_empty() {
+        return Ok(entries);
+    }
+    let at = directory.start + directory.len - fields.rest.len() as u64;
+    Err(ZipError::corrupt(at, "the directory goes on after its last entry"))
+}
+
+/// An entry's fields as they stand.
+struct Raw<'b> {
+    flags: u16,
+    method: u16,
+    crc32: u32,
+    packed: u64,
+    len: u64,
+    header: u64,
+    disk: u16,
+    name: &'b [u8],
+}
+
+fn raw_entry<'b>(fields: &mut Fields<'b>) -> Option<Raw<'b>> {
+    if fields.u32()? != ENTRY {
+        return None;
+    }
+    let _versions = (fields.u16()?, fields.u16()?);
+    let (flags, method) = (fields.u16()?, fields.u16()?);
+    let _time = fields.u32()?;
+    let crc32 = fields.u32()?;
+    let (packed, len) = (fields.u32()?, fields.u32()?);
+    let (name_len, extra_len, comment_len) = (fields.u16()?, fields.u16()?, fields.u16()?);
+    let disk = fields.u16()?;
+    let _attributes = (fields.u16()?, fields.u32()?);
+    let header = fields.u32()?;
+    let name = fields.bytes(name_len.into())?;
+    let mut wide = zip64(fields.bytes(extra_len.into())?)?;
+    fields.bytes(comment_len.into())?;
+    // In the extra field stand the saturated numbers alone, in this order.
+    let mut widen = |number: u32| match number {
+        u32::MAX => wide.u64(),
+        number => Some(number.into()),
+    };
+    let (len, packed, header) = (widen(len)?, widen(packed)?, widen(header)?);
+    Some(Raw {
+        flags,
+        method,
+        crc32,
+        packed,
+        len,
+        header,
+        disk,
+        name,
+    })
+}
+
+/// The contents of the zip64 field among the extra fields; empty if there is none.
+fn zip64(extra: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Fields::new(extra);
+    while !fields.rest.is_empty() {
+        let (tag, len) = (fields.u16()?, fields.u16()?);
+        let contents = fields.bytes(len.into())?;
+        if tag == ZIP64 {
+            return Some(Fields::new(contents));
+        }
+    }
+    Some(Fields::new(&[]))
+}
+
+impl Raw<'_> {
+    fn check(self, at: u64) -> Result<Entry, ZipError> {
+        let name = std::str::from_utf8(self.name)
+            .map_err(|_| ZipError::corrupt(at, "the name of a member is not UTF-8"))?
+            .to_owned();
+        check_name(&name).map_err(|what| ZipError::corrupt(at, format!("member {name:?} {what}")))?;
+        if self.flags & ENCRYPTED != 0 {
+            return Err(ZipError::Unsupported(format!("member `{name}` is encrypted")));
+        }
+        if self.method != STORED {
+            return Err(ZipError::Unsupported(format!(
+                "member `{name}` is compressed (method {}); only members stored as they are, as torch.save writes them, are \
+                 read: pack the archive again without compression",
+                self.method
+            )));
+        }
+        if self.packed != self.len || self.disk != 0 {
+            return Err(ZipError::corrupt(
+                at,
+                format!("the sizes of member `{name}` contradict each other"),
+            ));
+        }
+        Ok(Entry {
+            name,
+            len: self.len,
+            crc32: self.crc32,
+            header: self.header,
+        })
+    }
+}
+
+/// Members are never unpacked to files, but a name that leads out of its directory has no honest reason.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("has an empty name");
+    }
+    if name.starts_with('/') || name.split('/').any(|part| part == "..") || name.contains(['\\', ':']) {
+        return Err("leads out of the archive");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("has control characters in its name");
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Local headers: where the bytes of each member begin.
+
+use std::collections::BTreeMap;
+
+use super::super::window::{Slice, Window};
+use super::{Entry, Fields, Member, ZipError};
+
+const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
+const HEADER_LEN: usize = 30;
+
+/// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
+pub(super) fn locate(
+    slice: Slice<'_>,
+    mut entries: Vec<Entry>,
+    directory: u64,
+) -> Result<BTreeMap<String, Member>, ZipError> {
+    entries.sort_by_key(|entry| entry.header);
+    let mut window = Window::new(slice);
+    let mut members = BTreeMap::new();
+    let mut free = 0;
+    for entry in entries {
+        if entry.header < free {
+            let what = format!("member `{}` overlaps the one in front of it", entry.name);
+            return Err(ZipError::corrupt(entry.header, what));
+        }
+        let start = data_start(&mut window, &entry, directory)?;
+        let end = start.checked_add(entry.len).filter(|end| *end <= directory);
+        free = end.ok_or_else(|| {
+            let what = format!(
+                "member `{}` has {} bytes from {start} and reaches into the directory",
+                entry.name, entry.len
+            );
+            ZipError::corrupt(entry.header, what)
+        })?;
+        let member = Member {
+            start: slice.start + start,
+            len: entry.len,
+            crc32: entry.crc32,
+        };
+        members.insert(entry.name, member);
+    }
+    Ok(members)
+}
+
+/// The byte after a local header, whose name and extra fields have lengths of their own. The sizes in it are not
+/// looked at: writers that do not know them in advance leave zeros.
+fn data_start(window: &mut Window<'_>, entry: &Entry, directory: u64) -> Result<u64, ZipError> {
+    let damaged = |what: &str| {
+        let what = format!("the header of member `{}` {what}", entry.name);
+        ZipError::corrupt(entry.header, what)
+    };
+    let fixed = entry.header.checked_add(HEADER_LEN as u64);
+    let Some(name_at) = fixed.filter(|end| *end <= directory) else {
+        return Err(damaged("lies outside of the archive"));
+    };
+    let header = window.get(entry.header, HEADER_LEN)?;
+    let Some((signature, method, name_len, extra_len)) = parse(header) else {
+        return Err(damaged("is damaged"));
+    };
+    if signature != HEADER || method != 0 {
+        return Err(damaged("is not where the directory says"));
+    }
+    let start = name_at + u64::from(name_len) + u64::from(extra_len);
+    if start > directory {
+        return Err(damaged("reaches into the directory"));
+    }
+    let name = window.get(name_at, name_len.into())?;
+    if name != entry.name.as_bytes() {
+        return Err(damaged("gives it another name than the directory"));
+    }
+    Ok(start)
+}
+
+/// Signature, method, and the lengths of name and extra fields.
+fn parse(header: &[u8]) -> Option<(u32, u16, u16, u16)> {
+    let mut fields = Fields::new(header);
+    let signature = fields.u32()?;
+    let _version_and_flags = (fields.u16()?, fields.u16()?);
+    let method = fields.u16()?;
+    let _time_and_sums = fields.bytes(16)?;
+    Some((signature, method, fields.u16()?, fields.u16()?))
+}

@@ -1,0 +1,167 @@
+//! What the fuzzer and the smoke test do with bytes from anywhere: open them as a checkpoint and read all that is in it.
+//! Whatever the bytes are, the outcome is a typed error or a readable checkpoint; everything else is a finding.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Tensor};
+use fabric_core::storage::{Memory, Storage};
+use fabric_core::{Fabric, LoadOptions, RawCheckpoint};
+
+/// One kind of input.
+pub(crate) struct Case {
+    /// Its name: that of the fuzz target, and of the folder of its regressions.
+    pub(crate) name: &'static str,
+    /// Takes the bytes apart, and says whether they are a checkpoint.
+    pub(crate) run: fn(&[u8]) -> bool,
+}
+
+/// Every kind there is.
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "single_file",
+        run: single_file,
+    },
+    Case {
+        name: "torch",
+        run: torch,
+    },
+    Case {
+        name: "manifest",
+        run: manifest,
+    },
+    Case {
+        name: "hub_index",
+        run: hub_index,
+    },
+];
+
+/// A file of any format, as it stands.
+pub(crate) fn single_file(bytes: &[u8]) -> bool {
+    let memory = Memory::new();
+    put(&memory, "input", bytes);
+    open_and_read(&memory, "input")
+}
+
+/// A file of `torch.save`: the same, with other seeds, so that a fuzzer spends its time in these rooms.
+pub(crate) fn torch(bytes: &[u8]) -> bool {
+    single_file(bytes)
+}
+
+/// The payload of a manifest, in an envelope and a file whose checksums are right: what lies behind them is looked at.
+pub(crate) fn manifest(payload: &[u8]) -> bool {
+    let memory = Memory::new();
+    put(&memory, "input", &around_payload(payload));
+    open_and_read(&memory, "input")
+}
+
+/// The index of a hub directory, beside two files of weights.
+pub(crate) fn hub_index(json: &[u8]) -> bool {
+    let memory = Memory::new();
+    memory.create_dir_all(Path::new("hub")).expect("memory");
+    for (file, tensor) in [("model-1.safetensors", "a"), ("model-2.safetensors", "b")] {
+        put(&memory, &format!("hub/{file}"), &weights(tensor));
+    }
+    put(&memory, "hub/model.safetensors.index.json", json);
+    open_and_read(&memory, "hub")
+}
+
+fn put(memory: &Memory, path: &str, bytes: &[u8]) {
+    memory
+        .create(Path::new(path))
+        .and_then(|mut file| file.write_all(bytes))
+        .expect("memory");
+}
+
+/// Opens a path, reads every entry, and loads what fits into a small state.
+fn open_and_read(memory: &Memory, path: &str) -> bool {
+    let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
+    let Ok(raw) = fabric.open(path) else { return false };
+    read_all(&raw);
+    let mut tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).expect("memory");
+    let _ = raw.load_raw_with(&mut tensor, LoadOptions::new().strict(false).cast(true));
+    let mut state = std::collections::BTreeMap::from([("a".to_owned(), tensor)]);
+    let _ = raw.load_with(&mut state, LoadOptions::new().strict(false).verify_first(true));
+    true
+}
+
+fn read_all(raw: &RawCheckpoint) {
+    // A file may name one run of bytes a million times: the sizes add up, the reading need not.
+    let mut left = 1 << 24;
+    for name in raw.names() {
+        match raw.info(name).and_then(fabric_core::TensorInfo::byte_len) {
+            Some(len) if len > left => break,
+            Some(len) => {
+                left -= len;
+                let _ = raw.tensor(name, &Device::Cpu);
+            }
+            None => {
+                let _ = raw
+                    .stored_value(name)
+                    .map(fabric_core::Value::decode::<serde_json::Value>);
+            }
+        }
+    }
+    let _ = raw.subtree("a").names();
+}
+
+/// A safetensors file with one tensor.
+pub(crate) fn weights(name: &str) -> Vec<u8> {
+    let json = format!(r#"{{"{name}":{{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}}}"#);
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &[0; 8]].concat()
+}
+
+/// A small checkpoint with a tie and two values.
+pub(crate) fn checkpoint() -> &'static [u8] {
+    static CHECKPOINT: OnceLock<Vec<u8>> = OnceLock::new();
+    CHECKPOINT.get_or_init(|| {
+        let tensor = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).expect("memory");
+        let state = ((tensor.clone(), tensor), ("text".to_owned(), vec![1u64, 2]));
+        let memory = Memory::new();
+        let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
+        fabric.save("seed", &state).expect("memory");
+        let file = memory.open(Path::new("seed")).expect("it was saved");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
+        file.read_exact_at(&mut bytes, 0).expect("memory");
+        bytes
+    })
+}
+
+/// The payload of the checkpoint's manifest, which is the last thing in the file.
+pub(crate) fn payload() -> &'static [u8] {
+    let checkpoint = checkpoint();
+    &checkpoint[manifest_start() + 20..checkpoint.len() - 8]
+}
+
+const MAGIC: &[u8; 8] = b"\x89FABRIC\n";
+
+fn manifest_start() -> usize {
+    checkpoint()
+        .windows(8)
+        .rposition(|eight| eight == MAGIC)
+        .expect("a manifest")
+}
+
+/// The checkpoint with another payload, its checksum made right; `docs/format.md` describes the envelope.
+fn around_payload(payload: &[u8]) -> Vec<u8> {
+    let (checkpoint, start) = (checkpoint(), manifest_start());
+    let mut manifest = MAGIC.to_vec();
+    manifest.extend([1, 0, 0, 0]);
+    manifest.extend((payload.len() as u64).to_le_bytes());
+    manifest.extend(payload);
+    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &manifest);
+    manifest.extend(sum.to_le_bytes());
+    let header = usize::try_from(u64::from_le_bytes(*checkpoint.first_chunk().expect("a header"))).expect("small");
+    let json = std::str::from_utf8(&checkpoint[8..8 + header]).expect("JSON");
+    let tensors = start - 8 - header;
+    let place = |len: usize| format!("[{len}],\"data_offsets\":[{tensors},{}]", tensors + len);
+    let patched = json.replace(&place(checkpoint.len() - start), &place(manifest.len()));
+    let padded = format!("{:<header$}", patched.trim_end());
+    [
+        &(padded.len() as u64).to_le_bytes(),
+        padded.as_bytes(),
+        &checkpoint[8 + header..start],
+        &manifest,
+    ]
+    .concat()
+}
