@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::Linear;
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::{Linear, ParamsAdamW};
+use fabric_core::optim::AdamW;
 use fabric_core::storage::{Memory, Storage};
 use fabric_core::{Checkpoint, Error, ExportFormat, ExportOptions, ExportReport, Fabric};
 
@@ -294,6 +295,29 @@ fn adversarial() -> Adversarial {
 }
 
 #[test]
+fn an_exported_file_has_the_same_entries_when_it_is_read_and_exported_again() {
+    for state in [&with_sgd(0.9), &with_sgd(0.)] {
+        let (fabric, memory) = saved(state);
+        for (from, to) in [(FROM, "a.pt"), ("a.pt", "b.pt"), ("b.pt", "c.pt")] {
+            fabric.export(from, to, ExportOptions::new()).unwrap();
+        }
+        assert_eq!(bytes(&memory, "b.pt"), bytes(&memory, "c.pt"));
+        let (a, b) = (fabric.open("a.pt").unwrap(), fabric.open("b.pt").unwrap());
+        assert_eq!(a.names(), b.names());
+        for name in a.names() {
+            match (a.stored_value(name), b.stored_value(name)) {
+                (Ok(a), Ok(b)) => assert_eq!(a, b, "{name}"),
+                _ => assert_eq!(a.info(name), b.info(name)),
+            }
+        }
+        let [a, b] = ["a.pt", "b.pt"].map(|path| File::parse(&bytes(&memory, path)));
+        assert_eq!(a.storages(), b.storages());
+        let weight = |file: &File| file.f32s(file.object.at("model").at("fc1.weight").tensor());
+        assert_eq!(weight(&a), weight(&b));
+    }
+}
+
+#[test]
 fn what_is_no_module_is_split_at_every_dot() {
     let nested = Nested {
         inner: adversarial(),
@@ -316,6 +340,29 @@ fn modules_only_are_one_module_unless_said_otherwise() {
     let (file, report) = exported_with(&with_sgd(0.), ExportOptions::new().subtree("model").bare(true));
     assert!(file.object.names().contains(&"fc2.bias"));
     assert_eq!(report.left_out, ["scale"]);
+}
+
+#[test]
+fn numbered_components_are_a_list() {
+    #[derive(Checkpoint)]
+    struct Several {
+        optimizers: Vec<AdamW>,
+        epoch: u64,
+    }
+    let of = |seed| {
+        let variable = Var::from_tensor(&var(seed, seed)).unwrap();
+        AdamW::from_named([(format!("p{seed}"), variable)], ParamsAdamW::default()).unwrap()
+    };
+    let file = exported(&Several {
+        optimizers: (1..=12).map(of).collect(),
+        epoch: 1,
+    });
+    let Py::List(optimizers) = file.object.at("optimizers") else {
+        panic!("no list")
+    };
+    assert_eq!(optimizers.len(), 12);
+    let shape = |at: usize| &optimizers[at].at("state").at(0).at("exp_avg").tensor().shape;
+    assert_eq!((shape(1), shape(10)), (&vec![2], &vec![11]));
 }
 
 #[test]
