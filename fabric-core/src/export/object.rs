@@ -137,7 +137,11 @@ impl<'a> Storages<'a> {
     fn tied(&self, stored: &StoredTensor) -> Option<usize> {
         let same = self.by_place.get(&stored.places())?;
         same.iter().copied().find(|&number| match &self.list[number] {
-            Storage::Stored(_, other) => stored.info.byte_len() != Some(0) && other.info == stored.info,
+            Storage::Stored(_, other) => {
+                let regions =
+                    |tensor: &'_ StoredTensor| tensor.parts.iter().map(|part| part.region.clone()).collect::<Vec<_>>();
+                stored.info.byte_len() != Some(0) && other.info == stored.info && regions(other) == regions(stored)
+            }
             Storage::Inline(_) => false,
         })
     }

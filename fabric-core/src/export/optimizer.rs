@@ -23,6 +23,7 @@ const GROUPS: &str = "param_groups";
 const KIND: &str = "kind";
 const PARAMS: &str = "params";
 const NAMES: &str = "param_names";
+const STATE: &str = "state";
 const STEP: &str = "step";
 
 /// What PyTorch's optimizers want to find in a group, beside what ours store.
@@ -177,13 +178,13 @@ pub(super) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>
             kind = text(entry);
             // `load_state_dict` would make an attribute of it.
             arranging.left_out.push(entry.full.to_owned());
-        } else if let Some(below) = strip(entry.name, "state").filter(|below| !below.is_empty()) {
+        } else if let Some(below) = strip(entry.name, STATE).filter(|below| !below.is_empty()) {
             let (number, name) = parameters.find(below).ok_or_else(|| Error::WrongType {
                 name: entry.full.to_owned(),
                 what: format!("is the state of a parameter that `{}` does not list", at.full),
             })?;
             state.entry(number).or_default().push((name, entry));
-        } else if entry.name != GROUPS {
+        } else if entry.name != GROUPS && entry.name != STATE {
             others.push(entry);
         }
     }
@@ -192,6 +193,9 @@ pub(super) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>
     for (number, entries) in state {
         states.push((parameters.key(number, by_name), parameter_state(arranging, entries)?));
     }
+    // A foreign file may hold the state as one value: empty, when there is none.
+    let value = entries.iter().find(|entry| entry.name == STATE && states.is_empty());
+    let state = value.map_or_else(|| Ok(Object::Dict(states)), |value| arranging.leaf(value))?;
     let mut first = 0;
     let mut listed = Vec::with_capacity(groups.len());
     for group in groups {
@@ -207,7 +211,7 @@ pub(super) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>
         first += count;
     }
     let mut object = vec![
-        (Object::text("state"), Object::Dict(states)),
+        (Object::text(STATE), state),
         (Object::text(GROUPS), Object::List(listed)),
     ];
     for entry in others {
@@ -238,9 +242,14 @@ fn parameter_state<'a>(arranging: &mut Arranging<'a>, mut entries: Vec<(&str, &E
     Ok(Object::Dict(object))
 }
 
+#[allow(clippy::cast_precision_loss, reason = "a count of steps is below 2^53")]
 fn number(entry: &Entry<'_>) -> Option<f64> {
     let Leaf::Value(value) = entry.leaf else { return None };
-    value.decode::<f64>().ok()
+    match &value.0 {
+        Cbor::Integer(count) => Some(i128::from(*count) as f64),
+        Cbor::Float(count) => Some(*count),
+        _ => None,
+    }
 }
 
 /// A step count as PyTorch counts: in a tensor without dimensions, of 32 bits unless they cannot hold it.

@@ -73,8 +73,9 @@ impl ExportOptions {
     /// For [`ExportFormat::Torch`]: whether what is exported is one module, a flat state dict (`fc1.weight`), or a state
     /// whose components are keys (`{"model": {"fc1.weight": ...}}`).
     ///
-    /// Unless said, it is a state if it has an optimizer or a value at its first level, and a module otherwise. A
-    /// state of modules only needs `bare(false)`.
+    /// Unless said, tensors without an optimizer among them are a module; but a whole checkpoint with a value at its
+    /// first level (`iteration`) is a state. So a state that has modules only needs `bare(false)`, and a module with
+    /// a value of its own that was saved by itself needs `bare(true)`.
     pub fn bare(mut self, bare: bool) -> Self {
         self.bare = Some(bare);
         self

@@ -65,6 +65,8 @@ pub(super) struct StateDict<'a> {
 pub(super) struct Choices {
     /// Whether the entries are those of one module; `None` leaves that to the look of them.
     pub(super) bare: Option<bool>,
+    /// Whether they are a component of a checkpoint, and not the whole of one.
+    pub(super) subtree: bool,
     /// Whether optimizer state is keyed by names instead of numbers.
     pub(super) parameter_names: bool,
 }
@@ -110,7 +112,8 @@ impl<'a> Arranging<'a> {
             return optimizer::state_dict(self, entries);
         }
         let values = entries.iter().filter(|entry| !entry.is_tensor());
-        let is_state = values.clone().any(|value| !value.name.contains('.')) || !is_module(entries);
+        let is_state = !self.choices.subtree && values.clone().any(|value| !value.name.contains('.'));
+        let is_state = is_state || !is_module(entries);
         if self.choices.bare.map_or(is_state, |bare| !bare) {
             return self.split(entries, 0);
         }
@@ -119,7 +122,7 @@ impl<'a> Arranging<'a> {
         self.module(&tensors)
     }
 
-    /// One level of names as keys.
+    /// One level of names as keys; components that are numbered from 0 are a list.
     fn split(&mut self, entries: &[Entry<'a>], depth: usize) -> Result<Object<'a>> {
         let is_leaf = |name: &str| depth == MAX_DEPTH || !name.contains('.');
         let names = entries.iter().map(|entry| entry.name);
@@ -135,20 +138,41 @@ impl<'a> Arranging<'a> {
                 _ => object.push((Object::text(entry.name), self.leaf(entry)?)),
             }
         }
+        let count = below.len();
+        let is_list = object.is_empty() && (0..count).all(|at| below.contains_key(&*at.to_string()));
+        let mut below: Vec<_> = below.into_iter().collect();
+        if is_list {
+            below.sort_by_key(|(key, _)| key.parse::<usize>().unwrap_or(usize::MAX));
+        }
         for (key, entries) in below {
-            if optimizer::is_one(&entries) {
-                object.push((Object::text(key), optimizer::state_dict(self, &entries)?));
-            } else if is_module(&entries) {
-                let (tensors, values): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_tensor);
-                object.push((Object::text(key), self.module(&tensors)?));
-                for value in values {
-                    object.push((Object::text(join(key, value.name)), self.leaf(&value)?));
-                }
-            } else {
-                object.push((Object::text(key), self.split(&entries, depth + 1)?));
-            }
+            self.component(key, entries, depth, &mut object)?;
+        }
+        if is_list && object.len() == count {
+            return Ok(Object::List(object.into_iter().map(|(_, object)| object).collect()));
         }
         Ok(Object::Dict(object))
+    }
+
+    /// One component under its key, and beside it what has no place in it.
+    fn component(
+        &mut self,
+        key: &str,
+        entries: Vec<Entry<'a>>,
+        depth: usize,
+        level: &mut Vec<(Object<'a>, Object<'a>)>,
+    ) -> Result<()> {
+        if optimizer::is_one(&entries) {
+            level.push((Object::text(key), optimizer::state_dict(self, &entries)?));
+        } else if is_module(&entries) {
+            let (tensors, values): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_tensor);
+            level.push((Object::text(key), self.module(&tensors)?));
+            for value in values {
+                level.push((Object::text(join(key, value.name)), self.leaf(&value)?));
+            }
+        } else {
+            level.push((Object::text(key), self.split(&entries, depth + 1)?));
+        }
+        Ok(())
     }
 
     /// The tensors of a module under their dotted names, and the counters that PyTorch's `BatchNorm` has beside its
