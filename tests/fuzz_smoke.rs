@@ -60,6 +60,7 @@ fn seeds(case: &Case) -> Vec<Vec<u8>> {
         "torch" => files("fixtures/pytorch", &["pt", "ckpt"]),
         "manifest" => vec![fuzzing::payload().to_vec()],
         "hub_index" => vec![br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#.to_vec()],
+        "dcp_metadata" => vec![include_bytes!("fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
         _ => Vec::new(),
     }
 }

@@ -96,10 +96,11 @@ fn carry_out<S: Checkpoint + ?Sized>(
         return Err(Error::Mismatch(Box::new(plan.report)));
     }
     check_writable(&places, &plan)?;
+    let located = apply::locate(raw, &plan)?;
     if policy.options.verify_first {
-        apply::verify(raw, &plan)?;
+        apply::verify(raw, &plan, &located)?;
     }
-    apply::move_tensors(raw, &places, &plan)?;
+    apply::move_tensors(raw, &places, &plan, &located)?;
     apply::begin_at_zero(&places, &plan)?;
     staged.commit(places);
     let remainder = match &renamed {

@@ -1,6 +1,7 @@
 //! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
 //! tensors and values, with the places of their bytes.
 
+mod dcp;
 mod hub;
 pub(crate) mod names;
 mod open;
@@ -13,6 +14,7 @@ mod zip;
 
 pub(crate) use open::open;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::entry::{Region, TensorInfo, root, strip};
-use crate::error::entries;
+use crate::error::{Result, entries};
 use crate::storage::ReadFile;
 use crate::value::Value;
 
@@ -31,6 +33,12 @@ pub(crate) trait Source: Send + Sync + Debug {
 
     /// One of the files that [`Place::file`] counts.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
+
+    /// The tensor with the true places of its bytes. Sources that look for these only when a tensor is read put
+    /// [`Check::Framed`] parts into their index; all others give the tensor back as it is.
+    fn locate<'t>(&self, _entry: &str, tensor: &'t StoredTensor) -> Result<Cow<'t, StoredTensor>> {
+        Ok(Cow::Borrowed(tensor))
+    }
 }
 
 /// What a source holds.
@@ -115,6 +123,11 @@ impl StoredTensor {
             .collect()
     }
 
+    /// Whether the places are those of archives around the bytes, which [`Source::locate`] finds.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.check, Check::Framed))
+    }
+
     /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
     pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
         if self.info != other.info {
@@ -169,6 +182,8 @@ pub(crate) enum Check {
     Blocks(Vec<u64>),
     /// One checksum over a run of bytes that the part is, or lies in.
     Run(Arc<CheckedRun>),
+    /// Not known yet: the place is that of an archive around the bytes; see [`Source::locate`].
+    Framed,
 }
 
 /// A run of bytes with a CRC-32 over all of it: a member of a zip archive, shared by all views of it.

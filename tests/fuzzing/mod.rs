@@ -34,6 +34,10 @@ pub(crate) const CASES: &[Case] = &[
         name: "hub_index",
         run: hub_index,
     },
+    Case {
+        name: "dcp_metadata",
+        run: dcp_metadata,
+    },
 ];
 
 /// A file of any format, as it stands.
@@ -64,6 +68,24 @@ pub(crate) fn hub_index(json: &[u8]) -> bool {
     }
     put(&memory, "hub/model.safetensors.index.json", json);
     open_and_read(&memory, "hub")
+}
+
+/// The index of a distributed checkpoint, beside the files that PyTorch wrote with it.
+pub(crate) fn dcp_metadata(pickle: &[u8]) -> bool {
+    let memory = Memory::new();
+    memory.create_dir_all(Path::new("dcp")).expect("memory");
+    put(&memory, "dcp/.metadata", pickle);
+    put(
+        &memory,
+        "dcp/__0_0.distcp",
+        include_bytes!("../fixtures/pytorch/dcp_fsdp2/__0_0.distcp"),
+    );
+    put(
+        &memory,
+        "dcp/__1_0.distcp",
+        include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp"),
+    );
+    open_and_read(&memory, "dcp")
 }
 
 fn put(memory: &Memory, path: &str, bytes: &[u8]) {

@@ -1,5 +1,7 @@
 //! Moves the bytes of a load that was found acceptable.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candle_core::Tensor;
@@ -54,19 +56,50 @@ impl Move<'_> {
     }
 }
 
+/// Finds the bytes of every tensor of the plan, in its order; most indexes know them.
+///
+/// # Errors
+/// If what lies around them is damaged, or is not what the index says.
+pub(crate) fn locate<'r>(raw: &'r RawCheckpoint, plan: &LoadPlan) -> Result<Vec<Cow<'r, StoredTensor>>> {
+    let stored: Vec<(&str, &StoredTensor)> = plan
+        .tensors
+        .iter()
+        .filter_map(|(_, name, _)| Some((name.as_str(), raw.index.tensors.get(name)?)))
+        .collect();
+    if !stored.iter().any(|(_, tensor)| tensor.is_framed()) {
+        return Ok(stored.into_iter().map(|(_, tensor)| Cow::Borrowed(tensor)).collect());
+    }
+    let located: Vec<OnceLock<Cow<'r, StoredTensor>>> = stored.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    in_parallel(threads(), || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let ((name, tensor), found) = (stored.get(at)?, located.get(at)?);
+        Some(raw.source.locate(name, tensor).map(|tensor| {
+            found.get_or_init(|| tensor);
+        }))
+    })?;
+    // Without an error every number was taken, and filled.
+    Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
+}
+
 /// Fills every tensor of the plan.
 ///
 /// # Errors
 /// The first one met; entries that were begun by then are named in it.
-pub(crate) fn move_tensors(raw: &RawCheckpoint, places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
+pub(crate) fn move_tensors(
+    raw: &RawCheckpoint,
+    places: &Places<'_>,
+    plan: &LoadPlan,
+    located: &[Cow<'_, StoredTensor>],
+) -> Result<()> {
     let mut moves: Vec<Move<'_>> = plan
         .tensors
         .iter()
-        .filter_map(|(at, stored_name, cast)| {
+        .zip(located)
+        .filter_map(|((at, _, cast), stored)| {
             let Content::Tensor(tensor, _) = &places.items[*at].content else {
                 return None;
             };
-            let stored = raw.index.tensors.get(stored_name)?;
             Some(Move {
                 name: &places.items[*at].scope.name,
                 tensor,
@@ -177,12 +210,8 @@ pub(crate) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> 
 }
 
 /// Reads every byte that the plan will move and compares its checksums.
-pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<()> {
-    let stored = |name: &String| raw.index.tensors.get(name);
-    let parts = plan
-        .tensors
-        .iter()
-        .filter_map(|(_, name, _)| Some((name, stored(name)?)));
+pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
+    let parts = plan.tensors.iter().map(|(_, name, _)| name).zip(located);
     let parts = parts.flat_map(|(name, stored)| stored.parts.iter().map(move |part| (name, part)));
     let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| matches!(part.check, Check::Run(_)));
     for (name, part) in runs {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Source, hub, single, torch};
+use super::{Source, dcp, hub, single, torch};
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -14,6 +14,7 @@ use crate::storage::{FileKind, ReadFile, Storage};
 pub(crate) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
         Some(FileKind::File) => open_one(open_file(storage, path)?, path),
+        Some(FileKind::Directory) if dcp::is_one(storage, path)? => dcp::open(storage, path),
         Some(FileKind::Directory) => hub::open(storage, path),
         None => Err(not_found(storage, path)),
     }

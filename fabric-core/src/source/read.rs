@@ -108,6 +108,7 @@ pub(crate) fn read_into(
     into: &mut [u8],
     threads: usize,
 ) -> Result<()> {
+    let tensor = &*source.locate(entry, tensor)?;
     for part in &tensor.parts {
         match slab(&part.region, tensor) {
             Some(start) => {
@@ -321,6 +322,7 @@ pub(crate) fn stream(
     tensor: &StoredTensor,
     take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
+    let tensor = &*source.locate(entry, tensor)?;
     if let [part @ Part { arrangement: None, .. }] = &tensor.parts[..] {
         return blocks_in_order(source, entry, part, take);
     }

@@ -18,11 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::flatten::flatten;
-use self::storages::{Storage, Storages};
+pub(super) use self::globals::dtype;
+use self::storages::Storage;
+pub(super) use self::storages::Storages;
+use self::tensor::{Rebuilt, is_tensor, tensor};
 use super::pickle::{self, Limits, Object, Pickle};
 use super::window::Slice;
 use super::zip::{Archive, ZipError};
-use super::{Files, Index, Source};
+use super::{Files, Index, Source, StoredTensor};
 use crate::error::{Error, Result};
 use crate::storage::ReadFile;
 
@@ -130,6 +133,28 @@ pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result
         values,
         ..Index::default()
     })
+}
+
+/// The same for an object that has a name already, and the names of all in it begin with that.
+pub(super) fn index_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Index, String> {
+    let (tensors, values) = flatten::flatten_below(pickle, storages, name)?;
+    Ok(Index {
+        tensors,
+        values,
+        ..Index::default()
+    })
+}
+
+/// The tensor that a pickle is, and nothing else.
+pub(super) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, String> {
+    let root = pickle.root;
+    if !is_tensor(pickle, root) {
+        return Err(format!("found {}, expected a tensor", pickle.get(root).kind()));
+    }
+    match tensor(pickle, root, storages)? {
+        Rebuilt::Tensor(tensor) => Ok(tensor),
+        Rebuilt::NotRead(what) => Err(format!("found a {what}, which is not read")),
+    }
 }
 
 fn unknown(path: &Path, what: &str) -> Error {

@@ -24,14 +24,7 @@ type Named = (BTreeMap<String, StoredTensor>, BTreeMap<String, Value>);
 /// # Errors
 /// If two entries have one name, a tensor does not fit its storage, or objects refer to each other without end.
 pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, String> {
-    let mut walk = Walk {
-        pickle,
-        storages,
-        holds: holds_tensors(pickle),
-        budget: Budget::of(pickle),
-        tensors: BTreeMap::new(),
-        values: BTreeMap::new(),
-    };
+    let mut walk = Walk::new(pickle, storages);
     let root = pickle.root;
     match pickle.get(root) {
         Object::Dict(entries) => walk.dict(entries, "", 0)?,
@@ -39,6 +32,16 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
         _ if is_tensor(pickle, root) => walk.entry(root, TENSOR, 0)?,
         _ => walk.entry(root, VALUE, 0)?,
     }
+    Ok((walk.tensors, walk.values))
+}
+
+/// The same for a root that is the entry `name` itself.
+///
+/// # Errors
+/// As [`flatten`].
+pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Named, String> {
+    let mut walk = Walk::new(pickle, storages);
+    walk.entry(pickle.root, name, 0)?;
     Ok((walk.tensors, walk.values))
 }
 
@@ -108,7 +111,18 @@ struct Walk<'p> {
     values: BTreeMap<String, Value>,
 }
 
-impl Walk<'_> {
+impl<'p> Walk<'p> {
+    fn new(pickle: &'p Pickle, storages: &'p Storages) -> Self {
+        Self {
+            pickle,
+            storages,
+            holds: holds_tensors(pickle),
+            budget: Budget::of(pickle),
+            tensors: BTreeMap::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
     fn entry(&mut self, id: Id, name: &str, depth: usize) -> Result<(), String> {
         let say = |what: String| format!("entry `{name}` {what}");
         if depth > MAX_DEPTH {

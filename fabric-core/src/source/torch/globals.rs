@@ -60,7 +60,7 @@ pub(super) fn storage_class(name: &str) -> Option<Elements> {
 }
 
 /// The element type that PyTorch calls `name`, `torch.float32` say.
-pub(super) fn dtype(name: &str) -> Option<DType> {
+pub(crate) fn dtype(name: &str) -> Option<DType> {
     Some(match name.strip_prefix("torch.")? {
         "float32" | "float" => DType::F32,
         "float64" | "double" => DType::F64,

@@ -23,17 +23,18 @@ pub(super) struct Directory {
 
 /// Finds the directory by the record at the end of the archive.
 pub(super) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
-    let tail_len = slice.len.min(END_LEN + MAX_COMMENT);
-    let tail_start = slice.len - tail_len;
-    let tail = slice.bytes(tail_start, tail_len)?;
-    let Some(at) = end_record(&tail) else {
+    // As a rule no comment follows, and the record is the last that is there.
+    let found = match last_record(slice, END_LEN)? {
+        None => last_record(slice, END_LEN + MAX_COMMENT)?,
+        found => found,
+    };
+    let Some((end_at, record)) = found else {
         let what = "its end is missing: the record that closes a zip archive is not there; the file was cut short, or \
                     something was appended to it";
         return Err(ZipError::corrupt(slice.len, what));
     };
-    let end_at = tail_start + at as u64;
     let damaged = || ZipError::corrupt(end_at, "the record at the end contradicts itself");
-    let plain = parse_end(&tail[at..]).ok_or_else(damaged)?;
+    let plain = parse_end(&record).ok_or_else(damaged)?;
     let (directory, limit) = match end64(slice, end_at)? {
         Some((directory, at)) if plain.agrees(&directory) => (directory, at),
         Some(_) => return Err(damaged()),
@@ -51,6 +52,14 @@ pub(super) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
         ));
     }
     Ok(directory)
+}
+
+/// Looks for the closing record in the last `len` bytes.
+fn last_record(slice: Slice<'_>, len: u64) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+    let len = slice.len.min(len);
+    let start = slice.len - len;
+    let mut tail = slice.bytes(start, len)?;
+    Ok(end_record(&tail).map(|at| (start + at as u64, tail.split_off(at))))
 }
 
 /// The last place where a closing record with a fitting comment begins.

@@ -1,0 +1,215 @@
+//! A directory of PyTorch's Distributed Checkpoint: `.metadata`, a pickled index, and `*.distcp` files, in which each
+//! chunk of a tensor and each object is an archive of `torch.save`. Lightning Fabric adds `meta.pt`.
+//!
+//! Opening reads the index and the objects. The archives around tensors are looked into when a tensor is first read:
+//! until then its chunks are [`Check::Framed`]. So opening costs as much as the index is long, and a load reads the
+//! framing of what it loads, about six kilobytes a chunk, and nothing of anything else.
+
+mod gather;
+mod graph;
+mod metadata;
+mod objects;
+mod payload;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::metadata::{Metadata, Payload};
+use super::open::open_file;
+use super::window::Slice;
+use super::{Check, Files, Index, Part, Place, Source, StoredTensor, torch};
+use crate::error::{Error, Result};
+use crate::storage::{FileKind, ReadFile, Storage};
+
+/// The index of a checkpoint.
+const METADATA: &str = ".metadata";
+
+/// What Lightning Fabric keeps beside it: all of the state that is neither module nor optimizer.
+const META: &str = "meta.pt";
+
+/// Longer indexes are refused: two hundred bytes for each of five million chunks.
+const MAX_METADATA: u64 = 1 << 30;
+
+/// Whether a directory is a distributed checkpoint.
+///
+/// # Errors
+/// If it is one without its index.
+pub(super) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
+    let names = storage.list(path).map_err(Error::io("list", path))?;
+    if names.iter().any(|name| name == METADATA) {
+        return Ok(true);
+    }
+    let Some(shard) = names.iter().find(|name| name.ends_with(".distcp")) else {
+        return Ok(false);
+    };
+    Err(Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what: format!(
+            "it holds {shard}, a part of a distributed checkpoint, but not `{METADATA}`, which is written last: the save \
+             was interrupted, or not all of it was copied"
+        ),
+    })
+}
+
+/// Opens the directory.
+pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+    let metadata_path = path.join(METADATA);
+    let metadata = metadata::read(&read_metadata(storage, &metadata_path)?)
+        .map_err(|what| Error::corrupt(&metadata_path, what))?;
+    let mut files = open_files(storage, path, &metadata)?;
+    let mut index = Index {
+        origin: path.display().to_string(),
+        ..Index::default()
+    };
+    for tensor in &metadata.tensors {
+        index.tensors.insert(tensor.name.clone(), framed(tensor));
+    }
+    objects::read(&metadata.objects, &files, &mut index, &metadata_path)?;
+    let meta = path.join(META);
+    if storage.kind(&meta).map_err(Error::io("look at", &meta))? == Some(FileKind::File) {
+        let file = open_file(storage, &meta)?;
+        merge(&mut index, read_meta(&*file, files.len(), &meta)?, &meta)?;
+        files.push((file, meta));
+    }
+    Ok(Arc::new(Directory(Files {
+        index: Arc::new(index),
+        files,
+    })))
+}
+
+fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
+    let file = open_file(storage, path)?;
+    let len = file.len().map_err(Error::io("look at", path))?;
+    if len > MAX_METADATA {
+        let what = format!("an index of {len} bytes; {MAX_METADATA} are the most that is read");
+        return Err(Error::corrupt(path, what));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+type OpenFile = (Box<dyn ReadFile>, PathBuf);
+
+/// Opens all files that the index names.
+fn open_files(storage: &dyn Storage, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
+    let mut files = Vec::with_capacity(metadata.files.len());
+    let mut lens = Vec::with_capacity(metadata.files.len());
+    for name in &metadata.files {
+        let path = path.join(name);
+        let file = storage.open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound {
+                path: path.clone(),
+                hint: format!("`{METADATA}` beside it names this file, so a part of the checkpoint is missing"),
+            },
+            _ => Error::io("open", &path)(error),
+        })?;
+        lens.push(file.len().map_err(Error::io("look at", &path))?);
+        files.push((file, path));
+    }
+    check_places(metadata, &lens, &files)?;
+    Ok(files)
+}
+
+/// Payloads lie apart from each other inside of their files: bytes with two meanings come from an index that is wrong.
+fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result<()> {
+    let chunks = metadata
+        .tensors
+        .iter()
+        .flat_map(|tensor| tensor.chunks.iter().map(move |(_, payload)| (&tensor.name, payload)));
+    let objects = metadata.objects.iter().map(|object| (&object.name, &object.payload));
+    let mut payloads: Vec<(&String, &Payload)> = chunks.chain(objects).collect();
+    payloads.sort_by_key(|(_, payload)| (payload.file, payload.start));
+    let mut before: Option<(&String, &Payload)> = None;
+    for (name, payload) in payloads {
+        // The sum was found not to overflow when the index was read.
+        let (end, len) = (payload.start + payload.len, lens[payload.file]);
+        let path = &files[payload.file].1;
+        if end > len {
+            let what = format!("it has {len} bytes, and entry `{name}` lies in it up to byte {end}: it was cut short");
+            return Err(Error::corrupt(path, what));
+        }
+        if let Some((other, last)) = before
+            && last.file == payload.file
+            && last.start + last.len > payload.start
+        {
+            let what = format!(
+                "entries `{other}` and `{name}` share its bytes from {}: the index is not that of this file",
+                payload.start
+            );
+            return Err(Error::corrupt(path, what));
+        }
+        before = Some((name, payload));
+    }
+    Ok(())
+}
+
+/// A tensor whose chunks have not been looked into.
+fn framed(tensor: &metadata::Tensor) -> StoredTensor {
+    let chunks = tensor.chunks.iter();
+    StoredTensor {
+        info: tensor.info.clone(),
+        parts: chunks
+            .map(|(region, payload)| Part::plain(region.clone(), payload.place(), Check::Framed))
+            .collect(),
+    }
+}
+
+impl Payload {
+    fn place(self) -> Place {
+        Place {
+            file: self.file,
+            start: self.start,
+            len: self.len,
+        }
+    }
+}
+
+fn read_meta(file: &dyn ReadFile, number: usize, path: &Path) -> Result<Index> {
+    let slice = Slice::whole(file).map_err(Error::io("look at", path))?;
+    let (pickle, storages) = torch::archive(slice, number, path)?;
+    torch::index(&pickle, &storages, path)
+}
+
+/// Adds entries of another file, none of which may be there already.
+fn merge(index: &mut Index, more: Index, path: &Path) -> Result<()> {
+    if let Some(name) = more.names().find(|name| index.contains(name)) {
+        let what = format!("it holds entry `{name}`, which the checkpoint has already");
+        return Err(Error::corrupt(path, what));
+    }
+    index.tensors.extend(more.tensors);
+    index.values.extend(more.values);
+    Ok(())
+}
+
+/// A distributed checkpoint, opened.
+#[derive(Debug)]
+struct Directory(Files);
+
+impl Source for Directory {
+    fn index(&self) -> &Arc<Index> {
+        self.0.index()
+    }
+
+    fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
+        self.0.file(number)
+    }
+
+    fn locate<'t>(&self, entry: &str, tensor: &'t StoredTensor) -> Result<Cow<'t, StoredTensor>> {
+        if !tensor.is_framed() {
+            return Ok(Cow::Borrowed(tensor));
+        }
+        let locate = |part: &Part| match part.check {
+            Check::Framed => {
+                let (file, path) = self.file(part.place.file);
+                payload::locate(file, path, entry, tensor, part)
+            }
+            _ => Ok(part.clone()),
+        };
+        Ok(Cow::Owned(StoredTensor {
+            info: tensor.info.clone(),
+            parts: tensor.parts.iter().map(locate).collect::<Result<_>>()?,
+        }))
+    }
+}

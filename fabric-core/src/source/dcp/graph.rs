@@ -1,0 +1,166 @@
+//! Looks at the objects of a pickle as instances of PyTorch's classes, with sentences for what is something else.
+
+use crate::source::pickle::{Id, Meaning, Object, Pickle, standard};
+
+/// Modules that held the classes of `.metadata` at some time; their names alone tell them apart.
+const MODULES: &[&str] = &[
+    "torch.distributed.checkpoint.metadata",
+    "torch.distributed.checkpoint.filesystem",
+    "torch.distributed._shard.sharded_tensor.metadata",
+    "torch.distributed._shard.checkpoint.metadata",
+    "torch.distributed._shard.checkpoint.filesystem",
+];
+
+const CLASSES: &[&str] = &[
+    "Metadata",
+    "TensorStorageMetadata",
+    "BytesStorageMetadata",
+    "ChunkStorageMetadata",
+    "TensorProperties",
+    "MetadataIndex",
+    "StorageMeta",
+    "_StorageInfo",
+    "_MEM_FORMAT_ENCODING",
+    "MEM_FORMAT_ENCODING",
+];
+
+/// The globals of `.metadata` that mean something.
+pub(super) fn allowed(module: &str, name: &str) -> Option<Meaning> {
+    match (module, name) {
+        ("torch", "Size") | ("torch.serialization", "_get_layout") => Some(Meaning::Keep),
+        _ if MODULES.contains(&module) && CLASSES.contains(&name) => Some(Meaning::Keep),
+        _ => standard(module, name),
+    }
+}
+
+/// The objects of one pickle.
+#[derive(Clone, Copy)]
+pub(super) struct Graph<'p>(pub(super) &'p Pickle);
+
+/// An object of a known class.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'p> {
+    graph: Graph<'p>,
+    class: &'static str,
+    attributes: &'p [(Id, Id)],
+}
+
+impl<'p> Graph<'p> {
+    /// What an object is, for messages.
+    pub(super) fn describe(self, id: Id) -> String {
+        match self.0.get(id) {
+            Object::Opaque(class) => format!("an object of class `{class}`"),
+            Object::Global(global) => format!("the class or function `{}`", global.name),
+            Object::Call { callee, .. } => match self.0.global(*callee) {
+                Some(class) => format!("an object of class `{class}`"),
+                None => "the result of a call".to_owned(),
+            },
+            other => other.kind().to_owned(),
+        }
+    }
+
+    /// The class of an instance without its module, its arguments and its state; `None` if it is something else.
+    fn class(self, id: Id) -> Option<(&'p str, &'p [Id], Option<Id>)> {
+        let (name, arguments, state) = self.0.call(id)?;
+        let (module, class) = name.rsplit_once('.')?;
+        MODULES.contains(&module).then_some((class, arguments, state))
+    }
+
+    pub(super) fn is(self, id: Id, class: &str) -> bool {
+        self.class(id).is_some_and(|(found, ..)| found == class)
+    }
+
+    /// The object as an instance of `class`, with attributes.
+    pub(super) fn instance(self, id: Id, class: &'static str) -> Result<Instance<'p>, String> {
+        let state = match self.class(id) {
+            Some((found, _, state)) if found == class => state,
+            _ => {
+                return Err(format!(
+                    "found {}, expected an object of class `{class}`",
+                    self.describe(id)
+                ));
+            }
+        };
+        let attributes = match state.map(|state| self.0.get(state)) {
+            None | Some(Object::None) => &[][..],
+            Some(Object::Dict(attributes)) => attributes,
+            Some(other) => return Err(format!("the state of a `{class}` is {}, expected a dict", other.kind())),
+        };
+        Ok(Instance {
+            graph: self,
+            class,
+            attributes,
+        })
+    }
+
+    /// The bare state of a `class`, whatever it is.
+    pub(super) fn state(self, id: Id, class: &str) -> Result<Id, String> {
+        match self.class(id) {
+            Some((found, _, Some(state))) if found == class => Ok(state),
+            _ => Err(format!(
+                "found {}, expected an object of class `{class}`",
+                self.describe(id)
+            )),
+        }
+    }
+
+    pub(super) fn dict(self, id: Id, what: &str) -> Result<&'p [(Id, Id)], String> {
+        match self.0.get(id) {
+            Object::Dict(entries) => Ok(entries),
+            _ => Err(format!("{what} is {}, expected a dict", self.describe(id))),
+        }
+    }
+
+    pub(super) fn text(self, id: Id, what: &str) -> Result<&'p str, String> {
+        let text = self.0.text(id);
+        text.ok_or_else(|| format!("{what} is {}, expected a text", self.describe(id)))
+    }
+
+    pub(super) fn items(self, id: Id, what: &str) -> Result<&'p [Id], String> {
+        let items = self.0.items(id);
+        items.ok_or_else(|| format!("{what} is {}, expected a list", self.describe(id)))
+    }
+
+    /// A number of bytes.
+    pub(super) fn bytes(self, id: Id, what: &str) -> Result<u64, String> {
+        let number = self.0.int(id).and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(|| format!("{what} is {}, expected a number of bytes", self.number(id)))
+    }
+
+    fn number(self, id: Id) -> String {
+        self.0
+            .int(id)
+            .map_or_else(|| self.describe(id), |number| number.to_string())
+    }
+
+    /// A `torch.Size`, or a plain tuple of sizes.
+    pub(super) fn size(self, id: Id, what: &str) -> Result<Vec<usize>, String> {
+        let sizes = match self.0.call(id) {
+            Some(("torch.Size", [sizes], _)) => *sizes,
+            Some(("torch.Size", [], _)) => return Ok(Vec::new()),
+            _ => id,
+        };
+        let one = |id: &Id| {
+            let size = self.0.int(*id).and_then(|size| usize::try_from(size).ok());
+            size.ok_or_else(|| format!("{what} holds {}, expected a size", self.number(*id)))
+        };
+        self.items(sizes, what)?.iter().map(one).collect()
+    }
+}
+
+impl Instance<'_> {
+    /// An attribute that may be missing in files of other versions.
+    pub(super) fn get(&self, name: &str) -> Result<Option<Id>, String> {
+        let named = |(key, _): &&(Id, Id)| self.graph.0.text(*key) == Some(name);
+        let mut found = self.attributes.iter().filter(named);
+        match (found.next(), found.next()) {
+            (first, None) => Ok(first.map(|(_, value)| *value)),
+            _ => Err(format!("a `{}` has the attribute `{name}` twice", self.class)),
+        }
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<Id, String> {
+        self.get(name)?
+            .ok_or_else(|| format!("a `{}` has no `{name}`", self.class))
+    }
+}

@@ -1,0 +1,303 @@
+//! `.metadata`: the index of a distributed checkpoint, a pickle of PyTorch's `Metadata`.
+//!
+//! Files of every version since 1.13 are read: classes have moved between modules, and attributes have been added.
+
+use std::collections::{HashMap, HashSet};
+
+use super::graph::{Graph, allowed};
+use crate::entry::{DType, Region, TensorInfo, covers};
+use crate::source::pickle::{Id, Limits, Object, load};
+use crate::source::torch;
+
+/// Longer paths are not followed: nothing nests as deep.
+const MAX_PATH: usize = 64;
+
+/// Longer names are refused.
+const MAX_NAME: usize = 4096;
+
+/// What a checkpoint holds, and where.
+#[derive(Debug, Default)]
+pub(super) struct Metadata {
+    pub(super) tensors: Vec<Tensor>,
+    /// Values, each pickled by itself.
+    pub(super) objects: Vec<Stored>,
+    /// The names of the files that [`Payload::file`] counts.
+    pub(super) files: Vec<String>,
+}
+
+/// A tensor, cut into boxes that cover it.
+#[derive(Debug)]
+pub(super) struct Tensor {
+    pub(super) name: String,
+    pub(super) info: TensorInfo,
+    pub(super) chunks: Vec<(Region, Payload)>,
+}
+
+/// A pickled object.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    /// The keys that lead to it; `None` if the file does not tell.
+    pub(super) path: Option<Vec<Key>>,
+    pub(super) payload: Payload,
+}
+
+/// A step on the way to an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Name(String),
+    Index(usize),
+}
+
+/// A run of bytes in one of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Payload {
+    pub(super) file: usize,
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
+/// Where a chunk is found: the entry, and for tensors the first index of the chunk.
+type Place<'p> = (&'p str, Option<Vec<usize>>);
+
+/// Reads the pickle and proves that all that it names has its place.
+///
+/// # Errors
+/// A sentence that names the entry, if there is one to name.
+pub(super) fn read(bytes: &[u8]) -> Result<Metadata, String> {
+    let pickle = load(bytes, allowed, Limits::default()).map_err(|error| error.to_string())?;
+    let graph = Graph(&pickle);
+    let root = graph.instance(pickle.root, "Metadata")?;
+    let mut reader = Reader {
+        graph,
+        metadata: Metadata::default(),
+        places: HashMap::new(),
+        paths: HashMap::new(),
+    };
+    reader.storage(root.required("storage_data")?)?;
+    if let Some(paths) = root.get("planner_data")? {
+        reader.planner_data(paths);
+    }
+    reader.entries(root.required("state_dict_metadata")?)?;
+    Ok(reader.metadata)
+}
+
+struct Reader<'p> {
+    graph: Graph<'p>,
+    metadata: Metadata,
+    places: HashMap<Place<'p>, Payload>,
+    paths: HashMap<&'p str, Vec<Key>>,
+}
+
+impl<'p> Reader<'p> {
+    /// `storage_data`: which run of bytes each chunk is.
+    fn storage(&mut self, id: Id) -> Result<(), String> {
+        let mut numbers = HashMap::new();
+        for (key, value) in self.graph.dict(id, "`storage_data`")? {
+            let place = self.place(*key)?;
+            let payload = self
+                .payload(*value, &mut numbers)
+                .map_err(|what| format!("entry `{}`: {what}", place.0))?;
+            // Ranks beyond the end of a tensor all write the same empty chunk, but a dict keeps one.
+            if let Some(first) = self.places.insert(place, payload)
+                && first != payload
+            {
+                let place = self.place(*key)?;
+                return Err(format!(
+                    "entry `{}` is stored twice at {:?}",
+                    place.0,
+                    place.1.unwrap_or_default()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A `MetadataIndex`, without its hint.
+    fn place(&self, id: Id) -> Result<Place<'p>, String> {
+        let index = self.graph.instance(id, "MetadataIndex")?;
+        let name = self.graph.text(index.required("fqn")?, "the name of an entry")?;
+        let offset = index.get("offset")?.filter(|id| *self.graph.0.get(*id) != Object::None);
+        let offset = offset
+            .map(|id| self.graph.size(id, "the offset of a chunk"))
+            .transpose();
+        Ok((name, offset.map_err(|what| format!("entry `{name}`: {what}"))?))
+    }
+
+    fn payload(&mut self, id: Id, numbers: &mut HashMap<&'p str, usize>) -> Result<Payload, String> {
+        let info = self.graph.instance(id, "_StorageInfo")?;
+        let path = self.graph.text(info.required("relative_path")?, "the name of a file")?;
+        if let Some(transforms) = info.get("transform_descriptors")? {
+            self.no_transforms(transforms)?;
+        }
+        let file = match numbers.get(path) {
+            Some(number) => *number,
+            None => {
+                check_file_name(path)?;
+                let number = self.metadata.files.len();
+                self.metadata.files.push(path.to_owned());
+                numbers.insert(path, number);
+                number
+            }
+        };
+        let (start, len) = (info.required("offset")?, info.required("length")?);
+        let start = self.graph.bytes(start, "the place in the file")?;
+        let len = self.graph.bytes(len, "the length in the file")?;
+        if start.checked_add(len).is_none() {
+            return Err(format!("its {len} bytes from {start} lie beyond the end of any file"));
+        }
+        Ok(Payload { file, start, len })
+    }
+
+    /// Payloads that were sent through a stream transform are refused: none is built in.
+    fn no_transforms(&self, id: Id) -> Result<(), String> {
+        if *self.graph.0.get(id) == Object::None {
+            return Ok(());
+        }
+        match self.graph.items(id, "the list of transforms")?.first() {
+            None => Ok(()),
+            Some(first) => Err(format!(
+                "it was written through the transform `{}`, which is not read; save without the extension",
+                self.graph.0.text(*first).unwrap_or("?")
+            )),
+        }
+    }
+
+    /// The true path of each entry. Planners of other libraries keep other things here, which are no paths.
+    fn planner_data(&mut self, id: Id) {
+        let Ok(entries) = self.graph.dict(id, "`planner_data`") else {
+            return;
+        };
+        for (name, path) in entries {
+            let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
+                continue;
+            };
+            let keys = (keys.len() <= MAX_PATH).then(|| keys.iter().map(|key| self.key(*key)).collect());
+            if let Some(keys) = keys.flatten() {
+                self.paths.insert(name, keys);
+            }
+        }
+    }
+
+    fn key(&self, id: Id) -> Option<Key> {
+        match self.graph.0.get(id) {
+            Object::Text(name) => Some(Key::Name(name.to_string())),
+            Object::Int(number) => usize::try_from(*number).ok().map(Key::Index),
+            _ => None,
+        }
+    }
+
+    /// `state_dict_metadata`: what each entry is.
+    fn entries(&mut self, id: Id) -> Result<(), String> {
+        let mut seen = HashSet::new();
+        for (name, what) in self.graph.dict(id, "`state_dict_metadata`")? {
+            let name = self.graph.text(*name, "the name of an entry")?;
+            if name.is_empty() || name.len() > MAX_NAME {
+                let len = name.len();
+                return Err(format!(
+                    "an entry has a name of {len} bytes; 1 to {MAX_NAME} are expected"
+                ));
+            }
+            if !seen.insert(name) {
+                return Err(format!("entry `{name}` is there twice"));
+            }
+            self.entry(name, *what)
+                .map_err(|what| format!("entry `{name}`: {what}"))?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: &'p str, id: Id) -> Result<(), String> {
+        if self.graph.is(id, "BytesStorageMetadata") {
+            let payload = self.places.get(&(name, None)).copied();
+            self.metadata.objects.push(Stored {
+                name: name.to_owned(),
+                path: self.paths.remove(name),
+                payload: payload.ok_or("it is stored nowhere")?,
+            });
+            return Ok(());
+        }
+        let tensor = self.tensor(name, id)?;
+        self.metadata.tensors.push(tensor);
+        Ok(())
+    }
+
+    fn tensor(&self, name: &'p str, id: Id) -> Result<Tensor, String> {
+        let tensor = self.graph.instance(id, "TensorStorageMetadata")?;
+        let shape = self.graph.size(tensor.required("size")?, "its size")?;
+        let info = TensorInfo::new(self.dtype(tensor.required("properties")?)?, shape);
+        if info.byte_len().is_none() {
+            return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
+        }
+        let mut chunks = Vec::new();
+        for chunk in self.graph.items(tensor.required("chunks")?, "the list of its chunks")? {
+            let region = self.region(*chunk)?;
+            // Ranks beyond the end of a tensor hold nothing of it.
+            if region.size.contains(&0) {
+                continue;
+            }
+            let payload = self.places.get(&(name, Some(region.offset.clone()))).copied();
+            let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
+            chunks.push((region, payload));
+        }
+        let regions: Vec<Region> = chunks.iter().map(|(region, _)| region.clone()).collect();
+        covers(info.shape(), &regions)?;
+        for (region, payload) in &chunks {
+            enough(&info, region, payload)?;
+        }
+        Ok(Tensor {
+            name: name.to_owned(),
+            info,
+            chunks,
+        })
+    }
+
+    fn region(&self, id: Id) -> Result<Region, String> {
+        let chunk = self.graph.instance(id, "ChunkStorageMetadata")?;
+        Ok(Region {
+            offset: self.graph.size(chunk.required("offsets")?, "the offset of a chunk")?,
+            size: self.graph.size(chunk.required("sizes")?, "the size of a chunk")?,
+        })
+    }
+
+    /// The element type among the properties: a tuple of five or six that begins with it.
+    fn dtype(&self, id: Id) -> Result<DType, String> {
+        let state = self.graph.state(id, "TensorProperties")?;
+        let dtype = match self.graph.0.get(state) {
+            Object::Dict(_) => self.graph.instance(id, "TensorProperties")?.required("dtype")?,
+            _ => {
+                let properties = self.graph.items(state, "the list of its properties")?;
+                *properties.first().ok_or("its element type is missing")?
+            }
+        };
+        let name = self.graph.0.global(dtype);
+        let name = name.ok_or_else(|| format!("its element type is {}", self.graph.describe(dtype)))?;
+        torch::dtype(name).ok_or_else(|| format!("its element type `{name}` is not read"))
+    }
+}
+
+/// A chunk takes at least the bytes of its elements: a size that was made up is noticed before memory is asked for.
+fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), String> {
+    let needed = TensorInfo::new(info.dtype(), region.size.clone()).byte_len();
+    let needed = needed.and_then(|needed| u64::try_from(needed).ok());
+    if needed.is_some_and(|needed| needed <= payload.len) {
+        return Ok(());
+    }
+    Err(format!(
+        "its chunk {region} of {} is stored in {} bytes",
+        info.dtype(),
+        payload.len
+    ))
+}
+
+/// A name from a file must not lead out of the directory.
+fn check_file_name(name: &str) -> Result<(), String> {
+    let mut components = std::path::Path::new(name).components();
+    let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();
+    if plain && !name.contains(['/', '\\', ':', '\0']) {
+        return Ok(());
+    }
+    Err(format!(
+        "it is stored in {name:?}, which is no plain name in the directory"
+    ))
+}

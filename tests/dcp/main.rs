@@ -1,0 +1,9 @@
+//! Directories of PyTorch's Distributed Checkpoint: those that PyTorch and Lightning wrote, and some that nobody should.
+
+mod archive;
+mod damage;
+mod fixtures;
+mod forms;
+mod made;
+mod pickle;
+mod refused;
