@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::Var;
 
 use crate::error::{Error, Result};
+use crate::export::{ExportOptions, ExportReport, export};
 use crate::group::{ProcessGroup, Single};
 use crate::load::Loaded;
 use crate::options::{LoadOptions, SaveOptions};
@@ -126,8 +127,8 @@ impl Fabric {
     }
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
-    /// for `object`. Reads `.safetensors` files, hub directories (`*.safetensors.index.json` and its parts), and
-    /// checkpoints of a module by itself. Plain values inside the module are not looked for, and stay.
+    /// for `object`. Reads `.safetensors` files, hub directories (`*.safetensors.index.json` and its parts), files of
+    /// `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), and checkpoints of a module by itself. Plain values inside the module are not looked for, and stay.
     ///
     /// # Errors
     /// As [`load`](Self::load); and if nothing in the file matches, strict or not: it is the wrong file then.
@@ -154,6 +155,48 @@ impl Fabric {
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
         Ok(RawCheckpoint::new(open(&*self.storage, path.as_ref())?))
+    }
+
+    /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what
+    /// `torch.load(path, weights_only=True)` opens, so that a run can go on in PyTorch.
+    ///
+    /// Tensors are copied block by block and verified on the way; the file replaces one at `to` in one step, as with
+    /// [`save`](Self::save). In PyTorch, `torch.load` gives `{"model": ..., "optimizer": ..., "iteration": 7}` for a state
+    /// with those fields: `model` for `load_state_dict` of the module, `optimizer` for that of `torch.optim`.
+    ///
+    /// ```no_run
+    /// use fabric_core::{ExportOptions, Fabric};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let fabric = Fabric::new();
+    /// fabric.export("run/last.ckpt", "run/last.pt", ExportOptions::new())?;
+    /// fabric.export("run/last.ckpt", "model.safetensors", ExportOptions::new().subtree("model"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); if the name of `to` does not say which format; if an entry has no form in it: before
+    /// anything is written. If the source is damaged or the storage fails: what was at `to` is still there then.
+    pub fn export(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, options: ExportOptions) -> Result<ExportReport> {
+        self.export_raw(&self.open(from)?, to, options)
+    }
+
+    /// The same for what is open already: a part of a checkpoint, or the [remainder](Loaded::remainder) of a load.
+    ///
+    /// # Errors
+    /// As [`export`](Self::export).
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "options are given away, as to every other call"
+    )]
+    pub fn export_raw(
+        &self,
+        raw: &RawCheckpoint,
+        to: impl AsRef<Path>,
+        options: ExportOptions,
+    ) -> Result<ExportReport> {
+        export(&*self.storage, raw, to.as_ref(), &options)
     }
 }
 

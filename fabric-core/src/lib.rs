@@ -43,6 +43,7 @@
 //! | save a part | [`SaveOptions::filter`], or `#[checkpoint(filter = "...")]` on the field |
 //! | look inside, read single entries, build a model from a file | [`Fabric::open`] and [`RawCheckpoint`] |
 //! | load weights that somebody else wrote | [`Fabric::load_raw`] |
+//! | write weights or a state for other programs, PyTorch among them | [`Fabric::export`] and [`ExportOptions`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
 //!
@@ -71,6 +72,7 @@ mod bytes;
 mod checksum;
 mod entry;
 mod error;
+mod export;
 mod fabric;
 mod filter;
 mod format;
@@ -93,6 +95,7 @@ pub use candle_core;
 pub use candle_nn;
 pub use entry::{DType, Region, TensorInfo};
 pub use error::{Error, Result, StateError};
+pub use export::{ExportFormat, ExportOptions, ExportReport};
 pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use filter::Filter;

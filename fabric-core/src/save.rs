@@ -3,7 +3,7 @@
 //! At every instant the path names the old checkpoint or the new one, complete; the order of the steps below is what
 //! `docs/design.md` argues.
 
-mod publish;
+pub(crate) mod publish;
 mod read_out;
 mod single_file;
 

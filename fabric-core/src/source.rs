@@ -3,6 +3,7 @@
 
 mod dcp;
 mod hub;
+pub(crate) mod names;
 mod open;
 mod pickle;
 pub(crate) mod read;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::entry::{Region, TensorInfo, root};
+use crate::entry::{Region, TensorInfo, root, strip};
 use crate::error::{Result, entries};
 use crate::storage::ReadFile;
 use crate::value::Value;
@@ -61,6 +62,16 @@ impl Index {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
+    /// A value inside of another: what a map holds under the rest of the name. Keys may have dots themselves.
+    pub(crate) fn value_inside(&self, name: &str) -> Option<Value> {
+        let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+        let mut found = dots.iter().rev().filter_map(|&at| {
+            let value = self.values.get(&name[..at])?;
+            inside(value, &name[at + 1..])
+        });
+        found.next()
+    }
+
     /// Whether these names are one tensor, stored once.
     pub(crate) fn same_place(&self, names: &[&String]) -> bool {
         let mut tensors = names.iter().map(|name| self.tensors.get(*name));
@@ -84,6 +95,17 @@ impl Index {
     }
 }
 
+/// What lies in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
+fn inside(value: &Value, path: &str) -> Option<Value> {
+    value
+        .as_map_entries()?
+        .into_iter()
+        .find_map(|(key, value)| match strip(path, &key)? {
+            "" => Some(value),
+            rest => inside(&value, rest),
+        })
+}
+
 /// A tensor in a source.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
@@ -93,6 +115,14 @@ pub(crate) struct StoredTensor {
 }
 
 impl StoredTensor {
+    /// Where the parts lie. Tensors of one shape and type with the same places are one tensor: tied, not just equal.
+    pub(crate) fn places(&self) -> Vec<(Place, Option<Arrangement>)> {
+        self.parts
+            .iter()
+            .map(|part| (part.place, part.arrangement.clone()))
+            .collect()
+    }
+
     /// Whether the places are those of archives around the bytes, which [`Source::locate`] finds.
     pub(crate) fn is_framed(&self) -> bool {
         self.parts.iter().any(|part| matches!(part.check, Check::Framed))
@@ -103,13 +133,7 @@ impl StoredTensor {
         if self.info != other.info {
             return Some(false);
         }
-        let places = |tensor: &Self| {
-            let parts = tensor.parts.iter();
-            parts
-                .map(|part| (part.place, part.arrangement.clone()))
-                .collect::<Vec<_>>()
-        };
-        if places(self) == places(other) {
+        if self.places() == other.places() {
             return Some(true);
         }
         match (&self.parts[..], &other.parts[..]) {
@@ -132,7 +156,7 @@ pub(crate) struct Part {
 }
 
 /// A run of bytes in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: usize,
     pub(crate) start: u64,
@@ -140,7 +164,7 @@ pub(crate) struct Place {
 }
 
 /// Elements that do not simply follow each other: views, and numbers of the other byte order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Arrangement {
     /// For each dimension of the region, the elements from one index to the next; the place begins at index 0 and ends
     /// with the last element.

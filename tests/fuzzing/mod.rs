@@ -23,6 +23,10 @@ pub(crate) const CASES: &[Case] = &[
         run: single_file,
     },
     Case {
+        name: "torch",
+        run: torch,
+    },
+    Case {
         name: "manifest",
         run: manifest,
     },
@@ -41,6 +45,11 @@ pub(crate) fn single_file(bytes: &[u8]) -> bool {
     let memory = Memory::new();
     put(&memory, "input", bytes);
     open_and_read(&memory, "input")
+}
+
+/// A file of `torch.save`: the same, with other seeds, so that a fuzzer spends its time in these rooms.
+pub(crate) fn torch(bytes: &[u8]) -> bool {
+    single_file(bytes)
 }
 
 /// The payload of a manifest, in an envelope and a file whose checksums are right: what lies behind them is looked at.

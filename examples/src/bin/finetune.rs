@@ -125,9 +125,5 @@ fn good_or_not(wine: Wine) -> Result<Wine> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("      {line}\n"))
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    format!("      {}", text.replace('\n', "\n      "))
 }

@@ -6,7 +6,7 @@
 //!
 //! `cargo run --bin train -- DIRECTORY` trains in a directory of your own: stop it whenever you like, and start it again.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl TrainState {
     fn new(device: Device) -> Result<Self> {
         let hparams = HParams {
             hidden: 64,
-            learning_rate: 2e-3,
+            learning_rate: 2e-4,
             batch_size: 64,
             iterations: 3000,
             save_every: 250,
@@ -110,9 +110,10 @@ fn train(directory: &Path, warm: bool) -> Result<()> {
     } else {
         // Candle draws initial weights without a seed. Runs that are to be compared start from one file.
         let start = directory.join("start.ckpt");
-        match start.exists() {
-            true => drop(fabric.load(&start, &mut state)?),
-            false => drop(fabric.save(&start, &state)?),
+        if start.exists() {
+            fabric.load(&start, &mut state)?;
+        } else {
+            fabric.save(&start, &state)?;
         }
     }
     let wine = Wine::load(&state.device)?;
@@ -129,17 +130,20 @@ fn train(directory: &Path, warm: bool) -> Result<()> {
         }
     }
     bar.finish();
+    end_line_of_bar();
     Ok(())
 }
 
 fn resume(fabric: &Fabric, last: &Path, state: &mut TrainState, warm: bool) -> Result<()> {
-    let options = match warm {
-        true => LoadOptions::new(),
-        false => LoadOptions::new()
+    let options = LoadOptions::new();
+    let options = if warm {
+        options
+    } else {
+        options
             .only(TrainState::FIELDS.model)
             .only(TrainState::FIELDS.iteration)
             .only(TrainState::FIELDS.validation_losses)
-            .only(TrainState::FIELDS.hparams),
+            .only(TrainState::FIELDS.hparams)
     };
     let loaded = fabric.load_with(last, state, options)?;
     println!(
@@ -165,7 +169,7 @@ fn demonstrate(root: &Path) -> Result<()> {
     fs::copy(stopped.join("start.ckpt"), straight.join("start.ckpt"))?;
 
     println!("\n1. A process trains, and is killed.");
-    let iteration = kill_in_the_middle(&fabric, &stopped.join("last.ckpt"), start(&stopped, &[])?)?;
+    let iteration = train_and_kill(&fabric, &stopped)?;
     println!("   killed; its last checkpoint is of iteration {iteration}");
     fs::copy(stopped.join("last.ckpt"), cold.join("last.ckpt"))?;
 
@@ -209,13 +213,28 @@ fn finish(mut process: Child) -> Result<()> {
     }
 }
 
-/// Kills the process when a quarter is done; returns the iteration of the checkpoint that it left.
+/// Trains in a process that is killed in the middle; returns the iteration of the checkpoint that it left.
+///
+/// On a machine that is busy elsewhere the process may be done before this one gets to kill it; then it starts over.
+fn train_and_kill(fabric: &Fabric, directory: &Path) -> Result<usize> {
+    let last = directory.join("last.ckpt");
+    for _ in 0..5 {
+        if let Some(iteration) = kill_in_the_middle(fabric, &last, start(directory, &[])?)? {
+            return Ok(iteration);
+        }
+        fs::remove_file(&last)?;
+    }
+    Err("the training process was done before it could be killed, five times".into())
+}
+
+/// Kills the process when a quarter is done; returns the iteration of the checkpoint that it left, or nothing if it came
+/// to its end before.
 ///
 /// The checkpoint is opened while the process replaces it: at every instant it is a complete one.
-fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Result<usize> {
+fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Result<Option<usize>> {
     loop {
-        if let Some(status) = process.try_wait()? {
-            return Err(format!("the training process ended before it was killed: {status}").into());
+        if process.try_wait()?.is_some() {
+            return finish(process).map(|()| None);
         }
         if last.exists() {
             let checkpoint = fabric.open(last)?;
@@ -227,11 +246,18 @@ fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Resul
         thread::sleep(Duration::from_millis(5));
     }
     process.kill()?;
-    process.wait()?;
-    if std::io::stderr().is_terminal() {
-        eprintln!(); // The killed process had no time to leave the line of its progress bar.
+    if process.wait()?.success() {
+        return Ok(None);
     }
-    Ok(fabric.open(last)?.value("iteration")?)
+    end_line_of_bar();
+    Ok(Some(fabric.open(last)?.value("iteration")?))
+}
+
+/// Goes to the next line where a progress bar, which only terminals show, was left on its own.
+fn end_line_of_bar() {
+    if stderr().is_terminal() {
+        eprintln!();
+    }
 }
 
 /// Loads the model of a run, and nothing else; prints how good it is.

@@ -1,17 +1,24 @@
-//! A directory from a model hub: one index file, `*.safetensors.index.json`, and the safetensors files that it names.
+//! A directory of safetensors files: from a model hub, with an index file, `*.safetensors.index.json`, or without one,
+//! then [numbered] completely; or the [shards](sharding) that PyTorch writes in the manner of the hubs.
 //!
-//! The layout is that of Hugging Face transformers: `{"metadata": {...}, "weight_map": {"<tensor>": "<file>"}}`.
+//! The index is that of Hugging Face transformers: `{"metadata": {...}, "weight_map": {"<tensor>": "<file>"}}`.
+
+mod numbered;
+mod sharding;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use self::numbered::Numbered;
+use self::sharding::Boxes;
 use super::open::open_file;
 use super::single::{bare_tensor, read_header};
-use super::{Files, Index, Source};
+use super::{Files, Index, Source, StoredTensor};
 use crate::error::{Error, Result};
+use crate::format::safetensors::Header;
 use crate::storage::{ReadFile, Storage};
 
 /// How the names of index files end.
@@ -32,8 +39,11 @@ struct IndexFile {
 pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
     let names = storage.list(path).map_err(Error::io("list", path))?;
     let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(INDEX)).collect();
+    let numbered = names.iter().filter_map(|name| Some((Numbered::parse(name)?, name)));
+    let numbered: Vec<(Numbered, &String)> = numbered.collect();
     match indexes[..] {
         [index] => indexed(storage, path, &path.join(index)),
+        [] if !numbered.is_empty() => counted(storage, path, &numbered),
         [] if names.iter().any(|name| name == WHOLE) => super::open::open(storage, &path.join(WHOLE)),
         [] => Err(Error::UnknownFormat {
             path: path.to_path_buf(),
@@ -61,9 +71,57 @@ fn nothing(names: &[String]) -> String {
     }
 }
 
+/// A set of files that count themselves.
+fn counted(storage: &dyn Storage, path: &Path, numbered: &[(Numbered, &String)]) -> Result<Arc<dyn Source>> {
+    numbered::check_complete(numbered).map_err(|what| Error::corrupt(path, what))?;
+    let mut files: Vec<Box<dyn ReadFile>> = Vec::with_capacity(numbered.len());
+    let mut paths: Vec<PathBuf> = Vec::with_capacity(numbered.len());
+    let mut tensors = BTreeMap::new();
+    let mut boxes = Boxes::default();
+    for (number, (of, name)) in numbered.iter().enumerate() {
+        let file_path = path.join(name);
+        let file = open_file(storage, &file_path)?;
+        let header = read_header(&*file, &file_path)?;
+        if of.rank.is_some() {
+            boxes.add(&header, number, &file_path)?;
+        } else {
+            whole_tensors(&header, number, &file_path, &mut tensors)?;
+        }
+        files.push(file);
+        paths.push(file_path);
+    }
+    tensors.append(&mut boxes.finish(&paths, path)?);
+    let index = Index {
+        origin: path.display().to_string(),
+        tensors,
+        ..Index::default()
+    };
+    Ok(Arc::new(Files {
+        index: Arc::new(index),
+        files: files.into_iter().zip(paths).collect(),
+    }))
+}
+
+/// Adds the tensors of one file of a set in which each is in one piece.
+fn whole_tensors(
+    header: &Header,
+    number: usize,
+    path: &Path,
+    tensors: &mut BTreeMap<String, StoredTensor>,
+) -> Result<()> {
+    for placed in &header.tensors {
+        let stored = bare_tensor(placed, number);
+        if tensors.insert(placed.name.clone(), stored).is_some() {
+            let what = format!("it holds entry `{}`, which another file holds too", placed.name);
+            return Err(Error::corrupt(path, what));
+        }
+    }
+    Ok(())
+}
+
 fn indexed(storage: &dyn Storage, path: &Path, index_path: &Path) -> Result<Arc<dyn Source>> {
     let weight_map = read_index(storage, index_path)?;
-    let mut files: Vec<(Box<dyn ReadFile>, std::path::PathBuf)> = Vec::new();
+    let mut files: Vec<(Box<dyn ReadFile>, PathBuf)> = Vec::new();
     let mut tensors = BTreeMap::new();
     let named: BTreeSet<&String> = weight_map.values().collect();
     for (number, name) in named.into_iter().enumerate() {
