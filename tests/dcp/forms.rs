@@ -148,6 +148,31 @@ fn hyper_parameters_are_one_value_with_paths_without_them_and_stored_whole() {
 }
 
 #[test]
+fn flattened_hyper_parameters_are_groups_of_equal_ones() {
+    let mut made = Made::small();
+    for (parameter, lr) in [("fc1.weight", 0.5), ("fc2.weight", 0.5), ("fc1.bias", 0.25)] {
+        for (option, value) in [("lr", lr), ("eps", 1.)] {
+            let name = format!("param_groups.{parameter}.{option}");
+            made.object(
+                &format!("optimizer.{name}"),
+                &float(value),
+                &[text("optimizer"), text(&name)],
+            );
+        }
+    }
+    let raw = made.open().unwrap();
+    assert_eq!(raw.names(), ["iteration", "optimizer.param_groups", "w"]);
+    let groups: Json = raw.value("optimizer.param_groups").unwrap();
+    assert_eq!(
+        groups,
+        json!([
+            {"lr": 0.5, "eps": 1., "params": ["fc1.weight", "fc2.weight"]},
+            {"lr": 0.25, "eps": 1., "params": ["fc1.bias"]},
+        ])
+    );
+}
+
+#[test]
 fn tensors_inside_of_an_object_have_names_below_it() {
     let mut made = Made::small();
     // An archive of a tuple with one tensor and one number: what a tuple in a state becomes.

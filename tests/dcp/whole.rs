@@ -99,7 +99,8 @@ fn assert_state<S: Checkpoint>(state: &S, name: &str, parameters: &[&str]) {
             Some((word, "step")) => {
                 let step: f32 = tensor.to_vec0().unwrap();
                 let name = format!("optimizer.state.{}.step", parameter(word, parameters));
-                assert_eq!(f64::from(step), f64::from(raw.value::<u32>(&name).unwrap()), "{name}");
+                let ours = f64::from(raw.value::<u32>(&name).unwrap());
+                assert_eq!(f64::from(step).to_bits(), ours.to_bits(), "{name}");
                 continue;
             }
             Some((word, state)) => format!("optimizer.state.{}.{state}", parameter(word, parameters)),

@@ -3,6 +3,8 @@
 //! PyTorch takes all dicts apart, and lists that hold dicts, and stores each leaf by itself. Elsewhere a dict without
 //! tensors is one value, so that a whole struct can be read from it; here it becomes one, by the path of each leaf.
 
+mod flattened;
+
 use std::collections::BTreeMap;
 
 use super::metadata::Key;
@@ -36,9 +38,9 @@ pub(super) fn gather<T>(leaves: Vec<Leaf>, tensors: &BTreeMap<String, T>) -> Res
         values.insert(name, value);
         Ok(())
     };
-    for leaf in leaves {
+    for leaf in flattened::regroup(leaves) {
         let path = leaf.path.or_else(|| guess(&leaf.name));
-        match path.as_deref().and_then(|path| split(path, &leaf.name, tensors)) {
+        match path.as_deref().and_then(|path| split(path, tensors)) {
             None => insert(leaf.name, leaf.value)?,
             Some((root, rest)) => {
                 let tree = trees.entry(root).or_default();
@@ -69,16 +71,8 @@ fn guess(name: &str) -> Option<Vec<Key>> {
     Some(keys.into_iter().flatten().collect())
 }
 
-/// The shortest prefix of the path below which no tensor lies, and the rest; `None` if there is none, or the path is
-/// that of another name.
-fn split<'p, T>(path: &'p [Key], name: &str, tensors: &BTreeMap<String, T>) -> Option<(String, &'p [Key])> {
-    if path
-        .iter()
-        .fold(String::new(), |name, key| join(&name, &key.to_string()))
-        != name
-    {
-        return None;
-    }
+/// The shortest prefix of the path below which no tensor lies, and the rest; `None` if there is none.
+fn split<'p, T>(path: &'p [Key], tensors: &BTreeMap<String, T>) -> Option<(String, &'p [Key])> {
     let groups = path
         .iter()
         .position(|key| matches!(key, Key::Name(name) if name == GROUPS));

@@ -24,6 +24,12 @@ const CLASSES: &[&str] = &[
     "MEM_FORMAT_ENCODING",
 ];
 
+/// More dimensions are refused: PyTorch allows 64.
+const MAX_DIMS: usize = 64;
+
+/// More attributes are refused: the largest of the classes has six.
+const MAX_ATTRIBUTES: usize = 32;
+
 /// The globals of `.metadata` that mean something.
 pub(super) fn allowed(module: &str, name: &str) -> Option<Meaning> {
     match (module, name) {
@@ -83,7 +89,10 @@ impl<'p> Graph<'p> {
         };
         let attributes = match state.map(|state| self.0.get(state)) {
             None | Some(Object::None) => &[][..],
-            Some(Object::Dict(attributes)) => attributes,
+            Some(Object::Dict(attributes)) if attributes.len() <= MAX_ATTRIBUTES => attributes,
+            Some(Object::Dict(attributes)) => {
+                return Err(format!("a `{class}` has {} attributes", attributes.len()));
+            }
             Some(other) => return Err(format!("the state of a `{class}` is {}, expected a dict", other.kind())),
         };
         Ok(Instance {
@@ -144,7 +153,14 @@ impl<'p> Graph<'p> {
             let size = self.0.int(*id).and_then(|size| usize::try_from(size).ok());
             size.ok_or_else(|| format!("{what} holds {}, expected a size", self.number(*id)))
         };
-        self.items(sizes, what)?.iter().map(one).collect()
+        let items = self.items(sizes, what)?;
+        if items.len() > MAX_DIMS {
+            return Err(format!(
+                "{what} has {} dimensions; {MAX_DIMS} are the most there can be",
+                items.len()
+            ));
+        }
+        items.iter().map(one).collect()
     }
 }
 

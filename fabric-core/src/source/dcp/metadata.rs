@@ -73,6 +73,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Metadata, String> {
         metadata: Metadata::default(),
         places: HashMap::new(),
         paths: HashMap::new(),
+        visits: pickle.count(),
+        chunks: 0,
     };
     reader.storage(root.required("storage_data")?)?;
     if let Some(paths) = root.get("planner_data")? {
@@ -87,6 +89,11 @@ struct Reader<'p> {
     metadata: Metadata,
     places: HashMap<Place<'p>, Payload>,
     paths: HashMap<&'p str, Vec<Key>>,
+    /// How many chunks may still be looked at: each is an object of its own, unless the pickle refers to one again and
+    /// again.
+    visits: usize,
+    /// How many were found that hold something.
+    chunks: usize,
 }
 
 impl<'p> Reader<'p> {
@@ -172,11 +179,26 @@ impl<'p> Reader<'p> {
             let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
                 continue;
             };
-            let keys = (keys.len() <= MAX_PATH).then(|| keys.iter().map(|key| self.key(*key)).collect());
-            if let Some(keys) = keys.flatten() {
+            // Nothing is copied but what spells the name: a pickle may refer to one long text many times.
+            if keys.len() <= MAX_PATH && self.spells(keys, name) {
+                let keys = keys.iter().filter_map(|key| self.key(*key)).collect();
                 self.paths.insert(name, keys);
             }
         }
+    }
+
+    /// Whether the keys, joined by dots, are the name.
+    fn spells(&self, keys: &[Id], name: &str) -> bool {
+        let mut rest = Some(name);
+        for (at, key) in keys.iter().enumerate() {
+            let left = rest.and_then(|rest| if at == 0 { Some(rest) } else { rest.strip_prefix('.') });
+            rest = left.and_then(|left| match self.graph.0.get(*key) {
+                Object::Text(text) => left.strip_prefix(&**text),
+                Object::Int(number) if *number >= 0 => left.strip_prefix(&number.to_string()),
+                _ => None,
+            });
+        }
+        rest == Some("")
     }
 
     fn key(&self, id: Id) -> Option<Key> {
@@ -222,24 +244,14 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    fn tensor(&self, name: &'p str, id: Id) -> Result<Tensor, String> {
+    fn tensor(&mut self, name: &'p str, id: Id) -> Result<Tensor, String> {
         let tensor = self.graph.instance(id, "TensorStorageMetadata")?;
         let shape = self.graph.size(tensor.required("size")?, "its size")?;
         let info = TensorInfo::new(self.dtype(tensor.required("properties")?)?, shape);
         if info.byte_len().is_none() {
             return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
         }
-        let mut chunks = Vec::new();
-        for chunk in self.graph.items(tensor.required("chunks")?, "the list of its chunks")? {
-            let region = self.region(*chunk)?;
-            // Ranks beyond the end of a tensor hold nothing of it.
-            if region.size.contains(&0) {
-                continue;
-            }
-            let payload = self.places.get(&(name, Some(region.offset.clone()))).copied();
-            let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
-            chunks.push((region, payload));
-        }
+        let chunks = self.chunks(name, tensor.required("chunks")?)?;
         let regions: Vec<Region> = chunks.iter().map(|(region, _)| region.clone()).collect();
         covers(info.shape(), &regions)?;
         for (region, payload) in &chunks {
@@ -250,6 +262,28 @@ impl<'p> Reader<'p> {
             info,
             chunks,
         })
+    }
+
+    /// The chunks that hold something, and their places.
+    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Vec<(Region, Payload)>, String> {
+        let mut chunks = Vec::new();
+        for chunk in self.graph.items(id, "the list of its chunks")? {
+            let visits = self.visits.checked_sub(1);
+            self.visits = visits.ok_or("it refers to the same chunks again and again")?;
+            let region = self.region(*chunk)?;
+            // Ranks beyond the end of a tensor hold nothing of it.
+            if region.size.contains(&0) {
+                continue;
+            }
+            let payload = self.places.get(&(name, Some(region.offset.clone()))).copied();
+            let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
+            self.chunks += 1;
+            if self.chunks > self.places.len() {
+                return Err("it has more chunks than there are places".into());
+            }
+            chunks.push((region, payload));
+        }
+        Ok(chunks)
     }
 
     fn region(&self, id: Id) -> Result<Region, String> {
