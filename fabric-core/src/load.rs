@@ -1,6 +1,8 @@
 //! Carries out a load: match, stage every value, and only then move bytes, straight into the live tensors.
 
 mod apply;
+mod groups;
+mod scalar;
 mod stage;
 
 use crate::error::{Error, Result, StateError};
@@ -8,6 +10,7 @@ use crate::options::LoadOptions;
 use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
+use crate::source::names::{Renamed, unfold};
 use crate::state::{
     Checkpoint, Content, Item, OptimizerPart, OptimizerState, Resolved, StorageKey, ValueSlot, VisitorMut, resolve,
 };
@@ -71,11 +74,24 @@ fn carry_out<S: Checkpoint + ?Sized>(
     state.visit_mut(&mut visitor);
     let mut places = resolve(visitor.finish())?;
     check_only(&places, &options)?;
-    let wanted = wanted(&places);
-    let policy = Policy { options, whole };
+    let file = raw;
+    let renamed = Renamed::by(&options, &file.index)?;
+    let index = renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index);
+    places.accept_pytorch_names(|name| index.contains(name));
+    let renamed = unfold(renamed, &file.index, names(&places));
+    let other_names = renamed.as_ref().map(|renamed| file.under(renamed));
+    let raw = other_names.as_ref().unwrap_or(file);
+    let wanted = wanted(&places, raw);
+    let foreign = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
+    let policy = Policy {
+        options,
+        whole,
+        foreign: foreign.collect(),
+    };
     let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;
-    let staged = stage::stage(raw, &mut places, &mut plan);
+    let scalars = scalar::read(raw, &plan)?;
+    let staged = stage::stage(raw, &scalars, &mut places, &mut plan);
     if !plan.report.is_acceptable() {
         return Err(Error::Mismatch(Box::new(plan.report)));
     }
@@ -84,16 +100,26 @@ fn carry_out<S: Checkpoint + ?Sized>(
         apply::verify(raw, &plan)?;
     }
     apply::move_tensors(raw, &places, &plan)?;
+    apply::begin_at_zero(&places, &plan)?;
     staged.commit(places);
-    Ok(finish(raw, plan))
-}
-
-fn finish(raw: &RawCheckpoint, plan: LoadPlan) -> Loaded {
-    let remainder = raw.without(&plan.consumed);
-    Loaded {
+    let remainder = match &renamed {
+        Some(renamed) => file.left(renamed, &plan.consumed),
+        None => file.without(&plan.consumed),
+    };
+    Ok(Loaded {
         remainder,
         report: plan.report,
-    }
+    })
+}
+
+/// Everything that the entries of a state may be called.
+fn names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
+    let scopes = places.items.iter().map(|item| &item.scope);
+    scopes.flat_map(|scope| {
+        std::iter::once(&scope.name)
+            .chain(&scope.alternatives)
+            .map(String::as_str)
+    })
 }
 
 /// A handle that names nothing of this state is a handle of another type.
@@ -115,7 +141,7 @@ fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateErr
 }
 
 /// The state's entries as matching sees them.
-fn wanted(places: &Places<'_>) -> Vec<Wanted> {
+fn wanted(places: &Places<'_>, raw: &RawCheckpoint) -> Vec<Wanted> {
     let describe = |item: &Item<Box<dyn ValueSlot + '_>>| {
         let kind = match &item.content {
             Content::Tensor(tensor, _) => WantedKind::Tensor {
@@ -141,9 +167,23 @@ fn wanted(places: &Places<'_>) -> Vec<Wanted> {
             kind,
             filtered: item.filtered,
             optional: item.scope.optional,
+            fresh: None,
         }
     };
-    places.items.iter().map(describe).collect()
+    let mut wanted: Vec<Wanted> = places.items.iter().map(describe).collect();
+    for (number, optimizer) in places.optimizers.iter().enumerate() {
+        // The groups stand behind the kind.
+        let groups = &wanted[optimizer.kind_item + 1];
+        let mut names = std::iter::once(&groups.name).chain(&groups.alternatives);
+        if optimizer.foreign && names.any(|name| raw.index.contains(name)) {
+            for (parameter, at) in optimizer.parameters.iter().enumerate() {
+                for entry in &mut wanted[at.items.clone()] {
+                    entry.fresh = Some((number, parameter));
+                }
+            }
+        }
+    }
+    wanted
 }
 
 /// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.

@@ -19,6 +19,9 @@ pub struct LoadOptions {
     pub(crate) on_mismatch: OnMismatch,
     pub(crate) verify_first: bool,
     pub(crate) only: Vec<String>,
+    pub(crate) root: Option<String>,
+    pub(crate) prefixes: Vec<String>,
+    pub(crate) renames: Vec<(String, String)>,
 }
 
 /// What to do with an entry whose shape differs.
@@ -40,6 +43,9 @@ impl Default for LoadOptions {
             on_mismatch: OnMismatch::default(),
             verify_first: false,
             only: Vec::new(),
+            root: None,
+            prefixes: Vec::new(),
+            renames: Vec::new(),
         }
     }
 }
@@ -73,6 +79,32 @@ impl LoadOptions {
     /// a damaged disk, at the price of reading twice. Off by default.
     pub fn verify_first(mut self, verify_first: bool) -> Self {
         self.verify_first = verify_first;
+        self
+    }
+
+    /// Takes only what lies below this name in the file, and names it relative to it: `root("state_dict")` for
+    /// `{"state_dict": {...}, "epoch": 3}`. The rest of the file is in the remainder.
+    ///
+    /// Names are changed in this order: the root, then prefixes, then renames; the report speaks of entries by their
+    /// changed names, the remainder by those of the file. Two entries that come to have one name are an error.
+    pub fn root(mut self, name: impl Into<String>) -> Self {
+        self.root = Some(name.into());
+        self
+    }
+
+    /// Removes this prefix where a name begins with it, and where what lies below a component does: `"module."` turns
+    /// `module.fc1.weight` into `fc1.weight`, and `model.module.fc1.weight` into `model.fc1.weight`. The prefixes that
+    /// PyTorch's wrappers leave inside of names (`"_orig_mod."`, `"_fsdp_wrapped_module."`) are removed anywhere. May be
+    /// repeated for several.
+    pub fn strip_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefixes.push(prefix.into());
+        self
+    }
+
+    /// Gives the entry `from` of the file, and everything below it, the name `to`. May be repeated; renames follow each
+    /// other.
+    pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.renames.push((from.into(), to.into()));
         self
     }
 

@@ -1,4 +1,6 @@
 //! Decisions without I/O: which entry comes from where, and what is written where.
 
+mod fresh;
+mod hint;
 pub(crate) mod load;
 pub(crate) mod save;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
+use crate::source::names::Renamed;
 use crate::source::read::read_into;
 use crate::source::{Index, Source, StoredTensor};
 use crate::value::Value;
@@ -40,6 +41,22 @@ impl RawCheckpoint {
         index.values.retain(|name, _| !consumed.contains(name));
         Self {
             index: Arc::new(index),
+            source: self.source.clone(),
+        }
+    }
+
+    /// The same entries under other names.
+    pub(crate) fn under(&self, names: &Renamed) -> Self {
+        Self {
+            index: Arc::new(names.index.clone()),
+            source: self.source.clone(),
+        }
+    }
+
+    /// All entries but those of `consumed`, which are called as `names` say; the rest is called as in the file.
+    pub(crate) fn left(&self, names: &Renamed, consumed: &BTreeSet<String>) -> Self {
+        Self {
+            index: Arc::new(names.left(&self.index, consumed)),
             source: self.source.clone(),
         }
     }
@@ -98,12 +115,19 @@ impl RawCheckpoint {
         Tensor::from_raw_buffer(&bytes, candle, stored.info.shape(), device).map_err(Error::candle(name))
     }
 
-    /// A value as the type `T`.
+    /// A value as the type `T`. A value inside of a map is called by its keys: `hyper_parameters.width`.
     ///
     /// # Errors
     /// If there is no such entry, it is a tensor, or a value of another type.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        self.stored_value(name)?.decode().map_err(|error| Error::WrongType {
+        let inside = (!self.index.contains(name))
+            .then(|| self.index.value_inside(name))
+            .flatten();
+        let value = match &inside {
+            Some(value) => value,
+            None => self.stored_value(name)?,
+        };
+        value.decode().map_err(|error| Error::WrongType {
             name: name.to_owned(),
             what: format!("is a value of another type: {error}"),
         })
@@ -138,6 +162,9 @@ impl RawCheckpoint {
             .values
             .iter()
             .filter_map(|(key, value)| Some((below(key)?, value.clone())));
+        // A value that is a map is taken apart.
+        let inside = self.index.values.get(name).and_then(Value::as_map_entries);
+        let values = inside.unwrap_or_default().into_iter().chain(values);
         let index = Index {
             origin: format!("{}, below `{name}`", self.index.origin),
             tensors: tensors.collect(),

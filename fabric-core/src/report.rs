@@ -28,10 +28,14 @@ pub struct LoadReport {
     pub filtered: Vec<String>,
     /// Those of the filtered that the state expects: they were left out when the file was saved.
     pub filtered_at_save: Vec<String>,
+    /// Entries of the file that have no counterpart here and need none: `num_batches_tracked` of PyTorch's `BatchNorm`.
+    pub ignored: Vec<String>,
     /// Names in the file that come near a missing one: (missing, in the file).
     pub suggestions: Vec<(String, String)>,
     /// What the file is instead, where nothing in it matched.
     pub(crate) wrong_file: Option<String>,
+    /// The option that would let more entries match, as a sentence.
+    pub(crate) hint: Option<String>,
     pub(crate) strict: bool,
 }
 
@@ -94,6 +98,7 @@ impl LoadReport {
             &mut self.unexpected,
             &mut self.filtered,
             &mut self.filtered_at_save,
+            &mut self.ignored,
         ] {
             names.sort();
             names.dedup();
@@ -142,6 +147,14 @@ impl fmt::Display for LoadReport {
             "left out by a filter when the file was saved",
             self.filtered_at_save.iter().cloned(),
         )?;
+        section(
+            f,
+            "in the file without a counterpart, ignored",
+            self.ignored.iter().cloned(),
+        )?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  help: {hint}")?;
+        }
         for sentence in self.help() {
             write!(f, "\n  help: {sentence}")?;
         }

@@ -2,6 +2,7 @@
 //! tensors and values, with the places of their bytes.
 
 mod hub;
+pub(crate) mod names;
 mod open;
 mod pickle;
 pub(crate) mod read;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::entry::{Region, TensorInfo, root};
+use crate::entry::{Region, TensorInfo, root, strip};
 use crate::error::entries;
 use crate::storage::ReadFile;
 use crate::value::Value;
@@ -53,6 +54,16 @@ impl Index {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
+    /// A value inside of another: what a map holds under the rest of the name. Keys may have dots themselves.
+    pub(crate) fn value_inside(&self, name: &str) -> Option<Value> {
+        let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+        let mut found = dots.iter().rev().filter_map(|&at| {
+            let value = self.values.get(&name[..at])?;
+            inside(value, &name[at + 1..])
+        });
+        found.next()
+    }
+
     /// Whether these names are one tensor, stored once.
     pub(crate) fn same_place(&self, names: &[&String]) -> bool {
         let mut tensors = names.iter().map(|name| self.tensors.get(*name));
@@ -74,6 +85,17 @@ impl Index {
             shown.join(", "),
         )
     }
+}
+
+/// What lies in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
+fn inside(value: &Value, path: &str) -> Option<Value> {
+    value
+        .as_map_entries()?
+        .into_iter()
+        .find_map(|(key, value)| match strip(path, &key)? {
+            "" => Some(value),
+            rest => inside(&value, rest),
+        })
 }
 
 /// A tensor in a source.

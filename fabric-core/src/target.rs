@@ -1,5 +1,6 @@
 //! Writes into a live tensor: its identity, its variable, its gradients and everything tied to it stay.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor};
@@ -171,20 +172,39 @@ fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec
 }
 
 fn from_bytes(name: &str, block: &[u8], dtype: DType, device: &Device) -> Result<Tensor> {
-    let candle = dtype.to_candle().ok_or_else(|| Error::WrongType {
+    let candle = dtype.widened().ok_or_else(|| Error::WrongType {
         name: name.to_owned(),
         what: format!("has element type {dtype}, which candle's tensors do not have"),
     })?;
     let elements = block.len() * 8 / dtype.bits().max(1);
-    Tensor::from_raw_buffer(block, candle, &[elements], device).map_err(Error::candle(name))
+    let block = widen(dtype, block);
+    Tensor::from_raw_buffer(&block, candle, &[elements], device).map_err(Error::candle(name))
+}
+
+/// Elements of a type that candle lacks in the one that [`DType::widened`] names: every value stays what it is.
+fn widen(dtype: DType, block: &[u8]) -> Cow<'_, [u8]> {
+    match dtype {
+        DType::I8 => {
+            let bytes = block.iter().map(|byte| i64::from(byte.cast_signed()).to_le_bytes());
+            Cow::Owned(bytes.flatten().collect())
+        }
+        DType::U16 => {
+            let (numbers, _) = block.as_chunks::<2>();
+            Cow::Owned(numbers.iter().flat_map(|&[low, high]| [low, high, 0, 0]).collect())
+        }
+        // The upper half of a half.
+        DType::F8E5M2 => Cow::Owned(block.iter().flat_map(|&byte| [0, byte]).collect()),
+        _ => Cow::Borrowed(block),
+    }
 }
 
 /// Fills a tensor on another device, block by block, through candle's own copies.
 fn write_to_device(source: &dyn Source, name: &str, tensor: &Tensor, stored: &StoredTensor) -> Result<()> {
-    let dtype = stored.info.dtype().to_candle().unwrap_or(tensor.dtype());
+    let own = stored.info.dtype();
+    let dtype = own.widened().unwrap_or(tensor.dtype());
     let mut from = 0;
     stream(source, name, stored, |block| {
-        from = put_on_device(name, tensor, block, dtype, from)?;
+        from = put_on_device(name, tensor, &widen(own, block), dtype, from)?;
         Ok(())
     })
 }

@@ -93,10 +93,35 @@ impl Value {
             .collect()
     }
 
+    /// The entries, if this is a map whose keys can be parts of a name: texts and integers.
+    pub(crate) fn as_map_entries(&self) -> Option<Vec<(String, Value)>> {
+        let named = |(key, value): &(Cbor, Cbor)| {
+            let key = match key {
+                Cbor::Text(text) if !text.is_empty() => text.clone(),
+                Cbor::Integer(number) => i128::from(*number).to_string(),
+                _ => return None,
+            };
+            Some((key, Value(value.clone())))
+        };
+        self.0.as_map()?.iter().map(named).collect()
+    }
+
     /// Whether this is nothing at all.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0.is_null()
+    }
+
+    /// Whether this is nothing, or a map of nothings.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        fn nothing(value: &Cbor) -> bool {
+            match value {
+                Cbor::Null => true,
+                Cbor::Map(entries) => entries.iter().all(|(_, value)| nothing(value)),
+                _ => false,
+            }
+        }
+        nothing(&self.0)
     }
 
     /// A leaf for something that is not read, and that says what it is. Decodes into nothing by itself; inside of a

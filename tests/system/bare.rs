@@ -248,7 +248,7 @@ fn an_optimizer_without_a_match_is_an_error_too() {
 }
 
 #[test]
-fn element_types_that_candle_lacks_are_listed_and_refused_only_where_they_are_wanted() {
+fn element_types_that_candle_lacks_are_listed_and_widened_only_where_that_is_asked_for() {
     let (_directory, path) = directory();
     let mask = safetensors::tensor::TensorView::new(safetensors::Dtype::BOOL, vec![2], &[1, 0]).unwrap();
     let bytes = [0u8; 8];
@@ -259,11 +259,15 @@ fn element_types_that_candle_lacks_are_listed_and_refused_only_where_they_are_wa
     let error = raw.tensor("bias", &CPU).unwrap_err().to_string();
     assert!(error.contains("BOOL"), "{error}");
     let mut live = linear(1, 1, 2);
-    let text = refused(&path, &mut live, LoadOptions::new().cast(true));
+    let text = refused(&path, &mut live, LoadOptions::new());
     assert!(
         text.contains("bias: element type BOOL in the file, F32 in the state"),
         "{text}"
     );
+    Fabric::new()
+        .load_raw_with(&path, &mut live, LoadOptions::new().cast(true))
+        .unwrap();
+    assert_eq!(live.bias().unwrap().to_vec1::<f32>().unwrap(), [1., 0.]);
     let mut live = Linear::new(tensor(1, (2, 1)), None);
     Fabric::new()
         .load_raw_with(&path, &mut live, LoadOptions::new().strict(false))

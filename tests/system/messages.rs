@@ -205,12 +205,19 @@ fn files_of_other_formats_are_told_by_their_first_bytes() {
         std::fs::write(&path, bytes).unwrap();
         Fabric::new().open(&path).unwrap_err()
     };
-    // What begins like an archive of `torch.save` is taken for one, and this one ends too early.
-    let error = refusal(b"PK\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00");
-    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
-    let error = refusal(b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s.");
-    assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");
-    contains(&error.to_string(), &["a Python pickle that torch.save did not write"]);
+    for (torch, says) in [
+        (&b"PK\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00"[..], "its end is missing"),
+        (
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M",
+            "it needs 2 bytes and 0 are left",
+        ),
+    ] {
+        let error = refusal(torch);
+        assert!(matches!(error, Error::Corrupt { .. }));
+        contains(&error.to_string(), &[says]);
+    }
+    let pickle = refusal(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94.");
+    contains(&pickle.to_string(), &["Python pickle that torch.save did not write"]);
     contains(&refusal(b"").to_string(), &["it is empty"]);
     contains(&refusal(b"GGUF\x03\x00\x00\x00\x00\x00").to_string(), &["GGUF"]);
     let error = refusal(b"{\"this\": \"is json, and no checkpoint\"}");

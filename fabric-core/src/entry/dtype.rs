@@ -106,6 +106,19 @@ impl DType {
     }
 }
 
+impl DType {
+    /// The element type of candle that holds every value of this one: its twin, or the next wider.
+    pub(crate) fn widened(self) -> Option<candle_core::DType> {
+        match self {
+            Self::Bool => Some(candle_core::DType::U8),
+            Self::I8 => Some(candle_core::DType::I64),
+            Self::U16 => Some(candle_core::DType::U32),
+            Self::F8E5M2 => Some(candle_core::DType::F16),
+            other => other.to_candle(),
+        }
+    }
+}
+
 impl From<candle_core::DType> for DType {
     fn from(dtype: candle_core::DType) -> Self {
         use candle_core::DType as C;

@@ -164,6 +164,18 @@ fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
     Ok(())
 }
 
+/// Clears the state that the file does not have because there is none yet.
+pub(crate) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
+    for at in &plan.fresh {
+        let item = &places.items[*at];
+        if let Content::Tensor(tensor, _) = &item.content {
+            let len = crate::TensorInfo::from(tensor).byte_len().unwrap_or_default();
+            write_bytes(&item.scope.name, tensor, &vec![0; len])?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads every byte that the plan will move and compares its checksums.
 pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<()> {
     let stored = |name: &String| raw.index.tensors.get(name);

@@ -1,6 +1,8 @@
 //! Decodes every value before any is assigned.
 
 use super::Places;
+use super::groups;
+use super::scalar::Scalars;
 use crate::plan::load::{Absence, LoadPlan};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
@@ -29,39 +31,61 @@ pub(crate) fn absence(slot: &(dyn ValueSlot + '_)) -> Absence {
 }
 
 /// Stages every value of the plan, and adds to its report what does not fit.
-pub(crate) fn stage(raw: &RawCheckpoint, places: &mut Places<'_>, plan: &mut LoadPlan) -> Staged {
+pub(crate) fn stage(raw: &RawCheckpoint, scalars: &Scalars, places: &mut Places<'_>, plan: &mut LoadPlan) -> Staged {
     let mut staged = Staged {
         optimizers: places
             .optimizers
             .iter()
             .map(|optimizer| StagedOptimizer {
-                steps: vec![None; optimizer.parameters],
+                steps: vec![None; optimizer.parameters.len()],
                 ..StagedOptimizer::default()
             })
             .collect(),
     };
     for (at, stored_name) in &plan.values {
-        let Some(stored) = raw.index.values.get(stored_name) else {
-            continue;
-        };
+        let stored = raw.index.values.get(stored_name);
+        let readings = stored.map_or_else(
+            || scalars.get(stored_name).map_or(&[][..], Vec::as_slice),
+            std::slice::from_ref,
+        );
         let item = &mut places.items[*at];
-        let outcome = match &mut item.content {
+        let mut stage = |stored: &Value| match &mut item.content {
             Content::Value(slot) => slot.stage(stored).map_err(|error| (MismatchKind::Type, error)),
-            Content::Optimizer { optimizer, part, value } => staged.optimizers[*optimizer]
-                .stage(&places.optimizers[*optimizer], *part, value, stored)
+            Content::Optimizer { optimizer, part, .. } => staged.optimizers[*optimizer]
+                .stage(&places.optimizers[*optimizer], *part, stored)
                 .map_err(|error| (MismatchKind::Optimizer, error)),
             Content::Tensor(..) => Ok(()),
         };
-        if let Err((kind, error)) = outcome {
+        // If no reading fits, the first, which is the closest, says why.
+        let mut problem = None;
+        let fits = readings.iter().any(|reading| {
+            stage(reading)
+                .map_err(|error| problem.get_or_insert(error).clone())
+                .is_ok()
+        });
+        if !fits {
+            let unreadable = || (MismatchKind::Type, ValueError::new("expected a value"));
+            let (kind, error) = problem.unwrap_or_else(unreadable);
+            let found = || Some(format!("a tensor, {}", raw.index.tensors.get(stored_name)?.info));
             let name = item.scope.name.clone();
             plan.report.restored.retain(|restored| *restored != name);
             plan.report.mismatched.push(Mismatch {
                 name,
                 kind,
-                found: stored.describe(),
+                found: stored.map(Value::describe).or_else(found).unwrap_or_default(),
                 expected: expectation(&error),
                 skipped: false,
             });
+        }
+    }
+    for at in &plan.fresh {
+        if let Content::Optimizer {
+            optimizer,
+            part: OptimizerPart::Step(position),
+            ..
+        } = &places.items[*at].content
+        {
+            staged.optimizers[*optimizer].steps[*position] = Some(0);
         }
     }
     for at in &plan.absent {
@@ -103,7 +127,6 @@ impl StagedOptimizer {
         &mut self,
         optimizer: &NamedOptimizer<O>,
         part: OptimizerPart,
-        own: &Value,
         stored: &Value,
     ) -> Result<(), ValueError> {
         self.touched = true;
@@ -119,61 +142,13 @@ impl StagedOptimizer {
             }
             OptimizerPart::Step(position) => self.steps[position] = Some(stored.decode()?),
             OptimizerPart::Groups => {
-                let groups = groups(optimizer, own, stored)?;
+                let groups = groups::read(optimizer, stored)?;
                 optimizer.handle.as_state().check(&groups)?;
                 self.groups = Some(groups);
             }
         }
         Ok(())
     }
-}
-
-/// Reads PyTorch's `param_groups`, which must be as many as the optimizer's own and hold the same parameters.
-fn groups<O>(optimizer: &NamedOptimizer<O>, own: &Value, stored: &Value) -> Result<Vec<ParamGroup>, ValueError> {
-    let stored = stored.as_list().unwrap_or_default();
-    if stored.len() != optimizer.groups.len() {
-        return Err(ValueError::new(format!(
-            "expected {} groups of parameters, the file has {}",
-            optimizer.groups.len(),
-            stored.len()
-        )));
-    }
-    check_members(own, &stored)?;
-    let group = |(group, own): (&Value, &ParamGroup)| {
-        let entries = group
-            .as_map()
-            .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
-        let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
-        Ok(ParamGroup {
-            parameters: own.parameters.clone(),
-            options,
-        })
-    };
-    stored.iter().zip(&optimizer.groups).map(group).collect()
-}
-
-/// A parameter that changed groups would silently train with other hyper-parameters.
-fn check_members(own: &Value, stored: &[Value]) -> Result<(), ValueError> {
-    let members = |group: &Value| -> Vec<String> {
-        let entries = group.as_map().unwrap_or_default().into_iter();
-        let params = entries
-            .filter(|(key, _)| key == "params")
-            .find_map(|(_, names)| names.decode().ok());
-        params.unwrap_or_default()
-    };
-    let stored: Vec<Vec<String>> = stored.iter().map(members).collect();
-    for (at, own) in own.as_list().unwrap_or_default().iter().enumerate() {
-        for name in members(own) {
-            if let Some(other) = stored.iter().position(|group| group.contains(&name))
-                && other != at
-            {
-                return Err(ValueError::new(format!(
-                    "expected parameter `{name}` in group {at}, the file has it in group {other}; give the groups in the same order"
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// An optimizer handle that can be asked questions.

@@ -19,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) filtered: bool,
     /// Entries with the same number may be absent together.
     pub(crate) optional: Option<usize>,
+    /// State of a parameter, in a file of PyTorch's that may not have any yet: (optimizer, parameter).
+    pub(crate) fresh: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Policy {
     pub(crate) options: LoadOptions,
     /// Every entry of the source belongs to the one object: bare weights.
     pub(crate) whole: bool,
+    /// For each optimizer, what the names of its state begin with, if the file is not one of ours.
+    pub(crate) foreign: Vec<Vec<String>>,
 }
 
 /// What to move, by position among the wanted.
@@ -62,6 +66,8 @@ pub(crate) struct LoadPlan {
     pub(crate) values: Vec<(usize, String)>,
     /// Values whose absence is a value.
     pub(crate) absent: Vec<usize>,
+    /// State that begins at zero.
+    pub(crate) fresh: Vec<usize>,
     /// The entries of the source that are used.
     pub(crate) consumed: BTreeSet<String>,
     pub(crate) report: LoadReport,
@@ -73,22 +79,23 @@ pub(crate) fn plan(wanted: &[Wanted], components: &[String], index: &Index, poli
     matching.find();
     matching.match_tensors();
     matching.match_values();
+    matching.find_fresh();
     matching.note_absent();
     matching.note_unexpected(components);
     matching.finish()
 }
 
-struct Matching<'p> {
-    wanted: &'p [Wanted],
-    index: &'p Index,
-    policy: &'p Policy,
+pub(super) struct Matching<'p> {
+    pub(super) wanted: &'p [Wanted],
+    pub(super) index: &'p Index,
+    pub(super) policy: &'p Policy,
     /// For each wanted entry, its name in the source.
-    found: Vec<Option<String>>,
+    pub(super) found: Vec<Option<String>>,
     /// Wanted entries that need no further word: found, or known not to fit.
-    settled: Vec<bool>,
+    pub(super) settled: Vec<bool>,
     /// Names in the source that belong to some wanted entry.
-    known: HashSet<String>,
-    plan: LoadPlan,
+    pub(super) known: HashSet<String>,
+    pub(super) plan: LoadPlan,
 }
 
 impl<'p> Matching<'p> {
@@ -126,6 +133,7 @@ impl<'p> Matching<'p> {
             let mut present: Vec<&String> = names.filter(|name| self.index.contains(name)).collect();
             present.dedup();
             self.known.extend(present.iter().map(|name| (*name).clone()));
+            present.retain(|name| !self.is_not_there_yet(wanted, name));
             if !self.takes_part(wanted) {
                 self.settled[at] = true;
             } else if wanted.filtered {
@@ -185,7 +193,7 @@ impl<'p> Matching<'p> {
             self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
             return false;
         }
-        let castable = self.policy.options.cast && found.dtype().to_candle().is_some();
+        let castable = self.policy.options.cast && found.dtype().widened().is_some();
         if found.dtype() != expected.dtype() && !castable {
             self.refuse(
                 at,
@@ -231,7 +239,9 @@ impl<'p> Matching<'p> {
             let Some(stored_name) = self.found[at].clone() else {
                 continue;
             };
-            if let Some(stored) = self.index.tensors.get(&stored_name) {
+            if let Some(stored) = self.index.tensors.get(&stored_name)
+                && !stored.info.shape().is_empty()
+            {
                 let found = format!("a tensor, {}", stored.info);
                 self.refuse(at, MismatchKind::Type, found, "a value".into());
                 continue;
@@ -311,8 +321,22 @@ impl<'p> Matching<'p> {
         let strangers = self
             .index
             .names()
-            .filter(|name| !self.known.contains(*name) && asked(name));
-        self.plan.report.unexpected = strangers.map(str::to_owned).collect();
+            .filter(|name| !self.known.contains(*name) && asked(name) && !self.holds_nothing(name));
+        let (ignored, unexpected) = strangers
+            .map(str::to_owned)
+            .partition(|name| self.has_no_counterpart(name));
+        (self.plan.report.ignored, self.plan.report.unexpected) = (ignored, unexpected);
+    }
+
+    /// Whether an entry is Python's `None`, or an empty dict: nothing that a state could lack.
+    fn holds_nothing(&self, name: &str) -> bool {
+        self.index.values.get(name).is_some_and(crate::Value::holds_nothing)
+    }
+
+    /// PyTorch's `BatchNorm` counts its batches beside the running statistics; candle's does not.
+    fn has_no_counterpart(&self, name: &str) -> bool {
+        let norm = name.strip_suffix("num_batches_tracked");
+        norm.is_some_and(|norm| self.known.contains(&format!("{norm}running_mean")))
     }
 
     /// What the load is restricted to: the names of fields, and their names in older files.
@@ -333,6 +357,7 @@ impl<'p> Matching<'p> {
 
     fn finish(mut self) -> LoadPlan {
         self.plan.report.suggestions = self.suggestions();
+        self.plan.report.hint = self.hint();
         let report = &self.plan.report;
         if self.policy.whole
             && report.restored.is_empty()

@@ -41,14 +41,10 @@ pub(super) enum Kind {
 /// How many of the first bytes [`kind`] looks at.
 pub(super) const FIRST: usize = 16;
 
-/// The longest header of a safetensors file that anybody reads.
-const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
-
-/// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same two bytes, the low ones
-/// of its header's length; as a length, what stands here is too large.
+/// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same bytes, those of its
+/// header's length; behind them it has a brace, and these have none there.
 pub(super) fn kind(first: &[u8]) -> Option<Kind> {
-    let as_length = u64::from_le_bytes(*first.first_chunk()?);
-    if as_length <= MAX_SAFETENSORS_HEADER {
+    if first.get(8) == Some(&b'{') {
         return None;
     }
     match first {

@@ -1,6 +1,7 @@
 //! Gives every entry its name: optimizers are named after the parameters they update, so they come last.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use candle_core::Tensor;
 
@@ -24,8 +25,25 @@ pub(crate) struct Resolved<V, O> {
 pub(crate) struct NamedOptimizer<O> {
     pub(crate) kind: &'static str,
     pub(crate) groups: Vec<ParamGroup>,
-    pub(crate) parameters: usize,
+    pub(crate) parameters: Vec<NamedParameter>,
     pub(crate) handle: O,
+    /// The place of its kind among the items.
+    pub(crate) kind_item: usize,
+    /// What the names of its state begin with, `optimizer.state`, and with other names of the optimizer.
+    pub(crate) state: Vec<String>,
+    /// The file is not one of ours.
+    pub(crate) foreign: bool,
+}
+
+/// A parameter of an optimizer.
+pub(crate) struct NamedParameter {
+    /// Where the state declares it; `usize::MAX` if nowhere.
+    pub(crate) place: usize,
+    pub(crate) name: String,
+    /// What else a file may call it.
+    pub(crate) words: Vec<String>,
+    /// Its state among the items.
+    pub(crate) items: Range<usize>,
 }
 
 impl<V, O> Resolved<V, O> {
@@ -162,11 +180,14 @@ fn expand<V, O>(
         content: Content::Optimizer { optimizer, part, value },
         filtered: false,
     };
+    let kind_item = walked.items.len();
     let kind = Value::of(description.kind).unwrap_or_else(|_| Value::null());
     walked.push(value(scope.below("kind"), OptimizerPart::Kind, kind));
     let groups = groups_value(&description, names);
     walked.push(value(scope.below("param_groups"), OptimizerPart::Groups, groups));
+    let mut parameters = Vec::with_capacity(names.len());
     for (position, (parameter, name)) in description.parameters.iter().zip(names).enumerate() {
+        let first = walked.items.len();
         let below = |entry: &str| state_scope(&scope, name, entry);
         for (entry, tensor) in &parameter.tensors {
             let content = Content::Tensor(tensor.clone(), Role::Buffer);
@@ -180,12 +201,22 @@ fn expand<V, O>(
             let step = Value::of(&step).unwrap_or_else(|_| Value::null());
             walked.push(value(below("step"), OptimizerPart::Step(position), step));
         }
+        parameters.push(NamedParameter {
+            place: name.place,
+            name: name.name.clone(),
+            words: Vec::new(),
+            items: first..walked.items.len(),
+        });
     }
+    let state = scope.below("state");
     NamedOptimizer {
         kind: description.kind,
-        parameters: description.parameters.len(),
+        parameters,
         groups: description.groups,
         handle,
+        kind_item,
+        state: std::iter::once(state.name).chain(state.alternatives).collect(),
+        foreign: false,
     }
 }
 

@@ -43,6 +43,7 @@ impl OptimizerState for AdamW {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Checkpoint for AdamW {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer(self);
@@ -66,14 +67,17 @@ fn to_group(params: &ParamsAdamW, members: Vec<usize>) -> ParamGroup {
 fn from_group(group: &ParamGroup) -> Result<ParamsAdamW, ValueError> {
     hyper::expect_flag(group, "amsgrad", false)?;
     hyper::expect_flag(group, "maximize", false)?;
-    // PyTorch's Adam and AdamW write the same keys; this one tells them apart.
-    hyper::expect_flag(group, "decoupled_weight_decay", true)?;
+    let weight_decay = hyper::number(group, "weight_decay")?;
+    // PyTorch's Adam and AdamW write the same keys; this one tells them apart. Without decay they are one optimizer.
+    if weight_decay != 0.0 {
+        hyper::expect_flag(group, "decoupled_weight_decay", true)?;
+    }
     let (beta1, beta2) = hyper::betas(group)?;
     Ok(ParamsAdamW {
         lr: hyper::number(group, "lr")?,
         beta1,
         beta2,
         eps: hyper::number(group, "eps")?,
-        weight_decay: hyper::number(group, "weight_decay")?,
+        weight_decay,
     })
 }

@@ -40,6 +40,7 @@ impl OptimizerState for Sgd {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Checkpoint for Sgd {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer(self);

@@ -1,0 +1,88 @@
+//! Reads `param_groups`: hyper-parameters, and which parameters they are for.
+
+use std::collections::HashSet;
+
+use crate::state::{NamedOptimizer, NamedParameter, ParamGroup};
+use crate::value::{Value, ValueError};
+
+/// The groups of a file, which must be as many as the optimizer's own and hold the same parameters.
+pub(super) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<Vec<ParamGroup>, ValueError> {
+    let stored = stored.as_list().unwrap_or_default();
+    if stored.len() != optimizer.groups.len() {
+        return Err(ValueError::new(format!(
+            "expected {} groups of parameters, the file has {}",
+            optimizer.groups.len(),
+            stored.len()
+        )));
+    }
+    check_members(optimizer, &stored)?;
+    let group = |(group, own): (&Value, &ParamGroup)| {
+        let entries = group
+            .as_map()
+            .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
+        let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
+        Ok(ParamGroup {
+            parameters: own.parameters.clone(),
+            options,
+        })
+    };
+    stored.iter().zip(&optimizer.groups).map(group).collect()
+}
+
+/// A parameter that changed groups would silently train with other hyper-parameters.
+fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(), ValueError> {
+    let stored: Vec<Members> = stored.iter().map(Members::of).collect();
+    for (at, own) in optimizer.groups.iter().enumerate() {
+        // A number says nothing but a position, and means another parameter if one is missing.
+        if stored[at].numbered && stored[at].names.len() != own.parameters.len() {
+            return Err(ValueError::new(format!(
+                "expected {} parameters in group {at}, the file has {}; give the optimizer the same parameters",
+                own.parameters.len(),
+                stored[at].names.len()
+            )));
+        }
+        for parameter in own.parameters.iter().filter_map(|&at| optimizer.parameters.get(at)) {
+            let other = stored.iter().position(|group| group.contains(parameter));
+            if let Some(other) = other.filter(|other| *other != at) {
+                return Err(ValueError::new(format!(
+                    "expected parameter `{}` in group {at}, the file has it in group {other}; give the groups in the \
+                     same order",
+                    parameter.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The parameters of a group in a file.
+#[derive(Default)]
+struct Members {
+    names: HashSet<String>,
+    /// They are called by their positions.
+    numbered: bool,
+}
+
+impl Members {
+    fn of(group: &Value) -> Self {
+        let entries = group.as_map().unwrap_or_default();
+        let Some((_, params)) = entries.into_iter().find(|(key, _)| key == "params") else {
+            return Self::default();
+        };
+        let params = params.as_list().unwrap_or_default();
+        let numbered = params.iter().any(|name| name.decode::<u64>().is_ok());
+        let name = |name: &Value| {
+            name.decode::<String>()
+                .or_else(|_| name.decode().map(|n: u64| n.to_string()))
+        };
+        Self {
+            names: params.iter().filter_map(|param| name(param).ok()).collect(),
+            numbered,
+        }
+    }
+
+    fn contains(&self, parameter: &NamedParameter) -> bool {
+        let mut names = std::iter::once(&parameter.name).chain(&parameter.words);
+        names.any(|name| self.names.contains(name))
+    }
+}

@@ -1,0 +1,46 @@
+//! What would match if the file's names were changed: a hint for a load that did not.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::load::Matching;
+use crate::error::entries;
+
+/// More names than this are not looked through.
+const MOST: usize = 1 << 20;
+
+impl Matching<'_> {
+    /// The option that would make most of the missing entries match, as a sentence.
+    pub(super) fn hint(&self) -> Option<String> {
+        let missing: HashSet<&str> = self.plan.report.missing.iter().map(String::as_str).collect();
+        if missing.is_empty() || self.index.tensors.len() > MOST {
+            return None;
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in self.index.names().filter(|name| !self.known.contains(*name)) {
+            for (at, _) in name.match_indices('.') {
+                let (prefix, below) = (&name[..at], &name[at + 1..]);
+                if missing.contains(below) {
+                    *counts.entry(prefix).or_default() += 1;
+                }
+                // A wrapper around a component: `model.module.fc1` for `model.fc1`.
+                if let Some((component, wrapper)) = prefix.split_once('.')
+                    && missing.contains(format!("{component}.{below}").as_str())
+                {
+                    *counts.entry(wrapper).or_default() += 1;
+                }
+            }
+        }
+        let (prefix, count) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
+        let all_begin = self.index.names().all(|name| {
+            let wraps = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+            wraps(name) || name.split_once('.').is_some_and(|(_, below)| wraps(below))
+        });
+        let is_root = !all_begin && self.index.names().any(|name| name.starts_with(&format!("{prefix}.")));
+        let call = if is_root {
+            format!("root({prefix:?})")
+        } else {
+            format!("strip_prefix({:?})", format!("{prefix}."))
+        };
+        Some(format!("LoadOptions::new().{call} would match {}", entries(count)))
+    }
+}

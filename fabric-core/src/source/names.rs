@@ -1,0 +1,230 @@
+//! Other names for the entries of an index: a root, prefixes that wrappers left behind, renames, maps taken apart. Pure
+//! transformations, made before anything is matched; every entry remembers its name in the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Index;
+use crate::entry::{join, strip};
+use crate::error::{Error, Result};
+use crate::options::LoadOptions;
+use crate::value::Value;
+
+/// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
+const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+
+/// An index under other names.
+#[derive(Clone, Debug)]
+pub(crate) struct Renamed {
+    pub(crate) index: Index,
+    /// For each name, the one in the file.
+    origins: BTreeMap<String, String>,
+    /// Maps of the file that were taken apart.
+    apart: BTreeSet<String>,
+}
+
+impl Renamed {
+    /// What `options` ask for; `None` if they ask for nothing.
+    ///
+    /// # Errors
+    /// If two entries would have one name, or nothing lies below the root.
+    pub(crate) fn by(options: &LoadOptions, index: &Index) -> Result<Option<Self>> {
+        if options.root.is_none() && options.prefixes.is_empty() && options.renames.is_empty() {
+            return Ok(None);
+        }
+        let rename = |name: &str| -> Option<String> {
+            let below = match &options.root {
+                Some(root) => strip(name, root).filter(|rest| !rest.is_empty())?,
+                None => name,
+            };
+            let stripped = options
+                .prefixes
+                .iter()
+                .fold(below.to_owned(), |name, prefix| without(&name, prefix));
+            Some(
+                options
+                    .renames
+                    .iter()
+                    .fold(stripped, |name, (from, to)| replaced(name, from, to)),
+            )
+        };
+        let mut renamed = Self {
+            index: Index {
+                origin: index.origin.clone(),
+                filtered: index.filtered.iter().filter_map(|name| rename(name)).collect(),
+                ..Index::default()
+            },
+            origins: BTreeMap::new(),
+            apart: BTreeSet::new(),
+        };
+        for old in index.names() {
+            let Some(new) = rename(old) else { continue };
+            if new.is_empty() {
+                return Err(Error::Options(format!("entry `{old}` would be left without a name")));
+            }
+            if let Some(tensor) = index.tensors.get(old) {
+                renamed.index.tensors.insert(new.clone(), tensor.clone());
+            }
+            if let Some(value) = index.values.get(old) {
+                renamed.index.values.insert(new.clone(), value.clone());
+            }
+            if let Some(other) = renamed.origins.insert(new.clone(), old.to_owned()) {
+                return Err(Error::Options(format!(
+                    "entries `{other}` and `{old}` of {} would both have the name `{new}`",
+                    index.origin
+                )));
+            }
+        }
+        if renamed.origins.is_empty() {
+            let root = options.root.as_deref().unwrap_or_default();
+            let roots: BTreeSet<&str> = index.names().map(crate::entry::root).collect();
+            let roots: Vec<_> = roots.into_iter().take(8).map(|name| format!("`{name}`")).collect();
+            return Err(Error::Options(format!(
+                "{} has nothing below `{root}`; at its first level are {}",
+                index.origin,
+                roots.join(", ")
+            )));
+        }
+        Ok(Some(renamed))
+    }
+
+    /// The same names as in the file.
+    fn same(index: &Index) -> Self {
+        Self {
+            index: index.clone(),
+            origins: index.names().map(|name| (name.to_owned(), name.to_owned())).collect(),
+            apart: BTreeSet::new(),
+        }
+    }
+
+    /// What is left of `file` when `consumed` is not, under the names of the file.
+    pub(crate) fn left(&self, file: &Index, consumed: &BTreeSet<String>) -> Index {
+        let mut left = file.clone();
+        // A map that was taken apart is gone as a whole; its parts have its name in front of theirs.
+        for origin in self.origins.values().chain(&self.apart) {
+            left.tensors.remove(origin);
+            left.values.remove(origin);
+        }
+        for (name, origin) in self.origins.iter().filter(|(name, _)| !consumed.contains(*name)) {
+            if let Some(tensor) = self.index.tensors.get(name) {
+                left.tensors.insert(origin.clone(), tensor.clone());
+            }
+            if let Some(value) = self.index.values.get(name) {
+                left.values.insert(origin.clone(), value.clone());
+            }
+        }
+        left
+    }
+}
+
+/// Takes maps apart below which the state has entries of its own: a dict of Python without tensors is one value, and a
+/// struct here may be several. `wanted` are the names that are looked for.
+pub(crate) fn unfold<'w>(
+    renamed: Option<Renamed>,
+    index: &Index,
+    wanted: impl Iterator<Item = &'w str>,
+) -> Option<Renamed> {
+    let values = &renamed.as_ref().map_or(index, |renamed| &renamed.index).values;
+    let maps: BTreeSet<&String> = values
+        .iter()
+        .filter(|(_, value)| value.as_map_entries().is_some())
+        .map(|(name, _)| name)
+        .collect();
+    if maps.is_empty() {
+        return renamed;
+    }
+    let wanted: BTreeSet<&str> = wanted.collect();
+    let is_wanted_below = |name: &str| {
+        let below = format!("{name}.");
+        let next = wanted.range(below.as_str()..).next();
+        next.is_some_and(|next| next.starts_with(&below))
+    };
+    let mut open: Vec<String> = maps.into_iter().filter(|name| is_wanted_below(name)).cloned().collect();
+    if open.is_empty() {
+        return renamed;
+    }
+    let mut renamed = renamed.unwrap_or_else(|| Renamed::same(index));
+    while let Some(name) = open.pop() {
+        let Some(entries) = renamed.index.values.get(&name).and_then(Value::as_map_entries) else {
+            continue;
+        };
+        let parts: Vec<(String, Value)> = entries
+            .into_iter()
+            .map(|(key, value)| (join(&name, &key), value))
+            .collect();
+        // Parts that would hide other entries stay where they are.
+        if parts.iter().any(|(part, _)| renamed.index.contains(part)) {
+            continue;
+        }
+        renamed.index.values.remove(&name);
+        let origin = renamed.origins.remove(&name).unwrap_or_else(|| name.clone());
+        renamed.apart.insert(origin.clone());
+        for (part, value) in parts {
+            if value.as_map_entries().is_some() && is_wanted_below(&part) {
+                open.push(part.clone());
+            }
+            let rest = strip(&part, &name).unwrap_or_default();
+            renamed.origins.insert(part.clone(), join(&origin, rest));
+            renamed.index.values.insert(part, value);
+        }
+    }
+    Some(renamed)
+}
+
+/// `name` without the prefix: at its start, at the start of what lies below its component, and, if it is one that
+/// wrappers put anywhere, at the start of any segment.
+fn without(name: &str, prefix: &str) -> String {
+    if ANYWHERE.contains(&prefix) {
+        let mut rest = name.to_owned();
+        while let Some(at) = segment_start(&rest, prefix) {
+            rest.replace_range(at..at + prefix.len(), "");
+        }
+        return rest;
+    }
+    if let Some(rest) = name.strip_prefix(prefix) {
+        return rest.to_owned();
+    }
+    match name.split_once('.') {
+        Some((component, below)) => format!("{component}.{}", below.strip_prefix(prefix).unwrap_or(below)),
+        None => name.to_owned(),
+    }
+}
+
+fn segment_start(name: &str, prefix: &str) -> Option<usize> {
+    name.match_indices(prefix)
+        .map(|(at, _)| at)
+        .find(|&at| at == 0 || name.as_bytes().get(at - 1) == Some(&b'.'))
+}
+
+/// `name` with the segments `from` at its start replaced.
+fn replaced(name: String, from: &str, to: &str) -> String {
+    match strip(&name, from) {
+        Some(rest) if !from.is_empty() => join(to, rest),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_go_at_the_start_and_those_of_wrappers_anywhere() {
+        assert_eq!(without("module.fc1.weight", "module."), "fc1.weight");
+        assert_eq!(without("model.module.fc1.weight", "module."), "model.fc1.weight");
+        assert_eq!(without("model.a.module.weight", "module."), "model.a.module.weight");
+        assert_eq!(without("submodule.weight", "module."), "submodule.weight");
+        assert_eq!(
+            without("model._orig_mod.a._orig_mod.b_orig_mod.c", "_orig_mod."),
+            "model.a.b_orig_mod.c"
+        );
+    }
+
+    #[test]
+    fn renames_replace_whole_segments() {
+        let name = |name: &str| replaced(name.to_owned(), "state_dict.net", "model");
+        assert_eq!(name("state_dict.net.fc1"), "model.fc1");
+        assert_eq!(name("state_dict.net"), "model");
+        assert_eq!(name("state_dict.network.fc1"), "state_dict.network.fc1");
+        assert_eq!(replaced("net.a".to_owned(), "net", ""), "a");
+    }
+}
