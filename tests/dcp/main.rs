@@ -7,3 +7,4 @@ mod forms;
 mod made;
 mod pickle;
 mod refused;
+mod whole;

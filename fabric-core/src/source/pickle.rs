@@ -13,6 +13,7 @@
 mod build;
 mod input;
 mod machine;
+mod memo;
 mod number;
 mod opcode;
 mod standard;

@@ -1,8 +1,7 @@
 //! The stack machine.
 
-use std::collections::HashMap;
-
 use super::input::Input;
+use super::memo::Memo;
 use super::{AllowList, Id, Limits, Object, Pickle, PickleError, Problem, number, opcode as op};
 
 /// Runs the pickle at the start of `bytes`, up to its `STOP`.
@@ -20,7 +19,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<P
         ],
         stack: Vec::new(),
         marks: Vec::new(),
-        memo: HashMap::new(),
+        memo: Memo::default(),
         allowed,
         limits,
         copies: bytes.len().saturating_mul(2).saturating_add(1 << 16),
@@ -51,7 +50,7 @@ pub(super) struct Machine<'b> {
     pub(super) objects: Vec<Object>,
     stack: Vec<Id>,
     marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
+    memo: Memo,
     pub(super) allowed: AllowList,
     limits: Limits,
     /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
@@ -235,7 +234,7 @@ impl Machine<'_> {
             op::LONG_BINGET => self.input.u32()?,
             _ => self.memo_key()?,
         };
-        let id = self.memo.get(&key).copied();
+        let id = self.memo.get(key);
         self.push_id(id.ok_or(Problem::NotRemembered(key.into()))?)
     }
 
