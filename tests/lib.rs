@@ -16,12 +16,14 @@ documents! {
     Design: "../docs/design.md";
     Decisions: "../docs/decisions.md";
     Format: "../docs/format.md";
+    PytorchFiles: "../docs/pytorch.md";
     Idea: "../book/src/idea.md";
     FirstCheckpoint: "../book/src/first-checkpoint.md";
     Attributes: "../book/src/attributes.md";
     Matching: "../book/src/matching.md";
     Filters: "../book/src/filters.md";
     Raw: "../book/src/raw.md";
+    Pytorch: "../book/src/pytorch.md";
     HiddenTensors: "../book/src/hidden-tensors.md";
     Optimizers: "../book/src/optimizers.md";
     BookFormat: "../book/src/format.md";

@@ -128,7 +128,8 @@ impl Fabric {
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
     /// for `object`. Reads `.safetensors` files, hub directories (`*.safetensors.index.json` and its parts), files of
-    /// `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), and checkpoints of a module by itself. Plain values inside the module are not looked for, and stay.
+    /// `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), distributed checkpoints, and checkpoints of a module by itself. Plain
+    /// values inside the module are not looked for, and stay.
     ///
     /// # Errors
     /// As [`load`](Self::load); and if nothing in the file matches, strict or not: it is the wrong file then.

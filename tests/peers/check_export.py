@@ -109,7 +109,10 @@ def check_training(name):
             if key != "step": torch.testing.assert_close(value, after[f"optimizer.state.model.{n}.{key}"], rtol=1e-6, atol=1e-7)
     print(f"    one step later, the largest difference of a parameter: {worst:.1e}")
     assert worst < 1e-6
-    # And one that comes from a loss.
+    # What goes back: `returned_*.pt` among the fixtures are these files.
+    back = {**ckpt, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "iteration": ckpt["iteration"] + 1}
+    torch.save(back, at(f"returned_{name}.pt"))
+    # And a step that comes from a loss.
     optimizer.zero_grad(); model.train(); model(torch.rand(8, 4)).pow(2).mean().backward(); optimizer.step()
     assert all(torch.isfinite(p).all() for p in model.parameters())
     checked_model(load(name + "_after.pt")["model"], after, "model.")

@@ -2,7 +2,9 @@
 
 mod archive;
 mod golden;
+mod passage;
 mod python;
+mod returned;
 mod safetensors_files;
 mod states;
 mod torch_files;
