@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::source::names::Renamed;
 use crate::source::read::read_into;
 use crate::source::{Index, Source, StoredTensor};
+use crate::target::to_dtype;
 use crate::value::Value;
 
 /// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
@@ -268,7 +269,7 @@ impl SimpleBackend for RawCheckpoint {
 
     fn get_unchecked(&self, name: &str, dtype: CandleDType, device: &Device) -> candle_core::Result<Tensor> {
         let tensor = self.tensor(name, device).map_err(candle_core::Error::wrap)?;
-        tensor.to_dtype(dtype)
+        to_dtype(&tensor, dtype)
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

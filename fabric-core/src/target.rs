@@ -163,12 +163,22 @@ fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Re
 /// One block in the tensor's element type, by candle's own conversion.
 fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
     let converted = from_bytes(name, block, from, &Device::Cpu)?;
-    let converted = converted.to_dtype(tensor.dtype()).map_err(Error::candle(name))?;
+    let converted = to_dtype(&converted, tensor.dtype()).map_err(Error::candle(name))?;
     let (guard, _) = converted.storage_and_layout();
     match &*guard {
         candle_core::Storage::Cpu(storage) => Ok(bytes::of(storage).to_vec()),
         _ => Ok(Vec::new()),
     }
+}
+
+/// Candle's conversion, by way of `f32` where eight-bit floats are concerned: candle 0.11's direct way between those and
+/// `f64` never returns.
+pub(crate) fn to_dtype(tensor: &Tensor, dtype: candle_core::DType) -> candle_core::Result<Tensor> {
+    use candle_core::DType::{F8E4M3, F32};
+    if tensor.dtype() != dtype && (tensor.dtype() == F8E4M3 || dtype == F8E4M3) {
+        return tensor.to_dtype(F32)?.to_dtype(dtype);
+    }
+    tensor.to_dtype(dtype)
 }
 
 fn from_bytes(name: &str, block: &[u8], dtype: DType, device: &Device) -> Result<Tensor> {
@@ -225,11 +235,47 @@ fn put_on_device(name: &str, tensor: &Tensor, block: &[u8], dtype: candle_core::
             &[block.len() * 8 / DType::from(dtype).bits()],
             tensor.device(),
         )?;
-        let block = block.to_dtype(tensor.dtype())?;
+        let block = to_dtype(&block, tensor.dtype())?;
         if block.elem_count() > 0 {
             tensor.flatten_all()?.slice_set(&block, 0, from)?;
         }
         Ok(from + block.elem_count())
     };
     put().map_err(Error::candle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType as C;
+
+    use super::*;
+
+    #[test]
+    fn every_conversion_between_numbers_comes_to_an_end() {
+        let types = [
+            C::U8,
+            C::U32,
+            C::I16,
+            C::I32,
+            C::I64,
+            C::F8E4M3,
+            C::F16,
+            C::BF16,
+            C::F32,
+            C::F64,
+        ];
+        for from in types {
+            let ones = Tensor::ones(3, C::F32, &Device::Cpu).unwrap();
+            let ones = to_dtype(&ones, from).unwrap();
+            for to in types {
+                let converted = to_dtype(&ones, to).unwrap();
+                let sum = to_dtype(&converted, C::F32).unwrap().sum_all().unwrap();
+                assert_eq!(
+                    sum.to_scalar::<f32>().unwrap().to_bits(),
+                    3f32.to_bits(),
+                    "{from:?} to {to:?}"
+                );
+            }
+        }
+    }
 }
