@@ -51,6 +51,7 @@ fn a_device_error_at_any_operation_leaves_the_old_checkpoint_or_the_new_and_noth
     for fault in [
         Fault::Os(5),
         Fault::Error(ErrorKind::StorageFull),
+        Fault::Error(ErrorKind::PermissionDenied),
         Fault::ShortWrite,
         Fault::Full,
     ] {
