@@ -171,6 +171,7 @@ impl RawCheckpoint {
             tensors: tensors.collect(),
             values: values.collect(),
             filtered: self.index.filtered.iter().filter_map(below).collect(),
+            tensors_only: self.index.tensors_only,
         };
         Self {
             index: Arc::new(index),

@@ -50,6 +50,8 @@ pub(crate) struct Index {
     pub(crate) values: BTreeMap<String, Value>,
     /// Entries that a filter kept out when the checkpoint was saved.
     pub(crate) filtered: BTreeSet<String>,
+    /// The format has no place for values, so that the absence of one says nothing.
+    pub(crate) tensors_only: bool,
 }
 
 impl Index {

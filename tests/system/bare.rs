@@ -235,6 +235,24 @@ fn a_state_loads_bare_weights_of_its_model_without_losing_its_values() {
 }
 
 #[test]
+fn a_file_that_cannot_hold_values_does_not_clear_an_option() {
+    #[derive(Checkpoint)]
+    struct State {
+        model: Mlp,
+        best: Option<f64>,
+    }
+    let (_directory, path) = directory();
+    write(&path, &named("model.", &Mlp::new(1)));
+    let mut live = State {
+        model: Mlp::new(2),
+        best: Some(0.5),
+    };
+    let loaded = Fabric::new().load(&path, &mut live).unwrap();
+    assert_eq!((weights(&live.model), live.best), (weights(&Mlp::new(1)), Some(0.5)));
+    assert!(!loaded.report.restored.iter().any(|name| name == "best"));
+}
+
+#[test]
 fn an_optimizer_without_a_match_is_an_error_too() {
     let (_directory, path) = directory();
     write(&path, &named("", &Mlp::new(1)));

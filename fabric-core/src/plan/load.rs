@@ -295,7 +295,11 @@ impl<'p> Matching<'p> {
                     WantedKind::Value {
                         absence: Absence::Meant,
                         ..
-                    } => self.plan.absent.push(at),
+                    } => {
+                        if !self.index.tensors_only {
+                            self.plan.absent.push(at);
+                        }
+                    }
                     _ => report.missing.push(wanted.name.clone()),
                 }
             }

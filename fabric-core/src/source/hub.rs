@@ -94,6 +94,7 @@ fn counted(storage: &dyn Storage, path: &Path, numbered: &[(Numbered, &String)])
     let index = Index {
         origin: path.display().to_string(),
         tensors,
+        tensors_only: true,
         ..Index::default()
     };
     Ok(Arc::new(Files {
@@ -150,6 +151,7 @@ fn indexed(storage: &dyn Storage, path: &Path, index_path: &Path) -> Result<Arc<
     let index = Index {
         origin: path.display().to_string(),
         tensors,
+        tensors_only: true,
         ..Index::default()
     };
     Ok(Arc::new(Files {

@@ -51,6 +51,7 @@ impl Renamed {
             index: Index {
                 origin: index.origin.clone(),
                 filtered: index.filtered.iter().filter_map(|name| rename(name)).collect(),
+                tensors_only: index.tensors_only,
                 ..Index::default()
             },
             origins: BTreeMap::new(),

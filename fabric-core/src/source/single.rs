@@ -1,6 +1,6 @@
 //! One safetensors file: our own checkpoint if it has a manifest, bare weights if not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -110,6 +110,7 @@ fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
         tensors,
         values,
         filtered: manifest.filtered.into_iter().collect(),
+        tensors_only: false,
     })
 }
 
@@ -137,8 +138,8 @@ fn bare(header: &Header, path: &Path) -> Index {
             .iter()
             .map(|placed| (placed.name.clone(), bare_tensor(placed, 0)))
             .collect(),
-        values: BTreeMap::new(),
-        filtered: BTreeSet::new(),
+        tensors_only: true,
+        ..Index::default()
     }
 }
 
