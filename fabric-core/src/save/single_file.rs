@@ -15,6 +15,7 @@ use crate::plan;
 use crate::plan::save::{Reading, SavePlan};
 use crate::state::Content;
 use crate::storage::WriteFile;
+use crate::strategy::Strategy;
 
 /// Runs from this length on are worth a thread.
 const LONG: usize = 4 * BLOCK;
@@ -139,7 +140,7 @@ fn manifest(plan: SavePlan, version: u32) -> (Manifest, Vec<usize>) {
     };
     let manifest = Manifest {
         writer: concat!("fabric-core ", env!("CARGO_PKG_VERSION")).to_owned(),
-        strategy: "single_device".to_owned(),
+        strategy: Strategy::single_device().name().to_owned(),
         mesh: Vec::new(),
         state_version: version,
         files: vec![FileRecord::default()],

@@ -91,16 +91,7 @@ fn counted(storage: &dyn Storage, path: &Path, numbered: &[(Numbered, &String)])
         paths.push(file_path);
     }
     tensors.append(&mut boxes.finish(&paths, path)?);
-    let index = Index {
-        origin: path.display().to_string(),
-        tensors,
-        tensors_only: true,
-        ..Index::default()
-    };
-    Ok(Arc::new(Files {
-        index: Arc::new(index),
-        files: files.into_iter().zip(paths).collect(),
-    }))
+    Ok(bare(path, tensors, files.into_iter().zip(paths).collect()))
 }
 
 /// Adds the tensors of one file of a set in which each is in one piece.
@@ -148,16 +139,25 @@ fn indexed(storage: &dyn Storage, path: &Path, index_path: &Path) -> Result<Arc<
             format!("it lacks entry `{lost}`, which the index says it holds"),
         ));
     }
+    Ok(bare(path, tensors, files))
+}
+
+/// A directory of weights as a source: tensors, and nothing else.
+fn bare(
+    path: &Path,
+    tensors: BTreeMap<String, StoredTensor>,
+    files: Vec<(Box<dyn ReadFile>, PathBuf)>,
+) -> Arc<dyn Source> {
     let index = Index {
         origin: path.display().to_string(),
         tensors,
         tensors_only: true,
         ..Index::default()
     };
-    Ok(Arc::new(Files {
+    Arc::new(Files {
         index: Arc::new(index),
         files,
-    }))
+    })
 }
 
 fn read_index(storage: &dyn Storage, path: &Path) -> Result<BTreeMap<String, String>> {
