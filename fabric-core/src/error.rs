@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::group::GroupError;
 use crate::report::LoadReport;
 
 /// The result of everything in this crate.
@@ -137,6 +138,21 @@ pub enum Error {
     /// Options that contradict each other or the state.
     #[error("{0}")]
     Options(String),
+
+    /// The ranks did not come together. Nothing that was there before is lost.
+    #[error("{0}")]
+    Group(#[from] GroupError),
+
+    /// Another rank failed, and so this one does not go on: every rank gets the same verdict.
+    #[error("rank {rank} failed at `{step}`: {message}")]
+    Rank {
+        /// The first rank that failed.
+        rank: usize,
+        /// What the ranks were doing.
+        step: String,
+        /// Its own error.
+        message: String,
+    },
 }
 
 /// What is wrong with a state or its schema: found before a byte is read or written.

@@ -1,14 +1,65 @@
 //! Who else is there: the ranks of a run, and how they agree.
+//!
+//! A checkpoint needs little of its neighbours: small messages, in steps that every rank takes in the same order. Tensors
+//! never travel here; they go by way of the files.
+
+mod error;
 
 use std::fmt::Debug;
 
+pub use error::GroupError;
+
 /// The ranks that save and load together.
+///
+/// Every operation is a *step* that all ranks take, in the same order; its name is in the error if one of them does not
+/// come. No operation waits for ever: an implementation has a timeout, and every rank that waits gets an error when it
+/// has passed.
+///
+/// An implementation needs [`all_gather`](Self::all_gather); an engine that knows better ways for the others overrides
+/// them.
 pub trait ProcessGroup: Send + Sync + Debug {
     /// This process's number, from 0.
     fn rank(&self) -> usize;
 
     /// How many there are.
     fn world_size(&self) -> usize;
+
+    /// Gives every rank the bytes of every rank, in the order of ranks. They may be of different lengths.
+    ///
+    /// # Errors
+    /// If a rank does not come in time, has left, or is at another step.
+    fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
+
+    /// Gives every rank the bytes of rank `root`; what the others bring is not looked at.
+    ///
+    /// # Errors
+    /// As [`all_gather`](Self::all_gather); and if there is no such rank.
+    fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
+        let mut all = self.all_gather(step, if self.rank() == root { bytes } else { &[] })?;
+        if root < all.len() {
+            return Ok(all.swap_remove(root));
+        }
+        Err(GroupError::NoSuchRank {
+            step: step.to_owned(),
+            rank: root,
+            world_size: self.world_size(),
+        })
+    }
+
+    /// Waits until every rank has come.
+    ///
+    /// # Errors
+    /// As [`all_gather`](Self::all_gather).
+    fn barrier(&self, step: &str) -> Result<(), GroupError> {
+        self.all_gather(step, &[]).map(drop)
+    }
+
+    /// A second group of the same ranks, whose steps do not mix with those of this one: for work in the background. A
+    /// step itself: all ranks call it together.
+    ///
+    /// # Errors
+    /// As [`all_gather`](Self::all_gather); and if the engine cannot do it.
+    fn duplicate(&self) -> Result<Box<dyn ProcessGroup>, GroupError>;
 }
 
 /// One process by itself.
@@ -22,5 +73,13 @@ impl ProcessGroup for Single {
 
     fn world_size(&self) -> usize {
         1
+    }
+
+    fn all_gather(&self, _step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+        Ok(vec![bytes.to_vec()])
+    }
+
+    fn duplicate(&self) -> Result<Box<dyn ProcessGroup>, GroupError> {
+        Ok(Box::new(*self))
     }
 }
