@@ -37,10 +37,7 @@ impl Cells {
         let count = lengths.len();
         let same = |cells: &Self| (0..count).all(|at| cells.extent(at, count, total).1 == lengths[at]);
         let candidates = [Self::Balanced, Self::Chunked(lengths.first().copied().unwrap_or(0))];
-        candidates
-            .into_iter()
-            .find(same)
-            .unwrap_or(Self::Listed(lengths))
+        candidates.into_iter().find(same).unwrap_or(Self::Listed(lengths))
     }
 
     /// Where the piece at `at` of `count` begins in a dimension of length `total`, and how long it is.
@@ -154,7 +151,10 @@ impl Split {
         let (mut dims, mut axes) = (Vec::new(), Vec::new());
         for cut in &self.cuts {
             let Some(&total) = shape.get(cut.dim) else {
-                return Err(format!("it is cut along dimension {}, and its shape is {shape:?}", cut.dim));
+                return Err(format!(
+                    "it is cut along dimension {}, and its shape is {shape:?}",
+                    cut.dim
+                ));
             };
             if dims.contains(&cut.dim) {
                 return Err(format!("dimension {} is cut twice", cut.dim));
@@ -176,7 +176,10 @@ impl Split {
                 }
             };
             if !sound {
-                return Err(format!("the pieces of dimension {} do not make its length, {total}", cut.dim));
+                return Err(format!(
+                    "the pieces of dimension {} do not make its length, {total}",
+                    cut.dim
+                ));
             }
         }
         Ok(())
