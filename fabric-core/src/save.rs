@@ -14,9 +14,11 @@ mod site;
 
 use std::path::Path;
 
+use candle_core::Tensor;
+
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
-use crate::plan::save::{Reading, SavePlan, plan};
+use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
 use crate::plan::shard::{Global, Local};
 use crate::ranks::Ranks;
 use crate::state::{Checkpoint, Content, Visitor, resolve};
@@ -38,9 +40,10 @@ pub struct SaveReport {
     pub filtered: Vec<String>,
 }
 
-/// A state that was found fit to be saved, and what of it is.
-pub(crate) struct Prepared<'a> {
-    reading: Reading<'a>,
+/// What of a state is saved: it was found fit to be, and is not needed any more but for the memory of its tensors.
+pub(crate) struct Prepared {
+    /// The live tensors of the plan, in its order.
+    tensors: Vec<Tensor>,
     plan: SavePlan,
     /// The tensors of the plan, and how they are cut.
     locals: Vec<Local>,
@@ -77,7 +80,7 @@ pub(crate) struct Agreed {
     per_rank: Vec<(String, u32, Vec<u8>)>,
 }
 
-fn prepare<'a, S: Checkpoint + ?Sized>(ranks: &Ranks, state: &'a S, options: SaveOptions) -> Result<Prepared<'a>> {
+fn prepare<S: Checkpoint + ?Sized>(ranks: &Ranks, state: &S, options: SaveOptions) -> Result<Prepared> {
     let mut visitor = Visitor::new();
     state.visit(&mut visitor);
     let mut reading = resolve(visitor.finish())?;
@@ -91,13 +94,17 @@ fn prepare<'a, S: Checkpoint + ?Sized>(ranks: &Ranks, state: &'a S, options: Sav
     } else {
         check_per_rank(&reading)?;
     }
-    let local = |tensor: &crate::plan::save::PlannedTensor| {
+    let local = |tensor: &PlannedTensor| {
         let shards = &reading.items[tensor.item].scope.shards;
         Local::new(&tensor.name, tensor.info.clone(), shards, &ranks.strategy, &ranks.mesh)
     };
     let locals = plan.tensors.iter().map(local).collect::<Result<_, StateError>>()?;
+    let live = |tensor: &PlannedTensor| match &reading.items[tensor.item].content {
+        Content::Tensor(tensor, _) => Some(tensor.clone()),
+        _ => None,
+    };
     Ok(Prepared {
-        reading,
+        tensors: plan.tensors.iter().filter_map(live).collect(),
         plan,
         locals,
         version: S::VERSION,
@@ -119,7 +126,7 @@ fn check_per_rank(reading: &Reading<'_>) -> Result<()> {
     }
 }
 
-impl Prepared<'_> {
+impl Prepared {
     fn report(&self, bytes: u64) -> SaveReport {
         let plan = &self.plan;
         SaveReport {

@@ -115,35 +115,8 @@ impl Split {
         wanted: &Region,
         take: &mut dyn FnMut(&Region, usize),
     ) {
-        let mut region = Region::whole(shape);
-        self.descend(mesh, shape, wanted, &self.cuts, &mut region, 0, take);
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one step of a recursion over the cuts")]
-    fn descend(
-        &self,
-        mesh: &Mesh,
-        shape: &[usize],
-        wanted: &Region,
-        cuts: &[Cut],
-        region: &mut Region,
-        rank: usize,
-        take: &mut dyn FnMut(&Region, usize),
-    ) {
-        let Some((cut, rest)) = cuts.split_first() else {
-            take(region, rank);
-            return;
-        };
-        let (dim, count) = (cut.dim, mesh.cells(&cut.axes));
-        let (from, len) = (wanted.offset[dim], wanted.size[dim]);
-        for cell in cut.cells.overlapping(from, from + len, count, shape[dim]) {
-            let (start, len) = cut.cells.extent(cell, count, shape[dim]);
-            if len > 0 {
-                (region.offset[dim], region.size[dim]) = (start, len);
-                let rank = rank + mesh.rank_of_cell(cell, &cut.axes);
-                self.descend(mesh, shape, wanted, rest, region, rank, take);
-            }
-        }
+        let grid = Grid { mesh, shape, wanted };
+        grid.descend(&self.cuts, &mut Region::whole(shape), 0, take);
     }
 
     /// Says why this cannot be how a tensor of `shape` lies over `mesh`, if it cannot.
@@ -183,6 +156,33 @@ impl Split {
             }
         }
         Ok(())
+    }
+}
+
+/// The boxes of a tensor, of which those are looked for that have anything of `wanted`.
+struct Grid<'g> {
+    mesh: &'g Mesh,
+    shape: &'g [usize],
+    wanted: &'g Region,
+}
+
+impl Grid<'_> {
+    /// Goes through the cells of the first cut, and of the others in each of them.
+    fn descend(&self, cuts: &[Cut], region: &mut Region, rank: usize, take: &mut dyn FnMut(&Region, usize)) {
+        let Some((cut, rest)) = cuts.split_first() else {
+            take(region, rank);
+            return;
+        };
+        let (dim, count) = (cut.dim, self.mesh.cells(&cut.axes));
+        let (from, len) = (self.wanted.offset[dim], self.wanted.size[dim]);
+        for cell in cut.cells.overlapping(from, from + len, count, self.shape[dim]) {
+            let (start, len) = cut.cells.extent(cell, count, self.shape[dim]);
+            if len > 0 {
+                (region.offset[dim], region.size[dim]) = (start, len);
+                let rank = rank + self.mesh.rank_of_cell(cell, &cut.axes);
+                self.descend(rest, region, rank, take);
+            }
+        }
     }
 }
 

@@ -31,11 +31,11 @@ impl Global {
 
 impl Local {
     /// What the attributes above a tensor mean under a strategy. A tensor without the dimension is not cut: the bias of a
-    /// layer that is split along its inputs. An axis that the mesh lacks does not cut either: the same schema runs under
-    /// all strategies.
+    /// layer that is split along its inputs. An axis that the mesh lacks does not cut either, nor does anything where one
+    /// rank writes one file: the same schema runs under all strategies.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant, or writes one file and is asked to cut over its own axis.
+    /// If the strategy does not say which axis is meant.
     pub(crate) fn new(
         name: &str,
         info: TensorInfo,
@@ -48,10 +48,16 @@ impl Local {
             what,
         };
         let mut cuts: Vec<(usize, Vec<usize>)> = Vec::new();
+        // One file is written by one rank, which has everything.
+        let shards = if strategy.layout() == Layout::OneFile {
+            &[]
+        } else {
+            shards
+        };
         for shard in shards {
             let axis = match shard.axis.or(strategy.own_axis()) {
                 Some(axis) => mesh.axis(axis),
-                None if mesh.world_size() > 1 && strategy.layout() == Layout::Directory => {
+                None if mesh.world_size() > 1 => {
                     return Err(refused(format!(
                         "is split over the strategy's own axis, and the mesh {mesh} has several; name one in the attribute, \
                          shard(dim = {}, axis = \"…\"), or call Strategy::shard_axis",
@@ -63,13 +69,6 @@ impl Local {
             let Some(axis) = axis.filter(|&axis| mesh.size(axis) > 1) else {
                 continue;
             };
-            if strategy.layout() == Layout::OneFile {
-                let (name, axis) = (strategy.name(), &mesh.axes()[axis].0);
-                return Err(refused(format!(
-                    "is split over the axis `{axis}`, and strategy `{name}` writes whole tensors to one file; \
-                     Strategy::mesh([(\"{axis}\", n)]) writes parts"
-                )));
-            }
             if shard.dim >= info.shape().len() || cuts.iter().any(|(_, axes)| axes.contains(&axis)) {
                 continue;
             }
@@ -221,6 +220,8 @@ mod tests {
         let cuts = |strategy: &Strategy| local(&[4, 6], &both, strategy).unwrap().cuts;
         assert_eq!(cuts(&Strategy::single_device()), []);
         assert_eq!(cuts(&Strategy::ddp().ranks(4)), []);
+        let named = local(&[4, 6], &[(0, Some("dp"))], &Strategy::ddp().ranks(4)).unwrap();
+        assert_eq!(named.cuts, [], "rank 0 writes what it has");
         assert_eq!(cuts(&Strategy::fsdp().ranks(4)), [(0, vec![0])]);
         assert_eq!(
             cuts(&Strategy::mesh([("tp", 2)])),
@@ -248,10 +249,6 @@ mod tests {
             error.contains("shard(dim = 0, axis") && error.contains("(dp = 2, tp = 2)"),
             "{error}"
         );
-        let error = local(&[8], &[(0, Some("dp"))], &Strategy::ddp().ranks(2))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("Strategy::mesh"), "{error}");
     }
 
     #[test]

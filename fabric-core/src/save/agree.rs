@@ -23,7 +23,7 @@ pub(super) struct Hello {
 }
 
 impl Hello {
-    pub(super) fn of(prepared: &Prepared<'_>, ranks: &Ranks, path: &Path) -> Self {
+    pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Self {
         if ranks.alone() {
             return Self {
                 schema: 0,
@@ -44,7 +44,7 @@ impl Hello {
     }
 }
 
-fn lines(prepared: &Prepared<'_>, ranks: &Ranks, path: &Path) -> Lines {
+fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     let plan = &prepared.plan;
     let mut lines = vec![
         ("the path".to_owned(), path.display().to_string()),
@@ -69,7 +69,7 @@ fn lines(prepared: &Prepared<'_>, ranks: &Ranks, path: &Path) -> Lines {
 ///
 /// # Errors
 /// If a rank is about to save something else than rank 0, or what cannot be parts of one tensor.
-pub(super) fn agree(ranks: &Ranks, prepared: &Prepared<'_>, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
+pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
     if ranks.alone() {
         return Ok(Agreed {
             globals: shard::uniform(&prepared.locals, &ranks.mesh)?,

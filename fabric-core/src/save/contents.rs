@@ -8,12 +8,11 @@ use crate::bytes;
 use crate::checksum::BLOCK;
 use crate::entry::{DType, Region};
 use crate::error::{Error, Result};
-use crate::state::Content;
 use crate::target::{Elements, window};
 
 /// Boxes of the tensors of a state.
 pub(super) struct Live<'a> {
-    pub(super) prepared: &'a Prepared<'a>,
+    pub(super) prepared: &'a Prepared,
     /// For each piece, the tensor of the plan, and the box of it as this rank holds it; `None`: all of that.
     pub(super) pieces: Vec<(usize, Option<Region>)>,
 }
@@ -22,9 +21,7 @@ impl Contents for Live<'_> {
     fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (tensor, region) = &self.pieces[piece];
         let planned = &self.prepared.plan.tensors[*tensor];
-        let Content::Tensor(tensor, _) = &self.prepared.reading.items[planned.item].content else {
-            return Ok(());
-        };
+        let tensor = &self.prepared.tensors[*tensor];
         let Some(region) = region else {
             return read_out(&planned.name, tensor, take);
         };

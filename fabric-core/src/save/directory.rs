@@ -30,7 +30,7 @@ pub(super) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
-    prepared: &Prepared<'_>,
+    prepared: &Prepared,
     agreed: Agreed,
 ) -> Result<SaveReport> {
     let mut generation = None;
@@ -63,13 +63,7 @@ pub(super) fn save(
 }
 
 /// Writes the boxes that this rank was dealt; no file if there are none.
-fn write_own(
-    ranks: &Ranks,
-    storage: &dyn Storage,
-    place: &Place,
-    prepared: &Prepared<'_>,
-    agreed: &Agreed,
-) -> Result<u64> {
+fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Prepared, agreed: &Agreed) -> Result<u64> {
     let tensors = agreed.globals.iter();
     let deal = Deal::new(
         ranks.mesh.clone(),
@@ -109,7 +103,7 @@ fn write_own(
     Ok(image.len())
 }
 
-fn manifest(ranks: &Ranks, prepared: &Prepared<'_>, agreed: Agreed, generation: &str) -> DirectoryManifest {
+fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {
     let tensors = prepared.plan.tensors.iter().zip(&agreed.globals);
     DirectoryManifest {
         writer: WRITER.to_owned(),

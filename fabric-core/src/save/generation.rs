@@ -11,6 +11,9 @@ use crate::options::Durability;
 use crate::source::directory::read_directory;
 use crate::storage::{FileKind, Storage, WriteFile};
 
+/// How the names of locks end.
+const LOCK: &str = ".lock";
+
 /// Where the ranks write.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -167,7 +170,7 @@ impl Drop for Generation<'_> {
 }
 
 fn lock_of(directory: &Path, generation: &str) -> PathBuf {
-    directory.join(format!(".{generation}.lock"))
+    directory.join(format!(".{generation}{LOCK}"))
 }
 
 /// A directory that is somebody else's checkpoint would be hidden behind ours.
@@ -227,7 +230,7 @@ fn sweep_hidden(storage: &dyn Storage, site: &Site) {
             continue;
         }
         let locks = storage.list(&path).unwrap_or_default();
-        let mut locks = locks.iter().filter(|name| name.ends_with(".lock"));
+        let mut locks = locks.iter().filter(|name| name.ends_with(LOCK));
         if locks.any(|lock| storage.remove_if_abandoned(&path.join(lock)).unwrap_or(false)) {
             let _ = storage.remove_dir_all(&path);
         }

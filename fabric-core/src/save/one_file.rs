@@ -17,7 +17,7 @@ pub(super) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
-    prepared: &Prepared<'_>,
+    prepared: &Prepared,
     agreed: Agreed,
 ) -> Result<SaveReport> {
     let write = || {
@@ -38,7 +38,7 @@ pub(super) fn save(
 }
 
 /// Everything as one file has it.
-fn whole(ranks: &Ranks, prepared: &Prepared<'_>, agreed: Agreed) -> (Vec<Piece>, Closing) {
+fn whole(ranks: &Ranks, prepared: &Prepared, agreed: Agreed) -> (Vec<Piece>, Closing) {
     let plan = &prepared.plan;
     let pieces = plan.tensors.iter().map(|tensor| Piece {
         name: tensor.name.clone(),
@@ -59,7 +59,7 @@ fn whole(ranks: &Ranks, prepared: &Prepared<'_>, agreed: Agreed) -> (Vec<Piece>,
 }
 
 /// Further names of tensors.
-pub(super) fn ties(prepared: &Prepared<'_>) -> Vec<TieRecord> {
+pub(super) fn ties(prepared: &Prepared) -> Vec<TieRecord> {
     let ties = prepared.plan.ties.iter();
     ties.map(|(name, at)| TieRecord {
         name: name.clone(),
@@ -69,7 +69,7 @@ pub(super) fn ties(prepared: &Prepared<'_>) -> Vec<TieRecord> {
 }
 
 /// The values that all ranks share, and those of each.
-pub(super) fn values(prepared: &Prepared<'_>, per_rank: Vec<(String, u32, Vec<u8>)>) -> Vec<ValueRecord> {
+pub(super) fn values(prepared: &Prepared, per_rank: Vec<(String, u32, Vec<u8>)>) -> Vec<ValueRecord> {
     let value = |name: String, rank, bytes| ValueRecord {
         name,
         rank,

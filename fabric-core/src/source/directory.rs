@@ -249,7 +249,7 @@ impl Source for Directory {
         let mut boxes = Vec::new();
         self.deal
             .overlapping(number, wanted.unwrap_or(&whole), &mut |region, rank| {
-                boxes.push((region, rank))
+                boxes.push((region, rank));
             });
         let parts = boxes
             .into_iter()
