@@ -1,4 +1,6 @@
 //! One schema on many ranks: every strategy, every number of ranks, and back on any other.
 
+mod matrix;
 mod round_trip;
+mod train;
 mod world;
