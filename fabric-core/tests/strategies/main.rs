@@ -1,6 +1,7 @@
 //! One schema on many ranks: every strategy, every number of ranks, and back on any other.
 
 mod matrix;
+mod per_rank;
 mod round_trip;
 mod train;
 mod world;

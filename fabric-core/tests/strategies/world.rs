@@ -15,17 +15,17 @@ pub(crate) fn run<T: Send>(
     rank: impl Fn(&Fabric) -> T + Sync,
 ) -> Vec<T> {
     let storages = vec![storage.clone(); ranks];
-    let ended = run_over(strategy, &storages, ThreadGroup::TIMEOUT, |fabric| rank(&fabric));
+    let ended = run_over(strategy, &storages, ThreadGroup::TIMEOUT, rank);
     let result = |ended: std::thread::Result<T>| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     ended.into_iter().map(result).collect()
 }
 
-/// The same with a storage for each rank, and a timeout. A rank may panic, or give its handle away.
+/// The same with a storage for each rank, and a timeout. A rank may panic.
 pub(crate) fn run_over<T: Send, S: Storage + Clone + 'static>(
     strategy: &Strategy,
     storages: &[S],
     timeout: Duration,
-    rank: impl Fn(Fabric) -> T + Sync,
+    rank: impl Fn(&Fabric) -> T + Sync,
 ) -> Vec<std::thread::Result<T>> {
     let world = ThreadGroup::with_timeout(storages.len(), timeout);
     std::thread::scope(|scope| {
@@ -40,7 +40,7 @@ pub(crate) fn run_over<T: Send, S: Storage + Clone + 'static>(
                     .build()
                     .expect("a world of the strategy's size");
                 let rank = &rank;
-                scope.spawn(move || rank(fabric))
+                scope.spawn(move || rank(&fabric))
             })
             .collect();
         threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
@@ -93,7 +93,9 @@ pub(crate) fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tens
 
 pub(crate) fn numbers(shape: &[usize], start: f32) -> Tensor {
     let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|n| start + n as f32).collect();
+    let values: Vec<f32> = (0..count)
+        .map(|n| start + f32::from(u16::try_from(n).expect("few")))
+        .collect();
     Tensor::from_vec(values, shape, &Device::Cpu).expect("as many as the shape says")
 }
 
