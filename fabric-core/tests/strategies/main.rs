@@ -1,5 +1,6 @@
 //! One schema on many ranks: every strategy, every number of ranks, and back on any other.
 
+mod agreement;
 mod matrix;
 mod per_rank;
 mod round_trip;
