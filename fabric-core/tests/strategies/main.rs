@@ -1,9 +1,13 @@
 //! One schema on many ranks: every strategy, every number of ranks, and back on any other.
 
 mod agreement;
+mod bytes_read;
+mod damage;
 mod failing_storage;
+mod files;
 mod matrix;
 mod per_rank;
+mod random;
 mod round_trip;
 mod train;
 mod world;
