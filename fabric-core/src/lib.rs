@@ -85,6 +85,7 @@ mod plan;
 mod ranks;
 mod raw;
 mod report;
+mod reshard;
 mod save;
 mod source;
 mod state;
