@@ -78,6 +78,7 @@ mod filter;
 mod format;
 pub mod group;
 mod load;
+mod mesh;
 pub mod optim;
 mod options;
 mod plan;
