@@ -19,7 +19,7 @@ import os
 import sys
 import time
 
-PEERS = ["torch_file", "safetensors_file", "lightning_fabric", "dcp", "orbax"]
+PEERS = ["torch_file", "safetensors_file", "lightning_fabric", "dcp", "orbax_checkpoint"]
 
 
 class Current:

@@ -31,7 +31,7 @@ pub(crate) fn state(form: Form) -> Outcome<VarMap> {
         let shifted = (&tile + float(number))?;
         let tensor = shifted.repeat(elements.div_ceil(TILE))?.narrow(0, 0, elements)?;
         let mut all = variables.data().lock().map_err(|_| "a thread has panicked")?;
-        all.insert(format!("layer{number:05}.weight"), Var::from_tensor(&tensor)?);
+        all.insert(format!("weight{number:05}"), Var::from_tensor(&tensor)?);
     }
     Ok(variables)
 }

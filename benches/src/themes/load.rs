@@ -53,7 +53,7 @@ fn warm(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
         (SAFETENSORS, "safetensors_file", &plain),
         (LIGHTNING, "lightning_fabric", &lightning),
         (DCP, "dcp", &dcp),
-        ("Orbax restore + load_state_dict", "orbax", &orbax),
+        ("Orbax restore + load_state_dict", "orbax_checkpoint", &orbax),
     ];
     let variables = state_in_file(form, &plain)?;
     let fabric = Fabric::new();

@@ -44,7 +44,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         (LIGHTNING, "lightning_fabric"),
         ("torch.save", "torch_file"),
         ("safetensors.save_file", "safetensors_file"),
-        ("Orbax save", "orbax"),
+        ("Orbax save", "orbax_checkpoint"),
     ] {
         let Some(peers) = &peers else { break };
         if peers.prepare(peer, &plain, &made)? {
