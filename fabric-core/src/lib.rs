@@ -80,6 +80,7 @@ pub mod group;
 mod load;
 pub mod optim;
 mod options;
+mod pages;
 mod plan;
 mod raw;
 mod report;
