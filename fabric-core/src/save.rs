@@ -40,6 +40,7 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
     let durability = options.durability;
     let plan = plan(&mut reading, options)?;
     let mut image = single_file::Image::new(&reading, plan, S::VERSION, path)?;
-    publish::publish(storage, path, durability, |file, path| image.write(file, path))?;
+    let len = image.report().bytes;
+    publish::publish(storage, path, durability, len, |file, path| image.write(file, path))?;
     Ok(image.report())
 }

@@ -14,7 +14,8 @@ const PARTIAL: &str = ".partial";
 /// Distinguishes the files that this process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Puts what `write` writes at `path`, replacing a file that is there. A symbolic link is followed, not replaced.
+/// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there. A symbolic link is followed,
+/// not replaced.
 ///
 /// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
 /// durable fails, the new file is in place, but a power failure may bring the old one back: the error says so.
@@ -22,6 +23,7 @@ pub(crate) fn publish(
     storage: &dyn Storage,
     path: &Path,
     durability: Durability,
+    len: u64,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
     let target = storage.resolve(path).map_err(Error::io("follow", path))?;
@@ -45,7 +47,7 @@ pub(crate) fn publish(
     sweep(storage, directory, name);
     let (partial, mut file) = create(storage, directory, name)?;
     // The open file says that the partial one has a writer, so it is held until its name is gone.
-    let written = fill(&mut *file, &partial, durability, write)
+    let written = fill(&mut *file, &partial, durability, len, write)
         .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
     drop(file);
     if let Err(error) = written {
@@ -65,8 +67,12 @@ fn fill(
     file: &mut dyn WriteFile,
     path: &Path,
     durability: Durability,
+    len: u64,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
+    if durability == Durability::Durable {
+        file.announce(len).map_err(Error::io("reserve room for", path))?;
+    }
     write(file, path)?;
     match durability {
         Durability::Durable => file.sync().map_err(Error::io("make durable", path)),
