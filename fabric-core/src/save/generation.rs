@@ -121,7 +121,7 @@ impl<'s> Generation<'s> {
         let directory = self.place.directory.clone();
         let (partial, target) = (directory.join(partial_name(FILE_NAME)), directory.join(FILE_NAME));
         let mut file = storage.create(&partial).map_err(Error::io("create", &partial))?;
-        let renamed = fill(&mut *file, &partial, durability, |file, path| {
+        let renamed = fill(&mut *file, &partial, durability, manifest.len() as u64, |file, path| {
             file.write_all(manifest).map_err(Error::io("write", path))
         })
         .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
