@@ -205,6 +205,11 @@ fn sweep(storage: &dyn Storage, directory: &Path) {
         if name.starts_with(&format!(".{FILE_NAME}.")) && name.ends_with(PARTIAL) {
             let _ = storage.remove_if_abandoned(&path);
         }
+        // A lock goes after its folder: one that stands by itself is of a save that stopped in between.
+        let locked = name.strip_prefix('.').and_then(|name| name.strip_suffix(LOCK));
+        if locked.is_some_and(|folder| is_generation(folder) && !names.iter().any(|name| name == folder)) {
+            let _ = storage.remove_if_abandoned(&path);
+        }
         let lock = lock_of(directory, name);
         if !is_generation(name) {
             continue;
