@@ -32,8 +32,14 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 /// # Errors
 /// If the arguments are not understood, or the theme cannot be measured.
 pub fn run(theme: &str) -> Outcome {
-    let mut bench = Bench::new(Options::from_environment()?)?;
-    println!("{}", table::markdown(&bench.measure(theme)?));
+    let options = Options::from_environment()?;
+    let child = options.child;
+    let theme = Bench::new(options)?.measure(theme)?;
+    if child {
+        println!("{}", serde_json::to_string(&theme)?);
+    } else {
+        println!("{}", table::markdown(&theme));
+    }
     Ok(())
 }
 

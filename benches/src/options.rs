@@ -22,6 +22,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// Where the tables and plots go.
     pub out: Option<PathBuf>,
+    /// Whether this process was started by another one, which reads a theme as JSON from it.
+    pub child: bool,
     /// Whether nothing is measured, and the stored figures are only drawn again.
     pub render: bool,
 }
@@ -39,6 +41,7 @@ impl Options {
             directory: std::env::var_os("FABRIC_BENCH_DIR").map_or_else(build_directory, |path| Ok(path.into()))?,
             out: None,
             render: false,
+            child: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -46,6 +49,7 @@ impl Options {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--no-peers" => options.peers = false,
+                "--child" => options.child = true,
                 "--render" => options.render = true,
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--dir" => options.directory = value()?.into(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::export::{ExportOptions, ExportReport, export};
 use crate::group::{ProcessGroup, Single};
 use crate::load::Loaded;
 use crate::options::{LoadOptions, SaveOptions};
+use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::save::{SaveReport, save};
 use crate::source::open;
@@ -43,8 +44,7 @@ use crate::strategy::Strategy;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fabric {
-    strategy: Strategy,
-    group: Arc<dyn ProcessGroup>,
+    ranks: Arc<Ranks>,
     storage: Arc<dyn Storage>,
 }
 
@@ -59,21 +59,36 @@ impl Fabric {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            strategy: Strategy::single_device(),
-            group: Arc::new(Single),
+            ranks: Arc::new(Ranks::single()),
             storage: Arc::new(Local::new()),
         }
     }
 
     /// Another strategy, process group or storage.
     pub fn builder() -> Builder {
-        Builder { fabric: Self::new() }
+        Builder {
+            strategy: Strategy::single_device(),
+            group: Arc::new(Single),
+            storage: Arc::new(Local::new()),
+        }
     }
 
-    /// The strategy in force.
+    /// The strategy in force; its mesh has all its sizes.
     #[must_use]
     pub fn strategy(&self) -> &Strategy {
-        &self.strategy
+        &self.ranks.strategy
+    }
+
+    /// This process's number among those that save and load together, from 0.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.ranks.rank()
+    }
+
+    /// How many save and load together.
+    #[must_use]
+    pub fn world_size(&self) -> usize {
+        self.ranks.world_size()
     }
 
     /// Saves a state, replacing what is at `path`. Directories on the way are created. When this returns, the
@@ -96,7 +111,7 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
-        save(&*self.storage, path.as_ref(), state, options)
+        save(&self.ranks, &*self.storage, path.as_ref(), state, options)
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
@@ -123,7 +138,7 @@ impl Fabric {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open(path)?.load_with(state, options)
+        self.open_together(path.as_ref())?.load_with(state, options)
     }
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
@@ -147,7 +162,7 @@ impl Fabric {
         object: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open(path)?.load_raw_with(object, options)
+        self.open_together(path.as_ref())?.load_raw_with(object, options)
     }
 
     /// Opens a checkpoint or a file of weights without a state. Only its index is read.
@@ -155,7 +170,15 @@ impl Fabric {
     /// # Errors
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
-        Ok(RawCheckpoint::new(open(&*self.storage, path.as_ref())?))
+        Ok(RawCheckpoint::new(
+            open(&self.storage, path.as_ref())?,
+            self.ranks.clone(),
+        ))
+    }
+
+    /// The same where all ranks do it: what one cannot open, none loads.
+    fn open_together(&self, path: &Path) -> Result<RawCheckpoint> {
+        self.ranks.together("load: open", || self.open(path))
     }
 
     /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what
@@ -205,25 +228,27 @@ impl Fabric {
 #[derive(Clone, Debug)]
 #[must_use = "call build()"]
 pub struct Builder {
-    fabric: Fabric,
+    strategy: Strategy,
+    group: Arc<dyn ProcessGroup>,
+    storage: Arc<dyn Storage>,
 }
 
 impl Builder {
     /// Who writes what.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.fabric.strategy = strategy;
+        self.strategy = strategy;
         self
     }
 
     /// Who else is there.
     pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
-        self.fabric.group = Arc::new(group);
+        self.group = Arc::new(group);
         self
     }
 
     /// Where bytes live: the local file system, unless said otherwise.
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.fabric.storage = Arc::new(storage);
+        self.storage = Arc::new(storage);
         self
     }
 
@@ -232,14 +257,10 @@ impl Builder {
     /// # Errors
     /// If the strategy's mesh and the process group are of different sizes.
     pub fn build(self) -> Result<Fabric> {
-        let (mesh, world) = (self.fabric.strategy.world_size(), self.fabric.group.world_size());
-        if mesh == world {
-            return Ok(self.fabric);
-        }
-        Err(Error::Options(format!(
-            "strategy `{}` is for {mesh} ranks, and the process group has {world}",
-            self.fabric.strategy.name()
-        )))
+        Ok(Fabric {
+            ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
+            storage: self.storage,
+        })
     }
 }
 

@@ -4,10 +4,13 @@
 //! never travel here; they go by way of the files.
 
 mod error;
+mod meeting;
+mod threads;
 
 use std::fmt::Debug;
 
 pub use error::GroupError;
+pub use threads::ThreadGroup;
 
 /// The ranks that save and load together.
 ///

@@ -82,6 +82,7 @@ mod mesh;
 pub mod optim;
 mod options;
 mod plan;
+mod ranks;
 mod raw;
 mod report;
 mod save;
@@ -109,7 +110,7 @@ pub use state::{
     Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
     Visitor, VisitorMut, Walk,
 };
-pub use strategy::Strategy;
+pub use strategy::{Layout, Strategy};
 pub use value::{Value, ValueError};
 
 /// What generated code names; no part of the public interface.

@@ -24,6 +24,14 @@ impl Mesh {
         &self.axes
     }
 
+    /// The axes as manifests list them.
+    pub(crate) fn records(&self) -> Vec<(String, u64)> {
+        self.axes
+            .iter()
+            .map(|(name, size)| (name.clone(), *size as u64))
+            .collect()
+    }
+
     pub(crate) fn world_size(&self) -> usize {
         self.axes.iter().map(|(_, size)| size).product()
     }
@@ -48,12 +56,12 @@ impl Mesh {
     }
 
     /// The product of the sizes of some axes.
-    fn cells(&self, axes: &[usize]) -> usize {
+    pub(crate) fn cells(&self, axes: &[usize]) -> usize {
         axes.iter().map(|&axis| self.size(axis)).product()
     }
 
     /// A rank's place in the grid that some axes span, counted row by row: the first of them is the outermost.
-    fn cell(&self, rank: usize, axes: &[usize]) -> usize {
+    pub(crate) fn cell(&self, rank: usize, axes: &[usize]) -> usize {
         let places = axes.iter();
         places.fold(0, |at, &axis| at * self.size(axis) + self.coordinate(rank, axis))
     }
@@ -71,7 +79,11 @@ impl Mesh {
 
 impl std::fmt::Display for Mesh {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let axes: Vec<String> = self.axes.iter().map(|(name, size)| format!("{name} = {size}")).collect();
+        let axes: Vec<String> = self
+            .axes
+            .iter()
+            .map(|(name, size)| format!("{name} = {size}"))
+            .collect();
         write!(f, "({})", axes.join(", "))
     }
 }
@@ -84,7 +96,9 @@ mod tests {
     fn ranks_are_numbered_row_by_row() {
         let mesh = Mesh::new(vec![("dp".into(), 2), ("tp".into(), 3)]);
         assert_eq!(mesh.world_size(), 6);
-        let places: Vec<_> = (0..6).map(|rank| (mesh.coordinate(rank, 0), mesh.coordinate(rank, 1))).collect();
+        let places: Vec<_> = (0..6)
+            .map(|rank| (mesh.coordinate(rank, 0), mesh.coordinate(rank, 1)))
+            .collect();
         assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
     }
 
@@ -103,6 +117,9 @@ mod tests {
     #[test]
     fn a_mesh_without_axes_is_one_rank() {
         let mesh = Mesh::default();
-        assert_eq!((mesh.world_size(), mesh.cell(0, &[]), mesh.rank_of_cell(0, &[])), (1, 0, 0));
+        assert_eq!(
+            (mesh.world_size(), mesh.cell(0, &[]), mesh.rank_of_cell(0, &[])),
+            (1, 0, 0)
+        );
     }
 }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
+use crate::ranks::Ranks;
 use crate::source::names::Renamed;
 use crate::source::read::read_into;
 use crate::source::{Index, Source, StoredTensor};
@@ -25,13 +26,16 @@ use crate::value::Value;
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,
     pub(crate) source: Arc<dyn Source>,
+    /// Who loads from it.
+    pub(crate) ranks: Arc<Ranks>,
 }
 
 impl RawCheckpoint {
-    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>, ranks: Arc<Ranks>) -> Self {
         Self {
             index: source.index().clone(),
             source,
+            ranks,
         }
     }
 
@@ -43,6 +47,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(index),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -51,6 +56,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.index.clone()),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -59,6 +65,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.left(&self.index, consumed)),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -176,6 +183,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(index),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 

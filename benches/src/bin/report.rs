@@ -20,6 +20,9 @@ struct Stored {
 
 fn main() -> Outcome {
     let options = Options::from_environment()?;
+    if let (true, [theme]) = (options.child, &options.only[..]) {
+        return fabric_benches::run(theme);
+    }
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../book/src");
     let out = match (&options.out, options.quick) {
         (Some(out), _) => out.clone(),

@@ -1,5 +1,6 @@
 //! The memory that a save and a load need beside the state.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use candle_nn::VarMap;
@@ -13,7 +14,31 @@ use crate::resident::{Sample, now, over_time, peak_of};
 use crate::states::{Form, state};
 use crate::table::{number, size};
 
+/// What makes the system's allocator give back what it is given back, at once: what it keeps for later would hide what
+/// the next save takes.
+const STRICT: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "0")];
+
+/// Measures in a process of its own, whose allocator is strict.
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
+    if bench.options.child {
+        return measure_here(bench);
+    }
+    let mut child = Command::new(std::env::current_exe()?);
+    child
+        .args(["--child", "--only", "memory", "--dir"])
+        .arg(&bench.options.directory)
+        .envs(STRICT);
+    if bench.options.quick {
+        child.arg("--quick");
+    }
+    let output = child.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err("the process that measures memory failed".into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn measure_here(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Memory");
     theme.note("The most that the process had in memory, beyond what it had before; pages of mapped files count.");
     let fabric = Fabric::new();

@@ -50,6 +50,15 @@ impl Region {
         }
     }
 
+    /// The same box, where it was counted from the start of `outer`: the reverse of [`within`](Self::within).
+    pub(crate) fn after(&self, outer: &Self) -> Self {
+        let offsets = self.offset.iter().zip(&outer.offset);
+        Self {
+            offset: offsets.map(|(at, from)| at + from).collect(),
+            size: self.size.clone(),
+        }
+    }
+
     /// Whether it contains no element.
     fn is_void(&self) -> bool {
         self.size.contains(&0)
@@ -60,7 +69,11 @@ impl Region {
         self.offset[dim] == 0 && self.size[dim] == len
     }
 
-    fn is_inside(&self, shape: &[usize]) -> bool {
+    /// Whether it is a box of a tensor with this shape.
+    pub(crate) fn is_inside(&self, shape: &[usize]) -> bool {
+        if self.offset.len() != shape.len() || self.size.len() != shape.len() {
+            return false;
+        }
         let ends = self.offset.iter().zip(&self.size).map(|(o, s)| o.checked_add(*s));
         ends.zip(shape).all(|(end, &len)| end.is_some_and(|end| end <= len))
     }

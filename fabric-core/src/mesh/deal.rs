@@ -14,9 +14,9 @@ const PIECE: u64 = 1 << 20;
 
 /// Who writes what, for tensors in a given order.
 #[derive(Debug)]
-pub(crate) struct Deal<'d> {
-    mesh: &'d Mesh,
-    tensors: Vec<Dealt<'d>>,
+pub(crate) struct Deal {
+    mesh: Mesh,
+    tensors: Vec<Dealt>,
     tapes: Vec<Tape>,
 }
 
@@ -29,9 +29,9 @@ struct Tape {
 }
 
 #[derive(Debug)]
-struct Dealt<'d> {
-    shape: &'d [usize],
-    split: &'d Split,
+struct Dealt {
+    shape: Vec<usize>,
+    split: Split,
     tape: usize,
     /// Where it begins on the tape, and how much of it it takes: the length of its box if all were equal.
     from: u64,
@@ -41,13 +41,13 @@ struct Dealt<'d> {
     pieces: usize,
 }
 
-impl<'d> Deal<'d> {
+impl Deal {
     /// Deals tensors to the ranks of a mesh. Their splits have been [checked](Split::check).
-    pub(crate) fn new(mesh: &'d Mesh, tensors: impl IntoIterator<Item = (&'d TensorInfo, &'d Split)>) -> Self {
+    pub(crate) fn new(mesh: Mesh, tensors: impl IntoIterator<Item = (TensorInfo, Split)>) -> Self {
         let mut tapes: Vec<Tape> = Vec::new();
         let mut dealt = Vec::new();
         for (info, split) in tensors {
-            let axes = split.free_axes(mesh);
+            let axes = split.free_axes(&mesh);
             let tape = tapes.iter().position(|tape| tape.axes == axes).unwrap_or_else(|| {
                 let replicas = mesh.cells(&axes);
                 tapes.push(Tape { axes, replicas, len: 0 });
@@ -57,7 +57,7 @@ impl<'d> Deal<'d> {
             let len = (info.byte_len().unwrap_or_default() as u64).div_ceil(boxes as u64);
             let along = info.shape().iter().position(|&len| len > 1).unwrap_or(0);
             dealt.push(Dealt {
-                shape: info.shape(),
+                shape: info.shape().to_vec(),
                 split,
                 tape,
                 from: tapes[tape].len,
@@ -82,7 +82,7 @@ impl<'d> Deal<'d> {
     pub(crate) fn own(&self, tensor: usize, rank: usize) -> Option<Region> {
         let dealt = &self.tensors[tensor];
         let tape = &self.tapes[dealt.tape];
-        let whole = dealt.split.region(self.mesh, dealt.shape, rank);
+        let whole = dealt.split.region(&self.mesh, &dealt.shape, rank);
         let replica = self.mesh.cell(rank, &tape.axes);
         let first = super::split::lower_bound(dealt.pieces, |piece| dealt.replica(piece, tape) < replica);
         let last = super::split::lower_bound(dealt.pieces, |piece| dealt.replica(piece, tape) <= replica);
@@ -93,33 +93,37 @@ impl<'d> Deal<'d> {
     pub(crate) fn overlapping(&self, tensor: usize, wanted: &Region, take: &mut dyn FnMut(Region, usize)) {
         let dealt = &self.tensors[tensor];
         let tape = &self.tapes[dealt.tape];
-        dealt.split.overlapping(self.mesh, dealt.shape, wanted, &mut |whole, rank| {
-            let mut first = 0;
-            while first < dealt.pieces {
-                let replica = dealt.replica(first, tape);
-                let mut last = first + 1;
-                while last < dealt.pieces && dealt.replica(last, tape) == replica {
-                    last += 1;
+        dealt
+            .split
+            .overlapping(&self.mesh, &dealt.shape, wanted, &mut |whole, rank| {
+                let mut first = 0;
+                while first < dealt.pieces {
+                    let replica = dealt.replica(first, tape);
+                    let mut last = first + 1;
+                    while last < dealt.pieces && dealt.replica(last, tape) == replica {
+                        last += 1;
+                    }
+                    if let Some(piece) = dealt.cut(whole, first, last)
+                        && piece.overlap(wanted).is_some()
+                    {
+                        take(piece, rank + self.mesh.rank_of_cell(replica, &tape.axes));
+                    }
+                    first = last;
                 }
-                if let Some(piece) = dealt.cut(whole, first, last)
-                    && piece.overlap(wanted).is_some()
-                {
-                    take(piece, rank + self.mesh.rank_of_cell(replica, &tape.axes));
-                }
-                first = last;
-            }
-        });
+            });
     }
 }
 
-impl Dealt<'_> {
+impl Dealt {
     fn count_pieces(&self, tape: &Tape) -> usize {
         if self.pieces == 0 || tape.replicas == 1 || self.len <= PIECE {
             return 1;
         }
         let share = tape.len.div_ceil(tape.replicas as u64).max(PIECE);
         let most = self.shape.get(self.along).copied().unwrap_or(1).max(1);
-        usize::try_from(self.len.div_ceil(share)).unwrap_or(usize::MAX).min(most)
+        usize::try_from(self.len.div_ceil(share))
+            .unwrap_or(usize::MAX)
+            .min(most)
     }
 
     /// Which replica writes a piece.
@@ -172,7 +176,7 @@ mod tests {
 
     /// The bytes that each rank writes.
     fn loads(mesh: &Mesh, tensors: &[(TensorInfo, Split)]) -> Vec<usize> {
-        let deal = Deal::new(mesh, tensors.iter().map(|(info, split)| (info, split)));
+        let deal = Deal::new(mesh.clone(), tensors.iter().cloned());
         let own = |rank| {
             (0..tensors.len())
                 .filter_map(|tensor| deal.own(tensor, rank))
@@ -192,7 +196,10 @@ mod tests {
     #[test]
     fn a_large_replica_is_written_in_pieces() {
         let mesh = mesh(&[("dp", 4)]);
-        let tensors = [(floats(&[1024, 2048]), Split::default()), (floats(&[8]), Split::default())];
+        let tensors = [
+            (floats(&[1024, 2048]), Split::default()),
+            (floats(&[8]), Split::default()),
+        ];
         let loads = loads(&mesh, &tensors);
         assert_eq!(loads.iter().sum::<usize>(), 8 * 1024 * 1024 + 32);
         assert!(loads.iter().all(|load| load.abs_diff(2 << 20) < 16 << 10), "{loads:?}");
@@ -218,18 +225,27 @@ mod tests {
             }],
         };
         let info = floats(&[4, 6]);
-        let deal = Deal::new(&mesh, [(&info, &columns)]);
-        let own: Vec<_> = (0..4).map(|rank| deal.own(0, rank).map(|region| region.to_string())).collect();
+        let deal = Deal::new(mesh, [(info, columns)]);
+        let own: Vec<_> = (0..4)
+            .map(|rank| deal.own(0, rank).map(|region| region.to_string()))
+            .collect();
         // One tensor, two replicas of each half: the middle of the tape belongs to the second of them.
-        assert_eq!(own, [None, None, Some("[4, 3] at [0, 0]".into()), Some("[4, 3] at [0, 3]".into())]);
+        assert_eq!(
+            own,
+            [
+                None,
+                None,
+                Some("[4, 3] at [0, 0]".into()),
+                Some("[4, 3] at [0, 3]".into())
+            ]
+        );
     }
 
     #[test]
     fn tensors_without_elements_are_written_by_nobody() {
         let mesh = mesh(&[("dp", 2)]);
         let info = floats(&[0, 3]);
-        let split = Split::default();
-        let deal = Deal::new(&mesh, [(&info, &split)]);
+        let deal = Deal::new(mesh, [(info, Split::default())]);
         assert_eq!((deal.own(0, 0), deal.own(0, 1)), (None, None));
     }
 
@@ -249,7 +265,7 @@ mod tests {
                 _ => vec![Cut { dim: 0, axes: vec![2, 0], cells: Cells::Balanced }, Cut { dim: 2, axes: vec![1], cells: Cells::Balanced }],
             };
             let (info, split, other) = (floats(&shape), Split { cuts }, floats(&[1000]));
-            let deal = Deal::new(&mesh, [(&other, &split), (&info, &split)].into_iter().filter(|(i, _)| split.check(&mesh, i.shape()).is_ok()));
+            let deal = Deal::new(mesh.clone(), [(other, split.clone()), (info, split.clone())].into_iter().filter(|(i, _)| split.check(&mesh, i.shape()).is_ok()));
             let tensor = deal.tensors.len() - 1;
             let written: Vec<(Region, usize)> = (0..mesh.world_size()).filter_map(|rank| Some((deal.own(tensor, rank)?, rank))).collect();
             let regions: Vec<Region> = written.iter().map(|(region, _)| region.clone()).collect();

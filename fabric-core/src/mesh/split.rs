@@ -37,10 +37,7 @@ impl Cells {
         let count = lengths.len();
         let same = |cells: &Self| (0..count).all(|at| cells.extent(at, count, total).1 == lengths[at]);
         let candidates = [Self::Balanced, Self::Chunked(lengths.first().copied().unwrap_or(0))];
-        candidates
-            .into_iter()
-            .find(same)
-            .unwrap_or(Self::Listed(lengths))
+        candidates.into_iter().find(same).unwrap_or(Self::Listed(lengths))
     }
 
     /// Where the piece at `at` of `count` begins in a dimension of length `total`, and how long it is.
@@ -118,35 +115,8 @@ impl Split {
         wanted: &Region,
         take: &mut dyn FnMut(&Region, usize),
     ) {
-        let mut region = Region::whole(shape);
-        self.descend(mesh, shape, wanted, &self.cuts, &mut region, 0, take);
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one step of a recursion over the cuts")]
-    fn descend(
-        &self,
-        mesh: &Mesh,
-        shape: &[usize],
-        wanted: &Region,
-        cuts: &[Cut],
-        region: &mut Region,
-        rank: usize,
-        take: &mut dyn FnMut(&Region, usize),
-    ) {
-        let Some((cut, rest)) = cuts.split_first() else {
-            take(region, rank);
-            return;
-        };
-        let (dim, count) = (cut.dim, mesh.cells(&cut.axes));
-        let (from, len) = (wanted.offset[dim], wanted.size[dim]);
-        for cell in cut.cells.overlapping(from, from + len, count, shape[dim]) {
-            let (start, len) = cut.cells.extent(cell, count, shape[dim]);
-            if len > 0 {
-                (region.offset[dim], region.size[dim]) = (start, len);
-                let rank = rank + mesh.rank_of_cell(cell, &cut.axes);
-                self.descend(mesh, shape, wanted, rest, region, rank, take);
-            }
-        }
+        let grid = Grid { mesh, shape, wanted };
+        grid.descend(&self.cuts, &mut Region::whole(shape), 0, take);
     }
 
     /// Says why this cannot be how a tensor of `shape` lies over `mesh`, if it cannot.
@@ -154,7 +124,10 @@ impl Split {
         let (mut dims, mut axes) = (Vec::new(), Vec::new());
         for cut in &self.cuts {
             let Some(&total) = shape.get(cut.dim) else {
-                return Err(format!("it is cut along dimension {}, and its shape is {shape:?}", cut.dim));
+                return Err(format!(
+                    "it is cut along dimension {}, and its shape is {shape:?}",
+                    cut.dim
+                ));
             };
             if dims.contains(&cut.dim) {
                 return Err(format!("dimension {} is cut twice", cut.dim));
@@ -176,10 +149,40 @@ impl Split {
                 }
             };
             if !sound {
-                return Err(format!("the pieces of dimension {} do not make its length, {total}", cut.dim));
+                return Err(format!(
+                    "the pieces of dimension {} do not make its length, {total}",
+                    cut.dim
+                ));
             }
         }
         Ok(())
+    }
+}
+
+/// The boxes of a tensor, of which those are looked for that have anything of `wanted`.
+struct Grid<'g> {
+    mesh: &'g Mesh,
+    shape: &'g [usize],
+    wanted: &'g Region,
+}
+
+impl Grid<'_> {
+    /// Goes through the cells of the first cut, and of the others in each of them.
+    fn descend(&self, cuts: &[Cut], region: &mut Region, rank: usize, take: &mut dyn FnMut(&Region, usize)) {
+        let Some((cut, rest)) = cuts.split_first() else {
+            take(region, rank);
+            return;
+        };
+        let (dim, count) = (cut.dim, self.mesh.cells(&cut.axes));
+        let (from, len) = (self.wanted.offset[dim], self.wanted.size[dim]);
+        for cell in cut.cells.overlapping(from, from + len, count, self.shape[dim]) {
+            let (start, len) = cut.cells.extent(cell, count, self.shape[dim]);
+            if len > 0 {
+                (region.offset[dim], region.size[dim]) = (start, len);
+                let rank = rank + self.mesh.rank_of_cell(cell, &cut.axes);
+                self.descend(rest, region, rank, take);
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use self::metadata::{Metadata, Payload};
 use super::open::open_file;
 use super::window::Slice;
 use super::{Check, Files, Index, Part, Place, Source, StoredTensor, torch};
+use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -196,10 +197,17 @@ impl Source for Directory {
         self.0.file(number)
     }
 
-    fn locate<'t>(&self, entry: &str, tensor: &'t StoredTensor) -> Result<Cow<'t, StoredTensor>> {
+    fn locate<'t>(
+        &self,
+        entry: &str,
+        tensor: &'t StoredTensor,
+        wanted: Option<&Region>,
+    ) -> Result<Cow<'t, StoredTensor>> {
         if !tensor.is_framed() {
             return Ok(Cow::Borrowed(tensor));
         }
+        let near = wanted.map(|wanted| tensor.near(wanted));
+        let tensor = near.as_ref().unwrap_or(tensor);
         let locate = |part: &Part| match part.check {
             Check::Framed => {
                 let (file, path) = self.file(part.place.file);

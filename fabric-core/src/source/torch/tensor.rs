@@ -218,6 +218,7 @@ impl View {
             place,
             check: if len == 0 { Check::Nothing } else { storage.check() },
             arrangement: (len > 0 && !packed).then_some(Arrangement { strides, swapped }),
+            cut: None,
         };
         Ok(StoredTensor {
             info,

@@ -1,16 +1,43 @@
-//! Reads the elements of a live tensor, wherever they are and however they are strided.
+//! The bytes of pieces of a live state: read where they are, however they are strided.
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
+use super::Prepared;
+use super::image::Contents;
 use crate::bytes;
 use crate::checksum::BLOCK;
-use crate::entry::DType;
+use crate::entry::{DType, Region};
 use crate::error::{Error, Result};
 use crate::target::{Elements, window};
 
+/// Boxes of the tensors of a state.
+pub(super) struct Live<'a> {
+    pub(super) prepared: &'a Prepared,
+    /// For each piece, the tensor of the plan, and the box of it as this rank holds it; `None`: all of that.
+    pub(super) pieces: Vec<(usize, Option<Region>)>,
+}
+
+impl Contents for Live<'_> {
+    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let (tensor, region) = &self.pieces[piece];
+        let planned = &self.prepared.plan.tensors[*tensor];
+        let tensor = &self.prepared.tensors[*tensor];
+        let Some(region) = region else {
+            return read_out(&planned.name, tensor, take);
+        };
+        let mut shown = tensor.clone();
+        for (dim, (&from, &len)) in region.offset.iter().zip(&region.size).enumerate() {
+            if len != shown.dims()[dim] {
+                shown = shown.narrow(dim, from, len).map_err(Error::candle(&planned.name))?;
+            }
+        }
+        read_out(&planned.name, &shown, take)
+    }
+}
+
 /// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
 /// [`BLOCK`] long.
-pub(super) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     if !tensor.device().is_cpu() {
         return device_blocks(name, tensor, take);
     }

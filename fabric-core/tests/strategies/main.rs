@@ -1,0 +1,4 @@
+//! One schema on many ranks: every strategy, every number of ranks, and back on any other.
+
+mod round_trip;
+mod world;
