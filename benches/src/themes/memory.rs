@@ -12,7 +12,7 @@ use crate::figures::{Axis, Lines, Plot, Series, Table, Theme};
 use crate::measured::float;
 use crate::resident::{Sample, now, over_time, peak_of};
 use crate::states::{Form, state};
-use crate::table::{number, size};
+use crate::table::size;
 
 /// What makes the system's allocator give back what it is given back, at once: what it keeps for later would hide what
 /// the next save takes.
@@ -58,7 +58,7 @@ fn measure_here(bench: &Bench) -> Outcome<Theme> {
         if mib == 1024 {
             theme
                 .plots
-                .push(Plot::Lines(side_by_side(bench, &fabric, &mut variables)?));
+                .push(Plot::Lines(side_by_side(bench, &fabric, &mut variables, bytes)?));
         }
         crate::files::remove(&path)?;
     }
@@ -79,7 +79,7 @@ fn measure_here(bench: &Bench) -> Outcome<Theme> {
 }
 
 /// A save and a load, by this library and by candle.
-fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outcome<Lines> {
+fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap, bytes: usize) -> Outcome<Lines> {
     const EVERY: Duration = Duration::from_millis(2);
     let (ours, plain) = (bench.path("watched.ckpt"), bench.path("watched.safetensors"));
     let before = now()?;
@@ -109,7 +109,10 @@ fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outco
     crate::files::remove(&plain)?;
     Ok(Lines {
         name: "memory".to_owned(),
-        title: "Memory beside a state of 1 GiB while it is saved, then loaded".to_owned(),
+        title: format!(
+            "Memory beside a state of {} while it is saved, then loaded",
+            size(float(bytes))
+        ),
         x: axis("seconds"),
         y: axis("MiB"),
         series: vec![
@@ -124,5 +127,5 @@ fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outco
 }
 
 fn mebibytes(value: f64) -> String {
-    format!("{} MiB", number(value))
+    format!("{value:.1} MiB")
 }
