@@ -7,12 +7,12 @@ use candle_nn::VarMap;
 use fabric_core::Fabric;
 
 use super::Bench;
-use crate::Outcome;
 use crate::figures::{Axis, Lines, Plot, Series, Table, Theme};
 use crate::measured::float;
 use crate::resident::{Sample, now, over_time, peak_of};
 use crate::states::{Form, state};
 use crate::table::size;
+use crate::{Mode, Outcome};
 
 /// What makes the system's allocator give back what it is given back, at once: what it keeps for later would hide what
 /// the next save takes.
@@ -20,7 +20,7 @@ const STRICT: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC
 
 /// Measures in a process of its own, whose allocator is strict.
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
-    if bench.options.child {
+    if bench.options.mode == Mode::Child {
         return measure_here(bench);
     }
     let mut child = Command::new(std::env::current_exe()?);
