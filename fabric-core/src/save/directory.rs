@@ -14,13 +14,11 @@ use std::path::Path;
 
 use super::contents::Live;
 use super::generation::{Generation, Place};
-use super::image::{Closing, Image, Piece};
+use super::image::Piece;
 use super::one_file::{ties, values};
-use super::publish::fill;
-use super::{Agreed, Prepared, SaveReport, WRITER};
+use super::{Agreed, Prepared, SaveReport, WRITER, rank_file};
 use crate::error::{Error, Result};
-use crate::format::directory::{DirectoryManifest, SplitRecord, rank_file};
-use crate::format::manifest::ShardManifest;
+use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::Deal;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
@@ -82,25 +80,11 @@ fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Pre
             region,
         });
     }
-    if pieces.is_empty() {
-        return Ok(0);
-    }
-    let path = place.folder().join(rank_file(ranks.rank()));
-    let closing = ShardManifest {
-        generation: place.generation().to_owned(),
-        rank: u32::try_from(ranks.rank()).unwrap_or(u32::MAX),
-        ..ShardManifest::default()
-    };
-    let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
     let live = Live {
         prepared,
         pieces: places,
     };
-    let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
-    fill(&mut *file, &path, prepared.durability, |file, path| {
-        image.write(&live, file, path)
-    })?;
-    Ok(image.len())
+    rank_file::write(storage, place, ranks.rank(), pieces, &live, prepared.durability)
 }
 
 fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {

@@ -1,5 +1,7 @@
 //! One schema on many ranks: every strategy, every number of ranks, and back on any other.
 
+mod reshard;
+
 mod agreement;
 mod bytes_read;
 mod damage;
