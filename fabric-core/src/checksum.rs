@@ -36,6 +36,23 @@ pub(crate) fn crc32_combine(first: u32, second: u32, second_len: u64) -> u32 {
     ))
 }
 
+/// The CRC-32 of this many zeros.
+pub(crate) fn crc32_of_zeros(mut len: u64) -> u32 {
+    // By the binary digits of the length: runs of 1, 2, 4, ... zeros.
+    let (mut all, mut run, mut run_len) = (crc32(&[]), crc32(&[0]), 1);
+    while len > 0 {
+        if len & 1 == 1 {
+            all = crc32_combine(all, run, run_len);
+        }
+        len >>= 1;
+        if len > 0 {
+            run = crc32_combine(run, run, run_len);
+            run_len *= 2;
+        }
+    }
+    all
+}
+
 #[allow(
     clippy::cast_possible_truncation,
     reason = "a CRC of 32 bits comes in the lower half of 64"
@@ -120,6 +137,13 @@ mod tests {
             let (first, second) = all.split_at(cut);
             let combined = crc32_combine(crc32(first), crc32(second), second.len() as u64);
             assert_eq!(combined, crc32(&all), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn crc32_of_zeros_needs_no_zeros() {
+        for len in [0, 1, 2, 3, 255, 256, 10_000] {
+            assert_eq!(crc32_of_zeros(len as u64), crc32(&vec![0; len]), "{len} zeros");
         }
     }
 

@@ -143,6 +143,15 @@ pub enum Error {
     #[error("{0}")]
     Group(#[from] GroupError),
 
+    /// The ranks are not about to do the same.
+    #[error("rank {rank} does not agree with rank 0: {what}")]
+    Disagreement {
+        /// The first rank that differs.
+        rank: usize,
+        /// In what.
+        what: String,
+    },
+
     /// Another rank failed, and so this one does not go on: every rank gets the same verdict.
     #[error("rank {rank} failed at `{step}`: {message}")]
     Rank {

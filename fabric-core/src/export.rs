@@ -1,7 +1,6 @@
 //! Writes checkpoints for other programs: plain safetensors, and files that `torch.load` opens.
 //!
-//! Tensors go from file to file block by block, verified on the way. No more than a block of a tensor is in memory,
-//! except where the source has it in columns: then it is put together first.
+//! Tensors go from file to file block by block, verified on the way. No more than a few blocks of a tensor are in memory.
 
 mod object;
 mod optimizer;
@@ -17,12 +16,11 @@ use std::path::Path;
 pub use options::{ExportFormat, ExportOptions, ExportReport};
 
 use self::state_dict::Choices;
-use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::raw::RawCheckpoint;
 use crate::save::publish::publish;
+use crate::source::StoredTensor;
 use crate::source::read::stream;
-use crate::source::{Part, StoredTensor};
 use crate::storage::Storage;
 
 /// Writes `raw`, or what the options choose of it, to `path`.
@@ -81,36 +79,10 @@ fn copy(
         len += bytes.len();
         put(bytes)
     };
-    match rows(stored) {
-        Some(parts) => {
-            for part in &parts {
-                stream(&*raw.source, entry, part, &mut take)?;
-            }
-        }
-        None => stream(&*raw.source, entry, stored, take)?,
-    }
+    stream(&*raw.source, entry, stored, &mut take)?;
     if stored.info.byte_len() == Some(len) {
         return Ok(());
     }
     let what = format!("entry `{entry}` is {}, and has {len} bytes", stored.info);
     Err(Error::corrupt(raw.origin(), what))
-}
-
-/// The parts of a tensor that is only cut along its first dimension, in their order, each a tensor by itself: one after
-/// the other, they are its bytes.
-fn rows(stored: &StoredTensor) -> Option<Vec<StoredTensor>> {
-    let (_, inner) = stored.info.shape().split_first()?;
-    let mut parts: Vec<&Part> = stored.parts.iter().collect();
-    parts.sort_by_key(|part| part.region.offset[0]);
-    let alone = |part: &Part| {
-        let whole = part.region.size[1..] == *inner;
-        whole.then(|| StoredTensor {
-            info: TensorInfo::new(stored.info.dtype(), part.region.size.clone()),
-            parts: vec![Part {
-                region: Region::whole(&part.region.size),
-                ..part.clone()
-            }],
-        })
-    };
-    parts.into_iter().map(alone).collect()
 }

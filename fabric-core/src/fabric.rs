@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::export::{ExportOptions, ExportReport, export};
 use crate::group::{ProcessGroup, Single};
 use crate::load::Loaded;
 use crate::options::{LoadOptions, SaveOptions};
+use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
+use crate::reshard::reshard;
 use crate::save::{SaveReport, save};
 use crate::source::open;
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
@@ -43,8 +45,7 @@ use crate::strategy::Strategy;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fabric {
-    strategy: Strategy,
-    group: Arc<dyn ProcessGroup>,
+    ranks: Arc<Ranks>,
     storage: Arc<dyn Storage>,
 }
 
@@ -59,21 +60,36 @@ impl Fabric {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            strategy: Strategy::single_device(),
-            group: Arc::new(Single),
+            ranks: Arc::new(Ranks::single()),
             storage: Arc::new(Local::new()),
         }
     }
 
     /// Another strategy, process group or storage.
     pub fn builder() -> Builder {
-        Builder { fabric: Self::new() }
+        Builder {
+            strategy: Strategy::single_device(),
+            group: Arc::new(Single),
+            storage: Arc::new(Local::new()),
+        }
     }
 
-    /// The strategy in force.
+    /// The strategy in force; its mesh has all its sizes.
     #[must_use]
     pub fn strategy(&self) -> &Strategy {
-        &self.strategy
+        &self.ranks.strategy
+    }
+
+    /// This process's number among those that save and load together, from 0.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.ranks.rank()
+    }
+
+    /// How many save and load together.
+    #[must_use]
+    pub fn world_size(&self) -> usize {
+        self.ranks.world_size()
     }
 
     /// Saves a state, replacing what is at `path`. Directories on the way are created. When this returns, the
@@ -96,7 +112,7 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
-        save(&*self.storage, path.as_ref(), state, options)
+        save(&self.ranks, &*self.storage, path.as_ref(), state, options)
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
@@ -123,7 +139,7 @@ impl Fabric {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open(path)?.load_with(state, options)
+        self.open_together(path.as_ref())?.load_with(state, options)
     }
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
@@ -147,7 +163,7 @@ impl Fabric {
         object: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open(path)?.load_raw_with(object, options)
+        self.open_together(path.as_ref())?.load_raw_with(object, options)
     }
 
     /// Opens a checkpoint or a file of weights without a state. Only its index is read.
@@ -155,7 +171,64 @@ impl Fabric {
     /// # Errors
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
-        Ok(RawCheckpoint::new(open(&*self.storage, path.as_ref())?))
+        Ok(RawCheckpoint::new(
+            open(&self.storage, path.as_ref())?,
+            self.ranks.clone(),
+        ))
+    }
+
+    /// The same where all ranks do it: what one cannot open, none loads.
+    fn open_together(&self, path: &Path) -> Result<RawCheckpoint> {
+        self.ranks.together("load: open", || self.open(path))
+    }
+
+    /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.
+    ///
+    /// No state and no model is needed, and no more than a few blocks of memory. Everything that is read is verified;
+    /// what is at `to` is replaced as by [`save`](Self::save). Where many ranks call it, rank 0 does it and the others
+    /// wait.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric, Strategy};
+    /// # #[derive(Checkpoint)] struct State { weight: Tensor }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (run, file) = (directory.path().join("run"), directory.path().join("run.ckpt"));
+    /// # let mut state = State { weight: Tensor::arange(0f32, 6f32, &Device::Cpu)? };
+    /// let fabric = Fabric::new();
+    /// # fabric.save(&file, &state)?;
+    /// fabric.reshard(&file, &run, Strategy::fsdp().ranks(4))?;  // a directory with four files
+    /// fabric.consolidate(&run, &file)?;                         // and back
+    /// fabric.load(&file, &mut state)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); if the source is damaged or the storage fails: what was at `to` is still there then.
+    pub fn consolidate(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
+        self.reshard(from, to, Strategy::single_device())
+    }
+
+    /// Lays a checkpoint out as another strategy would, for any number of ranks, in the same way.
+    ///
+    /// Loading does not need it: every strategy loads what every other has saved. It spares the ranks small reads where
+    /// a checkpoint is loaded often.
+    ///
+    /// # Errors
+    /// As [`consolidate`](Self::consolidate); and if the strategy does not know its number of ranks, see
+    /// [`Strategy::ranks`].
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a strategy is given away, as to the builder"
+    )]
+    pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+        let alone = || {
+            let source = open(&self.storage, from.as_ref())?;
+            reshard(&*self.storage, &source, to.as_ref(), &strategy)?.encode()
+        };
+        SaveReport::decode(&self.ranks.first("reshard", alone)?)
     }
 
     /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what
@@ -205,25 +278,27 @@ impl Fabric {
 #[derive(Clone, Debug)]
 #[must_use = "call build()"]
 pub struct Builder {
-    fabric: Fabric,
+    strategy: Strategy,
+    group: Arc<dyn ProcessGroup>,
+    storage: Arc<dyn Storage>,
 }
 
 impl Builder {
     /// Who writes what.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.fabric.strategy = strategy;
+        self.strategy = strategy;
         self
     }
 
     /// Who else is there.
     pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
-        self.fabric.group = Arc::new(group);
+        self.group = Arc::new(group);
         self
     }
 
     /// Where bytes live: the local file system, unless said otherwise.
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.fabric.storage = Arc::new(storage);
+        self.storage = Arc::new(storage);
         self
     }
 
@@ -232,14 +307,10 @@ impl Builder {
     /// # Errors
     /// If the strategy's mesh and the process group are of different sizes.
     pub fn build(self) -> Result<Fabric> {
-        let (mesh, world) = (self.fabric.strategy.world_size(), self.fabric.group.world_size());
-        if mesh == world {
-            return Ok(self.fabric);
-        }
-        Err(Error::Options(format!(
-            "strategy `{}` is for {mesh} ranks, and the process group has {world}",
-            self.fabric.strategy.name()
-        )))
+        Ok(Fabric {
+            ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
+            storage: self.storage,
+        })
     }
 }
 

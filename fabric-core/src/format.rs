@@ -3,9 +3,10 @@
 //! ```text
 //! one file                                        a directory
 //!
-//! 0     +--------------------------------+        manifest.fabric       the same manifest, alone
-//!       | length of the JSON, u64        |        <generation>/...      plain safetensors files,
-//! 8     | JSON: names, shapes, offsets   |                              one a writer
+//! 0     +--------------------------------+        manifest.fabric             names, shapes, cuts, values
+//!       | length of the JSON, u64        |        <generation>/
+//! 8     | JSON: names, shapes, offsets   |          rank-00000.safetensors    files like the one on the left,
+//!       |                                |          rank-00001.safetensors    one a writer
 //!       | spaces                         |
 //! 4096k +--------------------------------+
 //!       | tensors, widest element first  |        every byte is covered by one checksum:
@@ -15,22 +16,31 @@
 //!       +--------------------------------+
 //! ```
 //!
+//! The manifest of a directory ([`directory`]) says how tensors are cut; each file has its own ([`ShardManifest`]) with
+//! places and checksums, so that what all share does not grow with the number of ranks.
+//!
 //! The arrows say why one flipped bit cannot hide. The manifest holds the checksums of everything else and its own
 //! comes last; a header whose entry `__fabric__` got another name still has the key [`MARKER`] among its metadata.
 //! These rooms only turn bytes into structures and back: who reads and writes the bytes is not known here.
 //!
 //! `docs/format.md` describes the bytes for readers in other languages.
 
+pub(crate) mod directory;
+mod envelope;
 pub(crate) mod manifest;
 pub(crate) mod safetensors;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-use manifest::Manifest;
+use manifest::{FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord};
 use safetensors::Header;
 
 /// The tensor that holds the manifest: a row of bytes.
 pub(crate) const MANIFEST: &str = "__fabric__";
+
+/// No manifest is longer.
+pub(crate) const MAX_MANIFEST: u64 = envelope::MAX_LEN;
 
 /// The key under `__metadata__` that every file with a manifest has.
 pub(crate) const MARKER: &str = "fabric";
@@ -46,13 +56,25 @@ pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> 
             manifest.files.len()
         ));
     };
+    agree_on(header, file, &manifest.tensors)
+}
+
+/// The same for one file of several.
+///
+/// # Errors
+/// A sentence that names the entry about which they differ.
+pub(crate) fn shard_agrees(header: &Header, manifest: &ShardManifest) -> Result<(), String> {
+    agree_on(header, &manifest.file, &manifest.tensors)
+}
+
+fn agree_on(header: &Header, file: &FileRecord, tensors: &[TensorRecord]) -> Result<(), String> {
     if !file.name.is_empty() {
         return Err(format!("the manifest of a single file calls it `{}`", file.name));
     }
     if file.header_len != header.len || file.header_sum != header.sum.to_le_bytes() {
         return Err("the header does not match its checksum in the manifest".to_owned());
     }
-    let mut tensors: Vec<_> = manifest.tensors.iter().collect();
+    let mut tensors: Vec<_> = tensors.iter().collect();
     tensors.sort_by_key(|tensor| &tensor.name);
     let mut entries: Vec<_> = header.tensors.iter().filter(|entry| entry.name != MANIFEST).collect();
     entries.sort_by_key(|entry| &entry.name);
@@ -66,7 +88,9 @@ pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> 
             .parts
             .iter()
             .map(|part| (part.start, part.start.saturating_add(part.len)));
-        if tensor.info() != entry.info || !places.clone().eq([(entry.start, entry.end)]) {
+        // A whole tensor is its only part; of a shard, the header knows the part alone.
+        let here = |part: &PartRecord| entry.info.dtype() == tensor.dtype && entry.info.shape() == part.size;
+        if !tensor.parts.iter().all(here) || !places.clone().eq([(entry.start, entry.end)]) {
             let places: Vec<_> = places.map(|(start, end)| format!("{start}..{end}")).collect();
             return Err(format!(
                 "entry `{}` is {} at {}..{} in the header, and {} at {} in the manifest",

@@ -78,11 +78,14 @@ mod filter;
 mod format;
 pub mod group;
 mod load;
+mod mesh;
 pub mod optim;
 mod options;
 mod plan;
+mod ranks;
 mod raw;
 mod report;
+mod reshard;
 mod save;
 mod source;
 mod state;
@@ -108,7 +111,7 @@ pub use state::{
     Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
     Visitor, VisitorMut, Walk,
 };
-pub use strategy::Strategy;
+pub use strategy::{Layout, Strategy};
 pub use value::{Value, ValueError};
 
 /// What generated code names; no part of the public interface.

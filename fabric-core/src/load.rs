@@ -2,15 +2,24 @@
 
 mod apply;
 mod groups;
+mod parts;
 mod scalar;
 mod stage;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use self::parts::{AgreedParts, Parts};
+use self::stage::Staged;
 use crate::error::{Error, Result, StateError};
 use crate::options::LoadOptions;
 use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
+use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
+use crate::source::StoredTensor;
 use crate::source::names::{Renamed, unfold};
+use crate::source::read::Shares;
 use crate::state::{
     Checkpoint, Content, Item, OptimizerPart, OptimizerState, Resolved, StorageKey, ValueSlot, VisitorMut, resolve,
 };
@@ -64,44 +73,50 @@ impl RawCheckpoint {
     }
 }
 
+/// What was found fit to be loaded.
+struct Matched<'r> {
+    plan: LoadPlan,
+    staged: Staged,
+    /// The stored tensors of the plan, in its order.
+    located: Vec<Cow<'r, StoredTensor>>,
+}
+
 fn carry_out<S: Checkpoint + ?Sized>(
-    raw: &RawCheckpoint,
+    file: &RawCheckpoint,
     state: &mut S,
     options: LoadOptions,
     whole: bool,
 ) -> Result<Loaded> {
-    let mut visitor = VisitorMut::new();
-    state.visit_mut(&mut visitor);
-    let mut places = resolve(visitor.finish())?;
-    check_only(&places, &options)?;
-    let file = raw;
-    let renamed = Renamed::by(&options, &file.index)?;
-    let index = renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index);
-    places.accept_pytorch_names(|name| index.contains(name));
-    let renamed = unfold(renamed, &file.index, names(&places));
+    let ranks = &*file.ranks;
+    let (prepared, said) = ranks.step("load: plan", || {
+        let mut visitor = VisitorMut::new();
+        state.visit_mut(&mut visitor);
+        let mut places = resolve(visitor.finish())?;
+        check_only(&places, &options)?;
+        let renamed = Renamed::by(&options, &file.index)?;
+        let index = renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index);
+        places.accept_pytorch_names(|name| index.contains(name));
+        let parts = Parts::of(ranks, &mut places)?;
+        let renamed = unfold(renamed, &file.index, names(&places));
+        let said = parts.message(ranks, &places, &options);
+        Ok(((places, renamed, parts), said))
+    })?;
+    let (mut places, renamed, parts) = prepared;
+    let parts = parts.agree(ranks, &places, &options, &said)?;
     let other_names = renamed.as_ref().map(|renamed| file.under(renamed));
     let raw = other_names.as_ref().unwrap_or(file);
-    let wanted = wanted(&places, raw);
-    let foreign = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
-    let policy = Policy {
-        options,
-        whole,
-        foreign: foreign.collect(),
-    };
-    let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
-    apply::compare_ties(raw, &wanted, &mut plan)?;
-    let scalars = scalar::read(raw, &plan)?;
-    let staged = stage::stage(raw, &scalars, &mut places, &mut plan);
-    if !plan.report.is_acceptable() {
-        return Err(Error::Mismatch(Box::new(plan.report)));
-    }
-    check_writable(&places, &plan)?;
-    let located = apply::locate(raw, &plan)?;
-    if policy.options.verify_first {
-        apply::verify(raw, &plan, &located)?;
-    }
-    apply::move_tensors(raw, &places, &plan, &located)?;
-    apply::begin_at_zero(&places, &plan)?;
+    let shares = Arc::default();
+    let matched = ranks.together("load: match", || {
+        find(raw, &mut places, &parts, options, whole, &shares)
+    })?;
+    let Matched { plan, staged, located } = matched;
+    let moved = ranks.step("load: read", || {
+        apply::move_tensors(raw, &places, &plan, &located)?;
+        apply::begin_at_zero(&places, &plan)?;
+        Ok(((), shares.encode()))
+    });
+    let settled = moved.and_then(|((), said)| settle(ranks, raw, &shares, &said));
+    settled.map_err(|error| apply::interrupted(&places, &plan, error))?;
     staged.commit(places);
     let remainder = match &renamed {
         Some(renamed) => file.left(renamed, &plan.consumed),
@@ -111,6 +126,45 @@ fn carry_out<S: Checkpoint + ?Sized>(
         remainder,
         report: plan.report,
     })
+}
+
+/// Matches everything, decodes the values, and finds the bytes of the tensors; changes nothing.
+fn find<'r>(
+    raw: &'r RawCheckpoint,
+    places: &mut Places<'_>,
+    parts: &AgreedParts<'_>,
+    options: LoadOptions,
+    whole: bool,
+    shares: &Arc<Shares>,
+) -> Result<Matched<'r>> {
+    let wanted = wanted(places, parts, raw);
+    let foreign = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
+    let policy = Policy {
+        options,
+        whole,
+        foreign: foreign.collect(),
+    };
+    let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
+    apply::compare_ties(raw, &wanted, &mut plan)?;
+    let scalars = scalar::read(raw, &plan)?;
+    let staged = stage::stage(raw, &scalars, places, &mut plan);
+    if !plan.report.is_acceptable() {
+        return Err(Error::Mismatch(Box::new(plan.report)));
+    }
+    check_writable(places, &plan)?;
+    let located = apply::locate(raw, &plan, parts, shares)?;
+    if policy.options.verify_first {
+        apply::verify(raw, &plan, &located)?;
+    }
+    Ok(Matched { plan, staged, located })
+}
+
+/// Puts together the checksums of blocks of which every rank has read a part.
+fn settle(ranks: &Ranks, raw: &RawCheckpoint, shares: &Shares, said: &[Vec<u8>]) -> Result<()> {
+    if said.iter().all(Vec::is_empty) {
+        return Ok(());
+    }
+    ranks.together("load: verify", || shares.settle(&*raw.source, said))
 }
 
 /// Everything that the entries of a state may be called.
@@ -142,11 +196,13 @@ fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateErr
 }
 
 /// The state's entries as matching sees them.
-fn wanted(places: &Places<'_>, raw: &RawCheckpoint) -> Vec<Wanted> {
-    let describe = |item: &Item<Box<dyn ValueSlot + '_>>| {
+fn wanted(places: &Places<'_>, parts: &AgreedParts<'_>, raw: &RawCheckpoint) -> Vec<Wanted> {
+    let describe = |(at, item): (usize, &Item<Box<dyn ValueSlot + '_>>)| {
         let kind = match &item.content {
             Content::Tensor(tensor, _) => WantedKind::Tensor {
-                info: tensor.into(),
+                info: parts
+                    .whole(at)
+                    .map_or_else(|| tensor.into(), |whole| whole.info.clone()),
                 memory: StorageKey::of(tensor),
             },
             Content::Value(slot) => WantedKind::Value {
@@ -169,9 +225,10 @@ fn wanted(places: &Places<'_>, raw: &RawCheckpoint) -> Vec<Wanted> {
             filtered: item.filtered,
             optional: item.scope.optional,
             fresh: None,
+            per_rank: parts.per_rank(at).cloned(),
         }
     };
-    let mut wanted: Vec<Wanted> = places.items.iter().map(describe).collect();
+    let mut wanted: Vec<Wanted> = places.items.iter().enumerate().map(describe).collect();
     for (number, optimizer) in places.optimizers.iter().enumerate() {
         // The groups stand behind the kind.
         let groups = &wanted[optimizer.kind_item + 1];

@@ -4,3 +4,4 @@ mod fresh;
 mod hint;
 pub(crate) mod load;
 pub(crate) mod save;
+pub(crate) mod shard;

@@ -1,6 +1,6 @@
 //! A checkpoint without a state: names, shapes, and contents on demand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
+use crate::ranks::Ranks;
 use crate::source::names::Renamed;
 use crate::source::read::read_into;
 use crate::source::{Index, Source, StoredTensor};
@@ -25,13 +26,16 @@ use crate::value::Value;
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,
     pub(crate) source: Arc<dyn Source>,
+    /// Who loads from it.
+    pub(crate) ranks: Arc<Ranks>,
 }
 
 impl RawCheckpoint {
-    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>, ranks: Arc<Ranks>) -> Self {
         Self {
             index: source.index().clone(),
             source,
+            ranks,
         }
     }
 
@@ -43,6 +47,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(index),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -51,6 +56,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.index.clone()),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -59,6 +65,7 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.left(&self.index, consumed)),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -172,10 +179,13 @@ impl RawCheckpoint {
             values: values.collect(),
             filtered: self.index.filtered.iter().filter_map(below).collect(),
             tensors_only: self.index.tensors_only,
+            state_version: self.index.state_version,
+            cuts: BTreeMap::new(),
         };
         Self {
             index: Arc::new(index),
             source: self.source.clone(),
+            ranks: self.ranks.clone(),
         }
     }
 

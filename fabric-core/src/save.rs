@@ -1,45 +1,155 @@
-//! Carries out a save: a new file beside the old one, made durable, then renamed over it.
+//! Carries out a save: new files beside the old ones, made durable, then put in their place.
 //!
 //! At every instant the path names the old checkpoint or the new one, complete; the order of the steps below is what
 //! `docs/design.md` argues.
 
+mod agree;
+mod contents;
+mod directory;
+pub(crate) mod generation;
+pub(crate) mod image;
+mod one_file;
 pub(crate) mod publish;
-mod read_out;
-mod single_file;
+pub(crate) mod rank_file;
+mod site;
 
 use std::path::Path;
 
-use crate::error::Result;
-use crate::options::SaveOptions;
-use crate::plan::save::plan;
-use crate::state::{Checkpoint, Visitor, resolve};
+use candle_core::Tensor;
+
+use crate::error::{Error, Result, StateError};
+use crate::options::{Durability, SaveOptions};
+use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
+use crate::plan::shard::{Global, Local};
+use crate::ranks::Ranks;
+use crate::state::{Checkpoint, Content, Visitor, resolve};
 use crate::storage::Storage;
+use crate::strategy::Layout;
+
+/// How checkpoints call their writer. For people; nothing depends on it.
+pub(crate) const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
 
 /// What a save wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct SaveReport {
-    /// The entries in the file, tensors and values, each name counted.
+    /// The entries in the checkpoint, tensors and values, each name counted.
     pub entries: usize,
-    /// The length of the file in bytes.
+    /// The length in bytes of all files that were written, by all ranks together.
     pub bytes: u64,
-    /// The entries that filters left out, sorted. The file records them.
+    /// The entries that filters left out, sorted. The checkpoint records them.
     pub filtered: Vec<String>,
 }
 
-/// Saves `state` to one file at `path`.
+impl SaveReport {
+    /// The report as a message to other ranks.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        bincode::serde::encode_to_vec(self, bincode::config::standard())
+            .map_err(|error| Error::Options(error.to_string()))
+    }
+
+    /// The report of another rank.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        const LIMIT: usize = 1 << 30;
+        bincode::serde::decode_from_slice(bytes, bincode::config::standard().with_limit::<LIMIT>())
+            .map(|(report, _)| report)
+            .map_err(|error| Error::Options(format!("a rank's report cannot be read: {error}")))
+    }
+}
+
+/// What of a state is saved: it was found fit to be, and is not needed any more but for the memory of its tensors.
+pub(crate) struct Prepared {
+    /// The live tensors of the plan, in its order.
+    tensors: Vec<Tensor>,
+    plan: SavePlan,
+    /// The tensors of the plan, and how they are cut.
+    locals: Vec<Local>,
+    version: u32,
+    durability: Durability,
+}
+
+/// Saves `state` at `path`, together with the other ranks.
 pub(crate) fn save<S: Checkpoint + ?Sized>(
+    ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
     state: &S,
     options: SaveOptions,
 ) -> Result<SaveReport> {
+    let prepare = || {
+        let prepared = prepare(ranks, state, options)?;
+        let said = agree::Hello::of(&prepared, ranks, path).encode()?;
+        Ok((prepared, said))
+    };
+    let (prepared, said) = ranks.step("save: plan", prepare)?;
+    let agreed = agree::agree(ranks, &prepared, path, &said)?;
+    match ranks.strategy.layout() {
+        Layout::OneFile => one_file::save(ranks, storage, path, &prepared, agreed),
+        Layout::Directory => directory::save(ranks, storage, path, &prepared, agreed),
+    }
+}
+
+/// What the ranks know of each other before anything is written.
+pub(crate) struct Agreed {
+    /// The whole of each local tensor.
+    globals: Vec<Global>,
+    /// Values by rank: name, rank, CBOR bytes.
+    per_rank: Vec<(String, u32, Vec<u8>)>,
+}
+
+fn prepare<S: Checkpoint + ?Sized>(ranks: &Ranks, state: &S, options: SaveOptions) -> Result<Prepared> {
     let mut visitor = Visitor::new();
     state.visit(&mut visitor);
     let mut reading = resolve(visitor.finish())?;
     let durability = options.durability;
-    let plan = plan(&mut reading, options)?;
-    let mut image = single_file::Image::new(&reading, plan, S::VERSION, path)?;
-    publish::publish(storage, path, durability, |file, path| image.write(file, path))?;
-    Ok(image.report())
+    let mut plan = plan(&mut reading, options)?;
+    if ranks.alone() {
+        // What differs by rank is like everything else where there is one.
+        let own = std::mem::take(&mut plan.per_rank);
+        plan.values.extend(own);
+        plan.values.sort();
+    } else {
+        check_per_rank(&reading)?;
+    }
+    let local = |tensor: &PlannedTensor| {
+        let shards = &reading.items[tensor.item].scope.shards;
+        Local::new(&tensor.name, tensor.info.clone(), shards, &ranks.strategy, &ranks.mesh)
+    };
+    let locals = plan.tensors.iter().map(local).collect::<Result<_, StateError>>()?;
+    let live = |tensor: &PlannedTensor| match &reading.items[tensor.item].content {
+        Content::Tensor(tensor, _) => Some(tensor.clone()),
+        _ => None,
+    };
+    Ok(Prepared {
+        tensors: plan.tensors.iter().filter_map(live).collect(),
+        plan,
+        locals,
+        version: S::VERSION,
+        durability,
+    })
+}
+
+/// Only values are kept for each rank: a tensor of its own for each has no place in the names of a checkpoint.
+fn check_per_rank(reading: &Reading<'_>) -> Result<()> {
+    let tensor = |content: &Content<_>| !matches!(content, Content::Value(_));
+    match reading.items.iter().find(|item| item.scope.per_rank && tensor(&item.content)) {
+        None => Ok(()),
+        Some(item) => Err(Error::State(StateError::Tensor {
+            name: item.scope.name.clone(),
+            what: "lies below a field marked `per_rank`, which is for values; split the tensor with `shard`, or keep it as a \
+                   value, in a Vec"
+                .to_owned(),
+        })),
+    }
+}
+
+impl Prepared {
+    fn report(&self, bytes: u64) -> SaveReport {
+        let plan = &self.plan;
+        SaveReport {
+            entries: plan.tensors.len() + plan.ties.len() + plan.values.len() + plan.per_rank.len(),
+            bytes,
+            filtered: plan.filtered.clone(),
+        }
+    }
 }

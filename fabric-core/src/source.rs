@@ -1,10 +1,13 @@
 //! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
 //! tensors and values, with the places of their bytes.
 
+mod cut;
 mod dcp;
+pub(crate) mod directory;
 mod hub;
 pub(crate) mod names;
 mod open;
+mod param_groups;
 mod pickle;
 pub(crate) mod read;
 mod single;
@@ -12,7 +15,9 @@ mod torch;
 mod window;
 mod zip;
 
-pub(crate) use open::open;
+pub(crate) use cut::{Cut, Reader};
+pub(crate) use directory::is_one as is_directory;
+pub(crate) use open::{aside, open};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,9 +39,15 @@ pub(crate) trait Source: Send + Sync + Debug {
     /// One of the files that [`Place::file`] counts.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 
-    /// The tensor with the true places of its bytes. Sources that look for these only when a tensor is read put
-    /// [`Check::Framed`] parts into their index; all others give the tensor back as it is.
-    fn locate<'t>(&self, _entry: &str, tensor: &'t StoredTensor) -> Result<Cow<'t, StoredTensor>> {
+    /// The tensor with the true places of its bytes, or of those at least that hold anything of `wanted`. Sources that look
+    /// for these only when a tensor is read put [`Check::Framed`] parts into their index; all others give the tensor back
+    /// as it is.
+    fn locate<'t>(
+        &self,
+        _entry: &str,
+        tensor: &'t StoredTensor,
+        _wanted: Option<&Region>,
+    ) -> Result<Cow<'t, StoredTensor>> {
         Ok(Cow::Borrowed(tensor))
     }
 }
@@ -52,6 +63,10 @@ pub(crate) struct Index {
     pub(crate) filtered: BTreeSet<String>,
     /// The format has no place for values, so that the absence of one says nothing.
     pub(crate) tensors_only: bool,
+    /// The version of the schema that it was saved under; 0 if nobody says.
+    pub(crate) state_version: u32,
+    /// Of tensors that were cut over a mesh: the dimensions, each with the names of axes.
+    pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
 }
 
 impl Index {
@@ -155,6 +170,8 @@ pub(crate) struct Part {
     pub(crate) check: Check,
     /// How the elements lie in the place; `None`: row-major, little-endian, without gaps.
     pub(crate) arrangement: Option<Arrangement>,
+    /// The box of it that is read; `None`: all of it.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// A run of bytes in a file.
@@ -216,6 +233,7 @@ impl Part {
             place,
             check,
             arrangement: None,
+            cut: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod tensors;
 mod values;
 mod walk;
 
+pub(crate) use field::Shard;
 pub use field::{Field, FieldSchema, Keys};
 pub(crate) use identity::{StorageKey, same_view};
 pub use message::Message;

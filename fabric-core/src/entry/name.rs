@@ -26,6 +26,17 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// What the value of one rank is called among those of all: `position@3`.
+pub(crate) fn of_rank(name: &str, rank: usize) -> String {
+    format!("{name}@{rank}")
+}
+
+/// The name of a value without its rank, if it has one.
+pub(crate) fn without_rank(name: &str) -> Option<(&str, usize)> {
+    let (name, rank) = name.rsplit_once('@')?;
+    Some((name, rank.parse().ok()?))
+}
+
 /// `prefix.name`, or `name` alone at the root.
 pub(crate) fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() {

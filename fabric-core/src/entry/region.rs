@@ -22,6 +22,43 @@ impl Region {
         }
     }
 
+    /// The box that this and another one both hold, if they share any element.
+    pub(crate) fn overlap(&self, other: &Self) -> Option<Self> {
+        let mut shared = Self {
+            offset: Vec::with_capacity(self.offset.len()),
+            size: Vec::with_capacity(self.size.len()),
+        };
+        let extents = |region: &Self, dim: usize| (region.offset[dim], region.offset[dim] + region.size[dim]);
+        for dim in 0..self.offset.len() {
+            let ((a_from, a_to), (b_from, b_to)) = (extents(self, dim), extents(other, dim));
+            let (from, to) = (a_from.max(b_from), a_to.min(b_to));
+            if from >= to {
+                return None;
+            }
+            shared.offset.push(from);
+            shared.size.push(to - from);
+        }
+        Some(shared)
+    }
+
+    /// The same box, counted from the start of another one that contains it.
+    pub(crate) fn within(&self, outer: &Self) -> Self {
+        let offsets = self.offset.iter().zip(&outer.offset);
+        Self {
+            offset: offsets.map(|(at, from)| at - from).collect(),
+            size: self.size.clone(),
+        }
+    }
+
+    /// The same box, where it was counted from the start of `outer`: the reverse of [`within`](Self::within).
+    pub(crate) fn after(&self, outer: &Self) -> Self {
+        let offsets = self.offset.iter().zip(&outer.offset);
+        Self {
+            offset: offsets.map(|(at, from)| at + from).collect(),
+            size: self.size.clone(),
+        }
+    }
+
     /// Whether it contains no element.
     fn is_void(&self) -> bool {
         self.size.contains(&0)
@@ -32,7 +69,11 @@ impl Region {
         self.offset[dim] == 0 && self.size[dim] == len
     }
 
-    fn is_inside(&self, shape: &[usize]) -> bool {
+    /// Whether it is a box of a tensor with this shape.
+    pub(crate) fn is_inside(&self, shape: &[usize]) -> bool {
+        if self.offset.len() != shape.len() || self.size.len() != shape.len() {
+            return false;
+        }
         let ends = self.offset.iter().zip(&self.size).map(|(o, s)| o.checked_add(*s));
         ends.zip(shape).all(|(end, &len)| end.is_some_and(|end| end <= len))
     }

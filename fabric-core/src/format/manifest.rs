@@ -1,27 +1,18 @@
 //! The manifest: what a checkpoint holds, where, and the checksum of every block.
 //!
-//! ```text
-//! 0        8        10       12                20               20 + n        28 + n
-//! | magic  | major  | minor  | n: payload's    | payload        | CRC-64 of   |
-//! |        | u16 LE | u16 LE | length, u64 LE  | bincode        | all before  |
-//! ```
+//! In an [envelope](super::envelope), a [`Manifest`], its fields in the order in which they are declared. Checksums and
+//! places in files have a fixed width, so the length of a manifest follows from the plan alone: the header can be written
+//! first, with the manifest's length in it, and the manifest last, when the checksums are known.
 //!
-//! The payload is a [`Manifest`], its fields in the order in which they are declared. Checksums and places in files have a
-//! fixed width, so the length of a manifest follows from the plan alone: the header can be written first, with the
-//! manifest's length in it, and the manifest last, when the checksums are known.
-//!
-//! Versions: a reader refuses a newer *major*. A newer *minor* may only append fields to the payload, which an older
-//! reader passes over. The checksum is looked at before the version, so that a flipped bit in the version is damage and
-//! not news from the future; for that, the envelope around the payload is the same in every version there will be.
+//! A file that is one of several has a [`ShardManifest`] in its place.
 
-mod check;
+pub(super) mod check;
 #[cfg(test)]
-mod tests;
-mod wire;
+pub(super) mod tests;
 
-use bincode::config;
 use serde::{Deserialize, Serialize};
 
+use super::{envelope, wire};
 use crate::checksum;
 use crate::entry::{DType, Region, TensorInfo};
 
@@ -31,17 +22,11 @@ pub(crate) const MAGIC: [u8; 8] = *b"\x89FABRIC\n";
 /// The version that this library writes, and the newest that it reads in full.
 pub(crate) const VERSION: (u16, u16) = (1, 0);
 
-/// Longer manifests are neither written nor read; a reader checks it before it allocates.
-pub(crate) const MAX_LEN: u64 = LARGEST as u64 / CLAIM as u64;
+/// The first bytes of the manifest of a file that is one of several.
+pub(crate) const SHARD_MAGIC: [u8; 8] = *b"\x89FABSHD\n";
 
-/// The bytes before the payload.
-const PREFIX: usize = 20;
-
-/// What bincode may count while it decodes, in the largest tier: 4 GiB, less one for 32-bit machines.
-const LARGEST: usize = u32::MAX as usize;
-
-/// One encoded byte counts as this many at most: a small number is one byte long and counts as the 8 that it may have.
-const CLAIM: usize = 8;
+/// The version of those.
+const SHARD_VERSION: (u16, u16) = (1, 0);
 
 /// What a checkpoint holds, where, and its checksums.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +99,19 @@ pub(crate) struct PartRecord {
     pub(crate) sums: Vec<u8>,
 }
 
+/// What one file of a directory holds, where, and its checksums.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ShardManifest {
+    /// The save that the file belongs to: a shard of another one is no part of this checkpoint.
+    #[serde(deserialize_with = "wire::text")]
+    pub(crate) generation: String,
+    /// The rank that wrote it.
+    pub(crate) rank: u32,
+    pub(crate) file: FileRecord,
+    /// Tensors by their shape as a whole, each with the one part that is here.
+    pub(crate) tensors: Vec<TensorRecord>,
+}
+
 /// A further name of a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TieRecord {
@@ -142,13 +140,13 @@ pub(crate) const CBOR: u8 = 0;
 /// Why bytes are not a manifest, or a manifest cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ManifestError {
-    #[error("the manifest has {len} bytes, and the shortest has {}", PREFIX + checksum::LEN)]
+    #[error("the manifest has {len} bytes, and the shortest has {}", envelope::PREFIX + checksum::LEN)]
     TooShort { len: usize },
-    #[error("the manifest begins with {found:02x?} instead of {MAGIC:02x?}")]
-    Magic { found: [u8; 8] },
+    #[error("the manifest begins with {found:02x?} instead of {magic:02x?}")]
+    Magic { found: [u8; 8], magic: [u8; 8] },
     #[error("the manifest gives its payload {claimed} bytes, and has {found} for it")]
     Length { claimed: u64, found: u64 },
-    #[error("the manifest has {len} bytes, and more than {MAX_LEN} are refused")]
+    #[error("the manifest has {len} bytes, and more than {} are refused", envelope::MAX_LEN)]
     TooLong { len: u64 },
     #[error("the manifest does not match its checksum")]
     Checksum,
@@ -203,89 +201,40 @@ impl Manifest {
     /// The manifest as bytes, ready to be stored; one that [`decode`](Self::decode) would refuse is refused here.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, ManifestError> {
         check::check(self).map_err(ManifestError::Invalid)?;
-        let payload = bincode::serde::encode_to_vec(self, config::standard())
-            .map_err(|error| ManifestError::Payload(error.to_string()))?;
-        let len = (PREFIX + payload.len() + checksum::LEN) as u64;
-        if len > MAX_LEN {
-            return Err(ManifestError::TooLong { len });
-        }
-        Ok(envelope(VERSION, &payload))
+        envelope::encode(MAGIC, VERSION, self)
     }
 
     /// The number of bytes that [`encode`](Self::encode) gives; no checksum and no place in a file changes it.
     pub(crate) fn encoded_len(&self) -> Result<u64, ManifestError> {
-        let mut size = bincode::enc::write::SizeWriter::default();
-        bincode::serde::encode_into_writer(self, &mut size, config::standard())
-            .map_err(|error| ManifestError::Payload(error.to_string()))?;
-        Ok((PREFIX + size.bytes_written + checksum::LEN) as u64)
+        envelope::encoded_len(self)
     }
 
     /// Reads a manifest, and believes nothing: what this returns has been checked in itself.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let (minor, payload) = open(bytes)?;
-        let (manifest, used): (Self, usize) = match payload.len().saturating_mul(CLAIM) {
-            0..=0x1_0000 => decode_within::<0x1_0000>(payload),
-            0x1_0001..=0x10_0000 => decode_within::<0x10_0000>(payload),
-            0x10_0001..=0x100_0000 => decode_within::<0x100_0000>(payload),
-            0x100_0001..=0x1000_0000 => decode_within::<0x1000_0000>(payload),
-            _ => decode_within::<LARGEST>(payload),
-        }?;
-        let stray = payload.len() - used;
-        if stray > 0 && minor <= VERSION.1 {
-            return Err(ManifestError::Stray(stray));
-        }
+        let opened = envelope::open(MAGIC, VERSION.0, bytes)?;
+        let manifest = envelope::decode_all(&opened, VERSION.1)?;
         check::check(&manifest).map_err(ManifestError::Invalid)?;
         Ok(manifest)
     }
 }
 
-/// A payload with its envelope.
-fn envelope((major, minor): (u16, u16), payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(PREFIX + payload.len() + checksum::LEN);
-    bytes.extend(MAGIC);
-    bytes.extend(major.to_le_bytes());
-    bytes.extend(minor.to_le_bytes());
-    bytes.extend((payload.len() as u64).to_le_bytes());
-    bytes.extend(payload);
-    let sum = checksum::of(&bytes);
-    bytes.extend(sum.to_le_bytes());
-    bytes
-}
+impl ShardManifest {
+    /// The manifest as bytes; one that [`decode`](Self::decode) would refuse is refused here.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, ManifestError> {
+        check::check_shard(self).map_err(ManifestError::Invalid)?;
+        envelope::encode(SHARD_MAGIC, SHARD_VERSION, self)
+    }
 
-/// Opens the envelope: the minor version and the payload.
-fn open(bytes: &[u8]) -> Result<(u16, &[u8]), ManifestError> {
-    let len = bytes.len();
-    if len as u64 > MAX_LEN {
-        return Err(ManifestError::TooLong { len: len as u64 });
+    /// The number of bytes that [`encode`](Self::encode) gives; no checksum and no place in a file changes it.
+    pub(crate) fn encoded_len(&self) -> Result<u64, ManifestError> {
+        envelope::encoded_len(self)
     }
-    let short = || ManifestError::TooShort { len };
-    let (body, sum) = bytes.split_last_chunk::<{ checksum::LEN }>().ok_or_else(short)?;
-    let (magic, rest) = body.split_first_chunk::<8>().ok_or_else(short)?;
-    let (major, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-    let (minor, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-    let (claimed, payload) = rest.split_first_chunk::<8>().ok_or_else(short)?;
-    if *magic != MAGIC {
-        return Err(ManifestError::Magic { found: *magic });
-    }
-    let (claimed, found) = (u64::from_le_bytes(*claimed), payload.len() as u64);
-    if claimed != found {
-        return Err(ManifestError::Length { claimed, found });
-    }
-    if checksum::of(body) != u64::from_le_bytes(*sum) {
-        return Err(ManifestError::Checksum);
-    }
-    match u16::from_le_bytes(*major) {
-        0 => Err(ManifestError::Version { found: 0 }),
-        found if found > VERSION.0 => Err(ManifestError::Newer {
-            found,
-            supported: VERSION.0,
-        }),
-        _ => Ok((u16::from_le_bytes(*minor), payload)),
-    }
-}
 
-/// Decodes with a limit on what bincode counts, and so on what a claimed length can make it allocate.
-fn decode_within<const LIMIT: usize>(payload: &[u8]) -> Result<(Manifest, usize), ManifestError> {
-    bincode::serde::decode_from_slice(payload, config::standard().with_limit::<LIMIT>())
-        .map_err(|error| ManifestError::Payload(error.to_string()))
+    /// Reads a manifest and checks it in itself.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let opened = envelope::open(SHARD_MAGIC, SHARD_VERSION.0, bytes)?;
+        let manifest = envelope::decode_all(&opened, SHARD_VERSION.1)?;
+        check::check_shard(&manifest).map_err(ManifestError::Invalid)?;
+        Ok(manifest)
+    }
 }

@@ -1,19 +1,20 @@
 //! Moves the bytes of a load that was found acceptable.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
 use super::Places;
+use super::parts::AgreedParts;
 use crate::checksum::BLOCK;
 use crate::error::{Error, Result};
 use crate::plan::load::{LoadPlan, Wanted};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::read::{Block, check_block, in_parallel, read_block, stream, threads, verify_part};
-use crate::source::{Check, StoredTensor};
+use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads, verify_part};
+use crate::source::{Check, Reader, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
 
@@ -44,37 +45,53 @@ impl Move<'_> {
     }
 
     fn bytes(&self) -> u64 {
-        self.stored.parts.iter().map(|part| part.place.len).sum()
+        self.stored.info.byte_len().unwrap_or_default() as u64
     }
 
     /// The only block, if the tensor is small and stored in one piece as it will be in memory.
     fn single_block(&self) -> Option<Block> {
         let [part] = &self.stored.parts[..] else { return None };
         let small = part.place.len <= SMALL && !self.cast;
-        let itself = part.arrangement.is_none() && (part.is_whole_run() || !matches!(part.check, Check::Run(_)));
+        let itself = part.arrangement.is_none()
+            && part.cut.is_none()
+            && (part.is_whole_run() || !matches!(part.check, Check::Run(_)));
         part.blocks().next().filter(|_| small && itself)
     }
 }
 
-/// Finds the bytes of every tensor of the plan, in its order; most indexes know them.
+/// Finds the bytes of every tensor of the plan, in its order: of those that this rank holds a part of, the parts that it
+/// needs. Most indexes know where they are.
 ///
 /// # Errors
 /// If what lies around them is damaged, or is not what the index says.
-pub(crate) fn locate<'r>(raw: &'r RawCheckpoint, plan: &LoadPlan) -> Result<Vec<Cow<'r, StoredTensor>>> {
-    let stored: Vec<(&str, &StoredTensor)> = plan
+pub(super) fn locate<'r>(
+    raw: &'r RawCheckpoint,
+    plan: &LoadPlan,
+    parts: &AgreedParts<'_>,
+    shares: &Arc<Shares>,
+) -> Result<Vec<Cow<'r, StoredTensor>>> {
+    let stored: Vec<(usize, &str, &StoredTensor)> = plan
         .tensors
         .iter()
-        .filter_map(|(_, name, _)| Some((name.as_str(), raw.index.tensors.get(name)?)))
+        .filter_map(|(at, name, _)| Some((*at, name.as_str(), raw.index.tensors.get(name)?)))
         .collect();
-    if !stored.iter().any(|(_, tensor)| tensor.is_framed()) {
-        return Ok(stored.into_iter().map(|(_, tensor)| Cow::Borrowed(tensor)).collect());
+    let known = |(at, _, tensor): &(usize, &str, &StoredTensor)| !tensor.is_framed() && parts.whole(*at).is_none();
+    if stored.iter().all(known) {
+        return Ok(stored.into_iter().map(|(.., tensor)| Cow::Borrowed(tensor)).collect());
     }
     let located: Vec<OnceLock<Cow<'r, StoredTensor>>> = stored.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     in_parallel(threads(), || {
         let at = next.fetch_add(1, Ordering::Relaxed);
-        let ((name, tensor), found) = (stored.get(at)?, located.get(at)?);
-        Some(raw.source.locate(name, tensor).map(|tensor| {
+        let ((item, name, tensor), found) = (stored.get(at)?, located.get(at)?);
+        let tensor = match parts.region(*item) {
+            None => raw.source.locate(name, tensor, None),
+            Some((region, replica)) => raw.source.locate(name, tensor, Some(&region)).map(|tensor| {
+                let shares = shares.clone();
+                Cow::Owned(tensor.cut_out(&region, &Reader { replica, shares }))
+            }),
+        };
+        Some(tensor.map(|tensor| {
             found.get_or_init(|| tensor);
         }))
     })?;
@@ -86,7 +103,7 @@ pub(crate) fn locate<'r>(raw: &'r RawCheckpoint, plan: &LoadPlan) -> Result<Vec<
 ///
 /// # Errors
 /// The first one met; entries that were begun by then are named in it.
-pub(crate) fn move_tensors(
+pub(super) fn move_tensors(
     raw: &RawCheckpoint,
     places: &Places<'_>,
     plan: &LoadPlan,
@@ -110,12 +127,22 @@ pub(crate) fn move_tensors(
         })
         .collect();
     moves.sort_by_key(Move::place);
-    fill_all(raw, &moves).map_err(|source| interrupted(&moves, source))
+    fill_all(raw, &moves).map_err(|source| {
+        let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
+        wrapped(begun.map(|m| m.name.to_owned()).collect(), source)
+    })
 }
 
-fn interrupted(moves: &[Move<'_>], source: Error) -> Error {
-    let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
-    let mut written: Vec<String> = begun.map(|m| m.name.to_owned()).collect();
+/// Names the entries that were written before the ranks found that the load has failed.
+pub(super) fn interrupted(places: &Places<'_>, plan: &LoadPlan, source: Error) -> Error {
+    if matches!(source, Error::Interrupted { .. }) {
+        return source;
+    }
+    let written = plan.tensors.iter().map(|(at, ..)| places.items[*at].scope.name.clone());
+    wrapped(written.collect(), source)
+}
+
+fn wrapped(mut written: Vec<String>, source: Error) -> Error {
     if written.is_empty() {
         return source;
     }
@@ -198,7 +225,7 @@ fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
 }
 
 /// Clears the state that the file does not have because there is none yet.
-pub(crate) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
+pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
     for at in &plan.fresh {
         let item = &places.items[*at];
         if let Content::Tensor(tensor, _) = &item.content {
@@ -210,16 +237,19 @@ pub(crate) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> 
 }
 
 /// Reads every byte that the plan will move and compares its checksums.
-pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
+pub(super) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
     let parts = plan.tensors.iter().map(|(_, name, _)| name).zip(located);
-    let parts = parts.flat_map(|(name, stored)| stored.parts.iter().map(move |part| (name, part)));
-    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| matches!(part.check, Check::Run(_)));
-    for (name, part) in runs {
+    let parts = parts.flat_map(|(name, stored)| {
+        let item = stored.info.dtype().bits() / 8;
+        stored.parts.iter().map(move |part| (name, item, part))
+    });
+    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| matches!(part.check, Check::Run(_)));
+    for (name, _, part) in runs {
         verify_part(&*raw.source, name, part)?;
     }
     let blocks = others
         .iter()
-        .flat_map(|(name, part)| part.blocks().map(move |block| (name, block)));
+        .flat_map(|(name, item, part)| part.blocks_read(*item).map(move |block| (name, block)));
     let work = std::sync::Mutex::new(blocks);
     in_parallel(threads(), || {
         let (name, block) = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()?;
@@ -229,7 +259,7 @@ pub(crate) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, St
 }
 
 /// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.
-pub(crate) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut LoadPlan) -> Result<()> {
+pub(super) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut LoadPlan) -> Result<()> {
     for (at, one, other) in std::mem::take(&mut plan.equal) {
         let digest = |name: &str| {
             let mut running = crate::checksum::Running::new();

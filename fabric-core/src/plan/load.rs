@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::entry::{TensorInfo, root, strip};
+use crate::entry::{TensorInfo, of_rank, root, strip, without_rank};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Index, StoredTensor};
@@ -21,6 +21,24 @@ pub(crate) struct Wanted {
     pub(crate) optional: Option<usize>,
     /// State of a parameter, in a file of PyTorch's that may not have any yet: (optimizer, parameter).
     pub(crate) fresh: Option<(usize, usize)>,
+    /// A value that each rank has its own of.
+    pub(crate) per_rank: Option<PerRank>,
+}
+
+/// How a value is called that each rank has its own of.
+#[derive(Clone, Debug)]
+pub(crate) struct PerRank {
+    /// Without a rank's number: first as it is declared, then under its older names.
+    pub(crate) names: Vec<String>,
+    /// The ranks that load together.
+    pub(crate) world_size: usize,
+}
+
+impl Wanted {
+    /// The name by which the schema knows it.
+    fn declared(&self) -> &str {
+        self.per_rank.as_ref().map_or(&self.name, |own| &own.names[0])
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +138,7 @@ impl<'p> Matching<'p> {
 
     fn takes_part(&self, wanted: &Wanted) -> bool {
         let only = &self.policy.options.only;
-        let asked = only.is_empty() || only.iter().any(|prefix| strip(&wanted.name, prefix).is_some());
+        let asked = only.is_empty() || only.iter().any(|prefix| strip(wanted.declared(), prefix).is_some());
         // Bare weights are tensors: a value beside them is not looked for.
         let bare_value = self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. });
         asked && !bare_value
@@ -257,6 +275,12 @@ impl<'p> Matching<'p> {
             self.plan.report.restored.push(self.wanted[at].name.clone());
         }
         self.plan.consumed.insert(stored_name);
+        // What the other ranks take is no remainder either.
+        if let Some(own) = &self.wanted[at].per_rank {
+            let names = own.names.iter();
+            let others = names.flat_map(|name| (0..own.world_size).map(move |rank| of_rank(name, rank)));
+            self.plan.consumed.extend(others);
+        }
     }
 
     fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
@@ -322,10 +346,12 @@ impl<'p> Matching<'p> {
                 only.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
-        let strangers = self
-            .index
-            .names()
-            .filter(|name| !self.known.contains(*name) && asked(name) && !self.holds_nothing(name));
+        let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank.as_ref());
+        let own: HashSet<&str> = own.flat_map(|own| &own.names).map(String::as_str).collect();
+        let of_another_rank = |name: &str| without_rank(name).is_some_and(|(name, _)| own.contains(name));
+        let strangers = self.index.names().filter(|name| {
+            !self.known.contains(*name) && asked(name) && !self.holds_nothing(name) && !of_another_rank(name)
+        });
         let (ignored, unexpected) = strangers
             .map(str::to_owned)
             .partition(|name| self.has_no_counterpart(name));

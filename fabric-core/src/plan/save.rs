@@ -20,6 +20,8 @@ pub(crate) struct SavePlan {
     pub(crate) ties: Vec<(String, usize)>,
     /// Names with CBOR bytes, sorted by name.
     pub(crate) values: Vec<(String, Vec<u8>)>,
+    /// The same, of values that differ by rank.
+    pub(crate) per_rank: Vec<(String, Vec<u8>)>,
     /// Sorted.
     pub(crate) filtered: Vec<String>,
 }
@@ -66,14 +68,33 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions) -> Result<Save
                     plan.tensors.push(planned(at, name, tensor)?);
                 }
             },
+            Content::Value(value) if item.scope.per_rank => plan.per_rank.push(encoded(name, value.as_ref())?),
             Content::Value(value) => plan.values.push(encoded(name, value.as_ref())?),
             Content::Optimizer { value, .. } => plan.values.push(encoded(name, Ok(value))?),
         }
     }
-    plan.ties.sort();
     plan.values.sort();
+    plan.per_rank.sort();
     plan.filtered.sort();
+    plan.sort_tensors();
     Ok(plan)
+}
+
+impl SavePlan {
+    /// Orders tensors by name: equal states have equal files.
+    fn sort_tensors(&mut self) {
+        let mut order: Vec<usize> = (0..self.tensors.len()).collect();
+        order.sort_by(|&a, &b| self.tensors[a].name.cmp(&self.tensors[b].name));
+        let mut places = vec![0; order.len()];
+        for (now, &before) in order.iter().enumerate() {
+            places[before] = now;
+        }
+        for (_, target) in &mut self.ties {
+            *target = places[*target];
+        }
+        self.ties.sort();
+        self.tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    }
 }
 
 fn check_component(state: &Reading<'_>, name: &str) -> Result<(), StateError> {

@@ -4,17 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::site::Site;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::storage::{FileKind, Storage, WriteFile};
 
-/// How the names of files that are being written end.
-const PARTIAL: &str = ".partial";
+/// How the names of what is being written end.
+pub(super) const PARTIAL: &str = ".partial";
 
 /// Distinguishes the files that this process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Puts what `write` writes at `path`, replacing a file that is there. A symbolic link is followed, not replaced.
+/// Puts what `write` writes at `path`, replacing a file that is there, or a checkpoint in a directory. A symbolic link is
+/// followed, not replaced.
 ///
 /// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
 /// durable fails, the new file is in place, but a power failure may bring the old one back: the error says so.
@@ -24,35 +26,26 @@ pub(crate) fn publish(
     durability: Durability,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
-    let target = storage.resolve(path).map_err(Error::io("follow", path))?;
-    let Some(name) = target.file_name().and_then(|name| name.to_str()) else {
-        return Err(Error::Options(format!("{} names no file to save to", path.display())));
-    };
-    if storage.kind(&target).map_err(Error::io("look at", &target))? == Some(FileKind::Directory) {
-        return Err(Error::Options(format!(
-            "{} is a directory; give the name of a file in it, {}",
-            path.display(),
-            path.join("last.ckpt").display()
-        )));
-    }
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    storage
-        .create_dir_all(directory)
-        .map_err(Error::io("create", directory))?;
-    sweep(storage, directory, name);
-    let (partial, mut file) = create(storage, directory, name)?;
+    let site = Site::at(storage, path)?;
+    site.check_replaceable(storage)?;
+    sweep(storage, &site.parent, &site.name);
+    let (partial, mut file) = create(storage, &site.parent, &site.name)?;
     // The open file says that the partial one has a writer, so it is held until its name is gone.
-    let written = fill(&mut *file, &partial, durability, write)
-        .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
+    let written =
+        fill(&mut *file, &partial, durability, write).and_then(|()| site.put(storage, &partial, FileKind::File));
     drop(file);
     if let Err(error) = written {
         // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
         let _ = storage.remove_file(&partial);
         return Err(error);
     }
+    sync_dir(storage, &site.parent, durability)?;
+    site.clear_aside(storage);
+    Ok(())
+}
+
+/// Makes the names in a directory durable, if that was asked for.
+pub(super) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability) -> Result<()> {
     match durability {
         Durability::Durable => storage
             .sync_dir(directory)
@@ -61,7 +54,8 @@ pub(crate) fn publish(
     }
 }
 
-fn fill(
+/// Writes a file and makes it durable, if that was asked for.
+pub(crate) fn fill(
     file: &mut dyn WriteFile,
     path: &Path,
     durability: Durability,
@@ -74,11 +68,16 @@ fn fill(
     }
 }
 
-/// A new file beside the target, named after it: hidden, and found again if this process dies.
+/// A name beside the target, after it: hidden, and found again if this process dies.
+pub(super) fn partial_name(name: &str) -> String {
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!(".{name}.{}-{number}{PARTIAL}", std::process::id())
+}
+
+/// A new file of such a name.
 fn create(storage: &dyn Storage, directory: &Path, name: &str) -> Result<(PathBuf, Box<dyn WriteFile>)> {
     loop {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!(".{name}.{}-{number}{PARTIAL}", std::process::id()));
+        let path = directory.join(partial_name(name));
         match storage.create(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -36,14 +36,14 @@ struct IndexFile {
 }
 
 /// Opens a directory of weights.
-pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     let names = storage.list(path).map_err(Error::io("list", path))?;
     let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(INDEX)).collect();
     let numbered = names.iter().filter_map(|name| Some((Numbered::parse(name)?, name)));
     let numbered: Vec<(Numbered, &String)> = numbered.collect();
     match indexes[..] {
-        [index] => indexed(storage, path, &path.join(index)),
-        [] if !numbered.is_empty() => counted(storage, path, &numbered),
+        [index] => indexed(&**storage, path, &path.join(index)),
+        [] if !numbered.is_empty() => counted(&**storage, path, &numbered),
         [] if names.iter().any(|name| name == WHOLE) => super::open::open(storage, &path.join(WHOLE)),
         [] => Err(Error::UnknownFormat {
             path: path.to_path_buf(),

@@ -1,9 +1,9 @@
 //! Tells what lies at a path, and opens it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Source, dcp, hub, single, torch};
+use super::{Source, dcp, directory, hub, single, torch};
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -11,13 +11,30 @@ use crate::storage::{FileKind, ReadFile, Storage};
 ///
 /// # Errors
 /// If there is nothing, or nothing that this library reads; if it is damaged.
-pub(crate) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
-        Some(FileKind::File) => open_one(open_file(storage, path)?, path),
-        Some(FileKind::Directory) if dcp::is_one(storage, path)? => dcp::open(storage, path),
+        Some(FileKind::File) => open_one(open_file(&**storage, path)?, path),
+        Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),
+        Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(&**storage, path),
         Some(FileKind::Directory) => hub::open(storage, path),
-        None => Err(not_found(storage, path)),
+        None => {
+            let target = storage.resolve(path).map_err(Error::io("follow", path))?;
+            let aside = aside(&target);
+            match storage.kind(&aside) {
+                // A save was interrupted between the two steps in which a file and a directory change places.
+                Ok(Some(_)) => open(storage, &aside),
+                _ => Err(not_found(&**storage, path)),
+            }
+        }
     }
+}
+
+/// Where a checkpoint is while one of another kind takes its place: hidden beside it.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".replaced");
+    path.with_file_name(name)
 }
 
 /// Tells by a file's first bytes what it is; its name says nothing.

@@ -1,18 +1,26 @@
 //! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
 
 mod check;
+mod cut;
+mod runs;
+mod shares;
 mod strided;
 
 pub(crate) use check::verify_part;
+pub(crate) use shares::Shares;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use self::check::RunCheck;
-use super::{Check, Part, Source, StoredTensor};
+use self::runs::Runs;
+use super::{Check, Part, Reader, Source, StoredTensor};
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
+
+/// Tensors in several parts are handed out in pieces of about this size.
+const ROWS: usize = 4 * BLOCK;
 
 /// Tensors from this size on are read by several threads.
 const SHARED_FROM: usize = 16 << 20;
@@ -44,6 +52,16 @@ impl Sum {
 }
 
 impl Part {
+    /// The blocks that hold anything of what is read of the part, of a tensor with `item` bytes an element.
+    pub(crate) fn blocks_read(&self, item: usize) -> impl Iterator<Item = Block> + '_ {
+        let blocks = match &self.cut {
+            Some(cut) => cut::blocks_of(self, cut, item.max(1)),
+            None => 0..usize::MAX,
+        };
+        self.blocks().filter(move |block| blocks.contains(&block.number))
+    }
+
+    /// All blocks, whatever of them is read.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
         // The length was checked against the tensor's size in memory when the index was made.
         let len = usize::try_from(self.place.len).unwrap_or(usize::MAX);
@@ -108,8 +126,12 @@ pub(crate) fn read_into(
     into: &mut [u8],
     threads: usize,
 ) -> Result<()> {
-    let tensor = &*source.locate(entry, tensor)?;
+    let tensor = &*source.locate(entry, tensor, None)?;
     for part in &tensor.parts {
+        if let Some(cut) = &part.cut {
+            cut::read(source, entry, tensor, part, cut, into, threads)?;
+            continue;
+        }
         match slab(&part.region, tensor) {
             Some(start) => {
                 let len = part_len(part, tensor).unwrap_or(usize::MAX);
@@ -264,72 +286,74 @@ fn blocks_in_order(
     run.finish(source, entry)
 }
 
-/// The runs of bytes that a region occupies in its tensor, in order.
-struct Runs<'r> {
-    shape: &'r [usize],
-    region: &'r Region,
-    item: usize,
-    index: Vec<usize>,
-    done: usize,
-}
-
-impl<'r> Runs<'r> {
-    fn new(shape: &'r [usize], region: &'r Region, item: usize) -> Self {
-        Self {
-            shape,
-            region,
-            item,
-            index: vec![0; shape.len()],
-            done: 0,
-        }
-    }
-
-    /// The rest of the present run, at most `most` bytes of it, as (start, length).
-    fn next(&mut self, most: usize) -> Option<(usize, usize)> {
-        let last = self.shape.len().checked_sub(1)?;
-        let run = self.region.size[last] * self.item;
-        if self.done == run {
-            self.advance(last)?;
-        }
-        let mut at = 0;
-        for d in 0..=last {
-            at = at * self.shape[d] + self.region.offset[d] + if d == last { 0 } else { self.index[d] };
-        }
-        let len = most.min(run - self.done);
-        let start = at * self.item + self.done;
-        self.done += len;
-        Some((start, len))
-    }
-
-    fn advance(&mut self, last: usize) -> Option<()> {
-        self.done = 0;
-        for d in (0..last).rev() {
-            self.index[d] += 1;
-            if self.index[d] < self.region.size[d] {
-                return Some(());
-            }
-            self.index[d] = 0;
-        }
-        None
-    }
-}
-
-/// Hands every byte of a tensor to `take`, in row-major order, block after block: for destinations that are no plain
-/// run of bytes. A tensor in several parts, or a view, is put together first.
+/// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks, each but the last a multiple of
+/// [`BLOCK`] long: for destinations that are no plain run of bytes. A view is put together first.
 pub(crate) fn stream(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
     take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let tensor = &*source.locate(entry, tensor)?;
-    if let [part @ Part { arrangement: None, .. }] = &tensor.parts[..] {
+    let tensor = &*source.locate(entry, tensor, None)?;
+    if let [
+        part @ Part {
+            arrangement: None,
+            cut: None,
+            ..
+        },
+    ] = &tensor.parts[..]
+    {
         return blocks_in_order(source, entry, part, take);
     }
-    let len = tensor.info.byte_len().unwrap_or_default();
-    let mut whole = vec![0; len];
-    read_into(source, entry, tensor, &mut whole, 1)?;
-    whole.chunks(BLOCK).try_for_each(take)
+    if tensor.parts.iter().any(|part| part.arrangement.is_some()) {
+        let mut whole = vec![0; tensor.info.byte_len().unwrap_or_default()];
+        read_into(source, entry, tensor, &mut whole, 1)?;
+        return whole.chunks(BLOCK).try_for_each(take);
+    }
+    stream_rows(source, entry, tensor, take)
+}
+
+/// The same for a tensor in several parts: some rows at a time, of whatever parts have them.
+fn stream_rows(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let (shape, total) = (tensor.info.shape(), tensor.info.byte_len().unwrap_or_default());
+    if total == 0 {
+        return Ok(());
+    }
+    let reader = Reader {
+        replica: 0,
+        shares: Arc::default(),
+    };
+    let along = shape.iter().position(|&len| len > 1).unwrap_or(0);
+    let count = shape.get(along).copied().unwrap_or(1);
+    // Whole blocks, so that what comes out can be divided into blocks again.
+    let row = total / count;
+    let rows = (ROWS / row).max(1);
+    let mut held = Vec::new();
+    for from in (0..count).step_by(rows) {
+        let mut region = Region::whole(shape);
+        if let (Some(offset), Some(size)) = (region.offset.get_mut(along), region.size.get_mut(along)) {
+            (*offset, *size) = (from, rows.min(count - from));
+        }
+        let some = tensor.cut_out(&region, &reader);
+        let before = held.len();
+        held.resize(before + some.info.byte_len().unwrap_or_default(), 0);
+        read_into(source, entry, &some, &mut held[before..], 1)?;
+        let whole = held.len() - held.len() % BLOCK;
+        take_nonempty(&held[..whole], &mut take)?;
+        held.drain(..whole);
+    }
+    take_nonempty(&held, &mut take)?;
+    let message = reader.shares.encode();
+    reader.shares.settle(source, &[message])
+}
+
+fn take_nonempty(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if bytes.is_empty() { Ok(()) } else { take(bytes) }
 }
 
 /// How many threads share the reading: more than a few gain nothing on one device.

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Check, Files, Index, Part, Place, Source, StoredTensor};
-use crate::entry::Region;
+use crate::entry::{Region, of_rank};
 use crate::error::{Error, Result};
 use crate::format::agree;
-use crate::format::manifest::{CBOR, Manifest, ManifestError, TensorRecord};
+use crate::format::directory::FILE_NAME;
+use crate::format::manifest::{CBOR, Manifest, ManifestError, SHARD_MAGIC, TensorRecord, ValueRecord};
 use crate::format::safetensors::{Header, LENGTH_BYTES, Placed, header_len};
 use crate::storage::ReadFile;
 use crate::value::Value;
@@ -61,17 +62,29 @@ fn read(file: &dyn ReadFile, path: &Path, into: &mut [u8], from: u64) -> Result<
     file.read_exact_at(into, from).map_err(Error::io("read", path))
 }
 
-/// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
-fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Result<Index> {
+/// The bytes of the manifest inside of a file.
+pub(super) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
     // The header has checked that the manifest lies inside the file.
     let len = usize::try_from(placed.end - placed.start).unwrap_or(usize::MAX);
     let mut bytes = vec![0; len];
     read(file, path, &mut bytes, placed.start)?;
+    Ok(bytes)
+}
+
+/// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
+fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Result<Index> {
+    let bytes = read_manifest(file, path, placed)?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
         ManifestError::Newer { found, supported } => Error::NewerFormat {
             path: path.to_path_buf(),
             found,
             supported,
+        },
+        ManifestError::Magic { found: SHARD_MAGIC, .. } => Error::UnknownFormat {
+            path: path.to_path_buf(),
+            what: format!(
+                "it is one rank's part of a checkpoint; open the directory that holds {FILE_NAME}, two levels up"
+            ),
         },
         other => Error::corrupt(path, other.to_string()),
     })?;
@@ -89,8 +102,20 @@ fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
         tensors.insert(tie.name, target.clone());
     }
     tensors.extend(manifest.tensors.into_iter().map(|record| record.name).zip(stored));
+    Ok(Index {
+        origin: path.display().to_string(),
+        tensors,
+        values: own_values(&manifest.values, path)?,
+        filtered: manifest.filtered.into_iter().collect(),
+        state_version: manifest.state_version,
+        ..Index::default()
+    })
+}
+
+/// The values of a manifest; those of one rank are called after it.
+pub(super) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMap<String, Value>> {
     let mut values = BTreeMap::new();
-    for record in manifest.values {
+    for record in records {
         if record.form != CBOR {
             let what = format!(
                 "value `{}` is in form {}, which this version does not read",
@@ -103,15 +128,16 @@ fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
         }
         let value = Value::from_bytes(&record.bytes)
             .map_err(|error| Error::corrupt(path, format!("value `{}` {error}", record.name)))?;
-        values.insert(record.name, value);
+        let name = match record.rank {
+            Some(rank) => of_rank(&record.name, rank as usize),
+            None => record.name.clone(),
+        };
+        if values.insert(name, value).is_some() {
+            let what = format!("value `{}` is there twice, once as that of a rank", record.name);
+            return Err(Error::corrupt(path, what));
+        }
     }
-    Ok(Index {
-        origin: path.display().to_string(),
-        tensors,
-        values,
-        filtered: manifest.filtered.into_iter().collect(),
-        tensors_only: false,
-    })
+    Ok(values)
 }
 
 fn stored_tensor(record: &TensorRecord) -> StoredTensor {

@@ -230,7 +230,9 @@ fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     for alias in &parameter.scope.alternatives {
         scope.alternatives.push(state.below(alias).below(entry).name);
     }
-    scope.shards.extend(&parameter.scope.shards);
+    // State is split as its parameter is, and then as the optimizer is.
+    let own = std::mem::replace(&mut scope.shards, parameter.scope.shards.clone());
+    scope.shards.extend(own);
     scope
 }
 

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{CBOR, FileRecord, Manifest, PartRecord, TensorRecord};
+use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
 use crate::checksum;
 use crate::entry::{Region, TensorInfo, check_name, covers};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
@@ -15,11 +15,12 @@ use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
     mesh(&manifest.mesh)?;
     files(&manifest.files)?;
-    names(manifest)?;
+    let tensors = manifest.tensors.iter().map(|tensor| &tensor.name);
+    names(tensors, &manifest.ties, &manifest.values, &manifest.filtered)?;
     for tensor in &manifest.tensors {
         check_tensor(tensor, &manifest.files).map_err(|what| format!("entry `{}`: {what}", tensor.name))?;
     }
-    places(manifest)?;
+    places(&manifest.tensors, &manifest.files)?;
     for tie in &manifest.ties {
         if tie.target as usize >= manifest.tensors.len() {
             let (count, target) = (manifest.tensors.len(), tie.target);
@@ -29,18 +30,46 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
             ));
         }
     }
-    for value in &manifest.values {
-        if value.form != CBOR {
-            return Err(format!(
-                "the value `{}` is of form {}, which is unknown",
-                value.name, value.form
-            ));
-        }
-    }
-    Ok(())
+    forms(&manifest.values)
 }
 
-fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
+pub(in crate::format) fn forms(values: &[ValueRecord]) -> Result<(), String> {
+    match values.iter().find(|value| value.form != CBOR) {
+        None => Ok(()),
+        Some(value) => Err(format!(
+            "the value `{}` is of form {}, which is unknown",
+            value.name, value.form
+        )),
+    }
+}
+
+/// The same for one file of several: each tensor has one part here, somewhere in its shape.
+pub(super) fn check_shard(manifest: &ShardManifest) -> Result<(), String> {
+    let files = std::slice::from_ref(&manifest.file);
+    self::files(files)?;
+    let mut taken = HashSet::new();
+    for tensor in &manifest.tensors {
+        let name = &tensor.name;
+        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        if !taken.insert(name) {
+            return Err(format!("entry `{name}` is there twice"));
+        }
+        let [part] = tensor.parts.as_slice() else {
+            return Err(format!("entry `{name}` has {} parts in one file", tensor.parts.len()));
+        };
+        if tensor.info().byte_len().is_none() || !part.region().is_inside(&tensor.shape) {
+            let (region, shape) = (part.region(), &tensor.shape);
+            return Err(format!(
+                "entry `{name}`: the part {region} reaches outside the shape {shape:?}"
+            ));
+        }
+        let info = TensorInfo::new(tensor.dtype, part.size.clone());
+        check_part(part, &info, files).map_err(|what| format!("entry `{name}`: {what}"))?;
+    }
+    places(&manifest.tensors, files)
+}
+
+pub(in crate::format) fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
     let mut ranks = 1u64;
     let mut names = HashSet::new();
     for (name, size) in axes {
@@ -84,30 +113,32 @@ fn is_below(name: &str) -> bool {
 }
 
 /// One entry, one name; only a value that differs by rank is there once for each.
-fn names(manifest: &Manifest) -> Result<(), String> {
-    let tensors = manifest.tensors.iter().map(|tensor| &tensor.name);
-    let ties = manifest.ties.iter().map(|tie| &tie.name);
-    let shared = manifest
-        .values
+pub(in crate::format) fn names<'n>(
+    tensors: impl Iterator<Item = &'n String>,
+    ties: &'n [TieRecord],
+    values: &'n [ValueRecord],
+    filtered: &[String],
+) -> Result<(), String> {
+    let shared = values
         .iter()
         .filter(|value| value.rank.is_none())
         .map(|value| &value.name);
     let mut taken = HashSet::new();
-    for name in tensors.chain(ties).chain(shared) {
+    for name in tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared) {
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
         if !taken.insert(name) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
     let mut ranked = BTreeSet::new();
-    for value in manifest.values.iter().filter(|value| value.rank.is_some()) {
+    for value in values.iter().filter(|value| value.rank.is_some()) {
         let name = &value.name;
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
         if taken.contains(name) || !ranked.insert((name, value.rank)) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
-    for name in &manifest.filtered {
+    for name in filtered {
         check_name(name).map_err(|what| format!("the name `{name}` of a filtered entry {what}"))?;
     }
     Ok(())
@@ -152,22 +183,22 @@ fn check_part(part: &PartRecord, info: &TensorInfo, files: &[FileRecord]) -> Res
 /// Parts leave no byte of a file's data to nobody, and none to two: what no part holds, no checksum covers.
 ///
 /// Behind the parts of a single file is the manifest itself, where its header says.
-fn places(manifest: &Manifest) -> Result<(), String> {
+fn places(tensors: &[TensorRecord], files: &[FileRecord]) -> Result<(), String> {
     let place = |part: &PartRecord| (part.file as usize, part.start, part.start + part.len);
-    let parts = manifest.tensors.iter().flat_map(|tensor| &tensor.parts);
+    let parts = tensors.iter().flat_map(|tensor| &tensor.parts);
     let mut places: Vec<(usize, u64, u64)> = parts.map(place).collect();
     places.sort_unstable();
-    let mut ends: Vec<u64> = manifest.files.iter().map(|file| file.header_len).collect();
+    let mut ends: Vec<u64> = files.iter().map(|file| file.header_len).collect();
     for (file, start, end) in places {
         if start != ends[file] {
-            let (name, before) = (&manifest.files[file].name, ends[file]);
+            let (name, before) = (&files[file].name, ends[file]);
             return Err(format!(
                 "the file `{name}` has a part that ends at {before}, and the next begins at {start}"
             ));
         }
         ends[file] = end;
     }
-    for (FileRecord { name, len, .. }, end) in manifest.files.iter().zip(ends) {
+    for (FileRecord { name, len, .. }, end) in files.iter().zip(ends) {
         if end != *len && !name.is_empty() {
             return Err(format!("the file `{name}` has {len} bytes, and its parts end at {end}"));
         }

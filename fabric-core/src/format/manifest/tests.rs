@@ -1,10 +1,16 @@
+use bincode::config;
 use proptest::prelude::*;
 
 use super::*;
 use crate::checksum::BLOCK;
+use crate::format::envelope::CLAIM;
+
+pub(in crate::format) fn envelope(version: (u16, u16), payload: &[u8]) -> Vec<u8> {
+    envelope::seal(MAGIC, version, payload).unwrap()
+}
 
 /// A manifest that uses every kind of record.
-pub(super) fn sample() -> Manifest {
+pub(in crate::format) fn sample() -> Manifest {
     let region = |offset: &[usize], size: &[usize]| Region {
         offset: offset.to_vec(),
         size: size.to_vec(),
@@ -162,7 +168,7 @@ fn only_a_newer_minor_version_may_have_further_fields() {
     );
 }
 
-pub(super) fn payload(manifest: &Manifest) -> Vec<u8> {
+pub(in crate::format) fn payload(manifest: &Manifest) -> Vec<u8> {
     bincode::serde::encode_to_vec(manifest, config::standard()).unwrap()
 }
 

@@ -49,7 +49,8 @@ fn open_bytes(bytes: &[u8]) -> Result<Arc<dyn Source>> {
     let memory = Memory::new();
     let path = PathBuf::from("/file.pt");
     memory.create(&path).unwrap().write_all(bytes).unwrap();
-    open(&memory, &path)
+    let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(memory);
+    open(&storage, &path)
 }
 
 /// The contents of every tensor.

@@ -1,6 +1,6 @@
 use crate::entry::DType;
-use crate::format::manifest::tests::{payload, sample};
-use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, VERSION, envelope};
+use crate::format::manifest::tests::{envelope, payload, sample};
+use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, VERSION};
 
 /// What is said of the sample after a change, by the writer and by the reader.
 fn refusal(change: impl FnOnce(&mut Manifest)) -> String {

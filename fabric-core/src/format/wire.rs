@@ -1,0 +1,56 @@
+//! How a manifest's fields become bytes, where serde's own way will not do.
+//!
+//! Texts and byte strings are read as slices of the payload first: bincode would allocate the length that a payload
+//! claims, and find only then that the bytes are not there.
+
+use serde::{Deserialize, Deserializer};
+
+pub(in crate::format) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    <&str>::deserialize(deserializer).map(str::to_owned)
+}
+
+pub(in crate::format) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<&str>::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(str::to_owned).collect())
+}
+
+pub(in crate::format) fn axes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, u64)>, D::Error> {
+    let axes = Vec::<(&str, u64)>::deserialize(deserializer)?;
+    Ok(axes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect())
+}
+
+pub(in crate::format) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    <&[u8]>::deserialize(deserializer).map(<[u8]>::to_vec)
+}
+
+/// A number that takes 8 bytes, little-endian, whatever its value.
+pub(in crate::format) mod fixed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(in crate::format) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        number.to_le_bytes().serialize(serializer)
+    }
+
+    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        <[u8; 8]>::deserialize(deserializer).map(u64::from_le_bytes)
+    }
+}
+
+/// An element type by its name, which never changes.
+pub(in crate::format) mod dtype {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::entry::DType;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(in crate::format) fn serialize<S: Serializer>(dtype: &DType, serializer: S) -> Result<S::Ok, S::Error> {
+        dtype.name().serialize(serializer)
+    }
+
+    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DType, D::Error> {
+        let name = <&str>::deserialize(deserializer)?;
+        DType::from_name(name).ok_or_else(|| D::Error::custom(format!("the element type `{name}` is unknown")))
+    }
+}

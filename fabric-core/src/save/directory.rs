@@ -1,0 +1,105 @@
+//! A checkpoint in a directory: every rank writes its file into a fresh folder, then rank 0 commits them all at once.
+//!
+//! | step | who | what is at the path if everything stops here |
+//! |---|---|---|
+//! | begin: a lock, a new folder | rank 0 | the old checkpoint |
+//! | write: a file, synced | every rank | the old checkpoint |
+//! | commit: sync the folder; write the manifest beside the old one, sync it | rank 0 | the old checkpoint |
+//! | rename the manifest over the old one, sync the directory | rank 0 | the old one or the new one |
+//! | remove the old folder and the lock | rank 0 | the new checkpoint |
+//!
+//! Where there is a file at the path, or nothing yet, the directory is made under a hidden name and takes the place whole.
+
+use std::path::Path;
+
+use super::contents::Live;
+use super::generation::{Generation, Place};
+use super::image::Piece;
+use super::one_file::{ties, values};
+use super::{Agreed, Prepared, SaveReport, WRITER, rank_file};
+use crate::error::{Error, Result};
+use crate::format::directory::{DirectoryManifest, SplitRecord};
+use crate::mesh::Deal;
+use crate::ranks::Ranks;
+use crate::storage::Storage;
+
+/// Writes this rank's file, and on rank 0 the manifest.
+pub(super) fn save(
+    ranks: &Ranks,
+    storage: &dyn Storage,
+    path: &Path,
+    prepared: &Prepared,
+    agreed: Agreed,
+) -> Result<SaveReport> {
+    let mut generation = None;
+    let message = ranks.first("save: begin", || {
+        Ok(generation.insert(Generation::begin(storage, path)?).message())
+    })?;
+    let write = || {
+        let place = match &generation {
+            Some(generation) => generation.place().clone(),
+            None => Place::of_message(storage, path, &message)?,
+        };
+        let len = write_own(ranks, storage, &place, prepared, &agreed)?;
+        Ok(((), len.to_le_bytes().to_vec()))
+    };
+    let ((), lens) = ranks.step("save: write", write)?;
+    let lens = lens.iter().filter_map(|len| len.first_chunk());
+    let bytes: u64 = lens.map(|len| u64::from_le_bytes(*len)).sum();
+    let commit = || {
+        let Some(generation) = generation.take() else {
+            return Ok(Vec::new());
+        };
+        let manifest = manifest(ranks, prepared, agreed, generation.place().generation());
+        let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
+        generation.commit(&manifest, prepared.durability)?;
+        Ok((manifest.len() as u64).to_le_bytes().to_vec())
+    };
+    let manifest = ranks.first("save: commit", commit)?;
+    let manifest = manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+    Ok(prepared.report(bytes + manifest))
+}
+
+/// Writes the boxes that this rank was dealt; no file if there are none.
+fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Prepared, agreed: &Agreed) -> Result<u64> {
+    let tensors = agreed.globals.iter();
+    let deal = Deal::new(
+        ranks.mesh.clone(),
+        tensors.map(|global| (global.info.clone(), global.split.clone())),
+    );
+    let (mut pieces, mut places) = (Vec::new(), Vec::new());
+    for (tensor, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
+        let Some(region) = deal.own(tensor, ranks.rank()) else {
+            continue;
+        };
+        let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
+        places.push((tensor, (region != held).then(|| region.within(&held))));
+        pieces.push(Piece {
+            name: planned.name.clone(),
+            whole: global.info.clone(),
+            region,
+        });
+    }
+    let live = Live {
+        prepared,
+        pieces: places,
+    };
+    rank_file::write(storage, place, ranks.rank(), pieces, &live, prepared.durability)
+}
+
+fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {
+    let tensors = prepared.plan.tensors.iter().zip(&agreed.globals);
+    DirectoryManifest {
+        writer: WRITER.to_owned(),
+        strategy: ranks.strategy.name().to_owned(),
+        mesh: ranks.mesh.records(),
+        state_version: prepared.version,
+        generation: generation.to_owned(),
+        tensors: tensors
+            .map(|(planned, global)| SplitRecord::new(planned.name.clone(), &global.info, &global.split))
+            .collect(),
+        ties: ties(prepared),
+        values: values(prepared, agreed.per_rank),
+        filtered: prepared.plan.filtered.clone(),
+    }
+}

@@ -1,0 +1,121 @@
+//! The place of a checkpoint: what is there now, and how something else takes its place.
+//!
+//! A file replaces a file in one step, and so does a new manifest in a directory. A file cannot replace a directory in one
+//! step, nor the reverse: what was there steps aside, under a hidden name, until the new one has the place. If the machine
+//! stops in between, there is nothing at the path, and who opens it finds what stepped aside.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::format::directory::FILE_NAME;
+use crate::source::{aside, is_directory};
+use crate::storage::{FileKind, Storage};
+
+/// Where a checkpoint goes.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// As the caller says it.
+    path: PathBuf,
+    /// Where that leads: symbolic links are followed, not replaced.
+    pub(super) target: PathBuf,
+    /// The directory that the target is in.
+    pub(super) parent: PathBuf,
+    /// The target's name in it.
+    pub(super) name: String,
+}
+
+impl Site {
+    /// Finds the place, and creates the directory that it is in.
+    pub(super) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
+        let target = storage.resolve(path).map_err(Error::io("follow", path))?;
+        let Some(name) = target.file_name().and_then(|name| name.to_str()) else {
+            return Err(Error::Options(format!("{} names no file to save to", path.display())));
+        };
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        storage.create_dir_all(parent).map_err(Error::io("create", parent))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            name: name.to_owned(),
+            parent: parent.to_path_buf(),
+            target,
+        })
+    }
+
+    pub(super) fn kind(&self, storage: &dyn Storage) -> Result<Option<FileKind>> {
+        storage.kind(&self.target).map_err(Error::io("look at", &self.target))
+    }
+
+    /// Refuses to replace a directory that is not a checkpoint, or holds anything else beside one.
+    pub(super) fn check_replaceable(&self, storage: &dyn Storage) -> Result<()> {
+        if self.kind(storage)? != Some(FileKind::Directory) {
+            return Ok(());
+        }
+        let (path, shown) = (&self.target, self.path.display());
+        if !is_directory(storage, path)? {
+            return Err(Error::Options(format!(
+                "{shown} is a directory; give the name of a file in it, {}",
+                self.path.join("last.ckpt").display()
+            )));
+        }
+        let names = storage.list(path).map_err(Error::io("list", path))?;
+        match names.iter().find(|name| !is_part(name)) {
+            None => Ok(()),
+            Some(stranger) => Err(Error::Options(format!(
+                "{shown} is a checkpoint in a directory, which also holds `{stranger}`; a file cannot take its place without \
+                 losing that: move it, or save to another name"
+            ))),
+        }
+    }
+
+    /// Gives `new` the target's name: in one step if both are files, otherwise by way of the name aside.
+    pub(super) fn put(&self, storage: &dyn Storage, new: &Path, new_kind: FileKind) -> Result<()> {
+        let rename = |from: &Path, to: &Path| storage.rename(from, to).map_err(Error::io("rename", from));
+        match self.kind(storage)? {
+            Some(kind) if kind != new_kind || kind == FileKind::Directory => {
+                let aside = aside(&self.target);
+                remove(storage, &aside)?;
+                rename(&self.target, &aside)?;
+                rename(new, &self.target).inspect_err(|_| {
+                    // If even this fails, the checkpoint is found under the name aside.
+                    let _ = storage.rename(&aside, &self.target);
+                })
+            }
+            _ => rename(new, &self.target),
+        }
+    }
+
+    /// Removes what stepped aside, once something complete is in its place. A courtesy: a save does not fail for it.
+    pub(super) fn clear_aside(&self, storage: &dyn Storage) {
+        let complete = match self.kind(storage) {
+            Ok(Some(FileKind::File)) => true,
+            Ok(Some(FileKind::Directory)) => is_directory(storage, &self.target).unwrap_or(false),
+            _ => false,
+        };
+        if complete {
+            let _ = remove(storage, &aside(&self.target));
+        }
+    }
+}
+
+/// Whether a name in a directory is that of a checkpoint's own part.
+pub(super) fn is_part(name: &str) -> bool {
+    name == FILE_NAME || is_generation(name) || name.starts_with('.')
+}
+
+/// Whether a name is that of a generation's folder.
+pub(super) fn is_generation(name: &str) -> bool {
+    let digits = name.strip_prefix("g-");
+    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Removes a file or a directory, if there is one.
+pub(super) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
+    match storage.kind(path).map_err(Error::io("look at", path))? {
+        None => Ok(()),
+        Some(FileKind::File) => storage.remove_file(path).map_err(Error::io("remove", path)),
+        Some(FileKind::Directory) => storage.remove_dir_all(path).map_err(Error::io("remove", path)),
+    }
+}

@@ -1,0 +1,105 @@
+//! Boxes out of stored tensors: what a rank that holds a part of a tensor has to read.
+
+use std::sync::Arc;
+
+use super::read::Shares;
+use super::{Arrangement, Part, Place, StoredTensor};
+use crate::entry::{Region, TensorInfo};
+
+/// A box inside of a part: all that is read of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// The shape of the part, of which the box is taken.
+    pub(crate) shape: Vec<usize>,
+    /// The box, counted from the start of the part.
+    pub(crate) region: Region,
+    /// Which of the ranks that read the same box this one is.
+    pub(crate) replica: usize,
+    /// Where the checksums of blocks that are read in part are put together.
+    pub(crate) shares: Arc<Shares>,
+}
+
+/// Who reads a box.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    /// Which of the ranks that read the same box this one is.
+    pub(crate) replica: usize,
+    pub(crate) shares: Arc<Shares>,
+}
+
+impl StoredTensor {
+    /// The parts that hold anything of `wanted`; the tensor is still the whole one.
+    pub(crate) fn near(&self, wanted: &Region) -> Self {
+        let near = |part: &&Part| part.region.overlap(wanted).is_some();
+        Self {
+            info: self.info.clone(),
+            parts: self.parts.iter().filter(near).cloned().collect(),
+        }
+    }
+
+    /// The box `wanted` as a tensor by itself: its parts are those boxes of the tensor's own that it shares with them.
+    pub(crate) fn cut_out(&self, wanted: &Region, reader: &Reader) -> Self {
+        let item = self.info.dtype().bits() / 8;
+        let cut = |part: &Part| {
+            let shared = part.region.overlap(wanted)?;
+            Some(part.cut_out(&shared, wanted, item, reader))
+        };
+        Self {
+            info: TensorInfo::new(self.info.dtype(), wanted.size.clone()),
+            parts: self.parts.iter().filter_map(cut).collect(),
+        }
+    }
+}
+
+impl Part {
+    fn cut_out(&self, shared: &Region, wanted: &Region, item: usize, reader: &Reader) -> Self {
+        let region = shared.within(wanted);
+        if *shared == self.region {
+            return Self { region, ..self.clone() };
+        }
+        let inside = shared.within(&self.region);
+        match (&self.arrangement, &self.cut) {
+            (Some(arrangement), _) => self.rearranged(region, &inside, arrangement, item),
+            (None, Some(cut)) => Self {
+                region,
+                cut: Some(Cut {
+                    region: inside.after(&cut.region),
+                    ..cut.clone()
+                }),
+                ..self.clone()
+            },
+            (None, None) => Self {
+                region,
+                cut: Some(Cut {
+                    shape: self.region.size.clone(),
+                    region: inside,
+                    replica: reader.replica,
+                    shares: reader.shares.clone(),
+                }),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// A box of elements that do not simply follow each other: the same steps from another start. They were checked
+    /// against the file for all of the part.
+    fn rearranged(&self, region: Region, inside: &Region, arrangement: &Arrangement, item: usize) -> Self {
+        let steps = |counts: &mut dyn Iterator<Item = usize>| -> u64 {
+            let elements: usize = counts.zip(&arrangement.strides).map(|(n, stride)| n * stride).sum();
+            (elements * item) as u64
+        };
+        let start = steps(&mut inside.offset.iter().copied());
+        let last = steps(&mut inside.size.iter().map(|size| size - 1));
+        Self {
+            region,
+            place: Place {
+                start: self.place.start + start,
+                len: last + item as u64,
+                ..self.place
+            },
+            check: self.check.clone(),
+            arrangement: Some(arrangement.clone()),
+            cut: None,
+        }
+    }
+}

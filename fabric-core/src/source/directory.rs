@@ -1,0 +1,290 @@
+//! A checkpoint of ours in a directory: a manifest that says how tensors are cut, and a file for each rank that wrote.
+//!
+//! Opening reads the manifest. Which file holds a box follows from it, and a file is opened when something of it is read:
+//! a rank that needs its own rows of a tensor opens the files that overlap them, however many there are. Each file has a
+//! manifest of its own, with checksums, and must say the same of every box as the directory does.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::open::open_file;
+use super::single::{own_values, read_header, read_manifest};
+use super::{Check, Index, Part, Place, Source, StoredTensor};
+use crate::entry::{Region, TensorInfo};
+use crate::error::{Error, Result};
+use crate::format::directory::{DirectoryManifest, FILE_NAME, SplitRecord, rank_file};
+use crate::format::manifest::{ManifestError, ShardManifest, TensorRecord};
+use crate::format::shard_agrees;
+use crate::mesh::Deal;
+use crate::storage::{FileKind, ReadFile, Storage};
+
+/// The manifest is read in one piece; longer ones are refused before memory is taken for them.
+const MAX_MANIFEST: u64 = crate::format::MAX_MANIFEST;
+
+/// Whether a directory is a checkpoint of ours.
+pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
+    let manifest = path.join(FILE_NAME);
+    let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
+    Ok(kind == Some(FileKind::File))
+}
+
+/// Reads the manifest of the checkpoint at `path`.
+pub(crate) fn read_directory(storage: &dyn Storage, path: &Path) -> Result<DirectoryManifest> {
+    let path = path.join(FILE_NAME);
+    let file = open_file(storage, &path)?;
+    let len = file.len().map_err(Error::io("look at", &path))?;
+    if len > MAX_MANIFEST {
+        let what = format!("a manifest of {len} bytes; {MAX_MANIFEST} are the most that is read");
+        return Err(Error::corrupt(&path, what));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+    DirectoryManifest::decode(&bytes).map_err(|error| refused(&path, &error))
+}
+
+fn refused(path: &Path, error: &ManifestError) -> Error {
+    match *error {
+        ManifestError::Newer { found, supported } => Error::NewerFormat {
+            path: path.to_path_buf(),
+            found,
+            supported,
+        },
+        _ => Error::corrupt(path, error.to_string()),
+    }
+}
+
+/// Opens the directory.
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+    let manifest = read_directory(&**storage, path)?;
+    let ranks = manifest.mesh().world_size();
+    let deal = Deal::new(
+        manifest.mesh(),
+        manifest.tensors.iter().map(|record| (record.info(), record.split())),
+    );
+    let folder = path.join(&manifest.generation);
+    let names = manifest.tensors.iter().map(|record| record.name.clone()).collect();
+    Ok(Arc::new(Directory {
+        index: Arc::new(index(&manifest, path)?),
+        storage: storage.clone(),
+        files: (0..ranks).map(|_| OnceLock::new()).collect(),
+        generation: manifest.generation,
+        folder,
+        names,
+        deal,
+    }))
+}
+
+fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
+    let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
+    for (number, record) in manifest.tensors.iter().enumerate() {
+        tensors.insert(record.name.clone(), unlocated(number, record));
+    }
+    for tie in &manifest.ties {
+        // The manifest was checked to have the target.
+        if let Some((number, record)) = usize::try_from(tie.target)
+            .ok()
+            .and_then(|at| Some((at, manifest.tensors.get(at)?)))
+        {
+            tensors.insert(tie.name.clone(), unlocated(number, record));
+        }
+    }
+    Ok(Index {
+        origin: path.display().to_string(),
+        tensors,
+        values: own_values(&manifest.values, &path.join(FILE_NAME))?,
+        filtered: manifest.filtered.iter().cloned().collect(),
+        tensors_only: false,
+        state_version: manifest.state_version,
+        cuts: cuts(manifest),
+    })
+}
+
+/// How tensors are cut, by the names of the mesh's axes.
+fn cuts(manifest: &DirectoryManifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
+    let axis = |axis: &usize| manifest.mesh.get(*axis).map(|(name, _)| name.clone());
+    let records = manifest.tensors.iter().map(|record| (record, record.split()));
+    let cut = records.filter(|(_, split)| !split.is_whole()).map(|(record, split)| {
+        let cuts = split.cuts.iter();
+        let cuts = cuts.map(|cut| (cut.dim, cut.axes.iter().filter_map(axis).collect()));
+        (record.name.clone(), cuts.collect())
+    });
+    cut.collect()
+}
+
+/// A tensor whose files have not been looked at: its place has the number of its record.
+fn unlocated(number: usize, record: &SplitRecord) -> StoredTensor {
+    let info = record.info();
+    let place = Place {
+        file: 0,
+        start: number as u64,
+        len: info.byte_len().unwrap_or_default() as u64,
+    };
+    let parts = vec![Part::plain(Region::whole(info.shape()), place, Check::Framed)];
+    StoredTensor { info, parts }
+}
+
+/// A directory, opened.
+#[derive(Debug)]
+struct Directory {
+    index: Arc<Index>,
+    storage: Arc<dyn Storage>,
+    folder: PathBuf,
+    generation: String,
+    names: Vec<String>,
+    deal: Deal,
+    /// One for each rank that could have written, opened when it is needed.
+    files: Vec<OnceLock<Opened>>,
+}
+
+/// The file of a rank.
+#[derive(Debug)]
+struct Opened {
+    file: Box<dyn ReadFile>,
+    path: PathBuf,
+    tensors: HashMap<String, TensorRecord>,
+}
+
+impl Directory {
+    fn opened(&self, rank: usize) -> Result<&Opened> {
+        let Some(cell) = self.files.get(rank) else {
+            let what = format!(
+                "it asks for a file of rank {rank}, and its mesh has {}",
+                self.files.len()
+            );
+            return Err(Error::corrupt(&self.folder, what));
+        };
+        if let Some(opened) = cell.get() {
+            return Ok(opened);
+        }
+        let opened = self.open(rank)?;
+        // If another thread was faster, its file is as good.
+        Ok(cell.get_or_init(|| opened))
+    }
+
+    fn open(&self, rank: usize) -> Result<Opened> {
+        let path = self.folder.join(rank_file(rank));
+        let file = self.storage.open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound {
+                path: path.clone(),
+                hint: format!(
+                    "the manifest of the checkpoint needs this file, the part of rank {rank}; it was lost, not copied along, or \
+                     a newer save has replaced this checkpoint since it was opened"
+                ),
+            },
+            _ => Error::io("open", &path)(error),
+        })?;
+        let header = read_header(&*file, &path)?;
+        let placed = header
+            .manifest()
+            .map_err(|error| Error::corrupt(&path, error.to_string()))?;
+        let Some(placed) = placed else {
+            return Err(Error::corrupt(&path, "it has no manifest, and so no checksums"));
+        };
+        let bytes = read_manifest(&*file, &path, placed)?;
+        let manifest = ShardManifest::decode(&bytes).map_err(|error| refused(&path, &error))?;
+        shard_agrees(&header, &manifest).map_err(|what| Error::corrupt(&path, what))?;
+        if manifest.generation != self.generation || manifest.rank as usize != rank {
+            let what = format!(
+                "it is the part of rank {} of save {}, and the checkpoint needs that of rank {rank} of save {}",
+                manifest.rank, manifest.generation, self.generation
+            );
+            return Err(Error::corrupt(&path, what));
+        }
+        let tensors = manifest.tensors.into_iter();
+        Ok(Opened {
+            file,
+            path,
+            tensors: tensors.map(|record| (record.name.clone(), record)).collect(),
+        })
+    }
+
+    /// A box of a tensor in the file of a rank, which must say of it what the directory does.
+    fn part(&self, number: usize, info: &TensorInfo, region: Region, rank: usize) -> Result<Part> {
+        let opened = self.opened(rank)?;
+        let name = &self.names[number];
+        let record = opened
+            .tensors
+            .get(name)
+            .filter(|record| record.info() == *info)
+            .and_then(|record| Some((record, record.parts.first()?)))
+            .filter(|(_, part)| part.region() == region);
+        let Some((_, part)) = record else {
+            let found = opened.tensors.get(name).map_or_else(
+                || "nothing of it".to_owned(),
+                |record| {
+                    let parts: Vec<String> = record.parts.iter().map(|part| part.region().to_string()).collect();
+                    format!("{} of {}", parts.join(", "), record.info())
+                },
+            );
+            let what = format!("it should hold {region} of entry `{name}`, {info}, and holds {found}");
+            return Err(Error::corrupt(&opened.path, what));
+        };
+        let place = Place {
+            file: rank,
+            start: part.start,
+            len: part.len,
+        };
+        Ok(Part::plain(region, place, Check::Blocks(part.sums())))
+    }
+}
+
+impl Source for Directory {
+    fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
+        match self.files.get(number).and_then(OnceLock::get) {
+            Some(opened) => (&*opened.file, &opened.path),
+            // No part has been given out with such a number.
+            None => (&Closed, &self.folder),
+        }
+    }
+
+    fn locate<'t>(
+        &self,
+        _entry: &str,
+        tensor: &'t StoredTensor,
+        wanted: Option<&Region>,
+    ) -> Result<Cow<'t, StoredTensor>> {
+        let [
+            placeholder @ Part {
+                check: Check::Framed, ..
+            },
+        ] = &tensor.parts[..]
+        else {
+            return Ok(Cow::Borrowed(tensor));
+        };
+        let number = usize::try_from(placeholder.place.start).unwrap_or(usize::MAX);
+        let whole = Region::whole(tensor.info.shape());
+        let mut boxes = Vec::new();
+        self.deal
+            .overlapping(number, wanted.unwrap_or(&whole), &mut |region, rank| {
+                boxes.push((region, rank));
+            });
+        let parts = boxes
+            .into_iter()
+            .map(|(region, rank)| self.part(number, &tensor.info, region, rank));
+        Ok(Cow::Owned(StoredTensor {
+            info: tensor.info.clone(),
+            parts: parts.collect::<Result<_>>()?,
+        }))
+    }
+}
+
+/// Stands for a file that was never opened.
+#[derive(Debug)]
+struct Closed;
+
+impl ReadFile for Closed {
+    fn len(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn read_at(&self, _into: &mut [u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}

@@ -1,0 +1,247 @@
+//! Boxes of parts: only their bytes are read, straight into their places, with as few calls as that allows.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::runs::{Pieces, Run};
+use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds, read_block};
+use crate::checksum::BLOCK;
+use crate::entry::Region;
+use crate::error::{Error, Result};
+use crate::source::{Check, Cut, Part, Source, StoredTensor};
+
+/// A part of a part, where it goes, and how its checksums are put together.
+struct Reading<'r> {
+    source: &'r dyn Source,
+    entry: &'r str,
+    part: &'r Part,
+    cut: &'r Cut,
+}
+
+/// Fills the places of `part` in `into`, the bytes of `tensor`, from the box of it that is wanted.
+pub(super) fn read(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    part: &Part,
+    cut: &Cut,
+    into: &mut [u8],
+    threads: usize,
+) -> Result<()> {
+    let item = tensor.info.dtype().bits() / 8;
+    if item == 0 {
+        let what = format!("entry `{entry}` has elements smaller than a byte, of which no part can be read");
+        return Err(Error::corrupt(source.file(part.place.file).1, what));
+    }
+    let reading = Reading {
+        source,
+        entry,
+        part,
+        cut,
+    };
+    reading.verify_around()?;
+    let pieces = Pieces::new((&cut.shape, &cut.region), (tensor.info.shape(), &part.region), item);
+    if let Some(run) = pieces.only() {
+        return reading.run(run, into, threads);
+    }
+    let mut blocks = InBlocks::new(pieces);
+    let (mut scratch, mut span) = (Vec::new(), Vec::new());
+    while let Some((number, runs)) = blocks.next() {
+        reading.block(number, &runs, into, &mut scratch, &mut span)?;
+    }
+    Ok(())
+}
+
+impl Reading<'_> {
+    /// A view of a storage has no checksum of its own: what it lies in is verified as for a whole view.
+    fn verify_around(&self) -> Result<()> {
+        if matches!(self.part.check, Check::Run(_)) && !self.part.is_whole_run() {
+            super::check::RunCheck::of(self.source, self.entry, self.part)?;
+        }
+        Ok(())
+    }
+
+    /// One run of bytes, several threads to it if it is long.
+    fn run(&self, run: Run, into: &mut [u8], threads: usize) -> Result<()> {
+        let into = into
+            .get_mut(run.to..run.to + run.len)
+            .ok_or_else(|| out_of_bounds(self.source, self.entry))?;
+        let mut blocks = Vec::new();
+        let (mut rest, mut from) = (into, run.from);
+        while !rest.is_empty() {
+            let len = rest.len().min(BLOCK - from % BLOCK);
+            let (now, later) = rest.split_at_mut(len);
+            blocks.push((from, now));
+            (rest, from) = (later, from + len);
+        }
+        let threads = if run.len < SHARED_FROM { 1 } else { threads };
+        let work = Mutex::new(blocks.into_iter());
+        in_parallel(threads, || {
+            let (from, into) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+            let piece = Run {
+                from,
+                to: 0,
+                len: into.len(),
+            };
+            Some(self.block(from / BLOCK, &[piece], into, &mut Vec::new(), &mut Vec::new()))
+        })
+    }
+
+    /// The runs that lie in one block.
+    fn block(
+        &self,
+        number: usize,
+        runs: &[Run],
+        into: &mut [u8],
+        scratch: &mut Vec<u8>,
+        span: &mut Vec<u8>,
+    ) -> Result<()> {
+        let begin = number * BLOCK;
+        let all = usize::try_from(self.part.place.len).unwrap_or(usize::MAX);
+        let block = Block {
+            number,
+            file: self.part.place.file,
+            start: self.part.place.start + begin as u64,
+            len: BLOCK.min(all.saturating_sub(begin)),
+            sum: self.part.sum(number),
+        };
+        for together in coalesced(runs) {
+            self.read_together(together, into, span)?;
+        }
+        let covered: usize = runs.iter().map(|run| run.len).sum();
+        if let [run] = runs
+            && covered == block.len
+            && block.sum.is_some()
+        {
+            let bytes = into.get(run.to..run.to + run.len);
+            let bytes = bytes.ok_or_else(|| out_of_bounds(self.source, self.entry))?;
+            return check_block(self.source, self.entry, block, bytes);
+        }
+        let Some(checked) = self.checked(block) else {
+            return Ok(());
+        };
+        scratch.clear();
+        scratch.resize(block.len, 0);
+        for run in runs {
+            let (from, bytes) = (run.from - begin, into.get(run.to..run.to + run.len));
+            let place = scratch.get_mut(from..from + run.len);
+            let (Some(place), Some(bytes)) = (place, bytes) else {
+                return Err(out_of_bounds(self.source, self.entry));
+            };
+            place.copy_from_slice(bytes);
+        }
+        let at = block.start - checked.start;
+        self.cut
+            .shares
+            .note(self.entry, checked, self.cut.replica, at, scratch, covered);
+        Ok(())
+    }
+
+    /// What has one checksum, of which the block is a part: the block itself, or the run that the part is.
+    fn checked(&self, block: Block) -> Option<Block> {
+        match &self.part.check {
+            Check::Blocks(_) => block.sum.is_some().then_some(block),
+            Check::Run(run) if self.part.is_whole_run() => Some(Block {
+                number: 0,
+                file: run.place.file,
+                start: run.place.start,
+                len: usize::try_from(run.place.len).unwrap_or(usize::MAX),
+                sum: Some(Sum::Crc32(run.crc32)),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Reads runs with one call, what lies between them included.
+    fn read_together(&self, runs: &[Run], into: &mut [u8], span: &mut Vec<u8>) -> Result<()> {
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+            return Ok(());
+        };
+        let block = Block {
+            number: first.from / BLOCK,
+            file: self.part.place.file,
+            start: self.part.place.start + first.from as u64,
+            len: last.from + last.len - first.from,
+            sum: None,
+        };
+        let outside = || out_of_bounds(self.source, self.entry);
+        if runs.len() == 1 {
+            let into = into.get_mut(first.to..first.to + first.len).ok_or_else(outside)?;
+            return read_block(self.source, self.entry, block, into);
+        }
+        span.clear();
+        span.resize(block.len, 0);
+        read_block(self.source, self.entry, block, span)?;
+        for run in runs {
+            let from = run.from - first.from;
+            let into = into.get_mut(run.to..run.to + run.len).ok_or_else(outside)?;
+            into.copy_from_slice(&span[from..from + run.len]);
+        }
+        Ok(())
+    }
+}
+
+/// Groups runs so that reading each group with one call reads at most a quarter more than is wanted.
+fn coalesced(runs: &[Run]) -> Vec<&[Run]> {
+    let mut groups = Vec::new();
+    let mut from = 0;
+    while from < runs.len() {
+        let (mut to, mut wanted) = (from + 1, runs[from].len);
+        while let Some(next) = runs.get(to) {
+            let span = next.from + next.len - runs[from].from;
+            if span > (wanted + next.len) + (wanted + next.len) / 4 {
+                break;
+            }
+            wanted += next.len;
+            to += 1;
+        }
+        groups.push(&runs[from..to]);
+        from = to;
+    }
+    groups
+}
+
+/// Pieces, cut at the borders of blocks and grouped by block.
+struct InBlocks<'p> {
+    pieces: Pieces<'p>,
+    rest: Option<Run>,
+}
+
+impl<'p> InBlocks<'p> {
+    fn new(pieces: Pieces<'p>) -> Self {
+        Self { pieces, rest: None }
+    }
+
+    fn next(&mut self) -> Option<(usize, Vec<Run>)> {
+        let mut runs = Vec::new();
+        let mut number = 0;
+        while let Some(run) = self.rest.take().or_else(|| self.pieces.next()) {
+            if runs.is_empty() {
+                number = run.from / BLOCK;
+            } else if run.from / BLOCK != number {
+                self.rest = Some(run);
+                break;
+            }
+            let here = run.len.min((number + 1) * BLOCK - run.from);
+            runs.push(Run { len: here, ..run });
+            if here < run.len {
+                self.rest = Some(Run {
+                    from: run.from + here,
+                    to: run.to + here,
+                    len: run.len - here,
+                });
+                break;
+            }
+        }
+        (!runs.is_empty()).then_some((number, runs))
+    }
+}
+
+/// The blocks of a part that a box of it lies in, as a range of their numbers.
+pub(super) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
+    let whole = Region::whole(&cut.region.size);
+    let mut pieces = Pieces::new((&cut.shape, &cut.region), (&whole.size, &whole), item);
+    let Some(first) = pieces.next() else { return 0..0 };
+    let last = pieces.last_end();
+    let end = last.min(usize::try_from(part.place.len).unwrap_or(usize::MAX));
+    first.from / BLOCK..end.div_ceil(BLOCK)
+}

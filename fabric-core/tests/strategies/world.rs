@@ -1,0 +1,112 @@
+//! Ranks as threads, each with its own part of one state.
+
+use candle_core::{Device, Tensor};
+use fabric_core::group::ThreadGroup;
+use fabric_core::storage::Memory;
+use fabric_core::{Checkpoint, Fabric, Layout, Strategy};
+
+/// Runs `rank` on every rank of a strategy's world, and gives what each returned, in their order.
+pub(crate) fn run<T: Send>(
+    strategy: &Strategy,
+    ranks: usize,
+    storage: &Memory,
+    rank: impl Fn(&Fabric) -> T + Sync,
+) -> Vec<T> {
+    let world = ThreadGroup::new(ranks);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = world
+            .into_iter()
+            .map(|group| {
+                let fabric = Fabric::builder()
+                    .strategy(strategy.clone())
+                    .process_group(group)
+                    .storage(storage.clone())
+                    .build()
+                    .expect("a world of the strategy's size");
+                let rank = &rank;
+                scope.spawn(move || rank(&fabric))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    })
+}
+
+/// Tensors that are split in every way, beside whole ones.
+#[derive(Checkpoint)]
+pub(crate) struct State {
+    #[checkpoint(shard(dim = 0, axis = "tp"))]
+    pub(crate) column: Tensor,
+    #[checkpoint(shard(dim = 1, axis = "tp"))]
+    pub(crate) row: Tensor,
+    #[checkpoint(shard(dim = 0, axis = "dp"), shard(dim = 1, axis = "tp"))]
+    pub(crate) both: Tensor,
+    #[checkpoint(shard(dim = 0, axis = "fsdp"))]
+    pub(crate) rows: Tensor,
+    pub(crate) whole: Tensor,
+    pub(crate) scalar: Tensor,
+    pub(crate) iteration: u64,
+}
+
+/// How long each axis of a strategy is, and where a rank is along it.
+fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, usize) {
+    let axes: Vec<(&str, usize)> = strategy
+        .axes()
+        .map(|(name, size)| (name, size.unwrap_or(world)))
+        .collect();
+    let at = axes.iter().position(|(name, _)| *name == axis);
+    let Some(at) = at.filter(|_| strategy.layout() == Layout::Directory) else {
+        return (0, 1);
+    };
+    let inner: usize = axes[at + 1..].iter().map(|(_, size)| size).product();
+    (rank / inner % axes[at].1, axes[at].1)
+}
+
+/// A rank's part of a tensor, as equal as can be, longer ones first.
+fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
+    let len = whole.dims()[dim];
+    let (each, more) = (len / of, len % of);
+    let start = at * each + at.min(more);
+    let part = whole.narrow(dim, start, each + usize::from(at < more)).expect("inside");
+    part.force_contiguous().expect("a copy")
+}
+
+fn numbers(shape: &[usize], start: f32) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|n| start + n as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).expect("as many as the shape says")
+}
+
+impl State {
+    /// This rank's part of a state whose every element tells `seed` and its place.
+    pub(crate) fn new(fabric: &Fabric, seed: u16) -> Self {
+        let start = f32::from(seed);
+        let strategy = fabric.strategy();
+        let along = |axis| along(strategy, fabric.world_size(), fabric.rank(), axis);
+        let both = part(&numbers(&[7, 6], start + 2000.), 0, along("dp"));
+        Self {
+            column: part(&numbers(&[8, 3], start), 0, along("tp")),
+            row: part(&numbers(&[5, 9], start + 1000.), 1, along("tp")),
+            both: part(&both, 1, along("tp")),
+            rows: part(&numbers(&[10, 4], start + 3000.), 0, along("fsdp")),
+            whole: numbers(&[3, 5], start + 4000.),
+            scalar: numbers(&[], start),
+            iteration: u64::from(seed) << 33,
+        }
+    }
+
+    pub(crate) fn contents(&self) -> (Vec<Vec<f32>>, u64) {
+        let tensors = [
+            &self.column,
+            &self.row,
+            &self.both,
+            &self.rows,
+            &self.whole,
+            &self.scalar,
+        ];
+        let values = |tensor: &Tensor| tensor.flatten_all().and_then(|flat| flat.to_vec1()).expect("f32");
+        (tensors.into_iter().map(values).collect(), self.iteration)
+    }
+}
