@@ -42,7 +42,7 @@ pub(super) enum Kind {
 }
 
 /// How many of the first bytes [`kind`] looks at.
-pub(super) const FIRST: usize = 16;
+pub(super) const FIRST: usize = 32;
 
 /// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same bytes, those of its
 /// header's length; behind them it has a brace, and these have none there.
