@@ -5,6 +5,7 @@ mod dcp;
 mod hub;
 pub(crate) mod names;
 mod open;
+mod param_groups;
 mod pickle;
 pub(crate) mod read;
 mod single;
