@@ -27,7 +27,7 @@ pub(super) fn save(
             prepared,
             pieces: (0..prepared.plan.tensors.len()).map(|tensor| (tensor, None)).collect(),
         };
-        publish(storage, path, prepared.durability, |file, path| {
+        publish(storage, path, prepared.durability, image.len(), |file, path| {
             image.write(&live, file, path)
         })?;
         Ok(image.len().to_le_bytes().to_vec())
