@@ -12,27 +12,62 @@
 
 use std::path::Path;
 
-use super::contents::Live;
+use candle_core::Tensor;
+
+use super::contents::Part;
 use super::generation::{Generation, Place};
-use super::image::{Closing, Image, Piece};
+use super::image::{Closing, Contents, Image, Piece};
 use super::one_file::{ties, values};
 use super::publish::fill;
-use super::{Agreed, Prepared, SaveReport, WRITER};
+use super::{Agreed, Decided, Prepared, SaveReport, WRITER};
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, SplitRecord, rank_file};
 use crate::format::manifest::ShardManifest;
 use crate::mesh::Deal;
+use crate::options::Durability;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
+
+/// The boxes that this rank was dealt.
+pub(super) fn own(ranks: &Ranks, prepared: &Prepared, agreed: &Agreed, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
+    let globals = agreed.globals.iter();
+    let deal = Deal::new(
+        ranks.mesh.clone(),
+        globals.map(|global| (global.info.clone(), global.split.clone())),
+    );
+    let (mut pieces, mut parts) = (Vec::new(), Vec::new());
+    for (at, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
+        let Some(region) = deal.own(at, ranks.rank()) else {
+            continue;
+        };
+        let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
+        parts.push(Part {
+            name: planned.name.clone(),
+            tensor: tensors[at].clone(),
+            region: (region != held).then(|| region.within(&held)),
+        });
+        pieces.push(Piece {
+            name: planned.name.clone(),
+            whole: global.info.clone(),
+            region,
+        });
+    }
+    (pieces, parts)
+}
 
 /// Writes this rank's file, and on rank 0 the manifest.
 pub(super) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
-    prepared: &Prepared,
-    agreed: Agreed,
+    decided: Decided,
+    contents: &dyn Contents,
 ) -> Result<SaveReport> {
+    let Decided {
+        prepared,
+        agreed,
+        pieces,
+    } = decided;
     let mut generation = None;
     let message = ranks.first("save: begin", || {
         Ok(generation.insert(Generation::begin(storage, path)?).message())
@@ -42,7 +77,7 @@ pub(super) fn save(
             Some(generation) => generation.place().clone(),
             None => Place::of_message(storage, path, &message)?,
         };
-        let len = write_own(ranks, storage, &place, prepared, &agreed)?;
+        let len = write_own(ranks, storage, &place, pieces, contents, prepared.durability)?;
         Ok(((), len.to_le_bytes().to_vec()))
     };
     let ((), lens) = ranks.step("save: write", write)?;
@@ -52,7 +87,7 @@ pub(super) fn save(
         let Some(generation) = generation.take() else {
             return Ok(Vec::new());
         };
-        let manifest = manifest(ranks, prepared, agreed, generation.place().generation());
+        let manifest = manifest(ranks, &prepared, agreed, generation.place().generation());
         let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
         generation.commit(&manifest, prepared.durability)?;
         Ok((manifest.len() as u64).to_le_bytes().to_vec())
@@ -63,25 +98,14 @@ pub(super) fn save(
 }
 
 /// Writes the boxes that this rank was dealt; no file if there are none.
-fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Prepared, agreed: &Agreed) -> Result<u64> {
-    let tensors = agreed.globals.iter();
-    let deal = Deal::new(
-        ranks.mesh.clone(),
-        tensors.map(|global| (global.info.clone(), global.split.clone())),
-    );
-    let (mut pieces, mut places) = (Vec::new(), Vec::new());
-    for (tensor, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
-        let Some(region) = deal.own(tensor, ranks.rank()) else {
-            continue;
-        };
-        let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
-        places.push((tensor, (region != held).then(|| region.within(&held))));
-        pieces.push(Piece {
-            name: planned.name.clone(),
-            whole: global.info.clone(),
-            region,
-        });
-    }
+fn write_own(
+    ranks: &Ranks,
+    storage: &dyn Storage,
+    place: &Place,
+    pieces: Vec<Piece>,
+    contents: &dyn Contents,
+    durability: Durability,
+) -> Result<u64> {
     if pieces.is_empty() {
         return Ok(0);
     }
@@ -92,13 +116,9 @@ fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Pre
         ..ShardManifest::default()
     };
     let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
-    let live = Live {
-        prepared,
-        pieces: places,
-    };
     let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
-    fill(&mut *file, &path, prepared.durability, |file, path| {
-        image.write(&live, file, path)
+    fill(&mut *file, &path, durability, |file, path| {
+        image.write(contents, file, path)
     })?;
     Ok(image.len())
 }
