@@ -5,9 +5,8 @@
 mod counting;
 mod fuzzing;
 
-use std::path::Path;
-
 use counting::tally;
+use fuzzing::seeds::{regressions, seeds};
 use fuzzing::{CASES, Case};
 
 /// Mutations of each seed.
@@ -51,41 +50,6 @@ fn check(case: &Case, input: &[u8], what: &str) -> bool {
         input.len()
     );
     opened
-}
-
-/// Inputs that are right.
-fn seeds(case: &Case) -> Vec<Vec<u8>> {
-    match case.name {
-        "single_file" => vec![fuzzing::checkpoint().to_vec(), fuzzing::weights("a")],
-        "torch" => files("fixtures/pytorch", &["pt", "ckpt"]),
-        "manifest" => vec![fuzzing::payload().to_vec()],
-        "hub_index" => vec![br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#.to_vec()],
-        "dcp_metadata" => vec![include_bytes!("fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
-        _ => Vec::new(),
-    }
-}
-
-/// Inputs that a fuzzer found, and that are handled now.
-fn regressions(case: &Case) -> Vec<Vec<u8>> {
-    files(&format!("fixtures/fuzz/{}", case.name), &[])
-}
-
-/// The files of a folder with one of these extensions, or with any, in the order of their names; none if there is no
-/// folder.
-fn files(folder: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
-    let mut found: Vec<_> = std::fs::read_dir(Path::new(folder))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect();
-    found.retain(|found| {
-        let path = found.path();
-        let extension = path.extension().unwrap_or_default();
-        path.is_file() && (extensions.is_empty() || extensions.iter().any(|wanted| extension == *wanted))
-    });
-    found.sort_by_key(std::fs::DirEntry::file_name);
-    let read = |found: &std::fs::DirEntry| std::fs::read(found.path()).expect("a file of the repository is readable");
-    found.iter().map(read).collect()
 }
 
 /// One to eight changes: a bit, a byte, a run removed, doubled or taken from another seed, a number made extreme.

@@ -26,6 +26,7 @@ documents! {
     Pytorch: "../book/src/pytorch.md";
     HiddenTensors: "../book/src/hidden-tensors.md";
     Optimizers: "../book/src/optimizers.md";
+    Ranks: "../book/src/ranks.md";
     BookFormat: "../book/src/format.md";
     Guarantees: "../book/src/guarantees.md";
     Recipes: "../book/src/recipes.md";

@@ -12,6 +12,7 @@ use crate::load::Loaded;
 use crate::options::{LoadOptions, SaveOptions};
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
+use crate::reshard::reshard;
 use crate::save::{SaveReport, save};
 use crate::snapshot::{Background, STAGING, Saving};
 use crate::source::open;
@@ -248,6 +249,56 @@ impl Fabric {
     /// The same where all ranks do it: what one cannot open, none loads.
     fn open_together(&self, path: &Path) -> Result<RawCheckpoint> {
         self.ranks.together("load: open", || self.open(path))
+    }
+
+    /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.
+    ///
+    /// No state and no model is needed, and no more than a few blocks of memory. Everything that is read is verified;
+    /// what is at `to` is replaced as by [`save`](Self::save). Where many ranks call it, rank 0 does it and the others
+    /// wait.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric, Strategy};
+    /// # #[derive(Checkpoint)] struct State { weight: Tensor }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (run, file) = (directory.path().join("run"), directory.path().join("run.ckpt"));
+    /// # let mut state = State { weight: Tensor::arange(0f32, 6f32, &Device::Cpu)? };
+    /// let fabric = Fabric::new();
+    /// # fabric.save(&file, &state)?;
+    /// fabric.reshard(&file, &run, Strategy::fsdp().ranks(4))?;  // a directory with four files
+    /// fabric.consolidate(&run, &file)?;                         // and back
+    /// fabric.load(&file, &mut state)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); if the source is damaged or the storage fails: what was at `to` is still there then.
+    pub fn consolidate(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
+        self.reshard(from, to, Strategy::single_device())
+    }
+
+    /// Lays a checkpoint out as another strategy would, for any number of ranks, in the same way.
+    ///
+    /// Loading does not need it: every strategy loads what every other has saved. It spares the ranks small reads where
+    /// a checkpoint is loaded often.
+    ///
+    /// # Errors
+    /// As [`consolidate`](Self::consolidate); and if the strategy does not know its number of ranks, see
+    /// [`Strategy::ranks`].
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a strategy is given away, as to the builder"
+    )]
+    pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+        let alone = || {
+            self.background.finish();
+            let source = open(&self.storage, from.as_ref())?;
+            reshard(&*self.storage, &source, to.as_ref(), &strategy)?.encode()
+        };
+        SaveReport::decode(&self.ranks.first("reshard", alone)?)
     }
 
     /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what

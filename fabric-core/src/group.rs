@@ -5,11 +5,15 @@
 
 mod error;
 mod meeting;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod threads;
 
 use std::fmt::Debug;
 
 pub use error::GroupError;
+#[cfg(feature = "mpi")]
+pub use mpi::MpiGroup;
 pub use threads::ThreadGroup;
 
 /// The ranks that save and load together.

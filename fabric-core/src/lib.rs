@@ -45,6 +45,8 @@
 //! | look inside, read single entries, build a model from a file | [`Fabric::open`] and [`RawCheckpoint`] |
 //! | load weights that somebody else wrote | [`Fabric::load_raw`] |
 //! | write weights or a state for other programs, PyTorch among them | [`Fabric::export`] and [`ExportOptions`] |
+//! | save and load on many ranks | [`Strategy`], [`group`] and the attribute `shard` |
+//! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
 //!
@@ -64,7 +66,7 @@
 //! - A checkpoint is a valid safetensors file, which every reader of that format opens.
 //!
 //! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
-//! masks. Two processes must not save to one path at the same time: each save is whole, the last rename wins.
+//! masks. Two processes that are no ranks of one group must not save to one path at the same time: each save is whole, the last rename wins.
 
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
@@ -86,7 +88,10 @@ mod plan;
 mod ranks;
 mod raw;
 mod report;
+mod reshard;
 mod save;
+#[doc(hidden)]
+pub mod scale;
 mod snapshot;
 mod source;
 mod state;

@@ -1,6 +1,6 @@
 //! A checkpoint without a state: names, shapes, and contents on demand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -179,6 +179,8 @@ impl RawCheckpoint {
             values: values.collect(),
             filtered: self.index.filtered.iter().filter_map(below).collect(),
             tensors_only: self.index.tensors_only,
+            state_version: self.index.state_version,
+            cuts: BTreeMap::new(),
         };
         Self {
             index: Arc::new(index),

@@ -6,10 +6,11 @@
 mod agree;
 pub(crate) mod contents;
 mod directory;
-mod generation;
+pub(crate) mod generation;
 pub(crate) mod image;
 mod one_file;
 pub(crate) mod publish;
+pub(crate) mod rank_file;
 mod site;
 
 use std::path::Path;
@@ -28,10 +29,10 @@ use crate::storage::Storage;
 use crate::strategy::Layout;
 
 /// How checkpoints call their writer. For people; nothing depends on it.
-const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
+pub(crate) const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
 
 /// What a save wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct SaveReport {
     /// The entries in the checkpoint, tensors and values, each name counted.
@@ -43,6 +44,22 @@ pub struct SaveReport {
     /// Whether nothing was written, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     pub skipped: bool,
+}
+
+impl SaveReport {
+    /// The report as a message to other ranks.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        bincode::serde::encode_to_vec(self, bincode::config::standard())
+            .map_err(|error| Error::Options(error.to_string()))
+    }
+
+    /// The report of another rank.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        const LIMIT: usize = 1 << 30;
+        bincode::serde::decode_from_slice(bytes, bincode::config::standard().with_limit::<LIMIT>())
+            .map(|(report, _)| report)
+            .map_err(|error| Error::Options(format!("a rank's report cannot be read: {error}")))
+    }
 }
 
 /// What of a state is saved: it was found fit to be, and is not needed any more but for the memory of its tensors.

@@ -7,6 +7,7 @@ pub(crate) mod directory;
 mod hub;
 pub(crate) mod names;
 mod open;
+mod param_groups;
 mod pickle;
 pub(crate) mod read;
 mod single;
@@ -62,6 +63,10 @@ pub(crate) struct Index {
     pub(crate) filtered: BTreeSet<String>,
     /// The format has no place for values, so that the absence of one says nothing.
     pub(crate) tensors_only: bool,
+    /// The version of the schema that it was saved under; 0 if nobody says.
+    pub(crate) state_version: u32,
+    /// Of tensors that were cut over a mesh: the dimensions, each with the names of axes.
+    pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
 }
 
 impl Index {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::archive::{Stored, zip};
+use crate::archive::Stored;
 use crate::made::{Made, Version, directory, elements, open};
 use crate::pickle::{dict, float, instance, int, list, none, pickle, text, tuple};
+use crate::zip::zip;
 
 /// The numbers from `0`, as many as there are.
 fn counted(count: u16) -> Vec<f32> {

@@ -8,3 +8,4 @@ mod made;
 mod pickle;
 mod refused;
 mod whole;
+mod zip;

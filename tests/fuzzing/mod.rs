@@ -1,6 +1,10 @@
 //! What the fuzzer and the smoke test do with bytes from anywhere: open them as a checkpoint and read all that is in it.
 //! Whatever the bytes are, the outcome is a typed error or a readable checkpoint; everything else is a finding.
 
+pub(crate) mod seeds;
+#[path = "../dcp/zip.rs"]
+mod zip;
+
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -27,6 +31,10 @@ pub(crate) const CASES: &[Case] = &[
         run: torch,
     },
     Case {
+        name: "torch_pickle",
+        run: torch_pickle,
+    },
+    Case {
         name: "manifest",
         run: manifest,
     },
@@ -35,8 +43,16 @@ pub(crate) const CASES: &[Case] = &[
         run: hub_index,
     },
     Case {
+        name: "hub_shard",
+        run: hub_shard,
+    },
+    Case {
         name: "dcp_metadata",
         run: dcp_metadata,
+    },
+    Case {
+        name: "dcp_payload",
+        run: dcp_payload,
     },
 ];
 
@@ -50,6 +66,18 @@ pub(crate) fn single_file(bytes: &[u8]) -> bool {
 /// A file of `torch.save`: the same, with other seeds, so that a fuzzer spends its time in these rooms.
 pub(crate) fn torch(bytes: &[u8]) -> bool {
     single_file(bytes)
+}
+
+/// The pickle of a file of `torch.save`, in an archive whose checksums are right, beside storages of a few sizes.
+pub(crate) fn torch_pickle(pickle: &[u8]) -> bool {
+    let sizes = [128, 32, 32, 32, 96, 12, 64, 8, 24];
+    let names: Vec<String> = (0..sizes.len()).map(|key| format!("data/{key}")).collect();
+    let members = names
+        .iter()
+        .zip(sizes)
+        .map(|(name, size)| (name.as_str(), &[0; 128][..size]));
+    let members: Vec<(&str, &[u8])> = std::iter::once(("data.pkl", pickle)).chain(members).collect();
+    single_file(&zip::zip(&members))
 }
 
 /// The payload of a manifest, in an envelope and a file whose checksums are right: what lies behind them is looked at.
@@ -70,21 +98,33 @@ pub(crate) fn hub_index(json: &[u8]) -> bool {
     open_and_read(&memory, "hub")
 }
 
+/// One of two shards of PyTorch's Hugging Face writer, beside the other.
+pub(crate) fn hub_shard(shard: &[u8]) -> bool {
+    let memory = Memory::new();
+    memory.create_dir_all(Path::new("hub")).expect("memory");
+    let first = include_bytes!("../fixtures/pytorch/hf_fsdp2/shard-00001-model-00001-of-00001.safetensors");
+    put(&memory, "hub/shard-00001-model-00001-of-00001.safetensors", first);
+    put(&memory, "hub/shard-00002-model-00001-of-00001.safetensors", shard);
+    open_and_read(&memory, "hub")
+}
+
 /// The index of a distributed checkpoint, beside the files that PyTorch wrote with it.
 pub(crate) fn dcp_metadata(pickle: &[u8]) -> bool {
+    dcp(pickle, include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp"))
+}
+
+/// A file of payloads of a distributed checkpoint, beside the others that PyTorch wrote with it.
+pub(crate) fn dcp_payload(payloads: &[u8]) -> bool {
+    dcp(include_bytes!("../fixtures/pytorch/dcp_fsdp2/.metadata"), payloads)
+}
+
+fn dcp(metadata: &[u8], payloads: &[u8]) -> bool {
     let memory = Memory::new();
     memory.create_dir_all(Path::new("dcp")).expect("memory");
-    put(&memory, "dcp/.metadata", pickle);
-    put(
-        &memory,
-        "dcp/__0_0.distcp",
-        include_bytes!("../fixtures/pytorch/dcp_fsdp2/__0_0.distcp"),
-    );
-    put(
-        &memory,
-        "dcp/__1_0.distcp",
-        include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp"),
-    );
+    put(&memory, "dcp/.metadata", metadata);
+    let first = include_bytes!("../fixtures/pytorch/dcp_fsdp2/__0_0.distcp");
+    put(&memory, "dcp/__0_0.distcp", first);
+    put(&memory, "dcp/__1_0.distcp", payloads);
     open_and_read(&memory, "dcp")
 }
 

@@ -125,6 +125,12 @@ impl Meeting {
         self.miss_those_who_left();
     }
 
+    /// Whether all ranks have left.
+    #[cfg(feature = "mpi")]
+    pub(super) fn is_deserted(&self) -> bool {
+        self.left.iter().all(|left| *left)
+    }
+
     /// Rank `rank` has waited for `after`, and waits no longer.
     pub(super) fn give_up(&mut self, rank: usize, after: Duration) {
         let Some(arrival) = &self.here[rank] else { return };

@@ -16,15 +16,12 @@ use candle_core::Tensor;
 
 use super::contents::Part;
 use super::generation::{Generation, Place};
-use super::image::{Closing, Contents, Image, Piece};
+use super::image::{Contents, Piece};
 use super::one_file::{ties, values};
-use super::publish::fill;
-use super::{Agreed, Decided, Prepared, SaveReport, WRITER};
+use super::{Agreed, Decided, Prepared, SaveReport, WRITER, rank_file};
 use crate::error::{Error, Result};
-use crate::format::directory::{DirectoryManifest, SplitRecord, rank_file};
-use crate::format::manifest::ShardManifest;
+use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::Deal;
-use crate::options::Durability;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 
@@ -77,7 +74,7 @@ pub(super) fn save(
             Some(generation) => generation.place().clone(),
             None => Place::of_message(storage, path, &message)?,
         };
-        let len = write_own(ranks, storage, &place, pieces, contents, prepared.durability)?;
+        let len = rank_file::write(storage, &place, ranks.rank(), pieces, contents, prepared.durability)?;
         Ok(((), len.to_le_bytes().to_vec()))
     };
     let ((), lens) = ranks.step("save: write", write)?;
@@ -95,32 +92,6 @@ pub(super) fn save(
     let manifest = ranks.first("save: commit", commit)?;
     let manifest = manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
     Ok(prepared.report(bytes + manifest))
-}
-
-/// Writes the boxes that this rank was dealt; no file if there are none.
-fn write_own(
-    ranks: &Ranks,
-    storage: &dyn Storage,
-    place: &Place,
-    pieces: Vec<Piece>,
-    contents: &dyn Contents,
-    durability: Durability,
-) -> Result<u64> {
-    if pieces.is_empty() {
-        return Ok(0);
-    }
-    let path = place.folder().join(rank_file(ranks.rank()));
-    let closing = ShardManifest {
-        generation: place.generation().to_owned(),
-        rank: u32::try_from(ranks.rank()).unwrap_or(u32::MAX),
-        ..ShardManifest::default()
-    };
-    let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
-    let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
-    fill(&mut *file, &path, durability, |file, path| {
-        image.write(contents, file, path)
-    })?;
-    Ok(image.len())
 }
 
 fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {

@@ -16,7 +16,7 @@ const LOCK: &str = ".lock";
 
 /// Where the ranks write.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The directory that gets the manifest.
     directory: PathBuf,
     /// The folder in it.
@@ -24,11 +24,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.directory.join(&self.generation)
     }
 
-    pub(super) fn generation(&self) -> &str {
+    pub(crate) fn generation(&self) -> &str {
         &self.generation
     }
 
@@ -56,7 +56,7 @@ impl Place {
 
 /// A folder that was begun. Dropped before it is committed, it is removed.
 #[derive(Debug)]
-pub(super) struct Generation<'s> {
+pub(crate) struct Generation<'s> {
     storage: &'s dyn Storage,
     site: Site,
     place: Place,
@@ -69,7 +69,7 @@ pub(super) struct Generation<'s> {
 
 impl<'s> Generation<'s> {
     /// Makes the folder, after removing what killed processes have left.
-    pub(super) fn begin(storage: &'s dyn Storage, path: &Path) -> Result<Self> {
+    pub(crate) fn begin(storage: &'s dyn Storage, path: &Path) -> Result<Self> {
         let site = Site::at(storage, path)?;
         let in_place = site.kind(storage)? == Some(FileKind::Directory);
         if in_place {
@@ -106,7 +106,7 @@ impl<'s> Generation<'s> {
         create(&self.place.folder())
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
@@ -115,7 +115,7 @@ impl<'s> Generation<'s> {
     }
 
     /// Makes the folder the checkpoint: all ranks' files are durable in it.
-    pub(super) fn commit(mut self, manifest: &[u8], durability: Durability) -> Result<()> {
+    pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability) -> Result<()> {
         let storage = self.storage;
         sync_dir(storage, &self.place.folder(), durability)?;
         let directory = self.place.directory.clone();

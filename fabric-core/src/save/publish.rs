@@ -55,7 +55,7 @@ pub(super) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Dura
 }
 
 /// Writes a file and makes it durable, if that was asked for.
-pub(super) fn fill(
+pub(crate) fn fill(
     file: &mut dyn WriteFile,
     path: &Path,
     durability: Durability,

@@ -5,7 +5,7 @@
 //! until then its chunks are [`Check::Framed`]. So opening costs as much as the index is long, and a load reads the
 //! framing of what it loads, about six kilobytes a chunk, and nothing of anything else.
 
-mod gather;
+pub(super) mod gather;
 mod graph;
 mod metadata;
 mod objects;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::metadata::{Metadata, Payload};
 use super::open::open_file;
 use super::window::Slice;
-use super::{Check, Files, Index, Part, Place, Source, StoredTensor, torch};
+use super::{Check, Files, Index, Part, Place, Source, StoredTensor, param_groups, torch};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
@@ -73,10 +73,13 @@ pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>
         merge(&mut index, read_meta(&*file, files.len(), &meta)?, &meta)?;
         files.push((file, meta));
     }
-    Ok(Arc::new(Directory(Files {
-        index: Arc::new(index),
+    let mut directory = Directory(Files {
+        index: Arc::default(),
         files,
-    })))
+    });
+    param_groups::gather_numbers(&mut index, &directory)?;
+    directory.0.index = Arc::new(index);
+    Ok(Arc::new(directory))
 }
 
 fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {

@@ -97,7 +97,21 @@ fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
         values: own_values(&manifest.values, &path.join(FILE_NAME))?,
         filtered: manifest.filtered.iter().cloned().collect(),
         tensors_only: false,
+        state_version: manifest.state_version,
+        cuts: cuts(manifest),
     })
+}
+
+/// How tensors are cut, by the names of the mesh's axes.
+fn cuts(manifest: &DirectoryManifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
+    let axis = |axis: &usize| manifest.mesh.get(*axis).map(|(name, _)| name.clone());
+    let records = manifest.tensors.iter().map(|record| (record, record.split()));
+    let cut = records.filter(|(_, split)| !split.is_whole()).map(|(record, split)| {
+        let cuts = split.cuts.iter();
+        let cuts = cuts.map(|cut| (cut.dim, cut.axes.iter().filter_map(axis).collect()));
+        (record.name.clone(), cuts.collect())
+    });
+    cut.collect()
 }
 
 /// A tensor whose files have not been looked at: its place has the number of its record.

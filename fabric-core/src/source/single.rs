@@ -107,7 +107,8 @@ fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
         tensors,
         values: own_values(&manifest.values, path)?,
         filtered: manifest.filtered.into_iter().collect(),
-        tensors_only: false,
+        state_version: manifest.state_version,
+        ..Index::default()
     })
 }
 

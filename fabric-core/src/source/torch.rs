@@ -25,7 +25,7 @@ use self::tensor::{Rebuilt, is_tensor, tensor};
 use super::pickle::{self, Limits, Object, Pickle};
 use super::window::Slice;
 use super::zip::{Archive, ZipError};
-use super::{Files, Index, Source, StoredTensor};
+use super::{Files, Index, Source, StoredTensor, param_groups};
 use crate::error::{Error, Result};
 use crate::storage::ReadFile;
 
@@ -42,7 +42,7 @@ pub(super) enum Kind {
 }
 
 /// How many of the first bytes [`kind`] looks at.
-pub(super) const FIRST: usize = 16;
+pub(super) const FIRST: usize = 32;
 
 /// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same bytes, those of its
 /// header's length; behind them it has a brace, and these have none there.
@@ -71,11 +71,14 @@ pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<A
             ));
         }
     };
-    let index = index(&pickle, &storages, path)?;
-    Ok(Arc::new(Files {
-        index: Arc::new(index),
+    let mut index = index(&pickle, &storages, path)?;
+    let mut files = Files {
+        index: Arc::default(),
         files: vec![(file, path.to_path_buf())],
-    }))
+    };
+    param_groups::gather_numbers(&mut index, &files)?;
+    files.index = Arc::new(index);
+    Ok(Arc::new(files))
 }
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.

@@ -31,8 +31,8 @@ pub(crate) struct Member {
     /// The first byte, counted from the start of the *file*.
     pub(crate) start: u64,
     pub(crate) len: u64,
-    /// CRC-32/ISO-HDLC of the bytes.
-    pub(crate) crc32: u32,
+    /// CRC-32/ISO-HDLC of the bytes; `None` if the archive was written without checksums.
+    pub(crate) crc32: Option<u32>,
 }
 
 /// Why an archive is not read.
@@ -100,7 +100,7 @@ impl Archive {
             return Err(ZipError::Unsupported(what));
         }
         let bytes = slice.bytes(member.start - slice.start, member.len)?;
-        if crate::checksum::crc32(&bytes) == member.crc32 {
+        if member.crc32.is_none_or(|sum| sum == crate::checksum::crc32(&bytes)) {
             return Ok(bytes);
         }
         Err(ZipError::corrupt(

@@ -5,6 +5,7 @@
     reason = "numbers that were moved, not computed, are equal to the bit"
 )]
 
+mod continued;
 mod models;
 mod names;
 mod optimizers;

@@ -211,3 +211,29 @@ fn a_flipped_bit_is_found_before_the_first_write_if_asked() {
     let error = Fabric::new().load_raw(&path, &mut mlp).unwrap_err();
     assert!(error.to_string().contains("fc2.bias"), "{error}");
 }
+
+#[test]
+fn what_is_no_plain_tensor_is_a_leaf_that_says_what_it_is() {
+    for (file, reason) in [
+        ("leaf_negated.pt", "resolve_neg()"),
+        ("leaf_conjugated.pt", "resolve_conj()"),
+        ("leaf_complex32.pt", "complex32"),
+        ("leaf_sparse.pt", "_rebuild_sparse_tensor"),
+        ("leaf_csr.pt", "_rebuild_sparse_tensor"),
+        ("leaf_quantized.pt", "_rebuild_qtensor"),
+        ("leaf_meta.pt", "_rebuild_meta_tensor_no_storage"),
+        ("leaf_nested_tensor.pt", "_rebuild_nested_tensor"),
+        ("leaf_numpy.pt", "numpy"),
+        ("leaf_module.pt", "torch.nn.modules.linear.Linear"),
+    ] {
+        let raw = Fabric::new().open(fixture(file)).unwrap();
+        assert!(raw.contains("x") && raw.info("x").is_none(), "{file}");
+        let error = raw.value::<f32>("x").unwrap_err().to_string();
+        assert!(error.contains("`x`") && error.contains(reason), "{file}: {error}");
+        let zeros = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        let mut weights = std::collections::BTreeMap::from([("x".to_owned(), zeros)]);
+        let error = Fabric::new().load(fixture(file), &mut weights).unwrap_err().to_string();
+        assert!(error.contains("x: ") && error.contains(reason), "{file}: {error}");
+        assert_eq!(raw.tensor("w", &Device::Cpu).unwrap().dims(), [2], "{file}");
+    }
+}

@@ -74,8 +74,8 @@ fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
 }
 
 fn numbers(shape: &[usize], start: f32) -> Tensor {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|n| start + n as f32).collect();
+    let count = u16::try_from(shape.iter().product::<usize>()).expect("a small tensor");
+    let values: Vec<f32> = (0..count).map(|n| start + f32::from(n)).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).expect("as many as the shape says")
 }
 

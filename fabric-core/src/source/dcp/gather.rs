@@ -7,28 +7,31 @@ mod flattened;
 
 use std::collections::BTreeMap;
 
-use super::metadata::Key;
+pub(in crate::source) use super::metadata::Key;
 use crate::entry::join;
 use crate::value::Value;
 
 /// What an optimizer calls its hyper-parameters: one value by itself, whether or not there are tensors beside it.
-const GROUPS: &str = "param_groups";
+pub(in crate::source) const GROUPS: &str = "param_groups";
 
 /// Entries of a list that are missing: empty dicts leave no trace. More are no list.
 const MAX_MISSING: usize = 1024;
 
 /// A value with its name, and the path that leads to it.
-pub(super) struct Leaf {
-    pub(super) name: String,
-    pub(super) path: Option<Vec<Key>>,
-    pub(super) value: Value,
+pub(in crate::source) struct Leaf {
+    pub(in crate::source) name: String,
+    pub(in crate::source) path: Option<Vec<Key>>,
+    pub(in crate::source) value: Value,
 }
 
 /// Names all values; those below one prefix without tensors become one.
 ///
 /// # Errors
 /// If two have one name.
-pub(super) fn gather<T>(leaves: Vec<Leaf>, tensors: &BTreeMap<String, T>) -> Result<BTreeMap<String, Value>, String> {
+pub(in crate::source) fn gather<T>(
+    leaves: Vec<Leaf>,
+    tensors: &BTreeMap<String, T>,
+) -> Result<BTreeMap<String, Value>, String> {
     let mut values = BTreeMap::new();
     let mut trees: BTreeMap<String, Node> = BTreeMap::new();
     let mut insert = |name: String, value: Value| {

@@ -44,7 +44,7 @@ pub(super) struct Stored {
 
 /// A step on the way to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(in crate::source) enum Key {
     Name(String),
     Index(usize),
 }

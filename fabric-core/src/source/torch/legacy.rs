@@ -27,9 +27,12 @@ const PROTOCOL: i128 = 1001;
 /// What is read at first; more follows if the pickles are longer.
 const HEAD: u64 = 64 << 10;
 
-/// Whether a file begins with the magic number.
+/// Whether a file begins with the magic number; protocols from 4 on put a frame around it, an opcode and eight bytes.
 pub(super) fn begins(first: &[u8]) -> bool {
-    matches!(first, [0x80, 2..=5, magic @ ..] if magic.starts_with(&MAGIC_OPCODES))
+    let ([0x80, 4 | 5, 0x95, _, _, _, _, _, _, _, _, magic @ ..] | [0x80, 2..=5, magic @ ..]) = first else {
+        return false;
+    };
+    magic.starts_with(&MAGIC_OPCODES)
 }
 
 /// What stands in front of the storages.

@@ -21,8 +21,8 @@ impl Storage {
             start: member.start,
             len: member.len,
         };
-        let run = CheckedRun::new(place, member.crc32);
-        Self { place, run: Some(run) }
+        let run = member.crc32.map(|sum| CheckedRun::new(place, sum));
+        Self { place, run }
     }
 
     /// A storage of a format without checksums.

@@ -75,6 +75,11 @@ fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> 
         }
         other => return Ok(Rebuilt::NotRead(format!("tensor made by {other}"))),
     };
+    if let Some(flag) = flagged(pickle, arguments) {
+        return Ok(Rebuilt::NotRead(format!(
+            "tensor with the flag `{flag}`, whose numbers are not those in the file; save tensor.resolve_{flag}()"
+        )));
+    }
     let reference = StorageReference::of(pickle, *storage)?;
     let dtype = match (elements, reference.elements) {
         (Some(dtype), _) | (None, Some(Elements::Typed(dtype))) => dtype,
@@ -88,6 +93,21 @@ fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> 
     };
     let storage = reference.find(storages)?;
     view.place(storage, reference.offset, storages).map(Rebuilt::Tensor)
+}
+
+/// PyTorch conjugates and negates lazily: a flag among the last arguments says that it is still to be done.
+fn flagged(pickle: &Pickle, arguments: &[Id]) -> Option<&'static str> {
+    let entries = arguments.iter().skip(6).filter_map(|id| match pickle.get(*id) {
+        Object::Dict(entries) => Some(entries),
+        _ => None,
+    });
+    let raised = |name: &&str| {
+        let is = |(key, value): &(Id, Id)| {
+            pickle.text(*key) == Some(*name) && !matches!(pickle.get(*value), Object::Bool(false))
+        };
+        entries.clone().flatten().any(is)
+    };
+    ["conj", "neg"].into_iter().find(raised)
 }
 
 fn number(pickle: &Pickle, id: Id) -> Result<usize, String> {

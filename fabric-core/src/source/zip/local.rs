@@ -15,6 +15,7 @@ pub(super) fn locate(
     directory: u64,
 ) -> Result<BTreeMap<String, Member>, ZipError> {
     entries.sort_by_key(|entry| entry.header);
+    let checked = has_checksums(&entries);
     let mut window = Window::new(slice);
     let mut members = BTreeMap::new();
     let mut free = 0;
@@ -35,11 +36,18 @@ pub(super) fn locate(
         let member = Member {
             start: slice.start + start,
             len: entry.len,
-            crc32: entry.crc32,
+            crc32: checked.then_some(entry.crc32),
         };
         members.insert(entry.name, member);
     }
     Ok(members)
+}
+
+/// `torch.serialization.set_crc32_options(False)` leaves zero in the place of every checksum. One that happens to be zero,
+/// or was made so, stands beside others that are not.
+fn has_checksums(entries: &[Entry]) -> bool {
+    let mut sums = entries.iter().filter(|entry| entry.len > 0).map(|entry| entry.crc32);
+    entries.len() < 2 || sums.any(|sum| sum != 0)
 }
 
 /// The byte after a local header, whose name and extra fields have lengths of their own. The sizes in it are not

@@ -1,0 +1,44 @@
+//! States to save: tensors of one size.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use candle_nn::VarMap;
+
+use crate::Outcome;
+use crate::measured::float;
+
+/// How many tensors, of how many bytes each; f32.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) tensors: usize,
+    pub(crate) each: usize,
+}
+
+impl Form {
+    pub(crate) fn bytes(self) -> usize {
+        self.tensors * self.each
+    }
+}
+
+/// Tensors of random numbers, which repeat after a mebibyte and differ from tensor to tensor.
+pub(crate) fn state(form: Form) -> Outcome<VarMap> {
+    const TILE: usize = 1 << 18;
+    let variables = VarMap::new();
+    let elements = form.each / 4;
+    let tile = Tensor::rand(0f32, 1., elements.min(TILE), &Device::Cpu)?;
+    for number in 0..form.tensors {
+        let shifted = (&tile + float(number))?;
+        let tensor = shifted.repeat(elements.div_ceil(TILE))?.narrow(0, 0, elements)?;
+        let mut all = variables.data().lock().map_err(|_| "a thread has panicked")?;
+        all.insert(format!("weight{number:05}"), Var::from_tensor(&tensor)?);
+    }
+    Ok(variables)
+}
+
+/// A state, and the safetensors file with its bytes that other libraries begin with.
+pub(crate) fn state_in_file(form: Form, path: &Path) -> Outcome<VarMap> {
+    let variables = state(form)?;
+    variables.save(path)?;
+    Ok(variables)
+}

@@ -1,0 +1,156 @@
+//! Tables in Markdown, and the page of the book between its marks.
+
+use std::fmt::Write;
+
+use crate::figures::{Aim, Bound, Table, Theme};
+use crate::{Outcome, Themes};
+
+/// Where the generated part of a page begins and ends.
+const MARKS: (&str, &str) = ("<!-- figures begin -->", "<!-- figures end -->");
+
+/// Replaces what is between the marks of a page.
+///
+/// # Errors
+/// If the page has no marks.
+pub fn replace_figures(page: &str, figures: &str) -> Outcome<String> {
+    let parts = page.split_once(MARKS.0).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(MARKS.1)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or(format!("the page lacks {} or {}", MARKS.0, MARKS.1))?;
+    Ok(format!(
+        "{before}{}\n\n{}\n\n{}{after}",
+        MARKS.0,
+        figures.trim(),
+        MARKS.1
+    ))
+}
+
+/// All themes, in the order of `names`: first the aims, then section by section.
+#[must_use]
+pub fn page(themes: &Themes, names: &[&str], machine: &str) -> String {
+    let themes: Vec<&Theme> = names.iter().filter_map(|name| themes.get(*name)).collect();
+    let aims: Vec<Aim> = themes.iter().flat_map(|theme| theme.aims.clone()).collect();
+    let met = aims.iter().filter(|aim| aim.is_met()).count();
+    let mut page = format!("Measured on {machine}.\n\n## The aims\n\n");
+    let _ = writeln!(page, "{met} of {} are met.\n\n{}", aims.len(), aim_table(&aims));
+    for theme in themes {
+        let _ = write!(page, "\n{}", section(theme));
+    }
+    page
+}
+
+/// One theme for a terminal.
+#[must_use]
+pub fn markdown(theme: &Theme) -> String {
+    let mut text = section(theme);
+    if !theme.aims.is_empty() {
+        let _ = write!(text, "\n{}", aim_table(&theme.aims));
+    }
+    text
+}
+
+fn section(theme: &Theme) -> String {
+    let mut text = format!("## {}\n\n", theme.title);
+    for note in &theme.notes {
+        let _ = writeln!(text, "{note}\n");
+    }
+    for plot in &theme.plots {
+        let _ = writeln!(text, "![{}](speed/{}.svg)\n", plot.title(), plot.name());
+    }
+    for table in &theme.tables {
+        let _ = writeln!(text, "{}", grid(table));
+    }
+    let _ = writeln!(text, "*{}*", theme.measured);
+    text
+}
+
+fn aim_table(aims: &[Aim]) -> String {
+    let row = |aim: &Aim| {
+        let (sign, limit) = match aim.aim {
+            Bound::AtLeast(limit) => (">=", limit),
+            Bound::AtMost(limit) => ("<=", limit),
+        };
+        let unit = if aim.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", aim.unit)
+        };
+        vec![
+            aim.figure.clone(),
+            format!("{sign} {limit}{unit}"),
+            format!("{}{unit}", number(aim.measured)),
+            if aim.is_met() { "met" } else { "**short**" }.to_owned(),
+        ]
+    };
+    let head = ["figure", "aim", "measured", ""].map(str::to_owned).to_vec();
+    let (caption, rows) = (String::new(), aims.iter().map(row).collect());
+    grid(&Table { caption, head, rows })
+}
+
+fn grid(table: &Table) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let columns = table.head.len().saturating_sub(1);
+    let rule = format!("|---|{}\n", "---:|".repeat(columns));
+    let caption = if table.caption.is_empty() {
+        String::new()
+    } else {
+        format!("{}:\n\n", table.caption)
+    };
+    let rows: String = table.rows.iter().map(|row| line(row)).collect();
+    format!("{caption}{}{rule}{rows}", line(&table.head))
+}
+
+/// A number with about three digits that mean something.
+pub(crate) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        0.1.. => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
+/// Seconds, in the unit that reads best.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        1.0.. => format!("{} s", number(seconds)),
+        1e-3.. => format!("{} ms", number(seconds * 1e3)),
+        _ => format!("{} us", number(seconds * 1e6)),
+    }
+}
+
+/// Bytes, in the unit that leaves no fraction, or the largest.
+pub(crate) fn size(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 1024. && unit + 1 < units.len() {
+        value /= 1024.;
+        unit += 1;
+    }
+    format!("{value:.0} {}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() -> Outcome {
+        let page = format!("a\n{}\nold\n{}\nb\n", MARKS.0, MARKS.1);
+        let once = replace_figures(&page, "new\n")?;
+        assert_eq!(once, format!("a\n{}\n\nnew\n\n{}\nb\n", MARKS.0, MARKS.1));
+        assert_eq!(replace_figures(&once, "new")?, once);
+        assert!(replace_figures("no marks", "new").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn an_aim_says_whether_it_is_met() {
+        let aims = [Aim::at_least("a", 0.9, 0.93), Aim::at_most("b", 3., "us", 7.)];
+        let table = aim_table(&aims);
+        assert!(table.contains("| a | >= 0.9 | 0.93 | met |"), "{table}");
+        assert!(table.contains("| b | <= 3 us | 7.00 us | **short** |"), "{table}");
+    }
+}

@@ -1,0 +1,219 @@
+//! Loading: in place from the page cache, into fresh memory, from the device.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Instant;
+
+use candle_core::Device;
+use candle_nn::VarMap;
+use fabric_core::{Durability, Fabric, SaveOptions};
+
+use super::Bench;
+use crate::figures::{Kind, Plot, Theme};
+use crate::floors::{self, Aligned};
+use crate::measured::Measured;
+use crate::states::{Form, state, state_in_file};
+use crate::timing::{Task, in_turn};
+use crate::{Outcome, system};
+
+const PREAD: &str = "pread, 2 threads";
+const OURS: &str = "load in place";
+const OURS_PT: &str = "load in place, a .pt file";
+const OURS_DCP: &str = "load in place, a DCP directory";
+const CANDLE: &str = "candle VarMap::load";
+const TORCH: &str = "torch.load(mmap) + load_state_dict";
+const SAFETENSORS: &str = "safetensors.load_file + load_state_dict";
+const LIGHTNING: &str = "Lightning fabric.load";
+const DCP: &str = "dcp.load";
+
+pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
+    let mut theme = Theme::new("Loading");
+    let form = |tensors: usize| Form {
+        tensors,
+        each: bench.scaled(1 << 30) / tensors,
+    };
+    warm(bench, &mut theme, form(64))?;
+    warm_large(bench, &mut theme, form(4))?;
+    fresh(bench, &mut theme, form(64))?;
+    cold(bench, &mut theme, form(64))?;
+    Ok(theme)
+}
+
+/// Writes a state with this library, without waiting for the device.
+pub(super) fn save_relaxed(fabric: &Fabric, path: &Path, state: &VarMap) -> Outcome {
+    fabric.save_with(path, state, SaveOptions::new().durability(Durability::Relaxed))?;
+    Ok(())
+}
+
+fn warm(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
+    let [ours, plain, pt, dcp] = ["ours.ckpt", "state.safetensors", "state.pt", "dcp"].map(|name| bench.path(name));
+    let [lightning, orbax] = ["lightning.ckpt", "orbax"].map(|name| bench.path(name));
+    let others = [
+        (TORCH, "torch_file", &pt),
+        (SAFETENSORS, "safetensors_file", &plain),
+        (LIGHTNING, "lightning_fabric", &lightning),
+        (DCP, "dcp", &dcp),
+        ("Orbax restore + load_state_dict", "orbax_checkpoint", &orbax),
+    ];
+    let variables = state_in_file(form, &plain)?;
+    let fabric = Fabric::new();
+    save_relaxed(&fabric, &ours, &variables)?;
+    let variables = RefCell::new(variables);
+    let load = |path: &Path| Ok(fabric.load(path, &mut *variables.borrow_mut()).map(drop)?);
+    let mut touched = vec![1; form.bytes()];
+    let peers = bench.peers();
+    let mut tasks = vec![
+        Task::new(Kind::Floor, PREAD, || floors::read(&ours, &mut touched, 2)),
+        Task::new(Kind::Ours, OURS, || load(&ours)),
+        Task::new(Kind::Peer, CANDLE, || Ok(variables.borrow_mut().load(&plain)?)),
+    ];
+    for (name, peer, path) in others {
+        let Some(peers) = &peers else { break };
+        // Safetensors reads the file that is there; the others save their own.
+        if path == &plain || peers.prepare(peer, &plain, path)? {
+            tasks.push(peers.task(name, peer, "load", &plain, path));
+        }
+    }
+    for (name, path) in [(OURS_PT, &pt), (OURS_DCP, &dcp)] {
+        if path.exists() {
+            tasks.push(Task::new(Kind::Ours, name, || load(path)));
+        }
+    }
+    system::sync();
+    let measured = in_turn(tasks, bench.runs())?;
+    let caption = "One GiB of f32 in 64 tensors, into the live state, from the page cache";
+    theme
+        .plots
+        .push(Plot::Bars(measured.bars("load", caption, form.bytes())));
+    theme.tables.push(measured.table(caption, form.bytes(), PREAD));
+    warm_aims(theme, &measured);
+    Ok(())
+}
+
+fn warm_aims(theme: &mut Theme, measured: &Measured) {
+    let best = measured.fastest(&[TORCH, SAFETENSORS]).unwrap_or(TORCH);
+    for (figure, aim, ours, other) in [
+        (
+            "load in place / `pread` into touched memory, 2 threads",
+            0.9,
+            OURS,
+            PREAD,
+        ),
+        ("load in place / `VarMap::load`, 16 MiB tensors", 1.3, OURS, CANDLE),
+        (
+            "load in place / the best of `torch.load(mmap=True)` and `safetensors.load_file`, + `load_state_dict`",
+            1.3,
+            OURS,
+            best,
+        ),
+        ("load in place / Lightning `fabric.load`", 10., OURS, LIGHTNING),
+        ("load in place / `dcp.load`", 3., OURS, DCP),
+        (
+            "a `.pt` file in place / `pread` of as many bytes, 2 threads",
+            0.7,
+            OURS_PT,
+            PREAD,
+        ),
+        (
+            "a `.pt` file in place / `torch.load(mmap=True)` + `load_state_dict`",
+            1.,
+            OURS_PT,
+            TORCH,
+        ),
+        ("a DCP directory in place / `dcp.load`", 1., OURS_DCP, DCP),
+    ] {
+        theme.at_least(figure, aim, measured.ratio(ours, other));
+    }
+}
+
+fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
+    let (ours, plain) = (bench.path("large.ckpt"), bench.path("large.safetensors"));
+    let variables = state_in_file(form, &plain)?;
+    let fabric = Fabric::new();
+    save_relaxed(&fabric, &ours, &variables)?;
+    let variables = RefCell::new(variables);
+    let mut touched = vec![1; form.bytes()];
+    system::sync();
+    let tasks = vec![
+        Task::new(Kind::Floor, PREAD, || floors::read(&ours, &mut touched, 2)),
+        Task::new(Kind::Ours, OURS, || {
+            Ok(fabric.load(&ours, &mut *variables.borrow_mut()).map(drop)?)
+        }),
+        Task::new(Kind::Peer, CANDLE, || Ok(variables.borrow_mut().load(&plain)?)),
+    ];
+    let measured = in_turn(tasks, bench.runs())?;
+    theme
+        .tables
+        .push(measured.table("The same in 4 tensors of 256 MiB", form.bytes(), PREAD));
+    theme.at_least(
+        "load in place / `VarMap::load`, 256 MiB tensors",
+        6.,
+        measured.ratio(OURS, CANDLE),
+    );
+    Ok(())
+}
+
+/// Tensors that did not exist before: new memory has to be touched for the first time.
+fn fresh(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
+    const READ: &str = "std::fs::read";
+    const RAW: &str = "raw tensors into fresh memory";
+    let ours = bench.path("ours.ckpt");
+    let fabric = Fabric::new();
+    let seconds_until = |begin: Instant| begin.elapsed().as_secs_f64();
+    // Giving the memory back is not in the times.
+    let tasks = vec![
+        Task::timing_itself(Kind::Floor, READ, || {
+            let begin = Instant::now();
+            let bytes = std::fs::read(&ours)?;
+            let seconds = seconds_until(begin);
+            drop(bytes);
+            Ok(seconds)
+        }),
+        Task::timing_itself(Kind::Ours, RAW, || {
+            let begin = Instant::now();
+            let raw = fabric.open(&ours)?;
+            let tensors: Result<Vec<_>, _> = raw
+                .names()
+                .into_iter()
+                .map(|name| raw.tensor(name, &Device::Cpu))
+                .collect();
+            let seconds = seconds_until(begin);
+            drop(tensors?);
+            Ok(seconds)
+        }),
+    ];
+    let measured = in_turn(tasks, bench.runs())?;
+    theme
+        .tables
+        .push(measured.table("The same file into memory that is new", form.bytes(), READ));
+    theme.at_least(
+        "raw tensors into fresh memory / `std::fs::read`",
+        4.,
+        measured.ratio(RAW, READ),
+    );
+    Ok(())
+}
+
+fn cold(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
+    const DEVICE: &str = "O_DIRECT read, 4 threads";
+    let (ours, plain) = (bench.path("ours.ckpt"), bench.path("state.safetensors"));
+    let fabric = Fabric::new();
+    let variables = RefCell::new(state(form)?);
+    let mut direct = Aligned::new(form.bytes());
+    let tasks = vec![
+        Task::new(Kind::Floor, DEVICE, || floors::read_direct(&ours, &mut direct, 4)).cold(&ours),
+        Task::new(Kind::Ours, OURS, || {
+            Ok(fabric.load(&ours, &mut *variables.borrow_mut()).map(drop)?)
+        })
+        .cold(&ours),
+        Task::new(Kind::Peer, CANDLE, || Ok(variables.borrow_mut().load(&plain)?)).cold(&plain),
+    ];
+    let measured = in_turn(tasks, bench.runs())?;
+    theme.tables.push(measured.table(
+        "The same file after its pages were dropped from the cache",
+        form.bytes(),
+        DEVICE,
+    ));
+    theme.at_least("cold load / device read rate", 0.9, measured.ratio(OURS, DEVICE));
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Saving: until the device has the bytes, and until the system has them.
+
+use fabric_core::Fabric;
+
+use super::Bench;
+use super::load::save_relaxed;
+use crate::Outcome;
+use crate::figures::{Kind, Plot, Theme};
+use crate::floors::{self, Aligned};
+use crate::states::{Form, state_in_file};
+use crate::timing::{Task, in_turn};
+
+const DIRECT: &str = "O_DIRECT + fallocate, fdatasync";
+const DURABLE: &str = "save, durable";
+const DCP: &str = "dcp.save, synced";
+const PLAIN: &str = "plain write";
+const RELAXED: &str = "save, not synced";
+const LIGHTNING: &str = "Lightning fabric.save";
+
+pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
+    let mut theme = Theme::new("Saving");
+    let form = Form {
+        tensors: 64,
+        each: bench.scaled(1 << 30) / 64,
+    };
+    theme.note(
+        "Each save makes a new file, and what a save leaves for the system to write is synced before the next one begins, \
+         outside of the time.",
+    );
+    let (plain, made) = (bench.path("state.safetensors"), bench.path("made"));
+    let variables = state_in_file(form, &plain)?;
+    let fabric = Fabric::new();
+    let source = Aligned::new(form.bytes());
+    let peers = bench.peers();
+    let mut tasks = vec![
+        Task::new(Kind::Floor, DIRECT, || floors::write_direct(&made, &source)),
+        Task::new(Kind::Ours, DURABLE, || Ok(fabric.save(&made, &variables).map(drop)?)),
+        Task::new(Kind::Floor, PLAIN, || floors::write(&made, source.bytes()).map(drop)),
+        Task::new(Kind::Ours, RELAXED, || save_relaxed(&fabric, &made, &variables)),
+        Task::new(Kind::Peer, "candle VarMap::save", || Ok(variables.save(&made)?)),
+    ];
+    for (name, peer) in [
+        (DCP, "dcp"),
+        (LIGHTNING, "lightning_fabric"),
+        ("torch.save", "torch_file"),
+        ("safetensors.save_file", "safetensors_file"),
+        ("Orbax save", "orbax_checkpoint"),
+    ] {
+        let Some(peers) = &peers else { break };
+        if peers.prepare(peer, &plain, &made)? {
+            tasks.push(peers.task(name, peer, "save", &plain, &made));
+        }
+        crate::files::remove(&made)?;
+    }
+    let tasks = tasks.into_iter().map(|task| task.making(&made)).collect();
+    let measured = in_turn(tasks, bench.runs())?;
+    let caption = "One GiB of f32 in 64 tensors, to a new file";
+    theme
+        .plots
+        .push(Plot::Bars(measured.bars("save", caption, form.bytes())));
+    theme.tables.push(measured.table(caption, form.bytes(), DIRECT));
+    theme.at_least(
+        "durable save / O_DIRECT + fallocate",
+        0.9,
+        measured.ratio(DURABLE, DIRECT),
+    );
+    theme.at_least("durable save / DCP's synced save", 2.5, measured.ratio(DURABLE, DCP));
+    theme.at_least(
+        "durable save / `fabric.save`, which syncs nothing",
+        3.,
+        measured.ratio(DURABLE, LIGHTNING),
+    );
+    theme.at_least("save without sync / plain write", 0.95, measured.ratio(RELAXED, PLAIN));
+    Ok(theme)
+}

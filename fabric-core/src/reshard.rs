@@ -1,0 +1,219 @@
+//! Checkpoints from one layout into another, without a state or a model: tensors go from file to file in pieces.
+
+mod contents;
+mod splits;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::contents::Stored;
+use crate::entry::{Region, without_rank};
+use crate::error::{Error, Result};
+use crate::format::directory::{DirectoryManifest, SplitRecord};
+use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
+use crate::mesh::{Deal, Mesh, Split};
+use crate::options::Durability;
+use crate::save::generation::Generation;
+use crate::save::image::{Closing, Image, Piece};
+use crate::save::publish::publish;
+use crate::save::{SaveReport, WRITER, rank_file};
+use crate::source::{Index, Source, StoredTensor};
+use crate::storage::Storage;
+use crate::strategy::{Layout, Strategy};
+use crate::value::Value;
+
+/// Writes what `source` holds to `path`, as `strategy` lays it out.
+pub(crate) fn reshard(
+    storage: &dyn Storage,
+    source: &Arc<dyn Source>,
+    path: &Path,
+    strategy: &Strategy,
+) -> Result<SaveReport> {
+    let mesh = strategy.grid().map_err(Error::Options)?;
+    let whole = Whole::of(source.index())?;
+    let bytes = match strategy.layout() {
+        Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole)?,
+        Layout::Directory => directory(storage, source, path, strategy, &mesh, &whole)?,
+    };
+    Ok(SaveReport {
+        entries: whole.tensors.len() + whole.ties.len() + whole.values.len(),
+        bytes,
+        filtered: source.index().filtered.iter().cloned().collect(),
+        ..SaveReport::default()
+    })
+}
+
+/// Everything that a source holds, each tensor once.
+struct Whole<'s> {
+    /// Sorted by name.
+    tensors: Vec<(&'s str, &'s StoredTensor)>,
+    ties: Vec<TieRecord>,
+    values: Vec<ValueRecord>,
+}
+
+impl<'s> Whole<'s> {
+    fn of(index: &'s Index) -> Result<Self> {
+        let mut whole = Self {
+            tensors: Vec::new(),
+            ties: Vec::new(),
+            values: index
+                .values
+                .iter()
+                .map(|(name, value)| record(name, value))
+                .collect::<Result<_>>()?,
+        };
+        let mut by_place = HashMap::new();
+        for (name, stored) in &index.tensors {
+            let places = stored.places();
+            let number = u32::try_from(whole.tensors.len()).unwrap_or(u32::MAX);
+            // Tensors without any bytes lie in one place without being the same.
+            let first = if stored.info.byte_len() == Some(0) {
+                number
+            } else {
+                *by_place.entry((stored.info.clone(), places)).or_insert(number)
+            };
+            if first == number {
+                whole.tensors.push((name, stored));
+            } else {
+                whole.ties.push(TieRecord {
+                    name: name.clone(),
+                    target: first,
+                });
+            }
+        }
+        Ok(whole)
+    }
+}
+
+fn record(name: &str, value: &Value) -> Result<ValueRecord> {
+    let bytes = value.to_bytes().map_err(|error| {
+        Error::State(crate::StateError::Value {
+            name: name.to_owned(),
+            what: error.to_string(),
+        })
+    })?;
+    let (name, rank) = match without_rank(name) {
+        Some((name, rank)) if !name.is_empty() => (name, u32::try_from(rank).ok()),
+        _ => (name, None),
+    };
+    Ok(ValueRecord {
+        name: name.to_owned(),
+        rank,
+        form: CBOR,
+        bytes,
+    })
+}
+
+fn one_file(
+    storage: &dyn Storage,
+    source: &Arc<dyn Source>,
+    path: &Path,
+    strategy: &Strategy,
+    mesh: &Mesh,
+    whole: &Whole<'_>,
+) -> Result<u64> {
+    let index = source.index();
+    let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
+        name: (*name).to_owned(),
+        region: Region::whole(stored.info.shape()),
+        whole: stored.info.clone(),
+    });
+    let manifest = Manifest {
+        writer: WRITER.to_owned(),
+        strategy: strategy.name().to_owned(),
+        mesh: mesh.records(),
+        state_version: index.state_version,
+        ties: whole.ties.clone(),
+        values: whole.values.clone(),
+        filtered: index.filtered.iter().cloned().collect(),
+        ..Manifest::default()
+    };
+    let mut image = Image::new(pieces.collect(), Closing::Whole(manifest), path)?;
+    let contents = Stored::new(
+        &**source,
+        whole.tensors.iter().map(|(name, stored)| (*name, *stored, None)),
+    );
+    publish(storage, path, Durability::Durable, |file, path| {
+        image.write(&contents, file, path)?;
+        contents.settle()
+    })?;
+    Ok(image.len())
+}
+
+fn directory(
+    storage: &dyn Storage,
+    source: &Arc<dyn Source>,
+    path: &Path,
+    strategy: &Strategy,
+    mesh: &Mesh,
+    whole: &Whole<'_>,
+) -> Result<u64> {
+    let index = source.index();
+    let splits: Vec<Split> = whole
+        .tensors
+        .iter()
+        .map(|(name, stored)| splits::split(index.cuts.get(*name), &stored.info, strategy, mesh))
+        .collect();
+    let dealt = whole.tensors.iter().zip(&splits);
+    let deal = Deal::new(
+        mesh.clone(),
+        dealt.map(|((_, stored), split)| (stored.info.clone(), split.clone())),
+    );
+    let generation = Generation::begin(storage, path)?;
+    // One for all ranks: together they read every block as a whole.
+    let mut contents = Stored::new(&**source, []);
+    let mut bytes = 0;
+    for rank in 0..mesh.world_size() {
+        let (mut pieces, mut stored_pieces) = (Vec::new(), Vec::new());
+        for (number, (name, stored)) in whole.tensors.iter().enumerate() {
+            let Some(region) = deal.own(number, rank) else { continue };
+            stored_pieces.push((*name, *stored, Some(region.clone())));
+            pieces.push(Piece {
+                name: (*name).to_owned(),
+                whole: stored.info.clone(),
+                region,
+            });
+        }
+        contents.turn_to(stored_pieces);
+        bytes += rank_file::write(
+            storage,
+            generation.place(),
+            rank,
+            pieces,
+            &contents,
+            Durability::Durable,
+        )?;
+    }
+    contents.settle()?;
+    let tensors = whole.tensors.iter().zip(&splits);
+    let manifest = DirectoryManifest {
+        writer: WRITER.to_owned(),
+        strategy: strategy.name().to_owned(),
+        mesh: mesh.records(),
+        state_version: index.state_version,
+        generation: generation.place().generation().to_owned(),
+        tensors: tensors
+            .map(|((name, stored), split)| SplitRecord::new((*name).to_owned(), &stored.info, split))
+            .collect(),
+        ties: whole.ties.clone(),
+        values: in_world(&whole.values, mesh),
+        filtered: index.filtered.iter().cloned().collect(),
+    };
+    let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
+    generation.commit(&manifest, Durability::Durable)?;
+    Ok(bytes + manifest.len() as u64)
+}
+
+/// Values of ranks that the new mesh does not have keep their names, as values that all ranks share: nothing is lost.
+fn in_world(values: &[ValueRecord], mesh: &Mesh) -> Vec<ValueRecord> {
+    let kept = |value: &ValueRecord| match value.rank {
+        Some(rank) if rank as usize >= mesh.world_size() => ValueRecord {
+            name: crate::entry::of_rank(&value.name, rank as usize),
+            rank: None,
+            ..value.clone()
+        },
+        _ => value.clone(),
+    };
+    values.iter().map(kept).collect()
+}

@@ -1,0 +1,115 @@
+//! What planning costs where there are thousands of ranks, for benchmarks: the plans of a save and of a load, without a
+//! state and without a byte. No part of the public interface.
+
+use crate::entry::{DType, TensorInfo};
+use crate::format::directory::{DirectoryManifest, SplitRecord};
+use crate::mesh::{Cells, Cut, Deal, Mesh, Split};
+
+/// Tensors of `f32`, cut over a mesh.
+#[derive(Clone, Debug)]
+pub struct World {
+    mesh: Mesh,
+    tensors: Vec<(TensorInfo, Split)>,
+}
+
+impl World {
+    /// Axes with their sizes; tensors with their shapes, and the dimensions that are cut, each over one axis.
+    #[must_use]
+    pub fn new(axes: &[(&str, usize)], tensors: &[(Vec<usize>, Vec<(usize, usize)>)]) -> Self {
+        let cut = |&(dim, axis): &(usize, usize)| Cut {
+            dim,
+            axes: vec![axis],
+            cells: Cells::Balanced,
+        };
+        let tensors = tensors.iter().map(|(shape, cuts)| {
+            let split = Split {
+                cuts: cuts.iter().map(cut).collect(),
+            };
+            (TensorInfo::new(DType::F32, shape.clone()), split)
+        });
+        Self {
+            mesh: Mesh::new(axes.iter().map(|&(name, size)| (name.to_owned(), size)).collect()),
+            tensors: tensors.collect(),
+        }
+    }
+
+    /// Decides for every rank what it writes: the number of boxes, and the bytes of the rank with the most.
+    #[must_use]
+    pub fn plan_save(&self) -> (usize, u64) {
+        let deal = Deal::new(self.mesh.clone(), self.tensors.iter().cloned());
+        let (mut boxes, mut most) = (0, 0);
+        for rank in 0..self.mesh.world_size() {
+            let mut bytes = 0;
+            for tensor in 0..self.tensors.len() {
+                if let Some(region) = deal.own(tensor, rank) {
+                    boxes += 1;
+                    bytes += region.size.iter().product::<usize>() as u64 * 4;
+                }
+            }
+            most = most.max(bytes);
+        }
+        (boxes, most)
+    }
+
+    /// Decides for every rank of `to`, which has the same tensors, what it reads of the files of this world: the number
+    /// of boxes.
+    #[must_use]
+    pub fn plan_load(&self, to: &Self) -> usize {
+        let deal = Deal::new(self.mesh.clone(), self.tensors.iter().cloned());
+        let mut boxes = 0;
+        for rank in 0..to.mesh.world_size() {
+            for (tensor, (info, split)) in to.tensors.iter().enumerate() {
+                let wanted = split.region(&to.mesh, info.shape(), rank);
+                deal.overlapping(tensor, &wanted, &mut |_, _| boxes += 1);
+            }
+        }
+        boxes
+    }
+
+    /// The length of the manifest in bytes; 0 if there can be none.
+    #[must_use]
+    pub fn manifest_len(&self) -> usize {
+        let tensors = self.tensors.iter().enumerate();
+        let manifest = DirectoryManifest {
+            mesh: self.mesh.records(),
+            generation: "g-0123456789abcdef".to_owned(),
+            tensors: tensors
+                .map(|(number, (info, split))| SplitRecord::new(format!("layers.{number:06}.weight"), info, split))
+                .collect(),
+            ..DirectoryManifest::default()
+        };
+        manifest.encode().map_or(0, |bytes| bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(count: usize) -> Vec<(Vec<usize>, Vec<(usize, usize)>)> {
+        (0..count)
+            .map(|number| (vec![40_000, 64 + number], vec![(0, 0)]))
+            .collect()
+    }
+
+    #[test]
+    fn the_manifest_grows_with_tensors_and_not_with_ranks() {
+        let len = |ranks, count| World::new(&[("fsdp", ranks)], &tensors(count)).manifest_len();
+        let (one, many) = (len(1, 100), len(10_000, 100));
+        assert!(one > 100 * 30);
+        assert!(many - one < 16, "{one} bytes for one rank, {many} for ten thousand");
+        assert!(len(10_000, 200) > many + 100 * 30);
+    }
+
+    #[test]
+    fn every_box_is_written_once_and_read_by_those_who_need_it() {
+        let four = World::new(&[("fsdp", 4)], &tensors(10));
+        let three = World::new(&[("fsdp", 3)], &tensors(10));
+        let (boxes, most) = four.plan_save();
+        assert_eq!(boxes, 4 * 10);
+        let all: u64 = (0..10).map(|number| 40_000 * (64 + number) * 4).sum();
+        assert_eq!(most, all / 4);
+        // Of three thirds over four quarters, the middle one needs two, as do the others.
+        assert_eq!(four.plan_load(&three), 3 * 2 * 10);
+    }
+}
