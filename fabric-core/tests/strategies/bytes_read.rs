@@ -1,7 +1,7 @@
 //! Only the bytes that a rank needs are read, of only the files that have them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use fabric_core::storage::{Counting, Memory};
