@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::group::GroupError;
 use crate::report::LoadReport;
@@ -149,6 +150,31 @@ pub enum Error {
         /// The first rank that differs.
         rank: usize,
         /// In what.
+        what: String,
+    },
+
+    /// An earlier save in the background failed, and nobody had waited for it. The call that returns this has done nothing
+    /// of its own.
+    #[error("the earlier save in the background to {} failed: {source}", path.display())]
+    Background {
+        /// Where it was to save to; what was there before is still there.
+        path: PathBuf,
+        /// Why it failed.
+        source: Arc<Error>,
+    },
+
+    /// A save in the background is on its way, and the call asked for no other one beside it
+    /// ([`WhenBusy::Fail`](crate::WhenBusy::Fail)).
+    #[error("the save to {} is still on its way; wait for it, or say WhenBusy::Wait or WhenBusy::Skip", path.display())]
+    Busy {
+        /// Where it saves to.
+        path: PathBuf,
+    },
+
+    /// A thread that saved in the background panicked. What was there before is still there.
+    #[error("a thread that saved in the background panicked: {what}")]
+    Panicked {
+        /// The panic's message.
         what: String,
     },
 

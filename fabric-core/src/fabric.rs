@@ -14,6 +14,7 @@ use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::reshard::reshard;
 use crate::save::{SaveReport, save};
+use crate::snapshot::{Background, STAGING, Saving};
 use crate::source::open;
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
@@ -47,6 +48,7 @@ use crate::strategy::Strategy;
 pub struct Fabric {
     ranks: Arc<Ranks>,
     storage: Arc<dyn Storage>,
+    background: Arc<Background>,
 }
 
 impl Default for Fabric {
@@ -62,6 +64,7 @@ impl Fabric {
         Self {
             ranks: Arc::new(Ranks::single()),
             storage: Arc::new(Local::new()),
+            background: Arc::new(Background::new(STAGING)),
         }
     }
 
@@ -71,6 +74,7 @@ impl Fabric {
             strategy: Strategy::single_device(),
             group: Arc::new(Single),
             storage: Arc::new(Local::new()),
+            staging: STAGING,
         }
     }
 
@@ -97,7 +101,9 @@ impl Fabric {
     ///
     /// # Errors
     /// If two entries have one name, a filter keeps nothing, or a value cannot be stored: before anything is written.
-    /// If the storage fails.
+    /// If the storage fails. [`Error::Background`] if an earlier save in the background failed and nobody waited for it.
+    ///
+    /// [`Error::Background`]: crate::Error::Background
     pub fn save<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, state: &S) -> Result<SaveReport> {
         self.save_with(path, state, SaveOptions::new())
     }
@@ -112,7 +118,69 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
-        save(&self.ranks, &*self.storage, path.as_ref(), state, options)
+        let path = path.as_ref();
+        save(&self.ranks, &*self.storage, path, state, options, || {
+            self.background.settle()
+        })
+    }
+
+    /// Saves a state in the background: returns as soon as nobody can change it any more before it is copied, which is at
+    /// once, and training goes on meanwhile. What is saved is the state at the call, whatever happens to it next.
+    ///
+    /// A thread takes a read guard on every tensor before this returns, copies tensors into memory of its own
+    /// ([`Builder::staging`]), and releases each guard as it goes: an optimizer that comes to a tensor that was not copied
+    /// yet waits for it. Then the checkpoint is written as [`save`](Self::save) writes it: what was at `path` is there
+    /// until the new one is complete.
+    ///
+    /// At most one save is on its way: a second one waits for the first, or what [`SaveOptions::when_busy`] says. So does
+    /// every other call of this Fabric and its clones that saves, loads or opens. Dropping the last of them waits too.
+    ///
+    /// The state must not be written to by other threads *during* the call, and a thread that holds a guard of candle's
+    /// (`Tensor::storage_and_layout`) on one of its tensors must drop it before the call: if a third thread waits to write
+    /// to that tensor, all three wait for each other.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor, Var};
+    /// # use fabric_core::{Checkpoint, Fabric};
+    /// # #[derive(Checkpoint)]
+    /// # struct State { weight: Var, iteration: u64 }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("last.ckpt");
+    /// let fabric = Fabric::new();
+    /// let mut state = State { weight: Var::zeros(3, DType::F32, &Device::Cpu)?, iteration: 7 };
+    /// let saving = fabric.save_async(&path, &state)?;
+    /// state.weight.set(&Tensor::ones(3, DType::F32, &Device::Cpu)?)?;   // training goes on
+    /// saving.wait()?;
+    /// fabric.load(&path, &mut state)?;
+    /// assert_eq!(state.weight.to_vec1::<f32>()?, [0.; 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`save`](Self::save) for all that is found before anything is written; what goes wrong later is told by
+    /// [`Saving::wait`], or by the next save.
+    pub fn save_async<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, state: &S) -> Result<Saving> {
+        self.save_async_with(path, state, SaveOptions::new())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`save_async`](Self::save_async); if an option names a component that the state does not have; and
+    /// [`Error::Busy`] with [`WhenBusy::Fail`].
+    ///
+    /// [`Error::Busy`]: crate::Error::Busy
+    /// [`WhenBusy::Fail`]: crate::WhenBusy::Fail
+    pub fn save_async_with<S: Checkpoint + ?Sized>(
+        &self,
+        path: impl AsRef<Path>,
+        state: &S,
+        options: SaveOptions,
+    ) -> Result<Saving> {
+        self.background
+            .save(&self.ranks, &self.storage, path.as_ref(), state, options)
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
@@ -166,11 +234,12 @@ impl Fabric {
         self.open_together(path.as_ref())?.load_raw_with(object, options)
     }
 
-    /// Opens a checkpoint or a file of weights without a state. Only its index is read.
+    /// Opens a checkpoint or a file of weights without a state. Only its index is read. Waits for a save in the background.
     ///
     /// # Errors
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
+        self.background.finish();
         Ok(RawCheckpoint::new(
             open(&self.storage, path.as_ref())?,
             self.ranks.clone(),
@@ -225,6 +294,7 @@ impl Fabric {
     )]
     pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
         let alone = || {
+            self.background.finish();
             let source = open(&self.storage, from.as_ref())?;
             reshard(&*self.storage, &source, to.as_ref(), &strategy)?.encode()
         };
@@ -281,6 +351,7 @@ pub struct Builder {
     strategy: Strategy,
     group: Arc<dyn ProcessGroup>,
     storage: Arc<dyn Storage>,
+    staging: usize,
 }
 
 impl Builder {
@@ -302,6 +373,16 @@ impl Builder {
         self
     }
 
+    /// How many bytes of memory [`Fabric::save_async`] may copy tensors into; 4 GiB, unless said otherwise.
+    ///
+    /// Memory is taken when it is first needed, as much as this rank's part of a checkpoint if that is less, and kept for
+    /// later saves. What does not fit goes through it while the file is written: tensors that wait for their turn cannot
+    /// be written to by an optimizer until then. At least 1 MiB is used.
+    pub fn staging(mut self, bytes: usize) -> Self {
+        self.staging = bytes;
+        self
+    }
+
     /// The finished [`Fabric`].
     ///
     /// # Errors
@@ -310,6 +391,7 @@ impl Builder {
         Ok(Fabric {
             ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
             storage: self.storage,
+            background: Arc::new(Background::new(self.staging)),
         })
     }
 }

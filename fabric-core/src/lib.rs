@@ -38,6 +38,7 @@
 //! | to do this | call |
 //! |---|---|
 //! | save, load in place | [`Fabric::save`], [`Fabric::load`] |
+//! | save while training goes on | [`Fabric::save_async`], [`Saving`] |
 //! | load what matches, convert element types, verify first | [`Fabric::load_with`] and [`LoadOptions`] |
 //! | restore one field | [`LoadOptions::only`] with a handle, `TrainState::FIELDS.model` |
 //! | save a part | [`SaveOptions::filter`], or `#[checkpoint(filter = "...")]` on the field |
@@ -92,6 +93,7 @@ mod reshard;
 mod save;
 #[doc(hidden)]
 pub mod scale;
+mod snapshot;
 mod source;
 mod state;
 pub mod storage;
@@ -108,10 +110,11 @@ pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use filter::Filter;
 pub use load::Loaded;
-pub use options::{Durability, LoadOptions, OnMismatch, SaveOptions};
+pub use options::{Durability, LoadOptions, OnMismatch, SaveOptions, WhenBusy};
 pub use raw::RawCheckpoint;
 pub use report::{LoadReport, Mismatch, MismatchKind};
 pub use save::SaveReport;
+pub use snapshot::Saving;
 pub use state::{
     Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
     Visitor, VisitorMut, Walk,

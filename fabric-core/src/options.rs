@@ -123,6 +123,23 @@ pub struct SaveOptions {
     pub(crate) filters: Vec<(String, Filter)>,
     pub(crate) exclude: Vec<String>,
     pub(crate) durability: Durability,
+    pub(crate) when_busy: WhenBusy,
+}
+
+/// What [`Fabric::save_async_with`](crate::Fabric::save_async_with) does while an earlier save is still on its way.
+///
+/// Where there are several ranks, all ask for the same; if the earlier save is on its way on any rank, it is on all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenBusy {
+    /// Waits for the earlier one.
+    #[default]
+    Wait,
+    /// Does not save: [`Saving::is_skipped`](crate::Saving::is_skipped) says so, and
+    /// [`SaveReport::skipped`](crate::SaveReport::skipped).
+    Skip,
+    /// Does not save: [`Error::Busy`](crate::Error::Busy).
+    Fail,
 }
 
 /// When a save may say that it is done.
@@ -163,6 +180,13 @@ impl SaveOptions {
     /// How durable the checkpoint is when the save returns.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// What happens if an earlier save in the background is still on its way: the new one waits for it, unless said
+    /// otherwise. For [`save_async_with`](crate::Fabric::save_async_with); a plain save always waits.
+    pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
+        self.when_busy = when_busy;
         self
     }
 }

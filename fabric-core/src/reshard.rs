@@ -40,6 +40,7 @@ pub(crate) fn reshard(
         entries: whole.tensors.len() + whole.ties.len() + whole.values.len(),
         bytes,
         filtered: source.index().filtered.iter().cloned().collect(),
+        ..SaveReport::default()
     })
 }
 

@@ -4,7 +4,7 @@
 //! `docs/design.md` argues.
 
 mod agree;
-mod contents;
+pub(crate) mod contents;
 mod directory;
 pub(crate) mod generation;
 pub(crate) mod image;
@@ -17,6 +17,8 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
+use self::contents::{Live, Part};
+use self::image::{Contents, Piece};
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
 use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
@@ -30,7 +32,7 @@ use crate::strategy::Layout;
 pub(crate) const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
 
 /// What a save wrote.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct SaveReport {
     /// The entries in the checkpoint, tensors and values, each name counted.
@@ -39,6 +41,9 @@ pub struct SaveReport {
     pub bytes: u64,
     /// The entries that filters left out, sorted. The checkpoint records them.
     pub filtered: Vec<String>,
+    /// Whether nothing was written, because an earlier save was on its way and the call asked for
+    /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
+    pub skipped: bool,
 }
 
 impl SaveReport {
@@ -59,7 +64,7 @@ impl SaveReport {
 
 /// What of a state is saved: it was found fit to be, and is not needed any more but for the memory of its tensors.
 pub(crate) struct Prepared {
-    /// The live tensors of the plan, in its order.
+    /// The live tensors of the plan, in its order; none any more once it is decided who writes what.
     tensors: Vec<Tensor>,
     plan: SavePlan,
     /// The tensors of the plan, and how they are cut.
@@ -68,24 +73,76 @@ pub(crate) struct Prepared {
     durability: Durability,
 }
 
-/// Saves `state` at `path`, together with the other ranks.
+/// A save that all ranks have agreed on. Of the state it needs nothing more than the bytes of this rank's pieces.
+pub(crate) struct Decided {
+    prepared: Prepared,
+    agreed: Agreed,
+    /// What this rank writes, sorted by name.
+    pieces: Vec<Piece>,
+}
+
+/// Saves `state` at `path`, together with the other ranks. If `before` fails, no rank saves.
 pub(crate) fn save<S: Checkpoint + ?Sized>(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
     state: &S,
     options: SaveOptions,
+    before: impl FnOnce() -> Result<()>,
 ) -> Result<SaveReport> {
+    let (decided, parts) = decide(ranks, path, state, options, before)?;
+    decided.write(ranks, storage, path, &Live { parts })
+}
+
+/// Finds out what is to be saved, and by whom; gives the parts of the state that this rank's pieces hold, in their order.
+/// If `before` fails, no rank saves.
+pub(crate) fn decide<S: Checkpoint + ?Sized>(
+    ranks: &Ranks,
+    path: &Path,
+    state: &S,
+    options: SaveOptions,
+    before: impl FnOnce() -> Result<()>,
+) -> Result<(Decided, Vec<Part>)> {
     let prepare = || {
+        before()?;
         let prepared = prepare(ranks, state, options)?;
         let said = agree::Hello::of(&prepared, ranks, path).encode()?;
         Ok((prepared, said))
     };
-    let (prepared, said) = ranks.step("save: plan", prepare)?;
+    let (mut prepared, said) = ranks.step("save: plan", prepare)?;
     let agreed = agree::agree(ranks, &prepared, path, &said)?;
-    match ranks.strategy.layout() {
-        Layout::OneFile => one_file::save(ranks, storage, path, &prepared, agreed),
-        Layout::Directory => directory::save(ranks, storage, path, &prepared, agreed),
+    let tensors = std::mem::take(&mut prepared.tensors);
+    let (pieces, parts) = match ranks.strategy.layout() {
+        Layout::OneFile => one_file::own(ranks, &prepared, &tensors),
+        Layout::Directory => directory::own(ranks, &prepared, &agreed, &tensors),
+    };
+    let decided = Decided {
+        prepared,
+        agreed,
+        pieces,
+    };
+    Ok((decided, parts))
+}
+
+impl Decided {
+    /// What this rank writes, sorted by name.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Writes what was decided, together with the other ranks.
+    pub(crate) fn write(
+        self,
+        ranks: &Ranks,
+        storage: &dyn Storage,
+        path: &Path,
+        contents: &dyn Contents,
+    ) -> Result<SaveReport> {
+        let write = match ranks.strategy.layout() {
+            Layout::OneFile => one_file::save,
+            Layout::Directory => directory::save,
+        };
+        write(ranks, storage, path, self, contents)
     }
 }
 
@@ -150,6 +207,7 @@ impl Prepared {
             entries: plan.tensors.len() + plan.ties.len() + plan.values.len() + plan.per_rank.len(),
             bytes,
             filtered: plan.filtered.clone(),
+            skipped: false,
         }
     }
 }

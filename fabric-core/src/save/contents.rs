@@ -2,7 +2,6 @@
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
-use super::Prepared;
 use super::image::Contents;
 use crate::bytes;
 use crate::checksum::BLOCK;
@@ -10,28 +9,33 @@ use crate::entry::{DType, Region};
 use crate::error::{Error, Result};
 use crate::target::{Elements, window};
 
-/// Boxes of the tensors of a state.
-pub(super) struct Live<'a> {
-    pub(super) prepared: &'a Prepared,
-    /// For each piece, the tensor of the plan, and the box of it as this rank holds it; `None`: all of that.
-    pub(super) pieces: Vec<(usize, Option<Region>)>,
+/// A box of a live tensor.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) tensor: Tensor,
+    /// Within the tensor as this rank holds it; `None`: all of it.
+    pub(crate) region: Option<Region>,
 }
 
-impl Contents for Live<'_> {
+/// Parts of a state, read when they are written.
+pub(super) struct Live {
+    /// In the order of the pieces.
+    pub(super) parts: Vec<Part>,
+}
+
+impl Contents for Live {
     fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let (tensor, region) = &self.pieces[piece];
-        let planned = &self.prepared.plan.tensors[*tensor];
-        let tensor = &self.prepared.tensors[*tensor];
+        let Part { name, tensor, region } = &self.parts[piece];
         let Some(region) = region else {
-            return read_out(&planned.name, tensor, take);
+            return read_out(name, tensor, take);
         };
         let mut shown = tensor.clone();
         for (dim, (&from, &len)) in region.offset.iter().zip(&region.size).enumerate() {
             if len != shown.dims()[dim] {
-                shown = shown.narrow(dim, from, len).map_err(Error::candle(&planned.name))?;
+                shown = shown.narrow(dim, from, len).map_err(Error::candle(name))?;
             }
         }
-        read_out(&planned.name, &shown, take)
+        read_out(name, &shown, take)
     }
 }
 

@@ -12,25 +12,59 @@
 
 use std::path::Path;
 
-use super::contents::Live;
+use candle_core::Tensor;
+
+use super::contents::Part;
 use super::generation::{Generation, Place};
-use super::image::Piece;
+use super::image::{Contents, Piece};
 use super::one_file::{ties, values};
-use super::{Agreed, Prepared, SaveReport, WRITER, rank_file};
+use super::{Agreed, Decided, Prepared, SaveReport, WRITER, rank_file};
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::Deal;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 
+/// The boxes that this rank was dealt.
+pub(super) fn own(ranks: &Ranks, prepared: &Prepared, agreed: &Agreed, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
+    let globals = agreed.globals.iter();
+    let deal = Deal::new(
+        ranks.mesh.clone(),
+        globals.map(|global| (global.info.clone(), global.split.clone())),
+    );
+    let (mut pieces, mut parts) = (Vec::new(), Vec::new());
+    for (at, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
+        let Some(region) = deal.own(at, ranks.rank()) else {
+            continue;
+        };
+        let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
+        parts.push(Part {
+            name: planned.name.clone(),
+            tensor: tensors[at].clone(),
+            region: (region != held).then(|| region.within(&held)),
+        });
+        pieces.push(Piece {
+            name: planned.name.clone(),
+            whole: global.info.clone(),
+            region,
+        });
+    }
+    (pieces, parts)
+}
+
 /// Writes this rank's file, and on rank 0 the manifest.
 pub(super) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
-    prepared: &Prepared,
-    agreed: Agreed,
+    decided: Decided,
+    contents: &dyn Contents,
 ) -> Result<SaveReport> {
+    let Decided {
+        prepared,
+        agreed,
+        pieces,
+    } = decided;
     let mut generation = None;
     let message = ranks.first("save: begin", || {
         Ok(generation.insert(Generation::begin(storage, path)?).message())
@@ -40,7 +74,7 @@ pub(super) fn save(
             Some(generation) => generation.place().clone(),
             None => Place::of_message(storage, path, &message)?,
         };
-        let len = write_own(ranks, storage, &place, prepared, &agreed)?;
+        let len = rank_file::write(storage, &place, ranks.rank(), pieces, contents, prepared.durability)?;
         Ok(((), len.to_le_bytes().to_vec()))
     };
     let ((), lens) = ranks.step("save: write", write)?;
@@ -50,7 +84,7 @@ pub(super) fn save(
         let Some(generation) = generation.take() else {
             return Ok(Vec::new());
         };
-        let manifest = manifest(ranks, prepared, agreed, generation.place().generation());
+        let manifest = manifest(ranks, &prepared, agreed, generation.place().generation());
         let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
         generation.commit(&manifest, prepared.durability)?;
         Ok((manifest.len() as u64).to_le_bytes().to_vec())
@@ -58,33 +92,6 @@ pub(super) fn save(
     let manifest = ranks.first("save: commit", commit)?;
     let manifest = manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
     Ok(prepared.report(bytes + manifest))
-}
-
-/// Writes the boxes that this rank was dealt; no file if there are none.
-fn write_own(ranks: &Ranks, storage: &dyn Storage, place: &Place, prepared: &Prepared, agreed: &Agreed) -> Result<u64> {
-    let tensors = agreed.globals.iter();
-    let deal = Deal::new(
-        ranks.mesh.clone(),
-        tensors.map(|global| (global.info.clone(), global.split.clone())),
-    );
-    let (mut pieces, mut places) = (Vec::new(), Vec::new());
-    for (tensor, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
-        let Some(region) = deal.own(tensor, ranks.rank()) else {
-            continue;
-        };
-        let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
-        places.push((tensor, (region != held).then(|| region.within(&held))));
-        pieces.push(Piece {
-            name: planned.name.clone(),
-            whole: global.info.clone(),
-            region,
-        });
-    }
-    let live = Live {
-        prepared,
-        pieces: places,
-    };
-    rank_file::write(storage, place, ranks.rank(), pieces, &live, prepared.durability)
 }
 
 fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {

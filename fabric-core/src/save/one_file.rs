@@ -2,33 +2,59 @@
 
 use std::path::Path;
 
-use super::contents::Live;
-use super::image::{Closing, Image, Piece};
+use candle_core::Tensor;
+
+use super::contents::Part;
+use super::image::{Closing, Contents, Image, Piece};
 use super::publish::publish;
-use super::{Agreed, Prepared, SaveReport};
+use super::{Agreed, Decided, Prepared, SaveReport};
 use crate::entry::Region;
 use crate::error::Result;
 use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 
+/// All of the state, on rank 0.
+pub(super) fn own(ranks: &Ranks, prepared: &Prepared, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
+    if ranks.rank() != 0 {
+        return (Vec::new(), Vec::new());
+    }
+    let planned = prepared.plan.tensors.iter();
+    planned
+        .zip(tensors)
+        .map(|(planned, tensor)| {
+            let piece = Piece {
+                name: planned.name.clone(),
+                region: Region::whole(planned.info.shape()),
+                whole: planned.info.clone(),
+            };
+            let part = Part {
+                name: planned.name.clone(),
+                tensor: tensor.clone(),
+                region: None,
+            };
+            (piece, part)
+        })
+        .unzip()
+}
+
 /// Writes the file, or waits for rank 0 to do it.
 pub(super) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,
-    prepared: &Prepared,
-    agreed: Agreed,
+    decided: Decided,
+    contents: &dyn Contents,
 ) -> Result<SaveReport> {
+    let Decided {
+        prepared,
+        agreed,
+        pieces,
+    } = decided;
     let write = || {
-        let (pieces, closing) = whole(ranks, prepared, agreed);
-        let mut image = Image::new(pieces, closing, path)?;
-        let live = Live {
-            prepared,
-            pieces: (0..prepared.plan.tensors.len()).map(|tensor| (tensor, None)).collect(),
-        };
+        let mut image = Image::new(pieces, closing(ranks, &prepared, agreed), path)?;
         publish(storage, path, prepared.durability, image.len(), |file, path| {
-            image.write(&live, file, path)
+            image.write(contents, file, path)
         })?;
         Ok(image.len().to_le_bytes().to_vec())
     };
@@ -37,25 +63,18 @@ pub(super) fn save(
     Ok(prepared.report(bytes))
 }
 
-/// Everything as one file has it.
-fn whole(ranks: &Ranks, prepared: &Prepared, agreed: Agreed) -> (Vec<Piece>, Closing) {
-    let plan = &prepared.plan;
-    let pieces = plan.tensors.iter().map(|tensor| Piece {
-        name: tensor.name.clone(),
-        region: Region::whole(tensor.info.shape()),
-        whole: tensor.info.clone(),
-    });
-    let manifest = Manifest {
+/// What one file says of everything in it.
+fn closing(ranks: &Ranks, prepared: &Prepared, agreed: Agreed) -> Closing {
+    Closing::Whole(Manifest {
         writer: super::WRITER.to_owned(),
         strategy: ranks.strategy.name().to_owned(),
         mesh: ranks.mesh.records(),
         state_version: prepared.version,
         ties: ties(prepared),
         values: values(prepared, agreed.per_rank),
-        filtered: plan.filtered.clone(),
+        filtered: prepared.plan.filtered.clone(),
         ..Manifest::default()
-    };
-    (pieces.collect(), Closing::Whole(manifest))
+    })
 }
 
 /// Further names of tensors.

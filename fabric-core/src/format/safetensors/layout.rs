@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -50,6 +50,11 @@ pub(crate) enum LayoutError {
 }
 
 impl Layout {
+    /// Which of two tensors comes first in a file.
+    pub(crate) fn compare((a_name, a): (&str, &TensorInfo), (b_name, b): (&str, &TensorInfo)) -> Ordering {
+        (Reverse(width(a)), a_name).cmp(&(Reverse(width(b)), b_name))
+    }
+
     /// Finds a place for every tensor, and for a manifest of `manifest_len` bytes.
     ///
     /// The same tensors have the same layout whatever order they come in: larger elements first, so that every tensor is
@@ -59,7 +64,7 @@ impl Layout {
         metadata: &BTreeMap<String, String>,
         manifest_len: Option<u64>,
     ) -> Result<Self, LayoutError> {
-        tensors.sort_by(|(a_name, a), (b_name, b)| (Reverse(width(a)), a_name).cmp(&(Reverse(width(b)), b_name)));
+        tensors.sort_by(|(a_name, a), (b_name, b)| Self::compare((a_name, a), (b_name, b)));
         check_names(&tensors)?;
         let mut metadata = metadata.clone();
         let mut sized = Vec::with_capacity(tensors.len() + 1);

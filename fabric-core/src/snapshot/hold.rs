@@ -1,0 +1,103 @@
+//! Read guards on the memory of tensors: as long as one is held, nobody writes there.
+
+use std::collections::HashMap;
+
+use candle_core::{Storage, StorageRef};
+
+use crate::save::contents::Part;
+use crate::state::StorageKey;
+
+/// Which parts lie in one allocation and so behind one lock.
+///
+/// A lock is taken once, whatever lies behind it: a writer that waits lets no new reader in, so a second guard beside a
+/// first could wait for a writer that waits for the first.
+#[derive(Debug)]
+pub(super) struct Locks {
+    /// For each part, the number of its lock.
+    of_part: Vec<usize>,
+    /// For each lock, how many parts lie behind it.
+    parts: Vec<usize>,
+}
+
+impl Locks {
+    /// Looks at each part's memory for a moment. Nothing is held yet.
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let mut numbers = HashMap::with_capacity(parts.len());
+        let mut locks = Self {
+            of_part: Vec::with_capacity(parts.len()),
+            parts: Vec::new(),
+        };
+        for part in parts {
+            let next = locks.parts.len();
+            let number = *numbers.entry(StorageKey::of(&part.tensor).storage()).or_insert(next);
+            if number == next {
+                locks.parts.push(0);
+            }
+            locks.parts[number] += 1;
+            locks.of_part.push(number);
+        }
+        locks
+    }
+}
+
+/// The guards on all parts. Each is dropped when the last part behind it was released.
+pub(super) struct Held<'t> {
+    guards: Vec<Option<StorageRef<'t>>>,
+    locks: Locks,
+}
+
+impl<'t> Held<'t> {
+    /// Takes them all; waits for whoever writes to one now.
+    pub(super) fn take(parts: &'t [Part], locks: Locks) -> Self {
+        let mut guards: Vec<Option<StorageRef<'t>>> = locks.parts.iter().map(|_| None).collect();
+        for (part, &lock) in parts.iter().zip(&locks.of_part) {
+            guards[lock].get_or_insert_with(|| part.tensor.storage_and_layout().0);
+        }
+        Self { guards, locks }
+    }
+
+    /// The memory that a part lies in; `None` once it was released.
+    pub(super) fn storage(&self, part: usize) -> Option<&Storage> {
+        self.guards[self.locks.of_part[part]].as_deref()
+    }
+
+    /// Says that a part is not needed any more.
+    pub(super) fn release(&mut self, part: usize) {
+        let lock = self.locks.of_part[part];
+        self.locks.parts[lock] -= 1;
+        if self.locks.parts[lock] == 0 {
+            self.guards[lock] = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Tensor};
+
+    fn part(tensor: &Tensor) -> Part {
+        Part {
+            name: String::new(),
+            tensor: tensor.clone(),
+            region: None,
+        }
+    }
+
+    #[test]
+    fn views_of_one_allocation_are_behind_one_lock_until_the_last_is_released() {
+        let whole = Tensor::arange(0f32, 10., &Device::Cpu).unwrap();
+        let other = Tensor::arange(0f32, 3., &Device::Cpu).unwrap();
+        let parts = [
+            part(&whole.narrow(0, 0, 4).unwrap()),
+            part(&other),
+            part(&whole.narrow(0, 4, 6).unwrap()),
+        ];
+        let mut held = Held::take(&parts, Locks::of(&parts));
+        assert_eq!(held.guards.len(), 2);
+        held.release(0);
+        assert!(held.storage(0).is_some() && held.storage(2).is_some());
+        held.release(2);
+        assert!(held.storage(0).is_none() && held.storage(2).is_none() && held.storage(1).is_some());
+    }
+}

@@ -1,0 +1,189 @@
+//! Packs pieces into chunks of the staging memory, one behind the other, and hands over each chunk that is full.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::staging::{Chunk, Staging};
+use crate::checksum::BLOCK;
+use crate::error::{Error, Result};
+
+/// A chunk with the bytes of pieces.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) chunk: Chunk,
+    /// Which bytes belong to which piece, in order. A piece that does not end in a chunk has whole blocks there.
+    pub(super) runs: Vec<(usize, Range<usize>)>,
+}
+
+/// Why nothing more is copied.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Nobody takes what is copied: the save has failed.
+    Unwanted,
+    /// It cannot be copied.
+    Failed(Error),
+}
+
+impl Stop {
+    /// Tells whoever takes what is copied.
+    pub(super) fn tell(self, filled: &Sender<Result<Filled>>) {
+        if let Self::Failed(error) = self {
+            // If nobody listens, the save has failed for another reason.
+            let _ = filled.send(Err(error));
+        }
+    }
+}
+
+/// Fills chunks.
+pub(super) struct Packer<'a> {
+    staging: &'a Arc<Staging>,
+    filled: &'a Sender<Result<Filled>>,
+    open: Option<Open>,
+    /// The piece that is being put, and how much of it is to come.
+    piece: usize,
+    left: usize,
+}
+
+/// The chunk that is being filled.
+struct Open {
+    filled: Filled,
+    used: usize,
+    /// How much of the piece may still be put behind what was put last.
+    room: usize,
+}
+
+impl<'a> Packer<'a> {
+    pub(super) fn new(staging: &'a Arc<Staging>, filled: &'a Sender<Result<Filled>>) -> Self {
+        Self {
+            staging,
+            filled,
+            open: None,
+            piece: 0,
+            left: 0,
+        }
+    }
+
+    /// What is put from now on are the bytes of this piece, which has `len` of them.
+    pub(super) fn begin(&mut self, piece: usize, len: usize) {
+        (self.piece, self.left) = (piece, len);
+        if let Some(open) = &mut self.open {
+            open.room = 0;
+        }
+    }
+
+    /// Puts the next bytes of the piece.
+    pub(super) fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        if bytes.len() > self.left {
+            return Err(Stop::Failed(Error::Options(format!(
+                "{} bytes were copied where {} belong",
+                bytes.len(),
+                self.left
+            ))));
+        }
+        while !bytes.is_empty() {
+            let put = self.roomy()?.put(bytes);
+            self.left -= put;
+            bytes = &bytes[put..];
+        }
+        Ok(())
+    }
+
+    /// Hands over the last chunk.
+    pub(super) fn finish(mut self) -> Result<(), Stop> {
+        self.hand_over()
+    }
+
+    /// A chunk with room for the piece: for its rest where that fits, otherwise for as many whole blocks as do.
+    fn roomy(&mut self) -> Result<&mut Open, Stop> {
+        let (piece, left) = (self.piece, self.left);
+        if !self.open.as_mut().is_some_and(|open| open.make_room(piece, left)) {
+            self.hand_over()?;
+        }
+        let fresh = || Open::new(self.staging.take());
+        let open = self.open.get_or_insert_with(fresh);
+        open.make_room(piece, left);
+        Ok(open)
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stop> {
+        match self.open.take() {
+            None => Ok(()),
+            Some(open) => self.filled.send(Ok(open.filled)).map_err(|_| Stop::Unwanted),
+        }
+    }
+}
+
+impl Open {
+    fn new(chunk: Chunk) -> Self {
+        Self {
+            filled: Filled {
+                chunk,
+                runs: Vec::new(),
+            },
+            used: 0,
+            room: 0,
+        }
+    }
+
+    /// Begins a run of a piece of which `left` bytes are to come, unless one has room; says whether there is any.
+    fn make_room(&mut self, piece: usize, left: usize) -> bool {
+        if self.room == 0 {
+            let free = self.filled.chunk.len() - self.used;
+            self.room = if left <= free { left } else { free / BLOCK * BLOCK };
+            if self.room > 0 {
+                self.filled.runs.push((piece, self.used..self.used));
+            }
+        }
+        self.room > 0
+    }
+
+    /// Puts as many bytes as there is room for, and says how many.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(self.room);
+        let end = self.used + len;
+        self.filled.chunk[self.used..end].copy_from_slice(&bytes[..len]);
+        if let Some((_, run)) = self.filled.runs.last_mut() {
+            run.end = end;
+        }
+        self.used = end;
+        self.room -= len;
+        len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn every_run_but_the_last_of_a_piece_is_of_whole_blocks() {
+        let staging = Arc::new(Staging::new(64 * BLOCK));
+        let (sender, receiver) = channel();
+        let lens = [5, 3 * BLOCK + 1, 17 * BLOCK + 9, 1, 0, 8 * BLOCK];
+        let mut packer = Packer::new(&staging, &sender);
+        for (piece, &len) in (0u8..).zip(&lens) {
+            packer.begin(piece.into(), len);
+            for put in vec![piece; len].chunks(BLOCK / 2 + 3) {
+                packer.put(put).expect("there is room");
+            }
+        }
+        assert!(
+            matches!(packer.put(&[1]), Err(Stop::Failed(_))),
+            "the piece is complete"
+        );
+        packer.finish().expect("somebody listens");
+        let mut seen = lens.map(|_| 0);
+        for filled in receiver.try_iter() {
+            let filled = filled.expect("nothing fails");
+            for (piece, range) in filled.runs {
+                seen[piece] += range.len();
+                assert!(range.len() % BLOCK == 0 || seen[piece] == lens[piece], "piece {piece}");
+                assert!(filled.chunk[range].iter().all(|&byte| usize::from(byte) == piece));
+            }
+        }
+        assert_eq!(seen, lens);
+    }
+}
