@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,14 +33,18 @@ pub struct Counting {
     read: Counts,
 }
 
-/// Bytes read, by the path that the file was opened with.
+/// What was read, by the path that the file was opened with.
 #[derive(Clone, Debug, Default)]
-struct Counts(Arc<Mutex<BTreeMap<PathBuf, u64>>>);
+struct Counts(Arc<Mutex<BTreeMap<PathBuf, Vec<Range<u64>>>>>);
 
 impl Counts {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, u64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<Range<u64>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes(reads: &[Range<u64>]) -> u64 {
+    reads.iter().map(|place| place.end - place.start).sum()
 }
 
 impl Counting {
@@ -55,13 +60,21 @@ impl Counting {
     /// The bytes read so far from the file that was opened as `path`.
     #[must_use]
     pub fn bytes_read(&self, path: impl AsRef<Path>) -> u64 {
-        self.read.lock().get(path.as_ref()).copied().unwrap_or(0)
+        self.read.lock().get(path.as_ref()).map_or(0, |reads| bytes(reads))
+    }
+
+    /// The places of all reads so far from the file that was opened as `path`, in their order: each is there as often as it
+    /// was read.
+    #[must_use]
+    pub fn reads(&self, path: impl AsRef<Path>) -> Vec<Range<u64>> {
+        self.read.lock().get(path.as_ref()).cloned().unwrap_or_default()
     }
 
     /// The bytes read so far from every file that was opened, by the path it was opened with.
     #[must_use]
     pub fn bytes_read_by_file(&self) -> BTreeMap<PathBuf, u64> {
-        self.read.lock().clone()
+        let read = self.read.lock();
+        read.iter().map(|(path, reads)| (path.clone(), bytes(reads))).collect()
     }
 
     /// Counts from zero again.
@@ -136,7 +149,8 @@ impl ReadFile for Reader {
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let count = self.inner.read_at(into, offset)?;
-        *self.read.lock().entry(self.path.clone()).or_default() += count as u64;
+        let place = offset..offset.saturating_add(count as u64);
+        self.read.lock().entry(self.path.clone()).or_default().push(place);
         Ok(count)
     }
 }

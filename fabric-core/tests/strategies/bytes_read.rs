@@ -1,7 +1,7 @@
 //! Only the bytes that a rank needs are read, of only the files that have them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use fabric_core::storage::{Counting, Memory};
@@ -83,16 +83,15 @@ fn state<W: Weight>(fabric: &Fabric, whole: &Tensor) -> Both<W> {
 
 const BYTES: u64 = (ROWS * COLUMNS * 4) as u64;
 
-/// The bytes of tensors in the files that a test saved: those behind the headers, without manifests.
+/// What the ranks read.
 struct Read {
-    /// By all ranks together.
+    /// The bytes of the weight, by all ranks together.
     total: u64,
-    /// The files that each rank read from.
+    /// The files that each rank opened.
     files: Vec<Vec<PathBuf>>,
 }
 
-/// Loads the component on so many ranks, and counts. Reads of headers and manifests are what a rank reads that needs
-/// nothing: they are counted by themselves.
+/// Loads the component on so many ranks, and counts.
 fn counted<W: Weight>(storage: &Memory, ranks: usize, load: fn(&Fabric, &mut Both<W>)) -> Read {
     let counting: Vec<Counting> = (0..ranks).map(|_| Counting::new(storage.clone())).collect();
     let whole = whole();
@@ -117,39 +116,43 @@ fn counted<W: Weight>(storage: &Memory, ranks: usize, load: fn(&Fabric, &mut Bot
         },
     );
     assert!(done.iter().all(Result::is_ok), "a rank panicked");
-    let tensor_bytes = |counting: &Counting| -> BTreeMap<PathBuf, u64> {
-        let read = counting.bytes_read_by_file().into_iter();
-        read.filter(|(path, _)| path.extension().is_none_or(|end| end != "fabric"))
-            .map(|(path, bytes)| {
-                let framing = framing(storage, &path);
-                assert!(bytes >= framing, "{}: {bytes} of {framing}", path.display());
-                (path, bytes - framing)
-            })
-            .collect()
-    };
-    let by_rank: Vec<_> = counting.iter().map(tensor_bytes).collect();
+    let by_rank: Vec<_> = counting
+        .iter()
+        .map(|counting| tensor_bytes(storage, counting))
+        .collect();
     Read {
         total: by_rank.iter().flat_map(BTreeMap::values).sum(),
         files: by_rank.iter().map(|read| read.keys().cloned().collect()).collect(),
     }
 }
 
-/// What is read of a file to open it: its header and its manifest, and of a file by itself its first bytes once more, which
-/// tell what it is.
-fn framing(storage: &Memory, path: &Path) -> u64 {
-    let bytes = &files(storage, path)[path];
-    let (header, _) = safetensors::SafeTensors::read_metadata(bytes).expect("a valid file");
-    let tensors = safetensors::SafeTensors::deserialize(bytes).expect("a valid file");
-    let manifest = tensors.tensor("__fabric__").map_or(0, |view| view.data().len());
-    let by_itself = !path.starts_with(PATH) || path == Path::new(PATH);
-    (2 * LENGTH + header + manifest + if by_itself { FIRST } else { 0 }) as u64
+/// The bytes of the weight that were read, each as often as it was, by file; of other tensors none may be.
+fn tensor_bytes(storage: &Memory, counting: &Counting) -> BTreeMap<PathBuf, u64> {
+    let opened = counting.bytes_read_by_file().into_keys();
+    opened
+        .filter(|path| path.extension().is_none_or(|end| end != "fabric"))
+        .map(|path| {
+            let bytes = &files(storage, &path)[&path];
+            let (header, tensors) = safetensors::SafeTensors::read_metadata(bytes).expect("a valid file");
+            let read = |name: &str| -> u64 {
+                let Some(info) = tensors.info(name) else { return 0 };
+                let place = |end: usize| (8 + header + end) as u64;
+                let (start, end) = (place(info.data_offsets.0), place(info.data_offsets.1));
+                let reads = counting.reads(&path).into_iter();
+                reads
+                    .map(|read| read.end.min(end).saturating_sub(read.start.max(start)))
+                    .sum()
+            };
+            assert_eq!(
+                ["other", "unrelated"].map(read),
+                [0, 0],
+                "{}: nobody needs it",
+                path.display()
+            );
+            (path.clone(), read("model.weight") + read("weight"))
+        })
+        .collect()
 }
-
-/// The bytes that say how long a header is: read first, and then with it.
-const LENGTH: usize = 8;
-
-/// The bytes by which formats are told apart.
-const FIRST: usize = 16;
 
 fn only_the_model<W: Weight>(fabric: &Fabric, state: &mut Both<W>) {
     let only = LoadOptions::new().only(Both::<W>::FIELDS.model);
