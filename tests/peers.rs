@@ -175,9 +175,9 @@ fn same_value(value: &Value, expected: &Json, what: &str) {
                 _ => {
                     let found = value.as_map().unwrap_or_else(|| panic!("{what}: {value:?}"));
                     assert_eq!(found.len(), map.len(), "{what}");
-                    found
-                        .iter()
-                        .for_each(|(key, value)| same_value(value, &map[key], &format!("{what}.{key}")));
+                    for (key, value) in &found {
+                        same_value(value, &map[key], &format!("{what}.{key}"));
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ mod compile;
 pub mod figures;
 mod files;
 mod floors;
+mod four_ranks;
 mod measured;
 mod options;
 mod peers;
@@ -21,7 +22,7 @@ mod timing;
 use std::error::Error;
 
 use figures::Theme;
-pub use options::{Options, build_directory};
+pub use options::{Mode, Options, build_directory};
 pub use themes::{Bench, NAMES};
 
 /// What a measurement gives, or why it could not be taken.
@@ -32,8 +33,18 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 /// # Errors
 /// If the arguments are not understood, or the theme cannot be measured.
 pub fn run(theme: &str) -> Outcome {
-    let mut bench = Bench::new(Options::from_environment()?)?;
-    println!("{}", table::markdown(&bench.measure(theme)?));
+    let options = Options::from_environment()?;
+    let child = options.mode == Mode::Child;
+    #[cfg(feature = "mpi")]
+    if child && theme == "scale" {
+        return Bench::new(options)?.scale_as_rank();
+    }
+    let theme = Bench::new(options)?.measure(theme)?;
+    if child {
+        println!("{}", serde_json::to_string(&theme)?);
+    } else {
+        println!("{}", table::markdown(&theme));
+    }
     Ok(())
 }
 

@@ -57,6 +57,14 @@ impl Measured {
         }
     }
 
+    /// Times and rates, where there is no floor for all; all tasks move `bytes`.
+    pub(crate) fn table_of_rates(&self, caption: &str, bytes: usize) -> Table {
+        let mut table = self.table(caption, bytes, "");
+        table.head.pop();
+        table.rows.iter_mut().for_each(|row| row.truncate(table.head.len()));
+        table
+    }
+
     /// What one of `count` things costs.
     pub(crate) fn table_of_each(&self, caption: &str, count: usize) -> Table {
         let each = |seconds: f64| format!("{} us", number(micros(seconds, count)));

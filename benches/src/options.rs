@@ -22,8 +22,19 @@ pub struct Options {
     pub directory: PathBuf,
     /// Where the tables and plots go.
     pub out: Option<PathBuf>,
-    /// Whether nothing is measured, and the stored figures are only drawn again.
-    pub render: bool,
+    /// What is done with figures.
+    pub mode: Mode,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Figures are measured and shown.
+    Measure,
+    /// Nothing is measured; the stored figures are drawn again.
+    Render,
+    /// This process was started by another one, which reads from it, as JSON, what it measures.
+    Child,
 }
 
 impl Options {
@@ -38,7 +49,7 @@ impl Options {
             peers: true,
             directory: std::env::var_os("FABRIC_BENCH_DIR").map_or_else(build_directory, |path| Ok(path.into()))?,
             out: None,
-            render: false,
+            mode: Mode::Measure,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -46,7 +57,8 @@ impl Options {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--no-peers" => options.peers = false,
-                "--render" => options.render = true,
+                "--child" => options.mode = Mode::Child,
+                "--render" => options.mode = Mode::Render,
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--dir" => options.directory = value()?.into(),
                 "--out" => options.out = Some(value()?.into()),

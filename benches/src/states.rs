@@ -7,6 +7,7 @@ use candle_nn::VarMap;
 
 use crate::Outcome;
 use crate::measured::float;
+use crate::table::size;
 
 /// How many tensors, of how many bytes each; f32.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,11 @@ pub(crate) struct Form {
 impl Form {
     pub(crate) fn bytes(self) -> usize {
         self.tensors * self.each
+    }
+
+    /// "1 GiB of f32 in 64 tensors".
+    pub(crate) fn words(self) -> String {
+        format!("{} of f32 in {} tensors", size(float(self.bytes())), self.tensors)
     }
 }
 

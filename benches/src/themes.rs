@@ -78,6 +78,13 @@ impl Bench {
         Ok(theme)
     }
 
+    /// What each process of a job of MPI does: its part of the theme of many ranks.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn scale_as_rank(&self) -> Outcome {
+        let path = self.options.directory.join("ranks");
+        crate::four_ranks::measure_as_rank(&path, scale::form(self), self.runs())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.scratch
             .as_ref()

@@ -47,7 +47,10 @@ pub(crate) fn export(
     match format {
         ExportFormat::Safetensors => {
             let image = safetensors::Image::new(&chosen)?;
-            publish(storage, path, options.durability, |file, path| image.write(file, path))?;
+            let len = image.report().bytes;
+            publish(storage, path, options.durability, len, |file, path| {
+                image.write(file, path)
+            })?;
             Ok(image.report())
         }
         ExportFormat::Torch => {
@@ -58,7 +61,7 @@ pub(crate) fn export(
             };
             let image = torch::Image::new(&chosen, choices)?;
             let mut len = 0;
-            publish(storage, path, options.durability, |file, path| {
+            publish(storage, path, options.durability, image.tensor_bytes(), |file, path| {
                 len = image.write(file, path)?;
                 Ok(())
             })?;

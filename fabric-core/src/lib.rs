@@ -84,6 +84,7 @@ mod load;
 mod mesh;
 pub mod optim;
 mod options;
+mod pages;
 mod plan;
 mod ranks;
 mod raw;

@@ -98,11 +98,11 @@ fn carry_out<S: Checkpoint + ?Sized>(
         places.accept_pytorch_names(|name| index.contains(name));
         let parts = Parts::of(ranks, &mut places)?;
         let renamed = unfold(renamed, &file.index, names(&places));
-        let said = parts.message(ranks, &places, &options);
+        let said = parts.message(file, &places, &options);
         Ok(((places, renamed, parts), said))
     })?;
     let (mut places, renamed, parts) = prepared;
-    let parts = parts.agree(ranks, &places, &options, &said)?;
+    let parts = parts.agree(file, &places, &options, &said)?;
     let other_names = renamed.as_ref().map(|renamed| file.under(renamed));
     let raw = other_names.as_ref().unwrap_or(file);
     let shares = Arc::default();

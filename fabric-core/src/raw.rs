@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType as CandleDType, Device, Shape, Tensor};
+use candle_core::op::BackpropOp;
+use candle_core::{DType as CandleDType, Device, Shape, Storage, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use serde::de::DeserializeOwned;
 
+use crate::bytes;
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
 use crate::ranks::Ranks;
 use crate::source::names::Renamed;
-use crate::source::read::read_into;
+use crate::source::read::{read_into, threads};
 use crate::source::{Index, Source, StoredTensor};
 use crate::target::to_dtype;
 use crate::value::Value;
@@ -114,13 +116,24 @@ impl RawCheckpoint {
     pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
         let stored = self.stored(name)?;
         let dtype = stored.info.dtype();
-        let candle = dtype.to_candle().ok_or_else(|| Error::WrongType {
+        let len = stored.info.byte_len().unwrap_or_default();
+        let memory = |candle| Some((candle, bytes::new(candle, len)?));
+        let (candle, mut memory) = dtype.to_candle().and_then(memory).ok_or_else(|| Error::WrongType {
             name: name.to_owned(),
             what: format!("has element type {dtype}, which candle's tensors do not have"),
         })?;
-        let mut bytes = vec![0; stored.info.byte_len().unwrap_or_default()];
-        read_into(&*self.source, name, stored, &mut bytes, crate::source::read::threads())?;
-        Tensor::from_raw_buffer(&bytes, candle, stored.info.shape(), device).map_err(Error::candle(name))
+        read_into(&*self.source, name, stored, bytes::of_mut(&mut memory), threads())?;
+        let shape = stored.info.shape();
+        if device.is_cpu() {
+            // The tensor takes the memory over.
+            return Ok(Tensor::from_storage(
+                Storage::Cpu(memory),
+                shape,
+                BackpropOp::none(),
+                false,
+            ));
+        }
+        Tensor::from_raw_buffer(bytes::of(&memory), candle, shape, device).map_err(Error::candle(name))
     }
 
     /// A value as the type `T`. A value inside of a map is called by its keys: `hyper_parameters.width`.

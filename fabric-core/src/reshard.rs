@@ -134,7 +134,7 @@ fn one_file(
         &**source,
         whole.tensors.iter().map(|(name, stored)| (*name, *stored, None)),
     );
-    publish(storage, path, Durability::Durable, |file, path| {
+    publish(storage, path, Durability::Durable, image.len(), |file, path| {
         image.write(&contents, file, path)?;
         contents.settle()
     })?;

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::checksum::Running;
 use crate::entry::{Region, TensorInfo, root, strip};
 use crate::error::{Result, entries};
 use crate::storage::ReadFile;
@@ -38,6 +39,11 @@ pub(crate) trait Source: Send + Sync + Debug {
 
     /// One of the files that [`Place::file`] counts.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
+
+    /// What tells this save from others of the same entries, where the index does not.
+    fn mark(&self) -> Option<&str> {
+        None
+    }
 
     /// The tensor with the true places of its bytes, or of those at least that hold anything of `wanted`. Sources that look
     /// for these only when a tensor is read put [`Check::Framed`] parts into their index; all others give the tensor back
@@ -87,6 +93,29 @@ impl Index {
             inside(value, &name[at + 1..])
         });
         found.next()
+    }
+
+    /// One number for everything that the index says: entries, values, places, checksums. Ranks that have the same number
+    /// have opened the same file.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut digest = Running::new();
+        for (name, tensor) in &self.tensors {
+            digest.update(format!("{name}\n{}\n", tensor.info).as_bytes());
+            for part in &tensor.parts {
+                let Place { file, start, len } = part.place;
+                digest.update(format!("{file} {start} {len} {}\n", part.region).as_bytes());
+                match &part.check {
+                    Check::Blocks(sums) => sums.iter().for_each(|sum| digest.update(&sum.to_le_bytes())),
+                    Check::Run(run) => digest.update(&run.crc32.to_le_bytes()),
+                    Check::Nothing | Check::Framed => {}
+                }
+            }
+        }
+        for (name, value) in &self.values {
+            digest.update(format!("{name}\n").as_bytes());
+            digest.update(&value.to_bytes().unwrap_or_default());
+        }
+        digest.finish()
     }
 
     /// Whether these names are one tensor, stored once.

@@ -157,6 +157,19 @@ pub trait ReadFile: Send + Sync + Debug {
 ///
 /// Dropping it before [`sync`](Self::sync) leaves whatever was written, without a promise of durability.
 pub trait WriteFile: Send + Debug {
+    /// Says, before the first byte, that about `len` bytes will follow, and then a [`sync`](Self::sync).
+    ///
+    /// A storage may find room for them now, and write better for knowing. Until it is synced, an announced file may hold
+    /// less than was written, or zeros at its end; nor need an error be that of the call that meets it. Whoever will not
+    /// sync does not announce. By default this does nothing.
+    ///
+    /// # Errors
+    /// `StorageFull` if there is no room for so much.
+    fn announce(&mut self, len: u64) -> io::Result<()> {
+        let _ = len;
+        Ok(())
+    }
+
     /// Appends all of `bytes`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod counting;
 mod made;
 #[allow(dead_code, reason = "shared with the other program")]
 mod pickle;
+mod zip;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use fabric_benches::{Bench, NAMES, Options, Outcome, Themes, build_directory, plot, table};
+use fabric_benches::{Bench, Mode, NAMES, Options, Outcome, Themes, build_directory, plot, table};
 use serde::{Deserialize, Serialize};
 
 /// What is kept between runs.
@@ -20,6 +20,9 @@ struct Stored {
 
 fn main() -> Outcome {
     let options = Options::from_environment()?;
+    if let (Mode::Child, [theme]) = (options.mode, &options.only[..]) {
+        return fabric_benches::run(theme);
+    }
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../book/src");
     let out = match (&options.out, options.quick) {
         (Some(out), _) => out.clone(),
@@ -32,7 +35,7 @@ fn main() -> Outcome {
     } else {
         Stored::default()
     };
-    if !options.render {
+    if options.mode != Mode::Render {
         stored.machine = machine()?;
         measure(options, &mut stored.themes)?;
     }

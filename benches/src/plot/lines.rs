@@ -14,7 +14,7 @@ const MARKED: usize = 24;
 
 pub(super) fn draw(plot: &Lines) -> String {
     let mut canvas = Canvas::new(HEIGHT, &plot.title);
-    let top = LEGEND + 20. * legend(&mut canvas, &plot.series) + 4.;
+    let top = LEGEND + 20. * legend(&mut canvas, &plot.series) + 16.;
     let points = || plot.series.iter().flat_map(|series| &series.points);
     let x = Scale::new(&plot.x, points().map(|point| point.0), (LEFT, RIGHT));
     let y = Scale::new(&plot.y, points().map(|point| point.1), (BOTTOM, top));
@@ -35,7 +35,7 @@ pub(super) fn draw(plot: &Lines) -> String {
         &plot.x.label,
     );
     canvas.turned_text((18., f64::midpoint(top, BOTTOM)), &plot.y.label);
-    for (series, colour) in plot.series.iter().zip(COLOURS.iter().cycle()) {
+    for (series, colour) in coloured(&plot.series) {
         let points: Vec<(f64, f64)> = series
             .points
             .iter()
@@ -51,10 +51,20 @@ pub(super) fn draw(plot: &Lines) -> String {
     canvas.finish()
 }
 
+/// The lines and their colours: a floor, which is dashed, has the colour of the line after it.
+fn coloured(series: &[Series]) -> impl Iterator<Item = (&Series, &'static str)> {
+    let mut next = 0;
+    series.iter().map(move |series| {
+        let colour = COLOURS[next % COLOURS.len()];
+        next += usize::from(!series.floor);
+        (series, colour)
+    })
+}
+
 /// The names of the lines, in as many rows as they need; returns how many.
 fn legend(canvas: &mut Canvas, series: &[Series]) -> f64 {
     let (mut x, mut row) = (LEFT, 0.);
-    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+    for (series, colour) in coloured(series) {
         let letters = u32::try_from(series.name.chars().count()).unwrap_or(u32::MAX);
         let width = 44. + 7.2 * f64::from(letters);
         if x + width > RIGHT && x > LEFT {

@@ -4,7 +4,7 @@ use super::Bench;
 use crate::Outcome;
 use crate::compile::{Compiler, source};
 use crate::figures::{Kind, Table, Theme};
-use crate::table::{duration, number};
+use crate::table::duration;
 use crate::timing::{Task, in_turn};
 
 const STRUCTS: usize = 100;
@@ -12,7 +12,7 @@ const STRUCTS: usize = 100;
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Build time");
     theme.note(
-        "A library of 100 structs of 10 fields (modules, tensors, values, one another) is compiled with the derive and \
+        "A library of 100 structs of 10 fields (modules, tensors, values) is compiled with the derive and \
          without, by the compiler as cargo calls it, without optimization.",
     );
     let compiler = Compiler::new(&bench.path("build"))?;
@@ -48,7 +48,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         }
     }
     theme.tables.push(Table {
-        caption: format!("{STRUCTS} structs of {} fields", number(10.)),
+        caption: format!("{STRUCTS} structs of 10 fields"),
         head: ["", "without the derive", "with", "added"].map(str::to_owned).to_vec(),
         rows,
     });

@@ -6,6 +6,8 @@ use super::Bench;
 use crate::Outcome;
 use crate::figures::{Kind, Theme};
 use crate::floors::{self, Aligned};
+use crate::measured::float;
+use crate::table::size;
 use crate::timing::{Task, in_turn};
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
@@ -58,6 +60,6 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         }),
     ];
     let measured = in_turn(tasks, bench.runs())?;
-    theme.tables.push(measured.table("One GiB", bytes, "memcpy"));
+    theme.tables.push(measured.table(&size(float(bytes)), bytes, "memcpy"));
     Ok(theme)
 }

@@ -81,11 +81,11 @@ fn warm(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     }
     system::sync();
     let measured = in_turn(tasks, bench.runs())?;
-    let caption = "One GiB of f32 in 64 tensors, into the live state, from the page cache";
+    let caption = format!("{}, into the live state, from the page cache", form.words());
     theme
         .plots
-        .push(Plot::Bars(measured.bars("load", caption, form.bytes())));
-    theme.tables.push(measured.table(caption, form.bytes(), PREAD));
+        .push(Plot::Bars(measured.bars("load", &caption, form.bytes())));
+    theme.tables.push(measured.table(&caption, form.bytes(), PREAD));
     warm_aims(theme, &measured);
     Ok(())
 }
@@ -142,9 +142,7 @@ fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
         Task::new(Kind::Peer, CANDLE, || Ok(variables.borrow_mut().load(&plain)?)),
     ];
     let measured = in_turn(tasks, bench.runs())?;
-    theme
-        .tables
-        .push(measured.table("The same in 4 tensors of 256 MiB", form.bytes(), PREAD));
+    theme.tables.push(measured.table(&form.words(), form.bytes(), PREAD));
     theme.at_least(
         "load in place / `VarMap::load`, 256 MiB tensors",
         6.,

@@ -1,19 +1,44 @@
 //! The memory that a save and a load need beside the state.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use candle_nn::VarMap;
 use fabric_core::Fabric;
 
 use super::Bench;
-use crate::Outcome;
 use crate::figures::{Axis, Lines, Plot, Series, Table, Theme};
 use crate::measured::float;
 use crate::resident::{Sample, now, over_time, peak_of};
 use crate::states::{Form, state};
-use crate::table::{number, size};
+use crate::table::size;
+use crate::{Mode, Outcome};
 
+/// What makes the system's allocator give back what it is given back, at once: what it keeps for later would hide what
+/// the next save takes.
+const STRICT: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "0")];
+
+/// Measures in a process of its own, whose allocator is strict.
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
+    if bench.options.mode == Mode::Child {
+        return measure_here(bench);
+    }
+    let mut child = Command::new(std::env::current_exe()?);
+    child
+        .args(["--child", "--only", "memory", "--dir"])
+        .arg(&bench.options.directory)
+        .envs(STRICT);
+    if bench.options.quick {
+        child.arg("--quick");
+    }
+    let output = child.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err("the process that measures memory failed".into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn measure_here(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Memory");
     theme.note("The most that the process had in memory, beyond what it had before; pages of mapped files count.");
     let fabric = Fabric::new();
@@ -33,7 +58,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         if mib == 1024 {
             theme
                 .plots
-                .push(Plot::Lines(side_by_side(bench, &fabric, &mut variables)?));
+                .push(Plot::Lines(side_by_side(bench, &fabric, &mut variables, bytes)?));
         }
         crate::files::remove(&path)?;
     }
@@ -54,7 +79,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
 }
 
 /// A save and a load, by this library and by candle.
-fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outcome<Lines> {
+fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap, bytes: usize) -> Outcome<Lines> {
     const EVERY: Duration = Duration::from_millis(2);
     let (ours, plain) = (bench.path("watched.ckpt"), bench.path("watched.safetensors"));
     let before = now()?;
@@ -84,7 +109,10 @@ fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outco
     crate::files::remove(&plain)?;
     Ok(Lines {
         name: "memory".to_owned(),
-        title: "Memory beside a state of 1 GiB while it is saved, then loaded".to_owned(),
+        title: format!(
+            "Memory beside a state of {} while it is saved, then loaded",
+            size(float(bytes))
+        ),
         x: axis("seconds"),
         y: axis("MiB"),
         series: vec![
@@ -99,5 +127,5 @@ fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap) -> Outco
 }
 
 fn mebibytes(value: f64) -> String {
-    format!("{} MiB", number(value))
+    format!("{value:.1} MiB")
 }

@@ -7,6 +7,7 @@ use fabric_core::optim::{AdamW, Optimizer};
 use super::Bench;
 use crate::Outcome;
 use crate::figures::{Kind, Table, Theme};
+use crate::measured::float;
 use crate::table::{duration, number};
 use crate::timing::{Task, in_turn};
 
@@ -35,8 +36,9 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
             continue;
         };
         let ratio = theirs / ours;
-        let millions = format!("{} million {}", elements / 1_000_000, dtype.as_str());
-        rows.push(vec![millions, duration(ours), duration(theirs), number(ratio)]);
+        let millions = number(float(elements) / 1e6);
+        let parameter = format!("{millions} million {}", dtype.as_str());
+        rows.push(vec![parameter, duration(ours), duration(theirs), number(ratio)]);
         if dtype == DType::F32 {
             theme.at_least(
                 "`AdamW` step / `candle_nn::AdamW` step, 100 million f32",

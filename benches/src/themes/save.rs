@@ -54,11 +54,11 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     }
     let tasks = tasks.into_iter().map(|task| task.making(&made)).collect();
     let measured = in_turn(tasks, bench.runs())?;
-    let caption = "One GiB of f32 in 64 tensors, to a new file";
+    let caption = format!("{}, to a new file", form.words());
     theme
         .plots
-        .push(Plot::Bars(measured.bars("save", caption, form.bytes())));
-    theme.tables.push(measured.table(caption, form.bytes(), DIRECT));
+        .push(Plot::Bars(measured.bars("save", &caption, form.bytes())));
+    theme.tables.push(measured.table(&caption, form.bytes(), DIRECT));
     theme.at_least(
         "durable save / O_DIRECT + fallocate",
         0.9,

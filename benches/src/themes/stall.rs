@@ -31,8 +31,6 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         tasks.push(task.making(&made));
     }
     let measured = in_turn(tasks, bench.runs())?;
-    theme
-        .tables
-        .push(measured.table("One GiB of f32 in 64 tensors", form.bytes(), COPY));
+    theme.tables.push(measured.table(&form.words(), form.bytes(), COPY));
     Ok(theme)
 }

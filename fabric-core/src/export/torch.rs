@@ -43,6 +43,11 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// Most of the file's length.
+    pub(super) fn tensor_bytes(&self) -> u64 {
+        self.state.storages.list.iter().map(Storage::len).sum()
+    }
+
     /// Writes the file, and gives its length.
     pub(super) fn write(&self, file: &mut dyn WriteFile, path: &std::path::Path) -> Result<u64> {
         let mut sink = |bytes: &[u8]| file.write_all(bytes).map_err(Error::io("write", path));

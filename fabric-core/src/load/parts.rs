@@ -7,6 +7,7 @@ use crate::options::LoadOptions;
 use crate::plan::load::PerRank;
 use crate::plan::shard::{Global, Local, sizes, uneven, uniform};
 use crate::ranks::{Lines, Ranks, digest};
+use crate::raw::RawCheckpoint;
 use crate::state::Content;
 
 /// What this rank knows by itself.
@@ -56,8 +57,16 @@ impl Parts {
     }
 
     /// Everything that must be the same on all ranks.
-    fn lines(&self, ranks: &Ranks, places: &Places<'_>, options: &LoadOptions) -> Lines {
-        let mut lines = vec![("the options".to_owned(), format!("{options:?}"))];
+    fn lines(&self, file: &RawCheckpoint, places: &Places<'_>, options: &LoadOptions) -> Lines {
+        let contents = format!("{:016x}{}", file.index.digest(), file.source.mark().unwrap_or_default());
+        let mut lines = vec![
+            ("the path".to_owned(), file.index.origin.clone()),
+            (
+                "what was opened there".to_owned(),
+                format!("a checkpoint with the digest {contents}"),
+            ),
+            ("the options".to_owned(), format!("{options:?}")),
+        ];
         let mut locals = self.items.iter().zip(&self.locals).peekable();
         for (at, item) in places.items.iter().enumerate() {
             let name = self.per_rank[at].as_ref().map_or(&item.scope.name, |own| &own.names[0]);
@@ -65,7 +74,7 @@ impl Parts {
             let what = match &item.content {
                 Content::Tensor(tensor, _) => cut.map_or_else(
                     || crate::TensorInfo::from(tensor).to_string(),
-                    |(_, local)| local.describe(&ranks.mesh),
+                    |(_, local)| local.describe(&file.ranks.mesh),
                 ),
                 _ => "a value".to_owned(),
             };
@@ -75,11 +84,11 @@ impl Parts {
     }
 
     /// What this rank says of itself.
-    pub(super) fn message(&self, ranks: &Ranks, places: &Places<'_>, options: &LoadOptions) -> Vec<u8> {
-        if ranks.alone() {
+    pub(super) fn message(&self, file: &RawCheckpoint, places: &Places<'_>, options: &LoadOptions) -> Vec<u8> {
+        if file.ranks.alone() {
             return Vec::new();
         }
-        let schema = digest(&self.lines(ranks, places, options));
+        let schema = digest(&self.lines(file, places, options));
         let sizes = crate::checksum::of(&sizes(&self.locals));
         [schema.to_le_bytes(), sizes.to_le_bytes()].concat()
     }
@@ -90,11 +99,12 @@ impl Parts {
     /// If they are about to load into different states, or into what cannot be parts of one tensor.
     pub(super) fn agree<'r>(
         self,
-        ranks: &'r Ranks,
+        file: &'r RawCheckpoint,
         places: &Places<'_>,
         options: &LoadOptions,
         said: &[Vec<u8>],
     ) -> Result<AgreedParts<'r>> {
+        let ranks = &*file.ranks;
         let mut globals = vec![None; places.items.len()];
         if !ranks.alone() {
             let number = |said: &Vec<u8>, at: usize| {
@@ -102,7 +112,7 @@ impl Parts {
                 numbers.get(at).map_or(0, |number| u64::from_le_bytes(*number))
             };
             let schemas: Vec<u64> = said.iter().map(|said| number(said, 0)).collect();
-            ranks.same("load: compare", &schemas, || self.lines(ranks, places, options))?;
+            ranks.same("load: compare", &schemas, || self.lines(file, places, options))?;
             let found = if said.iter().all(|other| number(other, 1) == number(&said[0], 1)) {
                 uniform(&self.locals, &ranks.mesh)?
             } else {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::load::Matching;
 use crate::error::entries;
+use crate::source::names::{ANYWHERE, without};
 
 /// More names than this are not looked through.
 const MOST: usize = 1 << 20;
@@ -30,6 +31,14 @@ impl Matching<'_> {
                 }
             }
         }
+        if let Some((wrapper, count)) = self.wrapper(&missing)
+            && counts.values().all(|other| *other <= count)
+        {
+            return Some(format!(
+                "LoadOptions::new().strip_prefix({wrapper:?}) would match {}",
+                entries(count)
+            ));
+        }
         let (prefix, count) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
         let all_begin = self.index.names().all(|name| {
             let wraps = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
@@ -42,5 +51,19 @@ impl Matching<'_> {
             format!("strip_prefix({:?})", format!("{prefix}."))
         };
         Some(format!("LoadOptions::new().{call} would match {}", entries(count)))
+    }
+
+    /// The wrapper of modules anywhere inside of names whose removal matches most: `blocks.0._fsdp_wrapped_module.fc1`.
+    fn wrapper(&self, missing: &HashSet<&str>) -> Option<(&'static str, usize)> {
+        let unknown = || self.index.names().filter(|name| !self.known.contains(*name));
+        let matching = |wrapper: &'static str| {
+            let wrapped = unknown().filter(|name| name.contains(wrapper));
+            let count = wrapped
+                .filter(|name| missing.contains(without(name, wrapper).as_str()))
+                .count();
+            (wrapper, count)
+        };
+        let counts = ANYWHERE.iter().copied().map(matching);
+        counts.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 }

@@ -150,6 +150,9 @@ impl<'p> Matching<'p> {
             let names = std::iter::once(&wanted.name).chain(&wanted.alternatives);
             let mut present: Vec<&String> = names.filter(|name| self.index.contains(name)).collect();
             present.dedup();
+            if self.takes_part(wanted) && !wanted.filtered {
+                self.take_for_others(wanted);
+            }
             self.known.extend(present.iter().map(|name| (*name).clone()));
             present.retain(|name| !self.is_not_there_yet(wanted, name));
             if !self.takes_part(wanted) {
@@ -167,6 +170,17 @@ impl<'p> Matching<'p> {
             } else {
                 self.found[at] = present.first().map(|name| (*name).clone());
             }
+        }
+    }
+
+    /// What the other ranks take of a value is no remainder on this one either, whether or not it has a value itself.
+    fn take_for_others(&mut self, wanted: &Wanted) {
+        let Some(own) = &wanted.per_rank else { return };
+        for name in &own.names {
+            let numbered = (0..own.world_size).map(|rank| of_rank(name, rank));
+            // What one process saved by itself is rank 0's, and has no number.
+            let others = numbered.chain([name.clone()]).filter(|name| self.index.contains(name));
+            self.plan.consumed.extend(others);
         }
     }
 
@@ -275,12 +289,6 @@ impl<'p> Matching<'p> {
             self.plan.report.restored.push(self.wanted[at].name.clone());
         }
         self.plan.consumed.insert(stored_name);
-        // What the other ranks take is no remainder either.
-        if let Some(own) = &self.wanted[at].per_rank {
-            let names = own.names.iter();
-            let others = names.flat_map(|name| (0..own.world_size).map(move |rank| of_rank(name, rank)));
-            self.plan.consumed.extend(others);
-        }
     }
 
     fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
@@ -348,7 +356,8 @@ impl<'p> Matching<'p> {
         };
         let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank.as_ref());
         let own: HashSet<&str> = own.flat_map(|own| &own.names).map(String::as_str).collect();
-        let of_another_rank = |name: &str| without_rank(name).is_some_and(|(name, _)| own.contains(name));
+        let of_another_rank =
+            |name: &str| own.contains(name) || without_rank(name).is_some_and(|(name, _)| own.contains(name));
         let strangers = self.index.names().filter(|name| {
             !self.known.contains(*name) && asked(name) && !self.holds_nothing(name) && !of_another_rank(name)
         });

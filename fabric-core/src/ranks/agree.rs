@@ -61,34 +61,33 @@ impl Ranks {
 
 fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
     let at = (0..first.len().max(other.len())).find(|&at| first.get(at) != other.get(at))?;
-    let split = |line: &str| {
+    let split = |line: &&str| {
         let (about, what) = line.split_once('\t').unwrap_or((line, ""));
         (about.to_owned(), what.to_owned())
     };
-    let has = |lines: &[&str], about: &str| lines.iter().any(|line| split(line).0 == about);
-    let (a, b) = (
-        first.get(at).map(|line| split(line)),
-        other.get(at).map(|line| split(line)),
-    );
-    Some(match (a, b) {
-        (Some((about, here)), Some((same, there))) if about == same && here.starts_with(VALUE) => {
+    let said_of = |lines: &[&str], about: &str| lines.iter().map(split).find(|line| line.0 == about);
+    let Some((about, here)) = first.get(at).map(split) else {
+        let (about, _) = other.get(at).map(split)?;
+        return Some(format!("it has {about}, which rank 0 has not"));
+    };
+    Some(match said_of(other, &about) {
+        None => format!("it does not have {about}"),
+        Some((_, there)) if there == here => match other.get(at).map(split) {
+            Some((more, _)) if said_of(first, &more).is_none() => format!("it has {more}, which rank 0 has not"),
+            _ => format!("it has {about} in another place; the fields of a state are visited in one order"),
+        },
+        Some((_, there)) if here.starts_with(VALUE) => {
             let what = if there.starts_with(VALUE) {
                 "another one"
             } else {
-                there.as_str()
+                &there
             };
             format!(
                 "value {about} is {what} there; all ranks save the same values, and one that is meant to differ says \
                  #[checkpoint(per_rank)]"
             )
         }
-        (Some((about, here)), Some((same, there))) if about == same => {
-            format!("{about} is {there} there, and {here} on rank 0")
-        }
-        (Some((about, _)), _) if !has(other, &about) => format!("it does not have {about}"),
-        (_, Some((about, _))) => format!("it has {about}, which rank 0 has not, or elsewhere"),
-        (Some((about, _)), None) => format!("it does not have {about}"),
-        (None, None) => return None,
+        Some((_, there)) => format!("{about} is {there} there, and {here} on rank 0"),
     })
 }
 
@@ -116,7 +115,19 @@ mod tests {
             (vec!["the path\ta", "`w`\tF32 [2]"], "it does not have `n`"),
             (
                 vec!["the path\ta", "`w`\tF32 [2]", "`n`\ta value, digest 1", "`x`\tF32 [2]"],
-                "it has `x`",
+                "it has `x`, which rank 0 has not",
+            ),
+            (
+                vec!["the path\ta", "`n`\ta value, digest 1", "`w`\tF32 [2]"],
+                "it has `w` in another place",
+            ),
+            (
+                vec!["the path\ta", "`n`\ta value, digest 1", "`w`\tleft out"],
+                "`w` is left out there, and F32 [2] on rank 0",
+            ),
+            (
+                vec!["the path\ta", "`v`\tF32 [2]", "`w`\tF32 [2]", "`n`\ta value, digest 1"],
+                "it has `v`, which rank 0 has not",
             ),
         ] {
             let found = first_difference(&first, &other).unwrap();

@@ -121,7 +121,7 @@ impl<'s> Generation<'s> {
         let directory = self.place.directory.clone();
         let (partial, target) = (directory.join(partial_name(FILE_NAME)), directory.join(FILE_NAME));
         let mut file = storage.create(&partial).map_err(Error::io("create", &partial))?;
-        let renamed = fill(&mut *file, &partial, durability, |file, path| {
+        let renamed = fill(&mut *file, &partial, durability, manifest.len() as u64, |file, path| {
             file.write_all(manifest).map_err(Error::io("write", path))
         })
         .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
@@ -203,6 +203,11 @@ fn sweep(storage: &dyn Storage, directory: &Path) {
     for name in &names {
         let path = directory.join(name);
         if name.starts_with(&format!(".{FILE_NAME}.")) && name.ends_with(PARTIAL) {
+            let _ = storage.remove_if_abandoned(&path);
+        }
+        // A lock goes after its folder: one that stands by itself is of a save that stopped in between.
+        let locked = name.strip_prefix('.').and_then(|name| name.strip_suffix(LOCK));
+        if locked.is_some_and(|folder| is_generation(folder) && !names.iter().any(|name| name == folder)) {
             let _ = storage.remove_if_abandoned(&path);
         }
         let lock = lock_of(directory, name);

@@ -53,7 +53,7 @@ pub(super) fn save(
     } = decided;
     let write = || {
         let mut image = Image::new(pieces, closing(ranks, &prepared, agreed), path)?;
-        publish(storage, path, prepared.durability, |file, path| {
+        publish(storage, path, prepared.durability, image.len(), |file, path| {
             image.write(contents, file, path)
         })?;
         Ok(image.len().to_le_bytes().to_vec())

@@ -15,7 +15,7 @@ pub(super) const PARTIAL: &str = ".partial";
 /// Distinguishes the files that this process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Puts what `write` writes at `path`, replacing a file that is there, or a checkpoint in a directory. A symbolic link is
+/// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there, or a checkpoint in a directory. A symbolic link is
 /// followed, not replaced.
 ///
 /// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
@@ -24,6 +24,7 @@ pub(crate) fn publish(
     storage: &dyn Storage,
     path: &Path,
     durability: Durability,
+    len: u64,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
     let site = Site::at(storage, path)?;
@@ -32,7 +33,7 @@ pub(crate) fn publish(
     let (partial, mut file) = create(storage, &site.parent, &site.name)?;
     // The open file says that the partial one has a writer, so it is held until its name is gone.
     let written =
-        fill(&mut *file, &partial, durability, write).and_then(|()| site.put(storage, &partial, FileKind::File));
+        fill(&mut *file, &partial, durability, len, write).and_then(|()| site.put(storage, &partial, FileKind::File));
     drop(file);
     if let Err(error) = written {
         // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
@@ -59,8 +60,12 @@ pub(crate) fn fill(
     file: &mut dyn WriteFile,
     path: &Path,
     durability: Durability,
+    len: u64,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
+    if durability == Durability::Durable {
+        file.announce(len).map_err(Error::io("reserve room for", path))?;
+    }
     write(file, path)?;
     match durability {
         Durability::Durable => file.sync().map_err(Error::io("make durable", path)),

@@ -29,7 +29,7 @@ pub(crate) fn write(
     };
     let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
     let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
-    fill(&mut *file, &path, durability, |file, path| {
+    fill(&mut *file, &path, durability, image.len(), |file, path| {
         image.write(contents, file, path)
     })?;
     Ok(image.len())

@@ -236,6 +236,10 @@ impl Source for Directory {
         &self.index
     }
 
+    fn mark(&self) -> Option<&str> {
+        Some(&self.generation)
+    }
+
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
         match self.files.get(number).and_then(OnceLock::get) {
             Some(opened) => (&*opened.file, &opened.path),

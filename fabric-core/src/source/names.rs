@@ -10,7 +10,7 @@ use crate::options::LoadOptions;
 use crate::value::Value;
 
 /// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
-const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
 /// An index under other names.
 #[derive(Clone, Debug)]
@@ -173,7 +173,7 @@ pub(crate) fn unfold<'w>(
 
 /// `name` without the prefix: at its start, at the start of what lies below its component, and, if it is one that
 /// wrappers put anywhere, at the start of any segment.
-fn without(name: &str, prefix: &str) -> String {
+pub(crate) fn without(name: &str, prefix: &str) -> String {
     if ANYWHERE.contains(&prefix) {
         let mut rest = name.to_owned();
         while let Some(at) = segment_start(&rest, prefix) {

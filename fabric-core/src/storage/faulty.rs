@@ -266,6 +266,12 @@ struct Writer {
 }
 
 impl WriteFile for Writer {
+    fn announce(&mut self, len: u64) -> io::Result<()> {
+        let words = || format!("announce {len} bytes of {}", self.path.display());
+        self.course.pass(Class::Takes, words)?;
+        self.inner.announce(len)
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let words = || format!("write_all to {}, {} bytes", self.path.display(), bytes.len());
         match self.course.strikes(Class::Takes, words) {

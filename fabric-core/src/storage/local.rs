@@ -1,11 +1,19 @@
 //! The file system of this machine.
 
 mod claim;
+#[cfg(target_os = "linux")]
+mod direct;
+#[cfg(not(target_os = "linux"))]
+#[path = "local/buffered.rs"]
+mod direct;
+mod staged;
+mod writer;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
 
 /// As many links as Linux follows in a path.
@@ -20,6 +28,11 @@ const MOST_CREATIONS: usize = 100;
 /// A file's mode follows the umask. A writer holds an advisory lock (`flock`; `LockFileEx` on Windows) on its file, which
 /// the system releases when the process ends in whatever way: this is how [`Storage::remove_if_abandoned`] tells a
 /// killed writer from a slow one. Where the file system has no locks, no file counts as abandoned.
+///
+/// A large file that is [announced](WriteFile::announce) is given its room at once and, on Linux, written around the page
+/// cache, where the file system can do that: durable at the rate of the device, and what others have in the cache stays
+/// there. The file itself does not come into the cache, so the first to read it reads from the device. The blocks that
+/// this takes, 16 MiB in all, belong to the writer.
 ///
 /// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
 ///
@@ -65,10 +78,7 @@ impl Storage for Local {
         for _ in 0..MOST_CREATIONS {
             let file = OpenOptions::new().write(true).create_new(true).open(path)?;
             if claim::claim(&file, path)? {
-                return Ok(Box::new(Writer {
-                    file,
-                    sync_failed: false,
-                }));
+                return Ok(Box::new(Writer::new(file)));
             }
         }
         Err(io::Error::new(
@@ -211,73 +221,5 @@ impl ReadFile for Reader {
     #[cfg(windows)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::windows::fs::FileExt::seek_read(&self.file, into, offset)
-    }
-}
-
-#[derive(Debug)]
-struct Writer {
-    file: File,
-    sync_failed: bool,
-}
-
-impl WriteFile for Writer {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        // After a failed fsync the kernel may count the lost pages as clean, so that the next one succeeds
-        // (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-        if self.sync_failed {
-            return Err(io::Error::other(
-                "an earlier sync of this file failed: what it holds is unknown",
-            ));
-        }
-        let synced = self.file.sync_all();
-        self.sync_failed = synced.is_err();
-        synced
-    }
-}
-
-impl Drop for Writer {
-    /// A child process that was forked meanwhile would hold the lock on, if the file were only closed.
-    fn drop(&mut self) {
-        // Where there are no locks, there is nothing to give back.
-        let _ = self.file.unlock();
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sync_that_failed_once_fails_ever_after() {
-        // Linux and macOS refuse to sync this device.
-        let file = OpenOptions::new().write(true).open("/dev/null").unwrap();
-        let mut writer = Writer {
-            file,
-            sync_failed: false,
-        };
-        writer.sync().unwrap_err();
-
-        writer.file = tempfile::tempfile().unwrap();
-        writer.sync().unwrap_err();
-    }
-
-    #[test]
-    fn a_forked_child_does_not_hold_the_files_of_its_parent() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        let writer = Writer {
-            file: File::create_new(&path).unwrap(),
-            sync_failed: false,
-        };
-        assert!(claim::claim(&writer.file, &path).unwrap());
-        // What a fork does to the handle.
-        let _inherited = writer.file.try_clone().unwrap();
-        assert!(!Local::new().remove_if_abandoned(&path).unwrap());
-        drop(writer);
-        assert!(Local::new().remove_if_abandoned(&path).unwrap());
     }
 }

@@ -58,6 +58,34 @@ fn a_refused_load_says_which_root_or_prefix_would_match() {
     }
 }
 
+/// FSDP wraps modules inside of modules, and a file of its state has the wrapper in the middle of names.
+#[test]
+fn wrappers_inside_of_names_are_found_and_stripped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("wrapped.safetensors");
+    for (wrapper, before) in [
+        ("_fsdp_wrapped_module.", "_fsdp_wrapped_module."),
+        ("_fsdp_wrapped_module.", ""),
+        ("_orig_mod.", ""),
+        ("_checkpoint_wrapped_module.", ""),
+    ] {
+        let wrapped = |name: String| match name.split_once('.') {
+            Some((module, tensor)) => format!("{before}{module}.{wrapper}{tensor}"),
+            None => name,
+        };
+        let weights = super::expected("mlp.pt").into_iter();
+        let weights: std::collections::HashMap<_, _> = weights.map(|(name, t)| (wrapped(name), t)).collect();
+        candle_core::safetensors::save(&weights, &path).unwrap();
+        let (mut mlp, _) = Mlp::new();
+        let error = Fabric::new().load_raw(&path, &mut mlp).unwrap_err().to_string();
+        let hint = format!("LoadOptions::new().strip_prefix({wrapper:?}) would match 6 entries");
+        assert!(error.contains(&hint), "{error}");
+        let options = LoadOptions::new().strip_prefix(wrapper);
+        Fabric::new().load_raw_with(&path, &mut mlp, options).unwrap();
+        assert_weights(&mlp, "mlp.pt", "");
+    }
+}
+
 #[test]
 fn renames_that_collide_and_roots_that_are_not_there_are_errors() {
     let (mut mlp, _) = Mlp::new();

@@ -74,7 +74,7 @@ fn every_operation_can_fail() {
     fn all(storage: &dyn Storage) -> Vec<Result<()>> {
         let mut into = [0; 2];
         let mut writer = storage.create(at("draft")).unwrap();
-        let mut results = vec![writer.write_all(b"bytes"), writer.sync()];
+        let mut results = vec![writer.announce(5), writer.write_all(b"bytes"), writer.sync()];
         drop(writer);
         let reader = storage.open(at("draft")).unwrap();
         results.extend([reader.len().map(drop), reader.read_at(&mut into, 0).map(drop)]);
@@ -86,8 +86,8 @@ fn every_operation_can_fail() {
         results.extend([storage.create(at("file")).map(drop), storage.remove_file(at("file"))]);
         results
     }
-    let failed: BTreeSet<usize> = (0..16)
-        .filter(|k| ![0, 3].contains(k))
+    let failed: BTreeSet<usize> = (0..17)
+        .filter(|k| ![0, 4].contains(k))
         .map(|k| {
             let storage = Faulty::new(Memory::new()).with_fault(k, Fault::Os(5));
             let results = all(&storage);
@@ -101,7 +101,7 @@ fn every_operation_can_fail() {
             first
         })
         .collect();
-    assert_eq!(failed, (0..14).collect());
+    assert_eq!(failed, (0..15).collect());
     for k in [0, 3] {
         let storage = Faulty::new(Memory::new()).with_fault(k, Fault::Os(5));
         let opened = save(&storage, b"bytes").and_then(|()| read(&storage, at("last")));

@@ -30,13 +30,19 @@ fn run_in_child(test: &str, umask: &str, directory: &Path) -> std::process::Exit
 fn the_mode_follows_the_umask() {
     if let Some(directory) = child_directory() {
         write(&Local::new(), &directory.join("file"), b"");
+        let mut announced = Local::new().create(&directory.join("announced")).unwrap();
+        announced.announce(2 << 20).unwrap();
+        announced.write_all(b"bytes").unwrap();
+        announced.sync().unwrap();
         return;
     }
     for (umask, mode) in [("022", 0o644), ("027", 0o640), ("077", 0o600)] {
         let directory = tempfile::tempdir().unwrap();
         assert!(run_in_child("local::the_mode_follows_the_umask", umask, directory.path()).success());
-        let found = fs::metadata(directory.path().join("file")).unwrap();
-        assert_eq!(found.permissions().mode() & 0o777, mode, "umask {umask}");
+        for name in ["file", "announced"] {
+            let found = fs::metadata(directory.path().join(name)).unwrap();
+            assert_eq!(found.permissions().mode() & 0o777, mode, "{name}, umask {umask}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every storage is held to one suite; then each to what it alone promises.
 
+mod announced;
 mod counting;
 mod crash;
 mod faulty;
@@ -10,6 +11,9 @@ mod suite;
 use std::path::Path;
 
 use fabric_core::storage::{Counting, Faulty, Local, Memory, Storage};
+
+use announced::*;
+use suite::*;
 
 type Sentence = fn(&dyn Storage, &Path);
 
@@ -28,24 +32,24 @@ fn in_memory(storage: &dyn Storage, sentence: Sentence) {
 macro_rules! every_backend {
     ($($sentence:ident)*) => {
         mod local_conforms {
-            $(#[test] fn $sentence() { super::on_disk(&super::Local::new(), super::suite::$sentence); })*
+            $(#[test] fn $sentence() { super::on_disk(&super::Local::new(), super::$sentence); })*
         }
         mod memory_conforms {
-            $(#[test] fn $sentence() { super::in_memory(&super::Memory::new(), super::suite::$sentence); })*
+            $(#[test] fn $sentence() { super::in_memory(&super::Memory::new(), super::$sentence); })*
         }
         mod faulty_conforms {
             $(#[test] fn $sentence() {
-                super::in_memory(&super::Faulty::new(super::Memory::new()), super::suite::$sentence);
+                super::in_memory(&super::Faulty::new(super::Memory::new()), super::$sentence);
             })*
         }
         mod faulty_on_disk_conforms {
             $(#[test] fn $sentence() {
-                super::on_disk(&super::Faulty::new(super::Local::new()), super::suite::$sentence);
+                super::on_disk(&super::Faulty::new(super::Local::new()), super::$sentence);
             })*
         }
         mod counting_conforms {
             $(#[test] fn $sentence() {
-                super::in_memory(&super::Counting::new(super::Memory::new()), super::suite::$sentence);
+                super::in_memory(&super::Counting::new(super::Memory::new()), super::$sentence);
             })*
         }
     };
@@ -84,4 +88,8 @@ every_backend! {
     what_is_no_link_resolves_to_itself
     a_file_is_abandoned_when_its_writer_is_gone
     only_files_can_be_abandoned
+    an_announced_file_holds_what_was_written
+    a_file_may_be_shorter_or_longer_than_announced
+    an_announced_file_can_be_written_on_after_its_sync
+    an_announced_file_belongs_to_its_writer
 }

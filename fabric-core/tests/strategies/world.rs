@@ -1,8 +1,10 @@
 //! Ranks as threads, each with its own part of one state.
 
+use std::time::Duration;
+
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::Memory;
+use fabric_core::storage::{Memory, Storage};
 use fabric_core::{Checkpoint, Fabric, Layout, Strategy};
 
 /// Runs `rank` on every rank of a strategy's world, and gives what each returned, in their order.
@@ -12,11 +14,25 @@ pub(crate) fn run<T: Send>(
     storage: &Memory,
     rank: impl Fn(&Fabric) -> T + Sync,
 ) -> Vec<T> {
-    let world = ThreadGroup::new(ranks);
+    let storages = vec![storage.clone(); ranks];
+    let ended = run_over(strategy, &storages, ThreadGroup::TIMEOUT, rank);
+    let result = |ended: std::thread::Result<T>| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ended.into_iter().map(result).collect()
+}
+
+/// The same with a storage for each rank, and a timeout. A rank may panic.
+pub(crate) fn run_over<T: Send, S: Storage + Clone + 'static>(
+    strategy: &Strategy,
+    storages: &[S],
+    timeout: Duration,
+    rank: impl Fn(&Fabric) -> T + Sync,
+) -> Vec<std::thread::Result<T>> {
+    let world = ThreadGroup::with_timeout(storages.len(), timeout);
     std::thread::scope(|scope| {
         let threads: Vec<_> = world
             .into_iter()
-            .map(|group| {
+            .zip(storages)
+            .map(|(group, storage)| {
                 let fabric = Fabric::builder()
                     .strategy(strategy.clone())
                     .process_group(group)
@@ -27,11 +43,13 @@ pub(crate) fn run<T: Send>(
                 scope.spawn(move || rank(&fabric))
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .collect()
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
     })
+}
+
+/// One process without a strategy.
+pub(crate) fn alone(storage: &Memory) -> Fabric {
+    Fabric::builder().storage(storage.clone()).build().expect("one device")
 }
 
 /// Tensors that are split in every way, beside whole ones.
@@ -51,7 +69,7 @@ pub(crate) struct State {
 }
 
 /// How long each axis of a strategy is, and where a rank is along it.
-fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, usize) {
+pub(crate) fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, usize) {
     let axes: Vec<(&str, usize)> = strategy
         .axes()
         .map(|(name, size)| (name, size.unwrap_or(world)))
@@ -65,7 +83,7 @@ fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, 
 }
 
 /// A rank's part of a tensor, as equal as can be, longer ones first.
-fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
+pub(crate) fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
     let len = whole.dims()[dim];
     let (each, more) = (len / of, len % of);
     let start = at * each + at.min(more);
@@ -73,9 +91,11 @@ fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
     part.force_contiguous().expect("a copy")
 }
 
-fn numbers(shape: &[usize], start: f32) -> Tensor {
-    let count = u16::try_from(shape.iter().product::<usize>()).expect("a small tensor");
-    let values: Vec<f32> = (0..count).map(|n| start + f32::from(n)).collect();
+pub(crate) fn numbers(shape: &[usize], start: f32) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|n| start + f32::from(u16::try_from(n).expect("few")))
+        .collect();
     Tensor::from_vec(values, shape, &Device::Cpu).expect("as many as the shape says")
 }
 
