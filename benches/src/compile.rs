@@ -66,15 +66,14 @@ impl Compiler {
 /// The library file of fabric-core. Cargo has built it already, and only says where.
 fn library() -> Outcome<PathBuf> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--release",
-            "--offline",
-            "-p",
-            "fabric-benches",
-            "--message-format",
-            "json",
-        ])
+        .args(["build", "--release", "--offline", "--package", "fabric-benches"])
+        .args(["--message-format", "json"])
+        // With other features than this program has, there would be something to build.
+        .args(if cfg!(feature = "mpi") {
+            &["--features", "mpi"][..]
+        } else {
+            &[]
+        })
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")

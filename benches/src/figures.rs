@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Theme {
     /// The heading of its section.
     pub title: String,
-    /// The day and the number of runs.
+    /// How often.
     pub measured: String,
     /// What a reader has to know about the tables.
     pub notes: Vec<String>,

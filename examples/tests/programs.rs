@@ -123,3 +123,22 @@ fn inference_on_nothing_fails_with_a_sentence() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.starts_with("error: no checkpoint at no/such.ckpt"), "{errors}");
 }
+
+#[test]
+fn a_model_in_parts_goes_on_with_fewer_ranks_and_the_losses_of_a_whole_one() {
+    let printed = run(env!("CARGO_BIN_EXE_tensor_parallel"), &[]);
+    line(&printed, "the last rank dies after iteration 25");
+    line(&printed, "iterations 20 to 40 on 2 ranks");
+    line(&printed, "iterations 40 to 60 on 1 ranks");
+    line(&printed, "iterations 0 to 60 on 1 ranks");
+    line(&printed, "They differ by at most");
+}
+
+#[test]
+fn an_optimizer_in_parts_goes_on_with_fewer_ranks_and_is_loaded_by_a_plain_program() {
+    let printed = run(env!("CARGO_BIN_EXE_zero"), &[]);
+    line(&printed, "iterations 0 to 100 on 4 ranks; rank 0 holds 852 moments");
+    line(&printed, "iterations 100 to 200 on 3 ranks; rank 0 holds 1122 moments");
+    line(&printed, "iterations 200 to 300 on 1 ranks; rank 0 holds 3276 moments");
+    line(&printed, "The weights differ by at most");
+}

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::group::{ProcessGroup, Single};
+use crate::group::{GroupError, ProcessGroup, Single};
 use crate::mesh::Mesh;
 use crate::strategy::Strategy;
 
@@ -98,7 +98,7 @@ impl Ranks {
         let all = self.group.all_gather(step, &message);
         let result = match outcome {
             Err(panic) => resume_unwind(panic),
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(error)) => return Err(self.with_the_group(step, error, all.err())),
             Ok(Ok((result, _))) => result,
         };
         let mut said = Vec::new();
@@ -114,6 +114,17 @@ impl Ranks {
             said.push(message);
         }
         Ok((result, said))
+    }
+
+    /// This rank's own error, and that ranks did not come together: the one may be why the other happened. A rank that is
+    /// still writing finds its folder gone if the first one has given up the save for want of a third.
+    fn with_the_group(&self, step: &str, error: Error, group: Option<GroupError>) -> Error {
+        let Some(group) = group else { return error };
+        Error::Rank {
+            rank: self.rank(),
+            step: step.to_owned(),
+            message: format!("{error}; and {group}"),
+        }
     }
 
     /// The same where there is nothing to say.
@@ -138,4 +149,24 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::ThreadGroup;
+
+    #[test]
+    fn who_fails_while_another_is_gone_says_both() {
+        let mut world = ThreadGroup::new(2).into_iter();
+        let group = world.next().unwrap();
+        drop(world);
+        let ranks = Ranks::new(Strategy::ddp(), Arc::new(group)).unwrap();
+        let failed = || Err::<(), _>(Error::Options("the disk is gone".into()));
+        let error = ranks.together("write", failed).unwrap_err().to_string();
+        assert!(
+            error.contains("the disk is gone") && error.contains("rank 1 had left"),
+            "{error}"
+        );
+    }
 }

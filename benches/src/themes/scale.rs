@@ -22,7 +22,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Many ranks");
     theme.note("Plans are made for all ranks in one process, without a byte of the state.");
     plans(bench, &mut theme)?;
-    theme.tables.push(manifests(bench.scaled(16_000) / 16));
+    theme.tables.push(manifests(1000));
     theme.tables.push(planning_by_tensors(bench)?);
     for_real(bench, &mut theme)?;
     Ok(theme)
@@ -47,7 +47,7 @@ fn world(axes: &[(&str, usize)], tensors: usize) -> World {
 
 fn plans(bench: &Bench, theme: &mut Theme) -> Outcome {
     let tensors = 1000;
-    let ranks = bench.scaled(160_000) / 16;
+    let ranks = bench.scaled(10_000) / 100 * 100;
     let mesh = [("dp", ranks / 100), ("pp", 10), ("tp", 10)];
     let mut rows = Vec::new();
     for (name, axes) in [("fsdp", &[("fsdp", ranks)][..]), ("three axes", &mesh)] {

@@ -22,6 +22,9 @@ const VERSION: (u16, u16) = (1, 0);
 /// Meshes of more ranks are refused.
 const MAX_RANKS: u64 = 1 << 20;
 
+/// Checkpoints of more bytes are refused.
+const MAX_BYTES: u64 = 1 << 62;
+
 /// What a directory holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DirectoryManifest {
@@ -169,10 +172,18 @@ impl DirectoryManifest {
         let names = self.tensors.iter().map(|tensor| &tensor.name);
         check::names(names, &self.ties, &self.values, &self.filtered)?;
         let mesh = self.mesh();
+        let mut total = 0u64;
         for tensor in &self.tensors {
             let info = tensor.info();
-            if info.byte_len().is_none() {
+            let Some(bytes) = info.byte_len() else {
                 return Err(format!("entry `{}`: {info} has no size in bytes", tensor.name));
+            };
+            // Who writes what is counted in bytes of all tensors together.
+            total = total.saturating_add(bytes as u64);
+            if total > MAX_BYTES {
+                return Err(format!(
+                    "its tensors have more than {MAX_BYTES} bytes, which are refused"
+                ));
             }
             let whole_bytes = tensor.dtype.bits() >= 8 || tensor.cuts.is_empty();
             if !whole_bytes {
@@ -256,10 +267,14 @@ mod tests {
         }
     }
 
+    fn huge() -> TensorInfo {
+        TensorInfo::new(DType::U8, vec![1 << 60])
+    }
+
     #[test]
     fn a_manifest_that_contradicts_itself_is_refused() {
         type Change = fn(&mut DirectoryManifest);
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (|m| m.mesh[0].1 = 0, "size 0"),
             (|m| m.mesh[0].1 = 1 << 40, "refused"),
             (|m| m.generation = "../x".into(), "folder"),
@@ -271,6 +286,13 @@ mod tests {
             ),
             (|m| m.tensors[0].cuts[0].cells = CellsRecord::Chunked(1), "length, 4"),
             (|m| m.tensors.push(m.tensors[0].clone()), "twice"),
+            (
+                |m| {
+                    let huge = |n: u8| SplitRecord::new(format!("x{n}"), &huge(), &Split::default());
+                    m.tensors = (0..5).map(huge).collect();
+                },
+                "more than",
+            ),
             (|m| m.ties[0].target = 1, "tied to tensor 1"),
             (|m| m.values[0].rank = Some(4), "rank"),
         ];

@@ -1,18 +1,16 @@
 //! A fresh folder in the directory of a checkpoint, into which nobody reads before its manifest is in place.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::publish::{PARTIAL, fill, partial_name, sync_dir};
-use super::site::{Site, is_generation};
+use super::publish::{fill, partial_name, sync_dir};
+use super::site::{LOCK, PARTIAL, Site, is_generation};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
 use crate::options::Durability;
 use crate::source::directory::read_directory;
 use crate::storage::{FileKind, Storage, WriteFile};
-
-/// How the names of locks end.
-const LOCK: &str = ".lock";
 
 /// Where the ranks write.
 #[derive(Clone, Debug)]
@@ -64,6 +62,8 @@ pub(crate) struct Generation<'s> {
     hidden: Option<String>,
     /// Held as long as somebody writes, so that nobody takes the folder for abandoned.
     lock: Option<Box<dyn WriteFile>>,
+    /// Something stepped aside for a checkpoint, now or in a save that was killed.
+    left_aside: bool,
     committed: bool,
 }
 
@@ -76,7 +76,7 @@ impl<'s> Generation<'s> {
             refuse_others(storage, &site.target)?;
             sweep(storage, &site.target);
         }
-        sweep_hidden(storage, &site);
+        let left_aside = site.sweep(storage);
         let hidden = (!in_place).then(|| partial_name(&site.name));
         let directory = match &hidden {
             None => site.target.clone(),
@@ -91,6 +91,7 @@ impl<'s> Generation<'s> {
             },
             hidden,
             lock: None,
+            left_aside,
             committed: false,
         };
         begun.make()?;
@@ -100,9 +101,15 @@ impl<'s> Generation<'s> {
     fn make(&mut self) -> Result<()> {
         let directory = &self.place.directory;
         let create = |path: &Path| self.storage.create_dir_all(path).map_err(Error::io("create", path));
-        create(directory)?;
         let lock = lock_of(directory, &self.place.generation);
-        self.lock = Some(self.storage.create(&lock).map_err(Error::io("create", &lock))?);
+        create(directory)?;
+        let mut created = self.storage.create(&lock);
+        if matches!(&created, Err(error) if error.kind() == ErrorKind::NotFound) {
+            // Another save took the directory for abandoned, as it had no lock yet.
+            create(directory)?;
+            created = self.storage.create(&lock);
+        }
+        self.lock = Some(created.map_err(Error::io("create", &lock))?);
         create(&self.place.folder())
     }
 
@@ -134,12 +141,14 @@ impl<'s> Generation<'s> {
         self.committed = self.hidden.is_none();
         sync_dir(storage, &directory, durability)?;
         if self.hidden.is_some() {
-            self.site.put(storage, &directory, FileKind::Directory)?;
+            self.left_aside |= self.site.put(storage, &directory, FileKind::Directory)?;
             self.committed = true;
             self.place.directory.clone_from(&self.site.target);
             sync_dir(storage, &self.site.parent, durability)?;
         }
-        self.site.clear_aside(storage);
+        if self.left_aside {
+            self.site.clear_aside(storage);
+        }
         self.unlock();
         sweep(storage, &self.site.target);
         Ok(())
@@ -220,23 +229,6 @@ fn sweep(storage: &dyn Storage, directory: &Path) {
             Err(_) => false,
         };
         if abandoned && committed.as_deref() != Some(name) {
-            let _ = storage.remove_dir_all(&path);
-        }
-    }
-}
-
-/// Removes hidden directories that a killed save was about to put at the site.
-fn sweep_hidden(storage: &dyn Storage, site: &Site) {
-    let prefix = format!(".{}.", site.name);
-    for name in storage.list(&site.parent).unwrap_or_default() {
-        let path = site.parent.join(&name);
-        let hidden = name.starts_with(&prefix) && name.ends_with(PARTIAL);
-        if !hidden || storage.kind(&path).ok().flatten() != Some(FileKind::Directory) {
-            continue;
-        }
-        let locks = storage.list(&path).unwrap_or_default();
-        let mut locks = locks.iter().filter(|name| name.ends_with(LOCK));
-        if locks.any(|lock| storage.remove_if_abandoned(&path.join(lock)).unwrap_or(false)) {
             let _ = storage.remove_dir_all(&path);
         }
     }

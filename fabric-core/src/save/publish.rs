@@ -4,13 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::site::Site;
+use super::site::{PARTIAL, Site};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::storage::{FileKind, Storage, WriteFile};
-
-/// How the names of what is being written end.
-pub(super) const PARTIAL: &str = ".partial";
 
 /// Distinguishes the files that this process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -29,19 +26,20 @@ pub(crate) fn publish(
 ) -> Result<()> {
     let site = Site::at(storage, path)?;
     site.check_replaceable(storage)?;
-    sweep(storage, &site.parent, &site.name);
+    let left_aside = site.sweep(storage);
     let (partial, mut file) = create(storage, &site.parent, &site.name)?;
     // The open file says that the partial one has a writer, so it is held until its name is gone.
     let written =
         fill(&mut *file, &partial, durability, len, write).and_then(|()| site.put(storage, &partial, FileKind::File));
     drop(file);
-    if let Err(error) = written {
+    let stepped_aside = written.inspect_err(|_| {
         // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
         let _ = storage.remove_file(&partial);
-        return Err(error);
-    }
+    })?;
     sync_dir(storage, &site.parent, durability)?;
-    site.clear_aside(storage);
+    if left_aside || stepped_aside {
+        site.clear_aside(storage);
+    }
     Ok(())
 }
 
@@ -88,17 +86,5 @@ fn create(storage: &dyn Storage, directory: &Path, name: &str) -> Result<(PathBu
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::io("create", &path)(error)),
         }
-    }
-}
-
-/// Removes what killed processes left of earlier saves to this name. A courtesy: a save does not fail for it.
-fn sweep(storage: &dyn Storage, directory: &Path, name: &str) {
-    let prefix = format!(".{name}.");
-    let names = storage.list(directory).unwrap_or_default();
-    for left in names
-        .iter()
-        .filter(|left| left.starts_with(&prefix) && left.ends_with(PARTIAL))
-    {
-        let _ = storage.remove_if_abandoned(&directory.join(left));
     }
 }

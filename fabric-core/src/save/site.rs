@@ -11,6 +11,12 @@ use crate::format::directory::FILE_NAME;
 use crate::source::{aside, is_directory};
 use crate::storage::{FileKind, Storage};
 
+/// How the names of what is being written end.
+pub(super) const PARTIAL: &str = ".partial";
+
+/// How the names of locks end.
+pub(super) const LOCK: &str = ".lock";
+
 /// Where a checkpoint goes.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
@@ -70,8 +76,26 @@ impl Site {
         }
     }
 
-    /// Gives `new` the target's name: in one step if both are files, otherwise by way of the name aside.
-    pub(super) fn put(&self, storage: &dyn Storage, new: &Path, new_kind: FileKind) -> Result<()> {
+    /// Removes what killed saves have left beside the target, of either kind. A courtesy: a save does not fail for it. Says
+    /// whether something has stepped aside, which is cleared when there is something in its place.
+    pub(super) fn sweep(&self, storage: &dyn Storage) -> bool {
+        let prefix = format!(".{}.", self.name);
+        let names = storage.list(&self.parent).unwrap_or_default();
+        let partial = |name: &&String| name.starts_with(&prefix) && name.ends_with(PARTIAL);
+        for path in names.iter().filter(partial).map(|name| self.parent.join(name)) {
+            if storage.kind(&path).ok().flatten() == Some(FileKind::Directory) {
+                sweep_hidden(storage, &path);
+            } else {
+                let _ = storage.remove_if_abandoned(&path);
+            }
+        }
+        let aside = aside(&self.target);
+        names.iter().any(|name| aside.file_name() == Some(name.as_ref()))
+    }
+
+    /// Gives `new` the target's name: in one step if both are files, otherwise by way of the name aside. Says whether
+    /// something has stepped aside.
+    pub(super) fn put(&self, storage: &dyn Storage, new: &Path, new_kind: FileKind) -> Result<bool> {
         let rename = |from: &Path, to: &Path| storage.rename(from, to).map_err(Error::io("rename", from));
         match self.kind(storage)? {
             Some(kind) if kind != new_kind || kind == FileKind::Directory => {
@@ -81,9 +105,10 @@ impl Site {
                 rename(new, &self.target).inspect_err(|_| {
                     // If even this fails, the checkpoint is found under the name aside.
                     let _ = storage.rename(&aside, &self.target);
-                })
+                })?;
+                Ok(true)
             }
-            _ => rename(new, &self.target),
+            _ => rename(new, &self.target).map(|()| false),
         }
     }
 
@@ -97,6 +122,17 @@ impl Site {
         if complete {
             let _ = remove(storage, &aside(&self.target));
         }
+    }
+}
+
+/// Removes a directory that a killed save was about to put at the site. One without a lock has no writer: the lock is the
+/// first thing in it, and goes last.
+fn sweep_hidden(storage: &dyn Storage, path: &Path) {
+    let Ok(names) = storage.list(path) else { return };
+    let mut locks = names.iter().filter(|name| name.ends_with(LOCK)).peekable();
+    let unlocked = locks.peek().is_none();
+    if unlocked || locks.any(|lock| storage.remove_if_abandoned(&path.join(lock)).unwrap_or(false)) {
+        let _ = storage.remove_dir_all(path);
     }
 }
 

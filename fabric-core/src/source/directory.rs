@@ -136,7 +136,7 @@ struct Directory {
     names: Vec<String>,
     deal: Deal,
     /// One for each rank that could have written, opened when it is needed.
-    files: Vec<OnceLock<Opened>>,
+    files: Vec<OnceLock<Box<Opened>>>,
 }
 
 /// The file of a rank.
@@ -161,7 +161,7 @@ impl Directory {
         }
         let opened = self.open(rank)?;
         // If another thread was faster, its file is as good.
-        Ok(cell.get_or_init(|| opened))
+        Ok(cell.get_or_init(|| Box::new(opened)))
     }
 
     fn open(&self, rank: usize) -> Result<Opened> {
@@ -264,17 +264,19 @@ impl Source for Directory {
         };
         let number = usize::try_from(placeholder.place.start).unwrap_or(usize::MAX);
         let whole = Region::whole(tensor.info.shape());
-        let mut boxes = Vec::new();
+        let mut parts = Ok(Vec::new());
         self.deal
             .overlapping(number, wanted.unwrap_or(&whole), &mut |region, rank| {
-                boxes.push((region, rank));
+                if let Ok(found) = &mut parts {
+                    match self.part(number, &tensor.info, region, rank) {
+                        Ok(part) => found.push(part),
+                        Err(error) => parts = Err(error),
+                    }
+                }
             });
-        let parts = boxes
-            .into_iter()
-            .map(|(region, rank)| self.part(number, &tensor.info, region, rank));
         Ok(Cow::Owned(StoredTensor {
             info: tensor.info.clone(),
-            parts: parts.collect::<Result<_>>()?,
+            parts: parts?,
         }))
     }
 }

@@ -3,9 +3,17 @@
 mod reshard;
 
 mod agreement;
+mod bytes_read;
+mod damage;
 mod failing_storage;
+mod files;
+mod foreign;
 mod matrix;
+mod mortal;
+mod own_optimizer;
 mod per_rank;
+mod random;
 mod round_trip;
+mod shared;
 mod train;
 mod world;

@@ -121,9 +121,9 @@ impl Post {
 
     /// Works until there are no handles any more, and every group in which this process was is closed.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
-        let mut idle = 0;
+        let mut idle = 0_u32;
         while !self.is_over() {
-            idle += 1;
+            idle = idle.saturating_add(1);
             while let Ok(order) = orders.try_recv() {
                 self.obey(order);
                 idle = 0;

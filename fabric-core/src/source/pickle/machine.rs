@@ -9,14 +9,17 @@ use super::{AllowList, Id, Limits, Object, Pickle, PickleError, Problem, number,
 /// # Errors
 /// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
 pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<Pickle, PickleError> {
+    // An object takes two bytes at least, and mostly ten.
+    let mut objects = Vec::with_capacity((bytes.len() / 10).clamp(8, 1 << 10));
+    objects.extend([
+        Object::None,
+        Object::Bool(true),
+        Object::Bool(false),
+        Object::Tuple(Box::default()),
+    ]);
     let mut machine = Machine {
         input: Input::new(bytes, limits.text),
-        objects: vec![
-            Object::None,
-            Object::Bool(true),
-            Object::Bool(false),
-            Object::Tuple(Box::default()),
-        ],
+        objects,
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Memo::default(),

@@ -1,7 +1,5 @@
 //! The central directory: one entry for each member.
 
-use std::collections::HashSet;
-
 use super::end::Directory;
 use super::{Fields, ZipError};
 
@@ -41,16 +39,11 @@ pub(super) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry>, Zi
     }
     let mut fields = Fields::new(bytes);
     let mut entries = Vec::new();
-    let mut seen = HashSet::new();
     for _ in 0..directory.entries {
         let at = directory.start + (bytes.len() - fields.rest.len()) as u64;
         let raw = raw_entry(&mut fields)
             .ok_or_else(|| ZipError::corrupt(at, "an entry of the directory is damaged or cut short"))?;
-        let entry = raw.check(at)?;
-        if !seen.insert(entry.name.clone()) {
-            return Err(ZipError::corrupt(at, format!("member `{}` is there twice", entry.name)));
-        }
-        entries.push(entry);
+        entries.push(raw.check(at)?);
     }
     if fields.rest.is_empty() {
         return Ok(entries);

@@ -1,6 +1,7 @@
 //! Local headers: where the bytes of each member begin.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
 use super::super::window::{Slice, Window};
 use super::{Entry, Fields, Member, ZipError};
@@ -38,7 +39,13 @@ pub(super) fn locate(
             len: entry.len,
             crc32: checked.then_some(entry.crc32),
         };
-        members.insert(entry.name, member);
+        match members.entry(entry.name) {
+            Slot::Vacant(slot) => drop(slot.insert(member)),
+            Slot::Occupied(slot) => {
+                let what = format!("member `{}` is there twice", slot.key());
+                return Err(ZipError::corrupt(entry.header, what));
+            }
+        }
     }
     Ok(members)
 }
