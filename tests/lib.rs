@@ -20,6 +20,7 @@ documents! {
     Idea: "../book/src/idea.md";
     FirstCheckpoint: "../book/src/first-checkpoint.md";
     Attributes: "../book/src/attributes.md";
+    Background: "../book/src/background.md";
     Matching: "../book/src/matching.md";
     Filters: "../book/src/filters.md";
     Raw: "../book/src/raw.md";

@@ -1,5 +1,6 @@
 //! The same on many ranks.
 
+#[allow(dead_code, reason = "the tests of strategies need more of it")]
 #[path = "../strategies/world.rs"]
 mod world;
 
