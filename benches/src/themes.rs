@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::figures::{Aim, Theme};
 use crate::peers::Peers;
-use crate::{Options, Outcome};
+use crate::{Options, Outcome, files};
 
 /// The names of the themes, in the order of the page.
 pub const NAMES: [&str; 10] = [
@@ -55,11 +55,7 @@ impl Bench {
     /// # Errors
     /// If there is no such theme, or what it measures fails.
     pub fn measure(&mut self, name: &str) -> Outcome<Theme> {
-        self.scratch = Some(
-            tempfile::Builder::new()
-                .prefix("fabric-bench-")
-                .tempdir_in(&self.options.directory)?,
-        );
+        self.scratch = Some(files::scratch(&self.options.directory)?);
         let mut theme = match name {
             "floors" => floors::measure(self),
             "load" => load::measure(self),

@@ -58,8 +58,8 @@ fn by_tensor(bench: &Bench, theme: &mut Theme) -> Outcome {
     let mut loads = Curves::new("load-by-tensor", "Loading tensors of several sizes", axis);
     let mut saves = Curves::new("save-by-tensor", "Saving tensors of several sizes", axis);
     for each in [64, 1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20] {
-        // One GiB; but at least 4 tensors, and at most 20,000.
-        let tensors = (bench.scaled(1 << 30) / each).clamp(4, bench.scaled(320_000).min(20_000));
+        // 256 MiB; but at least 4 tensors, and at most 20,000.
+        let tensors = (bench.scaled(256 << 20) / each).clamp(4, bench.scaled(320_000).min(20_000));
         let form = Form { tensors, each };
         let (loading, saving) = both(bench, form, false)?;
         loads.add(each, form.bytes(), &loading);
