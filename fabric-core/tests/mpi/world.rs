@@ -7,7 +7,7 @@
 //!
 //! A sentence that does not hold on one rank ends its process, and `mpirun` the others.
 
-#[path = "group/suite.rs"]
+#[path = "../group/suite.rs"]
 mod suite;
 
 use std::thread;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const HASTE: Duration = Duration::from_millis(500);
 
-fn main() {
+pub(crate) fn run() {
     let world = MpiGroup::world().unwrap().timeout(PATIENCE);
     if std::env::args().any(|argument| argument == "forsaken") {
         forsaken(world);
