@@ -5,6 +5,9 @@ use crate::entry::{DType, TensorInfo};
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::{Cells, Cut, Deal, Mesh, Split};
 
+/// A shape, and the dimensions that are cut, each over one axis: (dimension, axis).
+pub type CutShape = (Vec<usize>, Vec<(usize, usize)>);
+
 /// Tensors of `f32`, cut over a mesh.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -15,7 +18,7 @@ pub struct World {
 impl World {
     /// Axes with their sizes; tensors with their shapes, and the dimensions that are cut, each over one axis.
     #[must_use]
-    pub fn new(axes: &[(&str, usize)], tensors: &[(Vec<usize>, Vec<(usize, usize)>)]) -> Self {
+    pub fn new(axes: &[(&str, usize)], tensors: &[CutShape]) -> Self {
         let cut = |&(dim, axis): &(usize, usize)| Cut {
             dim,
             axes: vec![axis],
@@ -86,7 +89,7 @@ impl World {
 mod tests {
     use super::*;
 
-    fn tensors(count: usize) -> Vec<(Vec<usize>, Vec<(usize, usize)>)> {
+    fn tensors(count: usize) -> Vec<CutShape> {
         (0..count)
             .map(|number| (vec![40_000, 64 + number], vec![(0, 0)]))
             .collect()
