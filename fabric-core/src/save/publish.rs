@@ -12,8 +12,8 @@ use crate::storage::{FileKind, Storage, WriteFile};
 /// Distinguishes the files that this process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there, or a checkpoint in a directory. A symbolic link is
-/// followed, not replaced.
+/// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there, or a checkpoint in a directory.
+/// A symbolic link is followed, not replaced.
 ///
 /// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
 /// durable fails, the new file is in place, but a power failure may bring the old one back: the error says so.

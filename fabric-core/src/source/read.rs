@@ -25,6 +25,9 @@ const ROWS: usize = 4 * BLOCK;
 /// Tensors from this size on are read by several threads.
 const SHARED_FROM: usize = 16 << 20;
 
+/// No thread takes more blocks at a time: so none is left alone with the last ones for long.
+const MOST_BLOCKS: usize = 8;
+
 /// One block of a part: where it lies in the file, which bytes of the part it holds, and its checksum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
@@ -177,18 +180,26 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
         run.note(block.number, into);
         Ok(())
     };
-    let mut blocks = part.blocks().zip(into.chunks_mut(BLOCK));
     if threads < 2 || part.place.len < SHARED_FROM as u64 {
-        blocks.try_for_each(read)?;
+        part.blocks().zip(into.chunks_mut(BLOCK)).try_for_each(read)?;
     } else {
-        let work = Mutex::new(blocks);
-        // The lock covers the taking of a block, not its reading.
+        let stretch = stretch(into.len(), threads);
+        let work = Mutex::new(into.chunks_mut(stretch * BLOCK).enumerate());
+        // The lock covers the taking of a stretch, not its reading.
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-            next.map(read)
+            let (number, into) = next?;
+            let blocks = part.blocks().skip(number * stretch);
+            Some(blocks.zip(into.chunks_mut(BLOCK)).try_for_each(read))
         })?;
     }
     run.finish(source, entry)
+}
+
+/// How many blocks a thread takes at a time. Neighbours go to one thread: the system reads ahead of it then, and two
+/// threads do not wait for one large page of new memory, or both clear it.
+fn stretch(len: usize, threads: usize) -> usize {
+    len.div_ceil(threads).div_ceil(BLOCK).clamp(1, MOST_BLOCKS)
 }
 
 /// Calls `step` on several threads until it gives nothing more, or an error, which is returned.
@@ -356,7 +367,11 @@ fn take_nonempty(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Re
     if bytes.is_empty() { Ok(()) } else { take(bytes) }
 }
 
-/// How many threads share the reading: more than a few gain nothing on one device.
+/// How many threads share the reading: more than a few gain nothing on one device, and fewer leave it idle while they
+/// compute.
 pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(4, 8)
 }
+
+#[cfg(test)]
+mod tests;

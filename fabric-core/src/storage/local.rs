@@ -71,6 +71,7 @@ impl Storage for Local {
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
+        direct::expect_sequential(&file);
         Ok(Box::new(Reader { file }))
     }
 

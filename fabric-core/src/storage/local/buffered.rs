@@ -1,4 +1,4 @@
-//! What other systems than Linux do for a file whose length is known: nothing that would be worth the trouble.
+//! What other systems than Linux do in the place of `direct.rs`: nothing that would be worth the trouble.
 
 use std::fs::File;
 use std::io;
@@ -20,3 +20,5 @@ pub(super) fn end(_file: &File) -> io::Result<()> {
 pub(super) fn refuses(_error: &io::Error) -> bool {
     false
 }
+
+pub(super) fn expect_sequential(_file: &File) {}

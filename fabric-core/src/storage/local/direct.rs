@@ -1,9 +1,10 @@
-//! What Linux does for a file whose length is known: room at once, and writes around the page cache.
+//! What Linux does for a file whose length is known, room at once and writes around the page cache; and for one that is
+//! read in long stretches.
 
 use std::fs::File;
 use std::io;
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Gives the file room for `len` bytes, where the file system can do that: writes find their place without looking for
@@ -44,4 +45,9 @@ fn set(file: &File, change: impl FnOnce(OFlags) -> OFlags) -> io::Result<()> {
 pub(super) fn refuses(error: &io::Error) -> bool {
     let code = Errno::from_io_error(error);
     code.is_some_and(|code| [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&code))
+}
+
+/// Asks for longer reading ahead. A wish: what has no such notion is read as well.
+pub(super) fn expect_sequential(file: &File) {
+    let _ = fadvise(file, 0, None, Advice::Sequential);
 }

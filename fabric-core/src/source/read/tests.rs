@@ -1,0 +1,85 @@
+//! How threads share a long tensor.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::*;
+use crate::Fabric;
+use crate::storage::{Memory, Storage};
+
+const PATH: &str = "last.ckpt";
+const TENSOR: &str = "weight";
+
+/// A checkpoint of one tensor of bytes, and the bytes.
+fn saved(len: usize) -> (Memory, Vec<u8>) {
+    let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
+    let tensor = Tensor::from_slice(&bytes, len, &Device::Cpu).unwrap();
+    let memory = Memory::new();
+    let fabric = Fabric::builder().storage(memory.clone()).build().unwrap();
+    fabric
+        .save(PATH, &BTreeMap::from([(TENSOR.to_owned(), tensor)]))
+        .unwrap();
+    (memory, bytes)
+}
+
+fn read_by(memory: &Memory, threads: usize) -> Result<Vec<u8>> {
+    let raw = Fabric::builder().storage(memory.clone()).build()?.open(PATH)?;
+    let stored = &raw.index.tensors[TENSOR];
+    let mut into = vec![255; stored.info.byte_len().unwrap()];
+    read_into(&*raw.source, TENSOR, stored, &mut into, threads)?;
+    Ok(into)
+}
+
+#[test]
+fn any_number_of_threads_reads_every_byte_of_a_long_tensor() {
+    for len in [
+        SHARED_FROM - 1,
+        SHARED_FROM,
+        SHARED_FROM + 1,
+        SHARED_FROM + 9 * BLOCK + 7,
+    ] {
+        let (memory, bytes) = saved(len);
+        for threads in [1, 2, 3, 4, 8, 100] {
+            assert!(
+                read_by(&memory, threads).unwrap() == bytes,
+                "{len} bytes, {threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_block_is_called_by_its_number_whichever_thread_meets_it() {
+    let (memory, bytes) = saved(SHARED_FROM + 3 * BLOCK + 1);
+    let path = Path::new(PATH);
+    let file = memory.open(path).unwrap();
+    let mut whole = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(&mut whole, 0).unwrap();
+    let data = whole.windows(bytes.len()).position(|window| window == bytes).unwrap();
+    for damaged in [0, 1, 7, 8, 13, 19] {
+        let mut changed = whole.clone();
+        changed[data + damaged * BLOCK] ^= 1;
+        memory.remove_file(path).unwrap();
+        memory.create(path).unwrap().write_all(&changed).unwrap();
+        for threads in [1, 2, 4, 8] {
+            let error = read_by(&memory, threads).unwrap_err();
+            assert!(
+                matches!(error, Error::Checksum { block, .. } if block == damaged),
+                "block {damaged}, {threads} threads: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_thread_is_left_without_work_if_there_is_enough() {
+    for (blocks, threads, each) in [(16, 2, 8), (16, 4, 4), (16, 8, 2), (1024, 2, 8), (3, 8, 1), (0, 4, 1)] {
+        assert_eq!(
+            stretch(blocks * BLOCK, threads),
+            each,
+            "{blocks} blocks, {threads} threads"
+        );
+    }
+}
