@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::open::open_file;
 use super::single::{own_values, read_header, read_manifest};
@@ -69,7 +69,7 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     Ok(Arc::new(Directory {
         index: Arc::new(index(&manifest, path)?),
         storage: storage.clone(),
-        files: (0..ranks).map(|_| OnceLock::new()).collect(),
+        files: (0..ranks).map(|_| Slot::default()).collect(),
         generation: manifest.generation,
         folder,
         names,
@@ -136,7 +136,14 @@ struct Directory {
     names: Vec<String>,
     deal: Deal,
     /// One for each rank that could have written, opened when it is needed.
-    files: Vec<OnceLock<Box<Opened>>>,
+    files: Vec<Slot>,
+}
+
+/// Where the file of a rank is kept, once it is open. Threads that want it at the same time open it once.
+#[derive(Debug, Default)]
+struct Slot {
+    opening: Mutex<()>,
+    opened: OnceLock<Box<Opened>>,
 }
 
 /// The file of a rank.
@@ -149,19 +156,22 @@ struct Opened {
 
 impl Directory {
     fn opened(&self, rank: usize) -> Result<&Opened> {
-        let Some(cell) = self.files.get(rank) else {
+        let Some(slot) = self.files.get(rank) else {
             let what = format!(
                 "it asks for a file of rank {rank}, and its mesh has {}",
                 self.files.len()
             );
             return Err(Error::corrupt(&self.folder, what));
         };
-        if let Some(opened) = cell.get() {
+        if let Some(opened) = slot.opened.get() {
+            return Ok(opened);
+        }
+        let _turn = slot.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = slot.opened.get() {
             return Ok(opened);
         }
         let opened = self.open(rank)?;
-        // If another thread was faster, its file is as good.
-        Ok(cell.get_or_init(|| Box::new(opened)))
+        Ok(slot.opened.get_or_init(|| Box::new(opened)))
     }
 
     fn open(&self, rank: usize) -> Result<Opened> {
@@ -241,7 +251,7 @@ impl Source for Directory {
     }
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
-        match self.files.get(number).and_then(OnceLock::get) {
+        match self.files.get(number).and_then(|slot| slot.opened.get()) {
             Some(opened) => (&*opened.file, &opened.path),
             // No part has been given out with such a number.
             None => (&Closed, &self.folder),
