@@ -32,7 +32,7 @@ pub(crate) fn zeroed<T: Number>(len: usize) -> Vec<T> {
 
 /// Asks for large pages under memory that has not been touched yet. A wish: whether it came true cannot be seen.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "reading into new memory is five times as fast")]
+#[expect(unsafe_code, reason = "small pages are what reading into new memory costs most")]
 fn prefer_large<T>(elements: &mut [T]) {
     /// Below that no page can be large.
     const LARGE: usize = 2 << 20;
