@@ -101,7 +101,7 @@ fn grid(table: &Table) -> String {
     format!("{caption}{}{rule}{rows}", line(&table.head))
 }
 
-/// A number with about three digits that mean something.
+/// A number with about three digits that mean something; nothing for what was not measured.
 pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -109,7 +109,11 @@ pub(crate) fn number(value: f64) -> String {
         0.1.. => 2,
         _ => 3,
     };
-    format!("{value:.digits$}")
+    if value.is_nan() {
+        String::new()
+    } else {
+        format!("{value:.digits$}")
+    }
 }
 
 /// Seconds, in the unit that reads best.

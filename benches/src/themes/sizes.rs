@@ -23,6 +23,8 @@ const DIRECT: &str = "O_DIRECT + fallocate";
 const DURABLE: &str = "save, durable";
 const PLAIN: &str = "plain write";
 const RELAXED: &str = "save, not synced";
+/// Above this, the system makes writers wait for the device, synced or not.
+const NOT_SYNCED_UP_TO: usize = 1 << 30;
 const CANDLE_SAVE: &str = "candle VarMap::save";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
@@ -58,8 +60,8 @@ fn by_tensor(bench: &Bench, theme: &mut Theme) -> Outcome {
     let mut loads = Curves::new("load-by-tensor", "Loading tensors of several sizes", axis);
     let mut saves = Curves::new("save-by-tensor", "Saving tensors of several sizes", axis);
     for each in [64, 1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20] {
-        // 256 MiB; but at least 4 tensors, and at most 20,000.
-        let tensors = (bench.scaled(256 << 20) / each).clamp(4, bench.scaled(320_000).min(20_000));
+        // 256 MiB; but at least 2 tensors, and at most 20,000.
+        let tensors = (bench.scaled(256 << 20) / each).clamp(2, bench.scaled(320_000).min(20_000));
         let form = Form { tensors, each };
         let (loading, saving) = both(bench, form, false)?;
         loads.add(each, form.bytes(), &loading);
@@ -85,10 +87,15 @@ fn both(bench: &Bench, form: Form, durable: bool) -> Outcome<(Measured, Measured
     crate::files::remove(&ours)?;
     crate::files::remove(&plain)?;
     let variables = variables.into_inner();
-    let mut tasks = vec![
-        Task::new(Kind::Floor, PLAIN, || floors::write(&made, buffer.bytes()).map(drop)),
-        Task::new(Kind::Ours, RELAXED, || save_relaxed(&fabric, &made, &variables)),
-    ];
+    let mut tasks = Vec::new();
+    if form.bytes() <= NOT_SYNCED_UP_TO {
+        tasks.push(Task::new(Kind::Floor, PLAIN, || {
+            floors::write(&made, buffer.bytes()).map(drop)
+        }));
+        tasks.push(Task::new(Kind::Ours, RELAXED, || {
+            save_relaxed(&fabric, &made, &variables)
+        }));
+    }
     if durable {
         tasks.push(Task::new(Kind::Floor, DIRECT, || floors::write_direct(&made, &buffer)));
         tasks.push(Task::new(Kind::Ours, DURABLE, || {
