@@ -193,6 +193,9 @@ impl Fabric {
     /// [`Error::Mismatch`] with all findings if state and file do not match; nothing has changed then. If the file
     /// is damaged: [`Error::Interrupted`] if that came out after tensors had been written, see
     /// [`LoadOptions::verify_first`].
+    ///
+    /// [`Error::Mismatch`]: crate::Error::Mismatch
+    /// [`Error::Interrupted`]: crate::Error::Interrupted
     pub fn load<S: Checkpoint + ?Sized>(&self, path: impl AsRef<Path>, state: &mut S) -> Result<Loaded> {
         self.load_with(path, state, LoadOptions::new())
     }
