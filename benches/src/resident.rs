@@ -61,10 +61,11 @@ mod tests {
     #[test]
     fn memory_that_is_touched_and_released_is_in_the_peak() -> Outcome {
         let peak = peak_of(|| {
-            std::hint::black_box(vec![1u8; 64 << 20]);
+            std::hint::black_box(vec![1u8; 512 << 20]);
             Ok(())
         })?;
-        assert!((60. ..100.).contains(&peak), "{peak} MiB");
+        // The memory is that of the process, in which other tests take and release some meanwhile.
+        assert!((400. ..700.).contains(&peak), "{peak} MiB");
         Ok(())
     }
 }
