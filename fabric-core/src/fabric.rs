@@ -1,13 +1,15 @@
 //! The entry points.
 
+mod builder;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Var;
 
+pub use self::builder::Builder;
 use crate::error::Result;
 use crate::export::{ExportOptions, ExportReport, export};
-use crate::group::{ProcessGroup, Single};
 use crate::load::Loaded;
 use crate::options::{LoadOptions, SaveOptions};
 use crate::ranks::Ranks;
@@ -70,12 +72,7 @@ impl Fabric {
 
     /// Another strategy, process group or storage.
     pub fn builder() -> Builder {
-        Builder {
-            strategy: Strategy::single_device(),
-            group: Arc::new(Single),
-            storage: Arc::new(Local::new()),
-            staging: STAGING,
-        }
+        Builder::new()
     }
 
     /// The strategy in force; its mesh has all its sizes.
@@ -344,58 +341,6 @@ impl Fabric {
         options: ExportOptions,
     ) -> Result<ExportReport> {
         export(&*self.storage, raw, to.as_ref(), &options)
-    }
-}
-
-/// Builds a [`Fabric`].
-#[derive(Clone, Debug)]
-#[must_use = "call build()"]
-pub struct Builder {
-    strategy: Strategy,
-    group: Arc<dyn ProcessGroup>,
-    storage: Arc<dyn Storage>,
-    staging: usize,
-}
-
-impl Builder {
-    /// Who writes what.
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
-    }
-
-    /// Who else is there.
-    pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
-        self.group = Arc::new(group);
-        self
-    }
-
-    /// Where bytes live: the local file system, unless said otherwise.
-    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.storage = Arc::new(storage);
-        self
-    }
-
-    /// How many bytes of memory [`Fabric::save_async`] may copy tensors into; 4 GiB, unless said otherwise.
-    ///
-    /// Memory is taken when it is first needed, as much as this rank's part of a checkpoint if that is less, and kept for
-    /// later saves. What does not fit goes through it while the file is written: tensors that wait for their turn cannot
-    /// be written to by an optimizer until then. At least 1 MiB is used.
-    pub fn staging(mut self, bytes: usize) -> Self {
-        self.staging = bytes;
-        self
-    }
-
-    /// The finished [`Fabric`].
-    ///
-    /// # Errors
-    /// If the strategy's mesh and the process group are of different sizes.
-    pub fn build(self) -> Result<Fabric> {
-        Ok(Fabric {
-            ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
-            storage: self.storage,
-            background: Arc::new(Background::new(self.staging)),
-        })
     }
 }
 

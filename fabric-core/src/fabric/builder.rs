@@ -1,0 +1,73 @@
+//! What a [`Fabric`] is made of, chosen one by one.
+
+use std::sync::Arc;
+
+use super::Fabric;
+use crate::error::Result;
+use crate::group::{ProcessGroup, Single};
+use crate::ranks::Ranks;
+use crate::snapshot::{Background, STAGING};
+use crate::storage::{Local, Storage};
+use crate::strategy::Strategy;
+
+/// Builds a [`Fabric`].
+#[derive(Clone, Debug)]
+#[must_use = "call build()"]
+pub struct Builder {
+    strategy: Strategy,
+    group: Arc<dyn ProcessGroup>,
+    storage: Arc<dyn Storage>,
+    staging: usize,
+}
+
+impl Builder {
+    /// One device, on the local file system.
+    pub(super) fn new() -> Self {
+        Self {
+            strategy: Strategy::single_device(),
+            group: Arc::new(Single),
+            storage: Arc::new(Local::new()),
+            staging: STAGING,
+        }
+    }
+
+    /// Who writes what.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Who else is there.
+    pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
+        self.group = Arc::new(group);
+        self
+    }
+
+    /// Where bytes live: the local file system, unless said otherwise.
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Arc::new(storage);
+        self
+    }
+
+    /// How many bytes of memory [`Fabric::save_async`] may copy tensors into; 4 GiB, unless said otherwise.
+    ///
+    /// Memory is taken when it is first needed, as much as this rank's part of a checkpoint if that is less, and kept for
+    /// later saves. What does not fit goes through it while the file is written: tensors that wait for their turn cannot
+    /// be written to by an optimizer until then. At least 1 MiB is used.
+    pub fn staging(mut self, bytes: usize) -> Self {
+        self.staging = bytes;
+        self
+    }
+
+    /// The finished [`Fabric`].
+    ///
+    /// # Errors
+    /// If the strategy's mesh and the process group are of different sizes.
+    pub fn build(self) -> Result<Fabric> {
+        Ok(Fabric {
+            ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
+            storage: self.storage,
+            background: Arc::new(Background::new(self.staging)),
+        })
+    }
+}
