@@ -5,3 +5,4 @@ mod hint;
 pub(crate) mod load;
 pub(crate) mod save;
 pub(crate) mod shard;
+mod wanted;

@@ -3,66 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+pub(crate) use super::wanted::{Absence, PerRank, Wanted, WantedKind};
 use crate::entry::{TensorInfo, of_rank, root, strip, without_rank};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Index, StoredTensor};
 use crate::state::StorageKey;
-
-/// An entry of the state, as matching sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) name: String,
-    pub(crate) alternatives: Vec<String>,
-    pub(crate) kind: WantedKind,
-    /// The schema's own filter leaves it out.
-    pub(crate) filtered: bool,
-    /// Entries with the same number may be absent together.
-    pub(crate) optional: Option<usize>,
-    /// State of a parameter, in a file of PyTorch's that may not have any yet: (optimizer, parameter).
-    pub(crate) fresh: Option<(usize, usize)>,
-    /// A value that each rank has its own of.
-    pub(crate) per_rank: Option<PerRank>,
-}
-
-/// How a value is called that each rank has its own of.
-#[derive(Clone, Debug)]
-pub(crate) struct PerRank {
-    /// Without a rank's number: first as it is declared, then under its older names.
-    pub(crate) names: Vec<String>,
-    /// The ranks that load together.
-    pub(crate) world_size: usize,
-}
-
-impl Wanted {
-    /// The name by which the schema knows it.
-    fn declared(&self) -> &str {
-        self.per_rank.as_ref().map_or(&self.name, |own| &own.names[0])
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum WantedKind {
-    Tensor {
-        info: TensorInfo,
-        memory: StorageKey,
-    },
-    Value {
-        absence: Absence,
-        /// Part of an optimizer's state, which bare files hold too.
-        optimizer: bool,
-    },
-}
-
-/// What it means that the file has no such value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absence {
-    Missing,
-    /// Absence is a value itself: `None`.
-    Meant,
-    /// Written by this library alone: files of others do without.
-    Fine,
-}
 
 /// What the caller allows.
 #[derive(Clone, Debug, Default)]
