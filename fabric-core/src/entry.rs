@@ -9,6 +9,11 @@ pub(crate) use name::{check_name, join, of_rank, root, strip, without_rank};
 pub use region::Region;
 pub(crate) use region::covers;
 
+use smallvec::SmallVec;
+
+/// One number for each dimension, without an allocation for the usual few.
+pub(crate) type Dims = SmallVec<[usize; 4]>;
+
 /// What is known of a tensor without reading it: its element type and its shape.
 ///
 /// Filters receive one beside the entry's name:
@@ -22,13 +27,20 @@ pub(crate) use region::covers;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorInfo {
     dtype: DType,
-    shape: Vec<usize>,
+    shape: Dims,
 }
 
 impl TensorInfo {
     /// A tensor of `dtype` whose dimensions are `shape`, outermost first; `[]` is a scalar.
     #[must_use]
     pub fn new(dtype: DType, shape: Vec<usize>) -> Self {
+        let shape = Dims::from_vec(shape);
+        Self { dtype, shape }
+    }
+
+    /// The same from dimensions that stay where they are.
+    pub(crate) fn of(dtype: DType, shape: &[usize]) -> Self {
+        let shape = Dims::from_slice(shape);
         Self { dtype, shape }
     }
 
@@ -60,7 +72,7 @@ impl TensorInfo {
 
 impl From<&candle_core::Tensor> for TensorInfo {
     fn from(tensor: &candle_core::Tensor) -> Self {
-        Self::new(tensor.dtype().into(), tensor.dims().to_vec())
+        Self::of(tensor.dtype().into(), tensor.dims())
     }
 }
 

@@ -80,6 +80,7 @@ mod fabric;
 mod filter;
 mod format;
 pub mod group;
+mod hash;
 mod load;
 mod mesh;
 pub mod optim;

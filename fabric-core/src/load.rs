@@ -75,7 +75,7 @@ impl RawCheckpoint {
 
 /// What was found fit to be loaded.
 struct Matched<'r> {
-    plan: LoadPlan,
+    plan: LoadPlan<'r>,
     staged: Staged,
     /// The stored tensors of the plan, in its order.
     located: Vec<Cow<'r, StoredTensor>>,
@@ -196,8 +196,8 @@ fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateErr
 }
 
 /// The state's entries as matching sees them.
-fn wanted(places: &Places<'_>, parts: &AgreedParts<'_>, raw: &RawCheckpoint) -> Vec<Wanted> {
-    let describe = |(at, item): (usize, &Item<Box<dyn ValueSlot + '_>>)| {
+fn wanted<'w>(places: &'w Places<'_>, parts: &'w AgreedParts<'_>, raw: &RawCheckpoint) -> Vec<Wanted<'w>> {
+    let describe = |(at, item): (usize, &'w Item<Box<dyn ValueSlot + '_>>)| {
         let kind = match &item.content {
             Content::Tensor(tensor, _) => WantedKind::Tensor {
                 info: parts
@@ -219,21 +219,20 @@ fn wanted(places: &Places<'_>, parts: &AgreedParts<'_>, raw: &RawCheckpoint) -> 
             },
         };
         Wanted {
-            name: item.scope.name.clone(),
-            alternatives: item.scope.alternatives.clone(),
+            name: &item.scope.name,
+            alternatives: &item.scope.alternatives,
             kind,
             filtered: item.filtered,
             optional: item.scope.optional,
             fresh: None,
-            per_rank: parts.per_rank(at).cloned(),
+            per_rank: parts.per_rank(at),
         }
     };
-    let mut wanted: Vec<Wanted> = places.items.iter().enumerate().map(describe).collect();
+    let mut wanted: Vec<Wanted<'w>> = places.items.iter().enumerate().map(describe).collect();
     for (number, optimizer) in places.optimizers.iter().enumerate() {
         // The groups stand behind the kind.
         let groups = &wanted[optimizer.kind_item + 1];
-        let mut names = std::iter::once(&groups.name).chain(&groups.alternatives);
-        if optimizer.foreign && names.any(|name| raw.index.contains(name)) {
+        if optimizer.foreign && groups.names().any(|name| raw.index.contains(name)) {
             for (parameter, at) in optimizer.parameters.iter().enumerate() {
                 for entry in &mut wanted[at.items.clone()] {
                     entry.fresh = Some((number, parameter));
@@ -245,9 +244,9 @@ fn wanted(places: &Places<'_>, parts: &AgreedParts<'_>, raw: &RawCheckpoint) -> 
 }
 
 /// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
-fn check_writable(places: &Places<'_>, plan: &LoadPlan) -> Result<(), StateError> {
-    for (at, ..) in &plan.tensors {
-        let item = &places.items[*at];
+fn check_writable(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<(), StateError> {
+    for filling in &plan.tensors {
+        let item = &places.items[filling.wanted];
         let Content::Tensor(tensor, _) = &item.content else {
             continue;
         };

@@ -1,6 +1,6 @@
 //! A checkpoint without a state: names, shapes, and contents on demand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::bytes;
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::ranks::Ranks;
 use crate::source::names::Renamed;
 use crate::source::read::{read_into, threads};
@@ -42,12 +43,9 @@ impl RawCheckpoint {
     }
 
     /// All entries but those of `consumed`.
-    pub(crate) fn without(&self, consumed: &BTreeSet<String>) -> Self {
-        let mut index = (*self.index).clone();
-        index.tensors.retain(|name, _| !consumed.contains(name));
-        index.values.retain(|name, _| !consumed.contains(name));
+    pub(crate) fn without(&self, consumed: &HashSet<&str>) -> Self {
         Self {
-            index: Arc::new(index),
+            index: Arc::new(self.index.without(consumed)),
             source: self.source.clone(),
             ranks: self.ranks.clone(),
         }
@@ -63,7 +61,7 @@ impl RawCheckpoint {
     }
 
     /// All entries but those of `consumed`, which are called as `names` say; the rest is called as in the file.
-    pub(crate) fn left(&self, names: &Renamed, consumed: &BTreeSet<String>) -> Self {
+    pub(crate) fn left(&self, names: &Renamed, consumed: &HashSet<&str>) -> Self {
         Self {
             index: Arc::new(names.left(&self.index, consumed)),
             source: self.source.clone(),

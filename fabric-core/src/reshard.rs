@@ -115,7 +115,7 @@ fn one_file(
 ) -> Result<u64> {
     let index = source.index();
     let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
-        name: (*name).to_owned(),
+        name: (*name).into(),
         region: Region::whole(stored.info.shape()),
         whole: stored.info.clone(),
     });
@@ -170,7 +170,7 @@ fn directory(
             let Some(region) = deal.own(number, rank) else { continue };
             stored_pieces.push((*name, *stored, Some(region.clone())));
             pieces.push(Piece {
-                name: (*name).to_owned(),
+                name: (*name).into(),
                 whole: stored.info.clone(),
                 region,
             });

@@ -29,6 +29,7 @@ use std::sync::atomic::AtomicBool;
 use crate::checksum::Running;
 use crate::entry::{Region, TensorInfo, root, strip};
 use crate::error::{Result, entries};
+use crate::hash::HashSet;
 use crate::storage::ReadFile;
 use crate::value::Value;
 
@@ -81,8 +82,37 @@ impl Index {
         self.tensors.keys().chain(self.values.keys()).map(String::as_str)
     }
 
+    /// The entry of this name, and its name as the index holds it.
+    pub(crate) fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        let tensor = self.tensors.get_key_value(name);
+        let tensor = tensor.map(|(name, stored)| Entry::Tensor(name, stored));
+        let value = || {
+            self.values
+                .get_key_value(name)
+                .map(|(name, value)| Entry::Value(name, value))
+        };
+        tensor.or_else(value)
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name) || self.values.contains_key(name)
+    }
+
+    /// What is left when the entries of these names are taken.
+    pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
+        fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {
+            let rest = entries.iter().filter(|(name, _)| !taken.contains(name.as_str()));
+            rest.map(|(name, entry)| (name.clone(), entry.clone())).collect()
+        }
+        Self {
+            origin: self.origin.clone(),
+            tensors: rest(&self.tensors, taken),
+            values: rest(&self.values, taken),
+            filtered: self.filtered.clone(),
+            tensors_only: self.tensors_only,
+            state_version: self.state_version,
+            cuts: self.cuts.clone(),
+        }
     }
 
     /// A value inside of another: what a map holds under the rest of the name. Keys may have dots themselves.
@@ -118,15 +148,6 @@ impl Index {
         digest.finish()
     }
 
-    /// Whether these names are one tensor, stored once.
-    pub(crate) fn same_place(&self, names: &[&String]) -> bool {
-        let mut tensors = names.iter().map(|name| self.tensors.get(*name));
-        let Some(Some(first)) = tensors.next() else {
-            return false;
-        };
-        tensors.all(|other| other.is_some_and(|other| first.same_contents(other) == Some(true)))
-    }
-
     /// What this is, for somebody who expected something else.
     pub(crate) fn summary(&self) -> String {
         let roots: BTreeSet<&str> = self.names().map(root).collect();
@@ -150,6 +171,30 @@ fn inside(value: &Value, path: &str) -> Option<Value> {
             "" => Some(value),
             rest => inside(&value, rest),
         })
+}
+
+/// An entry of an index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry<'i> {
+    Tensor(&'i str, &'i StoredTensor),
+    Value(&'i str, &'i Value),
+}
+
+impl<'i> Entry<'i> {
+    pub(crate) fn name(self) -> &'i str {
+        match self {
+            Self::Tensor(name, _) | Self::Value(name, _) => name,
+        }
+    }
+
+    /// Whether these are one tensor, stored once.
+    pub(crate) fn same_place(entries: &[Self]) -> bool {
+        let [Self::Tensor(_, first), rest @ ..] = entries else {
+            return false;
+        };
+        let same = |other: &Self| matches!(other, Self::Tensor(_, other) if first.same_contents(other) == Some(true));
+        rest.iter().all(same)
+    }
 }
 
 /// A tensor in a source.

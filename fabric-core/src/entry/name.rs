@@ -11,7 +11,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("is empty; a state saved by itself must be a struct, a module or a map with named entries");
     }
-    if name.split('.').any(str::is_empty) {
+    if has_empty_segment(name) {
         return Err("has an empty segment; every part between dots needs a name");
     }
     if RESERVED.contains(&name) {
@@ -20,10 +20,24 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.len() > MAX_LEN {
         return Err("is longer than 4096 bytes");
     }
-    if name.chars().any(char::is_control) {
+    if has_control(name) {
         return Err("contains a control character");
     }
     Ok(())
+}
+
+fn has_empty_segment(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.first() == Some(&b'.') || bytes.last() == Some(&b'.') || bytes.windows(2).any(|pair| pair == b"..")
+}
+
+/// Looks at bytes first: nearly all names are ASCII.
+fn has_control(name: &str) -> bool {
+    if name.is_ascii() {
+        name.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        name.chars().any(char::is_control)
+    }
 }
 
 /// What the value of one rank is called among those of all: `position@3`.

@@ -16,13 +16,14 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 pub(crate) use layout::Layout;
 
 use super::{MANIFEST, MARKER};
 use crate::checksum;
 use crate::entry::{DType, TensorInfo};
+use crate::hash::HashSet;
 
 /// The bytes before the JSON: its length.
 pub(crate) const LENGTH_BYTES: usize = 8;
@@ -141,7 +142,7 @@ impl Header {
         };
         let raw = json::parse(&bytes[LENGTH_BYTES..])?;
         let data = len as u64;
-        let mut names = HashSet::new();
+        let mut names = HashSet::default();
         for (name, _) in &raw.tensors {
             if name.is_empty() {
                 return Err(HeaderError::EmptyName);
@@ -229,10 +230,10 @@ fn check_tiling(tensors: &[Placed], data: u64, file_len: u64) -> Result<(), Head
     let mut end = data;
     let mut before = "";
     for entry in tensors {
-        let name = entry.name.clone();
+        let name = || entry.name.clone();
         if entry.start > end {
             return Err(HeaderError::Hole {
-                name,
+                name: name(),
                 start: end - data,
                 end: entry.start - data,
             });
@@ -240,7 +241,7 @@ fn check_tiling(tensors: &[Placed], data: u64, file_len: u64) -> Result<(), Head
         if entry.start < end {
             let (start, before) = (entry.start - data, before.to_owned());
             return Err(HeaderError::Overlap {
-                name,
+                name: name(),
                 start,
                 before,
                 end: end - data,

@@ -10,7 +10,7 @@ use super::Places;
 use super::parts::AgreedParts;
 use crate::checksum::BLOCK;
 use crate::error::{Error, Result};
-use crate::plan::load::{LoadPlan, Wanted};
+use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads, verify_part};
@@ -65,28 +65,32 @@ impl Move<'_> {
 /// # Errors
 /// If what lies around them is damaged, or is not what the index says.
 pub(super) fn locate<'r>(
-    raw: &'r RawCheckpoint,
-    plan: &LoadPlan,
+    raw: &RawCheckpoint,
+    plan: &LoadPlan<'r>,
     parts: &AgreedParts<'_>,
     shares: &Arc<Shares>,
 ) -> Result<Vec<Cow<'r, StoredTensor>>> {
-    let stored: Vec<(usize, &str, &StoredTensor)> = plan
-        .tensors
-        .iter()
-        .filter_map(|(at, name, _)| Some((*at, name.as_str(), raw.index.tensors.get(name)?)))
-        .collect();
-    let known = |(at, _, tensor): &(usize, &str, &StoredTensor)| !tensor.is_framed() && parts.whole(*at).is_none();
-    if stored.iter().all(known) {
-        return Ok(stored.into_iter().map(|(.., tensor)| Cow::Borrowed(tensor)).collect());
+    let known = |filling: &Filling<'_>| !filling.stored.is_framed() && parts.whole(filling.wanted).is_none();
+    if plan.tensors.iter().all(known) {
+        return Ok(plan
+            .tensors
+            .iter()
+            .map(|filling| Cow::Borrowed(filling.stored))
+            .collect());
     }
-    let located: Vec<OnceLock<Cow<'r, StoredTensor>>> = stored.iter().map(|_| OnceLock::new()).collect();
+    let located: Vec<OnceLock<Cow<'r, StoredTensor>>> = plan.tensors.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     in_parallel(threads(), || {
         let at = next.fetch_add(1, Ordering::Relaxed);
-        let ((item, name, tensor), found) = (stored.get(at)?, located.get(at)?);
-        let tensor = match parts.region(*item) {
-            None => raw.source.locate(name, tensor, None),
-            Some((region, replica)) => raw.source.locate(name, tensor, Some(&region)).map(|tensor| {
+        let (
+            &Filling {
+                wanted, name, stored, ..
+            },
+            found,
+        ) = (plan.tensors.get(at)?, located.get(at)?);
+        let tensor = match parts.region(wanted) {
+            None => raw.source.locate(name, stored, None),
+            Some((region, replica)) => raw.source.locate(name, stored, Some(&region)).map(|tensor| {
                 let shares = shares.clone();
                 Cow::Owned(tensor.cut_out(&region, &Reader { replica, shares }))
             }),
@@ -106,22 +110,23 @@ pub(super) fn locate<'r>(
 pub(super) fn move_tensors(
     raw: &RawCheckpoint,
     places: &Places<'_>,
-    plan: &LoadPlan,
+    plan: &LoadPlan<'_>,
     located: &[Cow<'_, StoredTensor>],
 ) -> Result<()> {
     let mut moves: Vec<Move<'_>> = plan
         .tensors
         .iter()
         .zip(located)
-        .filter_map(|((at, _, cast), stored)| {
-            let Content::Tensor(tensor, _) = &places.items[*at].content else {
+        .filter_map(|(filling, stored)| {
+            let item = &places.items[filling.wanted];
+            let Content::Tensor(tensor, _) = &item.content else {
                 return None;
             };
             Some(Move {
-                name: &places.items[*at].scope.name,
+                name: &item.scope.name,
                 tensor,
                 stored,
-                cast: *cast,
+                cast: filling.cast,
                 begun: AtomicBool::new(false),
             })
         })
@@ -134,11 +139,14 @@ pub(super) fn move_tensors(
 }
 
 /// Names the entries that were written before the ranks found that the load has failed.
-pub(super) fn interrupted(places: &Places<'_>, plan: &LoadPlan, source: Error) -> Error {
+pub(super) fn interrupted(places: &Places<'_>, plan: &LoadPlan<'_>, source: Error) -> Error {
     if matches!(source, Error::Interrupted { .. }) {
         return source;
     }
-    let written = plan.tensors.iter().map(|(at, ..)| places.items[*at].scope.name.clone());
+    let written = plan
+        .tensors
+        .iter()
+        .map(|filling| places.items[filling.wanted].scope.name.clone());
     wrapped(written.collect(), source)
 }
 
@@ -225,7 +233,7 @@ fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
 }
 
 /// Clears the state that the file does not have because there is none yet.
-pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> {
+pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<()> {
     for at in &plan.fresh {
         let item = &places.items[*at];
         if let Content::Tensor(tensor, _) = &item.content {
@@ -237,8 +245,8 @@ pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan) -> Result<()> 
 }
 
 /// Reads every byte that the plan will move and compares its checksums.
-pub(super) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
-    let parts = plan.tensors.iter().map(|(_, name, _)| name).zip(located);
+pub(super) fn verify(raw: &RawCheckpoint, plan: &LoadPlan<'_>, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
+    let parts = plan.tensors.iter().map(|filling| filling.name).zip(located);
     let parts = parts.flat_map(|(name, stored)| {
         let item = stored.info.dtype().bits() / 8;
         stored.parts.iter().map(move |part| (name, item, part))
@@ -259,26 +267,24 @@ pub(super) fn verify(raw: &RawCheckpoint, plan: &LoadPlan, located: &[Cow<'_, St
 }
 
 /// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.
-pub(super) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted], plan: &mut LoadPlan) -> Result<()> {
+pub(super) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted<'_>], plan: &mut LoadPlan<'_>) -> Result<()> {
     for (at, one, other) in std::mem::take(&mut plan.equal) {
-        let digest = |name: &str| {
+        let digest = |(name, stored): Named<'_>| {
             let mut running = crate::checksum::Running::new();
-            if let Some(stored) = raw.index.tensors.get(name) {
-                stream(&*raw.source, name, stored, |bytes| {
-                    running.update(bytes);
-                    Ok(())
-                })?;
-            }
+            stream(&*raw.source, name, stored, |bytes| {
+                running.update(bytes);
+                Ok(())
+            })?;
             Ok::<_, Error>(running.finish())
         };
-        if digest(&one)? != digest(&other)? {
-            let name = wanted[at].name.clone();
+        if digest(one)? != digest(other)? {
+            let name = wanted[at].name.to_owned();
             plan.report.restored.retain(|restored| *restored != name);
             plan.report.mismatched.push(Mismatch {
                 name,
                 kind: MismatchKind::Tied,
                 found: "contents".into(),
-                expected: format!("`{one}`"),
+                expected: format!("`{}`", one.0),
                 skipped: false,
             });
         }

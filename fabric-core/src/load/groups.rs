@@ -1,7 +1,6 @@
 //! Reads `param_groups`: hyper-parameters, and which parameters they are for.
 
-use std::collections::HashSet;
-
+use crate::hash::HashSet;
 use crate::state::{NamedOptimizer, NamedParameter, ParamGroup};
 use crate::value::{Value, ValueError};
 

@@ -40,7 +40,8 @@ impl Parts {
             match &item.content {
                 Content::Tensor(tensor, _) if !item.scope.shards.is_empty() && !ranks.alone() => {
                     let scope = &item.scope;
-                    let local = Local::new(&scope.name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;
+                    let name = scope.name.as_str().into();
+                    let local = Local::new(&name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;
                     if !local.cuts.is_empty() {
                         parts.locals.push(local);
                         parts.items.push(at);

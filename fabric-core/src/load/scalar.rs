@@ -1,9 +1,8 @@
 //! Tensors of no dimension where the state has a value: PyTorch keeps the step count of a parameter in one.
 
-use std::collections::HashMap;
-
 use crate::entry::DType;
 use crate::error::Result;
+use crate::hash::HashMap;
 use crate::plan::load::LoadPlan;
 use crate::raw::RawCheckpoint;
 use crate::source::read::read_into;
@@ -13,13 +12,13 @@ use crate::value::Value;
 pub(super) type Scalars = HashMap<String, Vec<Value>>;
 
 /// Reads them.
-pub(super) fn read(raw: &RawCheckpoint, plan: &LoadPlan) -> Result<Scalars> {
-    let mut scalars = Scalars::new();
-    for (_, name) in &plan.values {
+pub(super) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> {
+    let mut scalars = Scalars::default();
+    for &(_, name) in &plan.values {
         if let Some(stored) = raw.index.tensors.get(name) {
             let mut bytes = vec![0; stored.info.byte_len().unwrap_or_default()];
             read_into(&*raw.source, name, stored, &mut bytes, 1)?;
-            scalars.insert(name.clone(), readings(stored.info.dtype(), &bytes));
+            scalars.insert(name.to_owned(), readings(stored.info.dtype(), &bytes));
         }
     }
     Ok(scalars)

@@ -31,7 +31,12 @@ pub(crate) fn absence(slot: &(dyn ValueSlot + '_)) -> Absence {
 }
 
 /// Stages every value of the plan, and adds to its report what does not fit.
-pub(crate) fn stage(raw: &RawCheckpoint, scalars: &Scalars, places: &mut Places<'_>, plan: &mut LoadPlan) -> Staged {
+pub(crate) fn stage(
+    raw: &RawCheckpoint,
+    scalars: &Scalars,
+    places: &mut Places<'_>,
+    plan: &mut LoadPlan<'_>,
+) -> Staged {
     let mut staged = Staged {
         optimizers: places
             .optimizers
@@ -42,13 +47,13 @@ pub(crate) fn stage(raw: &RawCheckpoint, scalars: &Scalars, places: &mut Places<
             })
             .collect(),
     };
-    for (at, stored_name) in &plan.values {
+    for &(at, stored_name) in &plan.values {
         let stored = raw.index.values.get(stored_name);
         let readings = stored.map_or_else(
             || scalars.get(stored_name).map_or(&[][..], Vec::as_slice),
             std::slice::from_ref,
         );
-        let item = &mut places.items[*at];
+        let item = &mut places.items[at];
         let mut stage = |stored: &Value| match &mut item.content {
             Content::Value(slot) => slot.stage(stored).map_err(|error| (MismatchKind::Type, error)),
             Content::Optimizer { optimizer, part, .. } => staged.optimizers[*optimizer]

@@ -3,13 +3,17 @@
 
 use super::load::{Matching, Wanted};
 use crate::entry::strip;
+use crate::hash::HashSet;
+use crate::source::Entry;
 
-impl Matching<'_> {
+impl Wanted<'_> {
     /// Whether an entry of the source stands for state that is not there yet.
-    pub(super) fn is_not_there_yet(&self, wanted: &Wanted, stored: &str) -> bool {
-        wanted.fresh.is_some() && self.index.values.get(stored).is_some_and(crate::Value::is_null)
+    pub(super) fn is_not_there_yet(&self, stored: Entry<'_>) -> bool {
+        self.fresh.is_some() && matches!(stored, Entry::Value(_, value) if value.is_null())
     }
+}
 
+impl Matching<'_, '_> {
     /// Finds the parameters without any state in the file. If the file has state that belongs to no parameter, its
     /// names may be others than expected, and nothing is assumed.
     pub(super) fn find_fresh(&mut self) {
@@ -20,7 +24,7 @@ impl Matching<'_> {
                 continue;
             }
             let parameter = |at: usize| self.wanted[at].fresh.map(|(_, parameter)| parameter);
-            let begun: std::collections::HashSet<_> = places
+            let begun: HashSet<_> = places
                 .iter()
                 .filter(|&&at| self.found[at].is_some())
                 .map(|&at| parameter(at))
@@ -29,7 +33,7 @@ impl Matching<'_> {
                 if !self.settled[at] {
                     self.settled[at] = true;
                     self.plan.fresh.push(at);
-                    self.plan.report.restored.push(self.wanted[at].name.clone());
+                    self.plan.report.restored.push(self.wanted[at].name.to_owned());
                 }
             }
         }

@@ -1,15 +1,16 @@
 //! What would match if the file's names were changed: a hint for a load that did not.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::load::Matching;
 use crate::error::entries;
+use crate::hash::HashSet;
 use crate::source::names::{ANYWHERE, without};
 
 /// More names than this are not looked through.
 const MOST: usize = 1 << 20;
 
-impl Matching<'_> {
+impl Matching<'_, '_> {
     /// The option that would make most of the missing entries match, as a sentence.
     pub(super) fn hint(&self) -> Option<String> {
         let missing: HashSet<&str> = self.plan.report.missing.iter().map(String::as_str).collect();

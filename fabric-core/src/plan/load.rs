@@ -1,13 +1,16 @@
 //! Matches the entries of a state with those of a source: one report of all findings, and what to move if it is
 //! acceptable.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::hash_map;
+
+use smallvec::SmallVec;
 
 pub(crate) use super::wanted::{Absence, PerRank, Wanted, WantedKind};
 use crate::entry::{TensorInfo, of_rank, root, strip, without_rank};
+use crate::hash::{HashMap, HashSet, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
-use crate::source::{Index, StoredTensor};
+use crate::source::{Entry, Index, StoredTensor};
 use crate::state::StorageKey;
 
 /// What the caller allows.
@@ -22,23 +25,41 @@ pub(crate) struct Policy {
 
 /// What to move, by position among the wanted.
 #[derive(Debug, Default)]
-pub(crate) struct LoadPlan {
-    /// One for each piece of memory: (wanted, name in the source, convert).
-    pub(crate) tensors: Vec<(usize, String, bool)>,
-    /// Pairs of names in the source that must have equal contents, because the state ties them: (wanted, one, other).
-    pub(crate) equal: Vec<(usize, String, String)>,
-    pub(crate) values: Vec<(usize, String)>,
+pub(crate) struct LoadPlan<'i> {
+    /// One for each piece of memory.
+    pub(crate) tensors: Vec<Filling<'i>>,
+    /// Tensors of the source that must have equal contents, because the state ties them: (wanted, one, other).
+    pub(crate) equal: Vec<(usize, Named<'i>, Named<'i>)>,
+    pub(crate) values: Vec<(usize, &'i str)>,
     /// Values whose absence is a value.
     pub(crate) absent: Vec<usize>,
     /// State that begins at zero.
     pub(crate) fresh: Vec<usize>,
     /// The entries of the source that are used.
-    pub(crate) consumed: BTreeSet<String>,
+    pub(crate) consumed: HashSet<&'i str>,
     pub(crate) report: LoadReport,
 }
 
+/// A tensor of the source, and its name there.
+pub(crate) type Named<'i> = (&'i str, &'i StoredTensor);
+
+/// A tensor of the state that is filled with one of the source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filling<'i> {
+    pub(crate) wanted: usize,
+    pub(crate) name: &'i str,
+    pub(crate) stored: &'i StoredTensor,
+    /// Whether elements are converted.
+    pub(crate) cast: bool,
+}
+
 /// Matches everything with everything, and decides nothing else.
-pub(crate) fn plan(wanted: &[Wanted], components: &[String], index: &Index, policy: &Policy) -> LoadPlan {
+pub(crate) fn plan<'i>(
+    wanted: &[Wanted<'_>],
+    components: &[String],
+    index: &'i Index,
+    policy: &Policy,
+) -> LoadPlan<'i> {
     let mut matching = Matching::new(wanted, index, policy);
     matching.find();
     matching.match_tensors();
@@ -49,28 +70,28 @@ pub(crate) fn plan(wanted: &[Wanted], components: &[String], index: &Index, poli
     matching.finish()
 }
 
-pub(super) struct Matching<'p> {
-    pub(super) wanted: &'p [Wanted],
-    pub(super) index: &'p Index,
+pub(super) struct Matching<'p, 'i> {
+    pub(super) wanted: &'p [Wanted<'p>],
+    pub(super) index: &'i Index,
     pub(super) policy: &'p Policy,
-    /// For each wanted entry, its name in the source.
-    pub(super) found: Vec<Option<String>>,
+    /// For each wanted entry, that of the source.
+    pub(super) found: Vec<Option<Entry<'i>>>,
     /// Wanted entries that need no further word: found, or known not to fit.
     pub(super) settled: Vec<bool>,
     /// Names in the source that belong to some wanted entry.
-    pub(super) known: HashSet<String>,
-    pub(super) plan: LoadPlan,
+    pub(super) known: HashSet<&'i str>,
+    pub(super) plan: LoadPlan<'i>,
 }
 
-impl<'p> Matching<'p> {
-    fn new(wanted: &'p [Wanted], index: &'p Index, policy: &'p Policy) -> Self {
+impl<'p, 'i> Matching<'p, 'i> {
+    fn new(wanted: &'p [Wanted<'p>], index: &'i Index, policy: &'p Policy) -> Self {
         Self {
             wanted,
             index,
             policy,
             found: vec![None; wanted.len()],
             settled: vec![false; wanted.len()],
-            known: HashSet::new(),
+            known: set_of(wanted.len()),
             plan: LoadPlan {
                 report: LoadReport {
                     origin: index.origin.clone(),
@@ -82,7 +103,7 @@ impl<'p> Matching<'p> {
         }
     }
 
-    fn takes_part(&self, wanted: &Wanted) -> bool {
+    fn takes_part(&self, wanted: &Wanted<'_>) -> bool {
         let only = &self.policy.options.only;
         let asked = only.is_empty() || only.iter().any(|prefix| strip(wanted.declared(), prefix).is_some());
         // Bare weights are tensors: a value beside them is not looked for.
@@ -93,73 +114,74 @@ impl<'p> Matching<'p> {
     /// Looks every wanted entry up under all of its names.
     fn find(&mut self) {
         for (at, wanted) in self.wanted.iter().enumerate() {
-            let names = std::iter::once(&wanted.name).chain(&wanted.alternatives);
-            let mut present: Vec<&String> = names.filter(|name| self.index.contains(name)).collect();
-            present.dedup();
-            if self.takes_part(wanted) && !wanted.filtered {
+            let takes_part = self.takes_part(wanted);
+            if takes_part && !wanted.filtered {
                 self.take_for_others(wanted);
             }
-            self.known.extend(present.iter().map(|name| (*name).clone()));
-            present.retain(|name| !self.is_not_there_yet(wanted, name));
-            if !self.takes_part(wanted) {
+            let mut present: SmallVec<[Entry<'i>; 1]> =
+                wanted.names().filter_map(|name| self.index.entry(name)).collect();
+            present.dedup_by_key(|entry| entry.name());
+            self.known.extend(present.iter().map(|entry| entry.name()));
+            present.retain(|entry| !wanted.is_not_there_yet(*entry));
+            if !takes_part {
                 self.settled[at] = true;
             } else if wanted.filtered {
                 self.settled[at] = true;
-                self.plan.report.filtered.push(wanted.name.clone());
-            } else if present.len() > 1 && !self.index.same_place(&present) {
-                let both = present
-                    .iter()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(" and ");
-                self.refuse(at, MismatchKind::Ambiguous, both, String::new());
+                self.plan.report.filtered.push(wanted.name.to_owned());
+            } else if present.len() > 1 && !Entry::same_place(&present) {
+                let both: Vec<String> = present.iter().map(|entry| format!("`{}`", entry.name())).collect();
+                self.refuse(at, MismatchKind::Ambiguous, both.join(" and "), String::new());
             } else {
-                self.found[at] = present.first().map(|name| (*name).clone());
+                self.found[at] = present.first().copied();
             }
         }
     }
 
     /// What the other ranks take of a value is no remainder on this one either, whether or not it has a value itself.
-    fn take_for_others(&mut self, wanted: &Wanted) {
-        let Some(own) = &wanted.per_rank else { return };
+    fn take_for_others(&mut self, wanted: &Wanted<'_>) {
+        let Some(own) = wanted.per_rank else { return };
         for name in &own.names {
             let numbered = (0..own.world_size).map(|rank| of_rank(name, rank));
             // What one process saved by itself is rank 0's, and has no number.
-            let others = numbered.chain([name.clone()]).filter(|name| self.index.contains(name));
-            self.plan.consumed.extend(others);
+            let others = numbered
+                .chain([name.clone()])
+                .filter_map(|name| self.index.entry(&name));
+            self.plan.consumed.extend(others.map(Entry::name));
         }
     }
 
     fn match_tensors(&mut self) {
-        let mut filled: HashMap<&StorageKey, String> = HashMap::new();
+        let mut filled: HashMap<&StorageKey, Named<'i>> = HashMap::default();
         for (at, wanted) in self.wanted.iter().enumerate() {
-            let WantedKind::Tensor { info, memory } = &wanted.kind else {
+            let (WantedKind::Tensor { info, memory }, Some(found)) = (&wanted.kind, self.found[at]) else {
                 continue;
             };
-            let Some(stored_name) = self.found[at].clone() else {
-                continue;
-            };
-            let Some(stored) = self.index.tensors.get(&stored_name) else {
-                let found = self
-                    .index
-                    .values
-                    .get(&stored_name)
-                    .map(crate::Value::describe)
-                    .unwrap_or_default();
-                self.refuse(at, MismatchKind::Type, found, format!("a tensor, {info}"));
-                continue;
+            let (name, stored) = match found {
+                Entry::Tensor(name, stored) => (name, stored),
+                Entry::Value(_, value) => {
+                    self.refuse(at, MismatchKind::Type, value.describe(), format!("a tensor, {info}"));
+                    continue;
+                }
             };
             if !self.fits(at, info, stored) {
                 continue;
             }
-            if let Some(first) = filled.get(memory).cloned() {
-                self.check_tie(at, &first, &stored_name);
-            } else {
-                let cast = stored.info.dtype() != info.dtype();
-                self.plan.tensors.push((at, stored_name.clone(), cast));
-                filled.insert(memory, stored_name.clone());
+            match filled.entry(memory) {
+                hash_map::Entry::Occupied(first) => {
+                    let first = *first.get();
+                    self.check_tie(at, first, (name, stored));
+                }
+                hash_map::Entry::Vacant(place) => {
+                    place.insert((name, stored));
+                    self.plan.tensors.push(Filling {
+                        wanted: at,
+                        name,
+                        stored,
+                        cast: stored.info.dtype() != info.dtype(),
+                    });
+                }
             }
-            self.restore(at, stored_name);
+            self.restore(at, name);
         }
         self.fill_through_ties(&filled);
     }
@@ -185,54 +207,48 @@ impl<'p> Matching<'p> {
     }
 
     /// Two names, one piece of memory: the file must not say two things about it.
-    fn check_tie(&mut self, at: usize, first: &str, second: &str) {
-        let (Some(a), Some(b)) = (self.index.tensors.get(first), self.index.tensors.get(second)) else {
-            return;
-        };
-        match a.same_contents(b) {
+    fn check_tie(&mut self, at: usize, first: Named<'i>, second: Named<'i>) {
+        match first.1.same_contents(second.1) {
             Some(true) => {}
-            Some(false) => self.refuse(at, MismatchKind::Tied, "contents".into(), format!("`{first}`")),
-            None => self.plan.equal.push((at, first.to_owned(), second.to_owned())),
+            Some(false) => self.refuse(at, MismatchKind::Tied, "contents".into(), format!("`{}`", first.0)),
+            None => self.plan.equal.push((at, first, second)),
         }
     }
 
     /// An entry that the file lacks is restored all the same if it shares its memory with one that the file has.
-    fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, String>) {
+    fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, Named<'i>>) {
         for (at, wanted) in self.wanted.iter().enumerate() {
             let WantedKind::Tensor { memory, .. } = &wanted.kind else {
                 continue;
             };
             if !self.settled[at] && self.found[at].is_none() && filled.contains_key(memory) {
                 self.settled[at] = true;
-                self.plan.report.restored.push(wanted.name.clone());
+                self.plan.report.restored.push(wanted.name.to_owned());
             }
         }
     }
 
     fn match_values(&mut self) {
         for (at, wanted) in self.wanted.iter().enumerate() {
-            let WantedKind::Value { .. } = wanted.kind else {
+            let (WantedKind::Value { .. }, Some(found)) = (&wanted.kind, self.found[at]) else {
                 continue;
             };
-            let Some(stored_name) = self.found[at].clone() else {
-                continue;
-            };
-            if let Some(stored) = self.index.tensors.get(&stored_name)
+            if let Entry::Tensor(_, stored) = found
                 && !stored.info.shape().is_empty()
             {
                 let found = format!("a tensor, {}", stored.info);
                 self.refuse(at, MismatchKind::Type, found, "a value".into());
                 continue;
             }
-            self.plan.values.push((at, stored_name.clone()));
-            self.restore(at, stored_name);
+            self.plan.values.push((at, found.name()));
+            self.restore(at, found.name());
         }
     }
 
-    fn restore(&mut self, at: usize, stored_name: String) {
+    fn restore(&mut self, at: usize, stored_name: &'i str) {
         if !self.settled[at] {
             self.settled[at] = true;
-            self.plan.report.restored.push(self.wanted[at].name.clone());
+            self.plan.report.restored.push(self.wanted[at].name.to_owned());
         }
         self.plan.consumed.insert(stored_name);
     }
@@ -240,7 +256,7 @@ impl<'p> Matching<'p> {
     fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
         self.settled[at] = true;
         self.plan.report.mismatched.push(Mismatch {
-            name: self.wanted[at].name.clone(),
+            name: self.wanted[at].name.to_owned(),
             kind,
             found,
             expected,
@@ -258,11 +274,11 @@ impl<'p> Matching<'p> {
             if self.settled[at] {
                 continue;
             }
-            let mut names = std::iter::once(&wanted.name).chain(&wanted.alternatives);
+            let mut names = wanted.names();
             let report = &mut self.plan.report;
             if names.any(|name| self.index.filtered.contains(name)) {
-                report.filtered.push(wanted.name.clone());
-                report.filtered_at_save.push(wanted.name.clone());
+                report.filtered.push(wanted.name.to_owned());
+                report.filtered_at_save.push(wanted.name.to_owned());
             } else if wanted.optional.is_some_and(|group| !started.contains(&group)) {
                 // The field is optional and nothing of it is in the file.
             } else {
@@ -278,7 +294,7 @@ impl<'p> Matching<'p> {
                             self.plan.absent.push(at);
                         }
                     }
-                    _ => report.missing.push(wanted.name.clone()),
+                    _ => report.missing.push(wanted.name.to_owned()),
                 }
             }
         }
@@ -289,7 +305,7 @@ impl<'p> Matching<'p> {
         let aliases = self
             .wanted
             .iter()
-            .flat_map(|wanted| &wanted.alternatives)
+            .flat_map(|wanted| wanted.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
         let only = self.only();
@@ -300,7 +316,7 @@ impl<'p> Matching<'p> {
                 only.iter().any(|prefix| strip(name, prefix).is_some())
             }
         };
-        let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank.as_ref());
+        let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank);
         let own: HashSet<&str> = own.flat_map(|own| &own.names).map(String::as_str).collect();
         let of_another_rank =
             |name: &str| own.contains(name) || without_rank(name).is_some_and(|(name, _)| own.contains(name));
@@ -321,7 +337,7 @@ impl<'p> Matching<'p> {
     /// PyTorch's `BatchNorm` counts its batches beside the running statistics; candle's does not.
     fn has_no_counterpart(&self, name: &str) -> bool {
         let norm = name.strip_suffix("num_batches_tracked");
-        norm.is_some_and(|norm| self.known.contains(&format!("{norm}running_mean")))
+        norm.is_some_and(|norm| self.known.contains(format!("{norm}running_mean").as_str()))
     }
 
     /// What the load is restricted to: the names of fields, and their names in older files.
@@ -329,7 +345,7 @@ impl<'p> Matching<'p> {
         let only = &self.policy.options.only;
         let mut names: HashSet<&str> = only.iter().map(String::as_str).collect();
         for wanted in self.wanted {
-            for rest in only.iter().filter_map(|prefix| strip(&wanted.name, prefix)) {
+            for rest in only.iter().filter_map(|prefix| strip(wanted.name, prefix)) {
                 let field = |name: &'p String| match rest {
                     "" => Some(name.as_str()),
                     rest => name.strip_suffix(rest)?.strip_suffix('.'),
@@ -340,7 +356,7 @@ impl<'p> Matching<'p> {
         names
     }
 
-    fn finish(mut self) -> LoadPlan {
+    fn finish(mut self) -> LoadPlan<'i> {
         self.plan.report.suggestions = self.suggestions();
         self.plan.report.hint = self.hint();
         let report = &self.plan.report;
@@ -359,6 +375,9 @@ impl<'p> Matching<'p> {
     fn suggestions(&self) -> Vec<(String, String)> {
         const NEAR: f64 = 0.8;
         const MOST: usize = 1 << 20;
+        if self.plan.report.missing.is_empty() {
+            return Vec::new();
+        }
         let unused: Vec<&str> = self.index.names().filter(|name| !self.known.contains(*name)).collect();
         let missing = &self.plan.report.missing;
         if unused.len().saturating_mul(missing.len()) > MOST {

@@ -1,10 +1,12 @@
 //! What of a state is written: one tensor for each piece of memory, its further names, values, and what filters left out.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use crate::entry::{DType, TensorInfo, strip};
 use crate::error::StateError;
 use crate::filter::Filter;
+use crate::hash::{HashMap, map_of};
 use crate::options::SaveOptions;
 use crate::state::{Content, FilterUse, OptimizerState, Resolved, StorageKey};
 use crate::value::{Value, ValueError};
@@ -31,7 +33,7 @@ pub(crate) struct SavePlan {
 pub(crate) struct PlannedTensor {
     /// Its place among the items of the state.
     pub(crate) item: usize,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) info: TensorInfo,
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions) -> Result<Save
         }
     }
     let mut plan = SavePlan::default();
-    let mut by_memory: HashMap<StorageKey, usize> = HashMap::new();
+    let mut by_memory: HashMap<StorageKey, usize> = map_of(state.items.len());
     for (at, item) in state.items.iter().enumerate() {
         let name = &item.scope.name;
         if item.filtered || excluded[at] {
@@ -61,10 +63,10 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions) -> Result<Save
             continue;
         }
         match &item.content {
-            Content::Tensor(tensor, _) => match by_memory.get(&StorageKey::of(tensor)) {
-                Some(&first) => plan.ties.push((name.clone(), first)),
-                None => {
-                    by_memory.insert(StorageKey::of(tensor), plan.tensors.len());
+            Content::Tensor(tensor, _) => match by_memory.entry(StorageKey::of(tensor)) {
+                Entry::Occupied(first) => plan.ties.push((name.clone(), *first.get())),
+                Entry::Vacant(place) => {
+                    place.insert(plan.tensors.len());
                     plan.tensors.push(planned(at, name, tensor)?);
                 }
             },
@@ -146,7 +148,7 @@ fn planned(item: usize, name: &str, tensor: &candle_core::Tensor) -> Result<Plan
     }
     Ok(PlannedTensor {
         item,
-        name: name.to_owned(),
+        name: name.into(),
         info,
     })
 }

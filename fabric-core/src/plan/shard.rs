@@ -1,5 +1,7 @@
 //! What local tensors are parts of: schema, mesh and local sizes say where each lies in its whole.
 
+use std::sync::Arc;
+
 use crate::entry::{Region, TensorInfo};
 use crate::error::StateError;
 use crate::mesh::{Cells, Cut, Mesh, Split};
@@ -9,7 +11,7 @@ use crate::strategy::{Layout, Strategy};
 /// A tensor of this rank, and the dimensions that it is a part along.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) info: TensorInfo,
     /// Dimensions with the axes of the mesh that each is cut over, the outermost first.
     pub(crate) cuts: Vec<(usize, Vec<usize>)>,
@@ -37,14 +39,14 @@ impl Local {
     /// # Errors
     /// If the strategy does not say which axis is meant.
     pub(crate) fn new(
-        name: &str,
+        name: &Arc<str>,
         info: TensorInfo,
         shards: &[Shard],
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {
         let refused = |what: String| StateError::Tensor {
-            name: name.to_owned(),
+            name: name.to_string(),
             what,
         };
         let mut cuts: Vec<(usize, Vec<usize>)> = Vec::new();
@@ -84,7 +86,7 @@ impl Local {
             ));
         }
         Ok(Self {
-            name: name.to_owned(),
+            name: name.clone(),
             info,
             cuts,
         })
@@ -157,7 +159,7 @@ fn globally(local: &Local, lengths: impl Fn(usize) -> Result<Vec<usize>, StateEr
     let info = TensorInfo::new(local.info.dtype(), shape);
     if info.byte_len().is_none() {
         return Err(StateError::Tensor {
-            name: local.name.clone(),
+            name: local.name.to_string(),
             what: format!("would be {info} as a whole, larger than memory can be"),
         });
     }
@@ -179,7 +181,7 @@ fn lengths(local: &Local, cut: usize, place: usize, mesh: &Mesh, sizes: &[Vec<u8
         match &mut found[mesh.cell(rank, axes)] {
             Some((known, first)) if *known != len => {
                 return Err(StateError::Tensor {
-                    name: local.name.clone(),
+                    name: local.name.to_string(),
                     what: format!(
                         "has {known} indices along dimension {dim} on rank {first} and {len} on rank {rank}, which hold the \
                          same part of it"
@@ -206,7 +208,7 @@ mod tests {
         let shards: Vec<Shard> = shards.iter().map(|&(dim, axis)| Shard { dim, axis }).collect();
         let mesh = strategy.grid().unwrap();
         Local::new(
-            "w",
+            &"w".into(),
             TensorInfo::new(DType::F32, shape.to_vec()),
             &shards,
             strategy,

@@ -5,9 +5,9 @@ use crate::state::StorageKey;
 
 /// An entry of the state, as matching sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) name: String,
-    pub(crate) alternatives: Vec<String>,
+pub(crate) struct Wanted<'w> {
+    pub(crate) name: &'w str,
+    pub(crate) alternatives: &'w [String],
     pub(crate) kind: WantedKind,
     /// The schema's own filter leaves it out.
     pub(crate) filtered: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Wanted {
     /// State of a parameter, in a file of PyTorch's that may not have any yet: (optimizer, parameter).
     pub(crate) fresh: Option<(usize, usize)>,
     /// A value that each rank has its own of.
-    pub(crate) per_rank: Option<PerRank>,
+    pub(crate) per_rank: Option<&'w PerRank>,
 }
 
 /// How a value is called that each rank has its own of.
@@ -28,10 +28,15 @@ pub(crate) struct PerRank {
     pub(crate) world_size: usize,
 }
 
-impl Wanted {
+impl Wanted<'_> {
+    /// All that it may be called in a source.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name).chain(self.alternatives.iter().map(String::as_str))
+    }
+
     /// The name by which the schema knows it.
     pub(super) fn declared(&self) -> &str {
-        self.per_rank.as_ref().map_or(&self.name, |own| &own.names[0])
+        self.per_rank.map_or(self.name, |own| &own.names[0])
     }
 }
 

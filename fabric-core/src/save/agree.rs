@@ -51,7 +51,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
         ("the schema's version".to_owned(), prepared.version.to_string()),
         ("the durability".to_owned(), format!("{:?}", prepared.durability)),
     ];
-    let quoted = |name: &String| format!("`{name}`");
+    let quoted = |name: &str| format!("`{name}`");
     let tensors = prepared.locals.iter();
     lines.extend(tensors.map(|local| (quoted(&local.name), local.describe(&ranks.mesh))));
     let ties = plan.ties.iter();

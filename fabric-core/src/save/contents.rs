@@ -1,5 +1,7 @@
 //! The bytes of pieces of a live state: read where they are, however they are strided.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
 use super::image::Contents;
@@ -11,7 +13,7 @@ use crate::target::{Elements, window};
 
 /// A box of a live tensor.
 pub(crate) struct Part {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) tensor: Tensor,
     /// Within the tensor as this rank holds it; `None`: all of it.
     pub(crate) region: Option<Region>,

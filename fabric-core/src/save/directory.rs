@@ -103,7 +103,7 @@ fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str
         state_version: prepared.version,
         generation: generation.to_owned(),
         tensors: tensors
-            .map(|(planned, global)| SplitRecord::new(planned.name.clone(), &global.info, &global.split))
+            .map(|(planned, global)| SplitRecord::new(planned.name.to_string(), &global.info, &global.split))
             .collect(),
         ties: ties(prepared),
         values: values(prepared, agreed.per_rank),

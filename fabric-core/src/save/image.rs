@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::checksum::{self, BLOCK};
 use crate::entry::{Region, TensorInfo};
@@ -14,6 +15,9 @@ use crate::storage::WriteFile;
 /// Runs from this length on are worth a thread.
 const LONG: usize = 4 * BLOCK;
 
+/// Shorter ones are not worth a call of the system's.
+const SHORT: usize = 64 << 10;
+
 /// Where the bytes of a file's tensors come from.
 pub(crate) trait Contents {
     /// Hands every byte of a piece to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
@@ -24,7 +28,7 @@ pub(crate) trait Contents {
 /// A box of a tensor that a file holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// The whole tensor.
     pub(crate) whole: TensorInfo,
     pub(crate) region: Region,
@@ -39,6 +43,8 @@ pub(crate) enum Closing {
 /// A file that is decided to the last byte but for its checksums.
 pub(crate) struct Image {
     layout: Layout,
+    /// The pieces in the order of their bytes.
+    order: Vec<usize>,
     closing: Closing,
 }
 
@@ -49,15 +55,16 @@ impl Image {
     /// If there are more pieces or larger tensors than the format can hold.
     pub(crate) fn new(pieces: Vec<Piece>, mut closing: Closing, path: &Path) -> Result<Self> {
         let refused = |what: String| Error::Options(format!("{} cannot be written: {what}", path.display()));
+        let info = |piece: &Piece| TensorInfo::of(piece.whole.dtype(), &piece.region.size);
         let infos: Vec<(String, TensorInfo)> = pieces
             .iter()
-            .map(|piece| {
-                (
-                    piece.name.clone(),
-                    TensorInfo::new(piece.whole.dtype(), piece.region.size.clone()),
-                )
-            })
+            .map(|piece| (piece.name.to_string(), info(piece)))
             .collect();
+        let mut order: Vec<usize> = (0..infos.len()).collect();
+        order.sort_by(|&a, &b| {
+            let ((a, a_info), (b, b_info)) = (&infos[a], &infos[b]);
+            Layout::compare((a, a_info), (b, b_info))
+        });
         *closing.tensors() = pieces
             .into_iter()
             .zip(&infos)
@@ -66,8 +73,8 @@ impl Image {
         let manifest_len = closing.encoded_len().map_err(|error| refused(error.to_string()))?;
         let layout =
             Layout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
-        place(&mut closing, &layout);
-        Ok(Self { layout, closing })
+        place(&mut closing, &layout, &order);
+        Ok(Self { layout, order, closing })
     }
 
     /// The length of the file.
@@ -77,34 +84,24 @@ impl Image {
 
     /// Writes the whole file, each byte once.
     pub(crate) fn write(&mut self, contents: &dyn Contents, file: &mut dyn WriteFile, path: &Path) -> Result<()> {
-        let put = |file: &mut dyn WriteFile, bytes: &[u8]| file.write_all(bytes).map_err(Error::io("write", path));
-        put(file, &self.layout.header)?;
-        for at in self.order() {
-            let record = &mut self.closing.tensors()[at];
-            let mut sums = Vec::with_capacity(record.parts[0].sums.len() / checksum::LEN);
-            contents.read(at, &mut |run| {
-                sums.extend(write_run(file, path, run)?);
-                Ok(())
-            })?;
-            record.parts[0].sums = checksum::to_bytes(&sums);
+        let mut runs = Runs {
+            file,
+            path,
+            held: Vec::new(),
+        };
+        runs.put(&self.layout.header)?;
+        let records = self.closing.tensors();
+        for &at in &self.order {
+            let sums = &mut records[at].parts[0].sums;
+            sums.clear();
+            contents.read(at, &mut |run| runs.write(run, sums))?;
         }
+        runs.flush()?;
         let manifest = self
             .closing
             .encode()
             .map_err(|error| Error::Options(error.to_string()))?;
-        put(file, &manifest)
-    }
-
-    /// The pieces in the order of their bytes.
-    fn order(&mut self) -> Vec<usize> {
-        let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
-        for (at, tensor) in self.closing.tensors().iter().enumerate() {
-            by_name.insert(&tensor.name, at);
-        }
-        let placed = self.layout.tensors.iter();
-        placed
-            .filter_map(|placed| by_name.get(placed.name.as_str()).copied())
-            .collect()
+        runs.put(&manifest)
     }
 }
 
@@ -139,42 +136,81 @@ impl Closing {
     }
 }
 
-/// Writes a run of blocks and gives their checksums. For a long run a second thread computes them meanwhile: the system
-/// takes longer to write a block than to read it.
-fn write_run(file: &mut dyn WriteFile, path: &Path, run: &[u8]) -> Result<Vec<u64>> {
-    let mut write = |block: &[u8]| file.write_all(block).map_err(Error::io("write", path));
-    if run.len() < LONG {
-        let blocks = run.chunks(BLOCK);
-        return blocks.map(|block| write(block).map(|()| checksum::of(block))).collect();
+/// Runs of bytes on their way to a file. Short neighbours go together: a call for each would take longer than its bytes.
+struct Runs<'f> {
+    file: &'f mut dyn WriteFile,
+    path: &'f Path,
+    held: Vec<u8>,
+}
+
+impl Runs<'_> {
+    /// Writes a run of blocks, and adds their checksums to `sums`.
+    fn write(&mut self, run: &[u8], sums: &mut Vec<u8>) -> Result<()> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        if run.len() < SHORT {
+            sums.extend(checksum::of(run).to_le_bytes());
+            if self.held.len() + run.len() > BLOCK {
+                self.flush()?;
+            }
+            self.held.extend_from_slice(run);
+            return Ok(());
+        }
+        self.flush()?;
+        if run.len() < LONG {
+            for block in run.chunks(BLOCK) {
+                self.put(block)?;
+                sums.extend(checksum::of(block).to_le_bytes());
+            }
+            return Ok(());
+        }
+        // A second thread computes the checksums: the system takes longer to write a block than to read it.
+        let computed = std::thread::scope(|scope| {
+            let computed = scope.spawn(|| checksum::sums(run));
+            run.chunks(BLOCK).try_for_each(|block| self.put(block))?;
+            computed
+                .join()
+                .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
+        })?;
+        sums.extend(checksum::to_bytes(&computed));
+        Ok(())
     }
-    std::thread::scope(|scope| {
-        let sums = scope.spawn(|| checksum::sums(run));
-        run.chunks(BLOCK).try_for_each(write)?;
-        sums.join()
-            .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
-    })
+
+    fn flush(&mut self) -> Result<()> {
+        let held = std::mem::take(&mut self.held);
+        self.put(&held)?;
+        self.held = held;
+        self.held.clear();
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(bytes).map_err(Error::io("write", self.path))
+    }
 }
 
 /// A piece without its place and checksums.
 fn record(piece: Piece, info: &TensorInfo) -> TensorRecord {
     let len = info.byte_len().unwrap_or_default() as u64;
     TensorRecord {
-        name: piece.name,
+        name: piece.name.to_string(),
         dtype: piece.whole.dtype(),
         shape: piece.whole.shape().to_vec(),
         parts: vec![PartRecord::new(piece.region, 0, 0, len)],
     }
 }
 
-/// Writes the places that the layout found into the manifest; its length does not depend on them.
-fn place(closing: &mut Closing, layout: &Layout) {
-    let starts: BTreeMap<&str, u64> = layout
-        .tensors
-        .iter()
-        .map(|placed| (placed.name.as_str(), placed.start))
-        .collect();
-    for tensor in closing.tensors() {
-        tensor.parts[0].start = starts.get(tensor.name.as_str()).copied().unwrap_or_default();
+/// Writes the places that the layout found into the manifest, whose tensors it has in this order; the length of the
+/// manifest does not depend on them.
+fn place(closing: &mut Closing, layout: &Layout, order: &[usize]) {
+    let tensors = closing.tensors();
+    for (&at, placed) in order.iter().zip(&layout.tensors) {
+        debug_assert_eq!(tensors[at].name, placed.name);
+        tensors[at].parts[0].start = placed.start;
     }
     debug_assert!(layout.tensors.last().is_some_and(|placed| placed.name == MANIFEST));
     closing.set_file(FileRecord {

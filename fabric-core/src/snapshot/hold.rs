@@ -1,9 +1,8 @@
 //! Read guards on the memory of tensors: as long as one is held, nobody writes there.
 
-use std::collections::HashMap;
-
 use candle_core::{Storage, StorageRef};
 
+use crate::hash::HashMap;
 use crate::save::contents::Part;
 use crate::state::StorageKey;
 
@@ -22,7 +21,7 @@ pub(super) struct Locks {
 impl Locks {
     /// Looks at each part's memory for a moment. Nothing is held yet.
     pub(super) fn of(parts: &[Part]) -> Self {
-        let mut numbers = HashMap::with_capacity(parts.len());
+        let mut numbers = HashMap::default();
         let mut locks = Self {
             of_part: Vec::with_capacity(parts.len()),
             parts: Vec::new(),
@@ -78,7 +77,7 @@ mod tests {
 
     fn part(tensor: &Tensor) -> Part {
         Part {
-            name: String::new(),
+            name: "".into(),
             tensor: tensor.clone(),
             region: None,
         }

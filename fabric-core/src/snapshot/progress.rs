@@ -1,12 +1,13 @@
 //! How far a save has come.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Told by the thread that writes, read by whoever wants to know.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// The pieces that this rank writes.
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     total: u64,
     done: AtomicU64,
     /// The piece that is being written; none before the first.
@@ -15,7 +16,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(names: Vec<String>, total: u64) -> Self {
+    pub(super) fn new(names: Vec<Arc<str>>, total: u64) -> Self {
         Self {
             names,
             total,
@@ -48,7 +49,7 @@ impl Progress {
 
     pub(super) fn entry(&self) -> Option<&str> {
         let current = self.current.load(Ordering::Relaxed);
-        self.names.get(current).map(String::as_str)
+        self.names.get(current).map(|name| &**name)
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -5,7 +5,7 @@
 //! manifest of its own, with checksums, and must say the same of every box as the directory does.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, FILE_NAME, SplitRecord, rank_file};
 use crate::format::manifest::{ManifestError, ShardManifest, TensorRecord};
 use crate::format::shard_agrees;
+use crate::hash::HashMap;
 use crate::mesh::Deal;
 use crate::storage::{FileKind, ReadFile, Storage};
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Index;
 use crate::entry::{join, strip};
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::options::LoadOptions;
 use crate::value::Value;
 
@@ -98,14 +99,18 @@ impl Renamed {
     }
 
     /// What is left of `file` when `consumed` is not, under the names of the file.
-    pub(crate) fn left(&self, file: &Index, consumed: &BTreeSet<String>) -> Index {
+    pub(crate) fn left(&self, file: &Index, consumed: &HashSet<&str>) -> Index {
         let mut left = file.clone();
         // A map that was taken apart is gone as a whole; its parts have its name in front of theirs.
         for origin in self.origins.values().chain(&self.apart) {
             left.tensors.remove(origin);
             left.values.remove(origin);
         }
-        for (name, origin) in self.origins.iter().filter(|(name, _)| !consumed.contains(*name)) {
+        for (name, origin) in self
+            .origins
+            .iter()
+            .filter(|(name, _)| !consumed.contains(name.as_str()))
+        {
             if let Some(tensor) = self.index.tensors.get(name) {
                 left.tensors.insert(origin.clone(), tensor.clone());
             }

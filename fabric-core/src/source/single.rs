@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Check, Files, Index, Part, Place, Source, StoredTensor};
-use crate::entry::{Region, of_rank};
+use crate::entry::{Region, TensorInfo, of_rank};
 use crate::error::{Error, Result};
 use crate::format::agree;
 use crate::format::directory::FILE_NAME;
-use crate::format::manifest::{CBOR, Manifest, ManifestError, SHARD_MAGIC, TensorRecord, ValueRecord};
+use crate::format::manifest::{CBOR, Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord, ValueRecord};
 use crate::format::safetensors::{Header, LENGTH_BYTES, Placed, header_len};
 use crate::storage::ReadFile;
 use crate::value::Value;
@@ -94,17 +94,17 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Re
 
 /// The index that a manifest describes.
 fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
-    let stored: Vec<StoredTensor> = manifest.tensors.iter().map(stored_tensor).collect();
-    let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
+    let mut tensors: Vec<(String, StoredTensor)> = manifest.tensors.into_iter().map(stored_tensor).collect();
     for tie in manifest.ties {
-        let target = usize::try_from(tie.target).ok().and_then(|at| stored.get(at));
-        let target = target.ok_or_else(|| Error::corrupt(path, format!("entry `{}` is tied to nothing", tie.name)))?;
-        tensors.insert(tie.name, target.clone());
+        let target = usize::try_from(tie.target).ok().and_then(|at| tensors.get(at));
+        let (_, target) =
+            target.ok_or_else(|| Error::corrupt(path, format!("entry `{}` is tied to nothing", tie.name)))?;
+        tensors.push((tie.name, target.clone()));
     }
-    tensors.extend(manifest.tensors.into_iter().map(|record| record.name).zip(stored));
     Ok(Index {
         origin: path.display().to_string(),
-        tensors,
+        // Sorted ones become a map at once, without a search for each.
+        tensors: tensors.into_iter().collect(),
         values: own_values(&manifest.values, path)?,
         filtered: manifest.filtered.into_iter().collect(),
         state_version: manifest.state_version,
@@ -140,19 +140,25 @@ pub(super) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMa
     Ok(values)
 }
 
-fn stored_tensor(record: &TensorRecord) -> StoredTensor {
-    let part = |part: &crate::format::manifest::PartRecord| {
+fn stored_tensor(record: TensorRecord) -> (String, StoredTensor) {
+    let part = |part: PartRecord| {
         let place = Place {
             file: part.file as usize,
             start: part.start,
             len: part.len,
         };
-        Part::plain(part.region(), place, Check::Blocks(part.sums()))
+        let sums = Check::Blocks(part.sums());
+        let region = Region {
+            offset: part.offset,
+            size: part.size,
+        };
+        Part::plain(region, place, sums)
     };
-    StoredTensor {
-        info: record.info(),
-        parts: record.parts.iter().map(part).collect(),
-    }
+    let stored = StoredTensor {
+        info: TensorInfo::new(record.dtype, record.shape),
+        parts: record.parts.into_iter().map(part).collect(),
+    };
+    (record.name, stored)
 }
 
 /// A safetensors file of anybody's: tensors, and nothing else.

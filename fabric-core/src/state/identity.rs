@@ -2,6 +2,8 @@
 
 use candle_core::{Layout, Tensor};
 
+use crate::entry::Dims;
+
 /// The allocation behind a tensor and the window that the tensor shows of it.
 ///
 /// The address of the storage behind the read guard is equal for clones, views and detached copies of a handle, and
@@ -10,8 +12,8 @@ use candle_core::{Layout, Tensor};
 pub(crate) struct StorageKey {
     storage: usize,
     start: usize,
-    shape: Vec<usize>,
-    stride: Vec<usize>,
+    shape: Dims,
+    stride: Dims,
 }
 
 impl StorageKey {
@@ -21,7 +23,7 @@ impl StorageKey {
         Self {
             storage,
             start: layout.start_offset(),
-            shape: layout.dims().to_vec(),
+            shape: Dims::from_slice(layout.dims()),
             stride: strides_that_matter(layout),
         }
     }
@@ -33,7 +35,7 @@ impl StorageKey {
 }
 
 /// The stride of a dimension of one element says nothing.
-fn strides_that_matter(layout: &Layout) -> Vec<usize> {
+fn strides_that_matter(layout: &Layout) -> Dims {
     let dims = layout.dims().iter();
     let strides = layout.stride().iter();
     dims.zip(strides).map(|(&d, &s)| if d > 1 { s } else { 0 }).collect()

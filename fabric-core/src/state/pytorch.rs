@@ -5,10 +5,9 @@
 //! `model.parameters()` gives them: in declared order, tied ones once. An optimizer that no module stands beside is
 //! counted in the order in which it was given its parameters.
 
-use std::collections::HashMap;
-
 use super::{NamedOptimizer, Resolved};
 use crate::entry::root;
+use crate::hash::HashMap;
 
 impl<V, O> Resolved<V, O> {
     /// Lets the entries of every optimizer that did not come from a file of ours be found under PyTorch's names too.
@@ -60,7 +59,7 @@ fn add_words<O>(optimizer: &mut NamedOptimizer<O>) {
             }
         }
     }
-    let mut within: HashMap<String, usize> = HashMap::new();
+    let mut within: HashMap<String, usize> = HashMap::default();
     for parameter in &optimizer.parameters {
         *within.entry(name_within(&parameter.name).to_owned()).or_default() += 1;
     }

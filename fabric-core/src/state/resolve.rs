@@ -1,6 +1,5 @@
 //! Gives every entry its name: optimizers are named after the parameters they update, so they come last.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use candle_core::Tensor;
@@ -11,6 +10,7 @@ use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
 use crate::entry::{TensorInfo, check_name, strip};
 use crate::error::StateError;
 use crate::filter::Filter;
+use crate::hash::{HashMap, set_of};
 use crate::value::Value;
 
 /// A state whose entries all have names, each once.
@@ -75,9 +75,14 @@ struct ParamName {
 
 /// Names all entries and refuses names that no file can hold.
 pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, StateError> {
-    let by_memory = ByMemory::of(&walked.items);
+    let pending = std::mem::take(&mut walked.optimizers);
+    let by_memory = if pending.is_empty() {
+        ByMemory::default()
+    } else {
+        ByMemory::of(&walked.items)
+    };
     let mut optimizers = Vec::new();
-    for pending in std::mem::take(&mut walked.optimizers) {
+    for pending in pending {
         let names = name_parameters(&pending, &walked.items, &by_memory)?;
         let named = expand(&mut walked, pending, &names, optimizers.len());
         optimizers.push(named);
@@ -92,6 +97,7 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
 }
 
 /// The tensors of a state by the memory behind them, as places among its items.
+#[derive(Default)]
 struct ByMemory {
     views: HashMap<StorageKey, Vec<usize>>,
     /// The first tensor that shows any of an allocation.
@@ -100,7 +106,7 @@ struct ByMemory {
 
 impl ByMemory {
     fn of<V>(items: &[Item<V>]) -> Self {
-        let (mut views, mut storages) = (HashMap::<_, Vec<usize>>::new(), HashMap::new());
+        let (mut views, mut storages) = (HashMap::<_, Vec<usize>>::default(), HashMap::default());
         for (at, item) in items.iter().enumerate() {
             if let Content::Tensor(tensor, _) = &item.content {
                 let key = StorageKey::of(tensor);
@@ -250,7 +256,7 @@ fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Valu
 }
 
 fn check_names<V>(items: &[Item<V>]) -> Result<(), StateError> {
-    let mut seen = HashSet::with_capacity(items.len());
+    let mut seen = set_of(items.len());
     for item in items {
         let name = item.scope.name.as_str();
         check_name(name).map_err(|what| StateError::Name {

@@ -1,7 +1,5 @@
 //! Collects the entries of a state: one walk over the fields, in declared order.
 
-use std::collections::HashSet;
-
 use candle_core::Tensor;
 
 use super::field::{FieldSchema, Shard};
@@ -10,6 +8,7 @@ use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
 use crate::entry::{TensorInfo, join, root};
 use crate::filter::Filter;
+use crate::hash::HashSet;
 use crate::value::{Value, ValueError};
 
 /// A walk that reads a state, for saving.
@@ -114,9 +113,14 @@ pub(crate) struct FilterUse {
 
 impl Scope {
     pub(crate) fn below(&self, name: &str) -> Self {
-        let mut scope = self.clone();
-        scope.descend(name, &[]);
-        scope
+        Self {
+            name: join(&self.name, name),
+            alternatives: self.alternatives.iter().map(|path| join(path, name)).collect(),
+            optional: self.optional,
+            shards: self.shards.clone(),
+            per_rank: self.per_rank,
+            filters: self.filters.clone(),
+        }
     }
 
     fn descend(&mut self, name: &str, aliases: &[&str]) {
@@ -138,7 +142,7 @@ impl<V, O> Walk<V, O> {
                 items: Vec::new(),
                 optimizers: Vec::new(),
                 components: Vec::new(),
-                declared: HashSet::new(),
+                declared: HashSet::default(),
                 filters: Vec::new(),
             },
         }

@@ -4,12 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
 use crate::checksum;
-use crate::entry::{Region, TensorInfo, check_name, covers};
+use crate::entry::{DType, Region, TensorInfo, check_name, covers};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
+use crate::hash::HashSet;
 
 /// Says what is wrong with a manifest, if anything is.
 pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
@@ -47,7 +48,7 @@ pub(in crate::format) fn forms(values: &[ValueRecord]) -> Result<(), String> {
 pub(super) fn check_shard(manifest: &ShardManifest) -> Result<(), String> {
     let files = std::slice::from_ref(&manifest.file);
     self::files(files)?;
-    let mut taken = HashSet::new();
+    let mut taken = HashSet::default();
     for tensor in &manifest.tensors {
         let name = &tensor.name;
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
@@ -63,15 +64,14 @@ pub(super) fn check_shard(manifest: &ShardManifest) -> Result<(), String> {
                 "entry `{name}`: the part {region} reaches outside the shape {shape:?}"
             ));
         }
-        let info = TensorInfo::new(tensor.dtype, part.size.clone());
-        check_part(part, &info, files).map_err(|what| format!("entry `{name}`: {what}"))?;
+        check_part(part, tensor.dtype, files).map_err(|what| format!("entry `{name}`: {what}"))?;
     }
     places(&manifest.tensors, files)
 }
 
 pub(in crate::format) fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
     let mut ranks = 1u64;
-    let mut names = HashSet::new();
+    let mut names = HashSet::default();
     for (name, size) in axes {
         if name.is_empty() || !names.insert(name) {
             return Err(format!("the mesh has two axes `{name}`, or one without a name"));
@@ -85,7 +85,7 @@ pub(in crate::format) fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
 }
 
 fn files(files: &[FileRecord]) -> Result<(), String> {
-    let mut names = HashSet::new();
+    let mut names = HashSet::default();
     for FileRecord {
         name, header_len, len, ..
     } in files
@@ -123,18 +123,20 @@ pub(in crate::format) fn names<'n>(
         .iter()
         .filter(|value| value.rank.is_none())
         .map(|value| &value.name);
-    let mut taken = HashSet::new();
-    for name in tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared) {
+    let mut taken: Vec<&String> = tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared).collect();
+    for name in &taken {
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
-        if !taken.insert(name) {
-            return Err(format!("entry `{name}` is there twice"));
-        }
+    }
+    // They come as a few sorted runs, which costs a sort that sees runs next to nothing.
+    taken.sort();
+    if let Some((name, _)) = taken.iter().zip(taken.iter().skip(1)).find(|(name, next)| name == next) {
+        return Err(format!("entry `{name}` is there twice"));
     }
     let mut ranked = BTreeSet::new();
     for value in values.iter().filter(|value| value.rank.is_some()) {
         let name = &value.name;
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
-        if taken.contains(name) || !ranked.insert((name, value.rank)) {
+        if taken.binary_search(&name).is_ok() || !ranked.insert((name, value.rank)) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
@@ -145,24 +147,31 @@ pub(in crate::format) fn names<'n>(
 }
 
 fn check_tensor(tensor: &TensorRecord, files: &[FileRecord]) -> Result<(), String> {
-    let info = tensor.info();
-    if info.elements().is_none() || bytes(&info).is_none() {
-        return Err(format!("{info} has no size in whole bytes"));
+    if bytes(tensor.dtype, &tensor.shape).is_none() {
+        return Err(format!("{} has no size in whole bytes", tensor.info()));
+    }
+    if let [part] = &tensor.parts[..]
+        && part.size == tensor.shape
+        && part.offset.len() == tensor.shape.len()
+        && part.offset.iter().all(|&from| from == 0)
+    {
+        return check_part(part, tensor.dtype, files);
     }
     let regions: Vec<Region> = tensor.parts.iter().map(PartRecord::region).collect();
     covers(&tensor.shape, &regions)?;
-    for (part, region) in tensor.parts.iter().zip(regions) {
-        check_part(part, &TensorInfo::new(tensor.dtype, region.size), files)?;
-    }
-    Ok(())
+    tensor
+        .parts
+        .iter()
+        .try_for_each(|part| check_part(part, tensor.dtype, files))
 }
 
-fn check_part(part: &PartRecord, info: &TensorInfo, files: &[FileRecord]) -> Result<(), String> {
+fn check_part(part: &PartRecord, dtype: DType, files: &[FileRecord]) -> Result<(), String> {
     let PartRecord { file, start, len, .. } = *part;
     let Some(record) = files.get(file as usize) else {
         return Err(format!("a part is in file {file}, and there are {}", files.len()));
     };
-    if bytes(info) != Some(len) {
+    if bytes(dtype, &part.size) != Some(len) {
+        let info = TensorInfo::new(dtype, part.size.clone());
         return Err(format!("a part is {info} and has {len} bytes"));
     }
     if start < record.header_len || start.checked_add(len).is_none_or(|end| end > record.len) {
@@ -207,7 +216,8 @@ fn places(tensors: &[TensorRecord], files: &[FileRecord]) -> Result<(), String> 
 }
 
 /// The bytes of a tensor, if it fills whole ones.
-fn bytes(info: &TensorInfo) -> Option<u64> {
-    let bits = info.elements()?.checked_mul(info.dtype().bits())?;
+fn bytes(dtype: DType, shape: &[usize]) -> Option<u64> {
+    let elements = shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len))?;
+    let bits = elements.checked_mul(dtype.bits())?;
     (bits % 8 == 0).then_some(bits as u64 / 8)
 }

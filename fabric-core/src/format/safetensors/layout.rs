@@ -5,11 +5,11 @@ mod tests;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::json::METADATA;
 use super::{LENGTH_BYTES, MANIFEST, MARKER, MAX_JSON, Placed};
 use crate::entry::{DType, TensorInfo, check_name};
+use crate::hash::HashSet;
 
 /// Data begins at a multiple of this: a page, and a block of a disk.
 pub(crate) const ALIGNMENT: u64 = 4096;
@@ -99,7 +99,7 @@ fn width(info: &TensorInfo) -> usize {
 }
 
 fn check_names(tensors: &[(String, TensorInfo)]) -> Result<(), LayoutError> {
-    let mut names = std::collections::HashSet::new();
+    let mut names = HashSet::default();
     for (name, _) in tensors {
         check_name(name).map_err(|what| LayoutError::Name {
             name: name.clone(),
@@ -154,27 +154,36 @@ fn consecutive(sized: Vec<(String, TensorInfo, u64)>) -> Result<Vec<Placed>, Lay
 
 /// The header's bytes, padded so that the data is aligned.
 fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, LayoutError> {
-    let mut json = String::from("{");
+    let mut json = vec![b'{'];
     if !metadata.is_empty() {
-        let texts: Vec<String> = metadata
-            .iter()
-            .map(|(key, text)| format!("{}:{}", quoted(key), quoted(text)))
-            .collect();
-        let _ = write!(json, "\"{METADATA}\":{{{}}},", texts.join(","));
+        quote(&mut json, METADATA);
+        json.extend(b":{");
+        for (key, text) in metadata {
+            quote(&mut json, key);
+            json.push(b':');
+            quote(&mut json, text);
+            json.push(b',');
+        }
+        close(&mut json, b'}');
+        json.push(b',');
     }
     for Placed { name, info, start, end } in tensors {
-        let dims: Vec<String> = info.shape().iter().map(ToString::to_string).collect();
-        let (name, dtype, shape) = (quoted(name), info.dtype(), dims.join(","));
-        // Writing to a `String` cannot fail.
-        let _ = write!(
-            json,
-            r#"{name}:{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{start},{end}]}},"#
-        );
+        quote(&mut json, name);
+        json.extend(br#":{"dtype":"#);
+        quote(&mut json, info.dtype().name());
+        json.extend(br#","shape":["#);
+        for &len in info.shape() {
+            number(&mut json, len as u64);
+            json.push(b',');
+        }
+        close(&mut json, b']');
+        json.extend(br#","data_offsets":["#);
+        number(&mut json, *start);
+        json.push(b',');
+        number(&mut json, *end);
+        json.extend(b"]},");
     }
-    if json.ends_with(',') {
-        json.pop();
-    }
-    json.push('}');
+    close(&mut json, b'}');
     let padded = (LENGTH_BYTES as u64 + json.len() as u64).next_multiple_of(ALIGNMENT);
     let json_len = padded - LENGTH_BYTES as u64;
     let Some(total) = usize::try_from(padded).ok().filter(|_| json_len <= MAX_JSON) else {
@@ -182,12 +191,24 @@ fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec
     };
     let mut bytes = Vec::with_capacity(total);
     bytes.extend(json_len.to_le_bytes());
-    bytes.extend(json.as_bytes());
+    bytes.extend(json);
     bytes.resize(total, b' ');
     Ok(bytes)
 }
 
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Ends a list or an object, behind whose last member stands a comma if it has any.
+fn close(json: &mut Vec<u8>, end: u8) {
+    if json.last() == Some(&b',') {
+        json.pop();
+    }
+    json.push(end);
+}
+
+/// Writes a JSON string. To memory, it cannot fail.
+fn quote(json: &mut Vec<u8>, text: &str) {
+    let _ = serde_json::to_writer(json, text);
+}
+
+fn number(json: &mut Vec<u8>, number: u64) {
+    let _ = serde_json::to_writer(json, &number);
 }
