@@ -25,8 +25,8 @@ fn main() -> Outcome {
     }
     let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../book/src");
     let out = match (&options.out, options.quick) {
-        (Some(out), _) => out.clone(),
-        (None, true) => quick_page(&book)?,
+        (Some(out), _) => page_in(out.clone(), &book)?,
+        (None, true) => page_in(build_directory()?.join("quick-report"), &book)?,
         (None, false) => book,
     };
     let file = out.join("speed/figures.json");
@@ -66,11 +66,13 @@ fn measure(options: Options, themes: &mut Themes) -> Outcome {
     Ok(())
 }
 
-/// A place for the page of a quick run, with the book's words.
-fn quick_page(book: &Path) -> Outcome<PathBuf> {
-    let folder = build_directory()?.join("quick-report");
+/// A folder for the page, with the book's words, if it has none yet.
+fn page_in(folder: PathBuf, book: &Path) -> Outcome<PathBuf> {
     fs::create_dir_all(&folder)?;
-    fs::copy(book.join("speed.md"), folder.join("speed.md"))?;
+    let page = folder.join("speed.md");
+    if !page.exists() {
+        fs::copy(book.join("speed.md"), page)?;
+    }
     Ok(folder)
 }
 
