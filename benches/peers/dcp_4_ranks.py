@@ -3,7 +3,7 @@
     python3 benches/peers/dcp_4_ranks.py DIRECTORY [--mib 2048] [--tensors 64] [--runs 7] [--ranks 4]
 
 The state has `--mib` in all, in f32 matrices of equal size whose rows are dealt out to the ranks. Each round saves it with
-synced files into a new directory, and loads it in place while it is in the page cache:
+synced files into a new directory, and loads it in place: once while it is in the page cache, once from the device:
 
     {"do": "save", "seconds": 1.9, "bytes": 2147483648, "ranks": 4}
 
@@ -27,6 +27,18 @@ def arguments():
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--ranks", type=int, default=4)
     return parser.parse_args()
+
+
+def read_file(path):
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
+def drop_pages(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def rank_main(rank, args, port):
@@ -60,10 +72,12 @@ def rank_main(rank, args, port):
         if rank == 0:
             shutil.rmtree(path, ignore_errors=True)
         writer = dcp.FileSystemWriter(path, sync_files=True)
-        times = {
-            "save": timed(lambda: dcp.save(state, storage_writer=writer)),
-            "load": timed(lambda: dcp.load(state, checkpoint_id=path)),
-        }
+        times = {"save": timed(lambda: dcp.save(state, storage_writer=writer))}
+        for do, prepare in (("load", read_file), ("load cold", drop_pages)):
+            if rank == 0:
+                for name in os.listdir(path):
+                    prepare(os.path.join(path, name))
+            times[do] = timed(lambda: dcp.load(state, checkpoint_id=path))
         if rank == 0 and run > 0:
             for do, seconds in times.items():
                 size = rows * columns * 4 * args.tensors

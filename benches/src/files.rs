@@ -44,11 +44,31 @@ fn has_ended(process: u32) -> bool {
     processes.join("self").exists() && !processes.join(process.to_string()).exists()
 }
 
-/// Takes the pages of a file out of the page cache; only those that are on the device can leave it.
+/// Takes the pages of a file, or of all files in a directory, out of the page cache; only those that are on the device can
+/// leave it.
 pub(crate) fn drop_pages(path: &Path) -> Outcome {
-    let file = File::open(path)?;
-    file.sync_all()?;
-    Ok(forget_pages(&file)?)
+    each(path, &|file| {
+        file.sync_all()?;
+        Ok(forget_pages(&file)?)
+    })
+}
+
+/// Reads a file, or all files in a directory, so that they are in the page cache.
+pub(crate) fn fill_pages(path: &Path) -> Outcome {
+    each(path, &|mut file| {
+        std::io::copy(&mut file, &mut std::io::sink())?;
+        Ok(())
+    })
+}
+
+fn each(path: &Path, work: &dyn Fn(File) -> Outcome) -> Outcome {
+    if !path.is_dir() {
+        return work(File::open(path)?);
+    }
+    for entry in std::fs::read_dir(path)? {
+        each(&entry?.path(), work)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

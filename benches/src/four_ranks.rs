@@ -14,6 +14,13 @@ use crate::{Outcome, files};
 
 pub(crate) const RANKS: usize = 4;
 
+/// What a round does.
+pub(crate) const SAVE: &str = "save";
+/// Loading from the page cache.
+pub(crate) const LOAD: &str = "load";
+/// Loading from the device.
+pub(crate) const LOAD_COLD: &str = "load cold";
+
 /// One round of one rank's work, as `benches/peers/dcp_4_ranks.py` prints it too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Round {
@@ -48,10 +55,15 @@ fn as_rank(group: &dyn ProcessGroup, path: &Path, form: Form, runs: usize) -> Ou
         if group.rank() == 0 {
             files::remove(path)?;
         }
-        for work in ["save", "load"] {
+        for work in [SAVE, LOAD, LOAD_COLD] {
+            match work {
+                LOAD if group.rank() == 0 => files::fill_pages(path)?,
+                LOAD_COLD if group.rank() == 0 => files::drop_pages(path)?,
+                _ => {}
+            }
             group.barrier("before a round")?;
             let begin = Instant::now();
-            if work == "save" {
+            if work == SAVE {
                 fabric.save(path, &state)?;
             } else {
                 fabric.load(path, &mut state)?;

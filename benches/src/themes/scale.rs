@@ -15,8 +15,10 @@ use crate::{Outcome, peers, resident};
 
 const SAVE: &str = "save, durable";
 const LOAD: &str = "load in place";
+const LOAD_COLD: &str = "load in place, from the device";
 const DCP_SAVE: &str = "dcp.save, synced";
 const DCP_LOAD: &str = "dcp.load";
+const DCP_LOAD_COLD: &str = "dcp.load, from the device";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Many ranks");
@@ -135,12 +137,14 @@ fn for_real(bench: &Bench, theme: &mut Theme) -> Outcome {
     let form = form(bench);
     let rounds = four_ranks::measure(&bench.options, &bench.path("ranks"), form, bench.runs())?;
     let mut timed = vec![
-        of(&rounds, SAVE, "save", Kind::Ours),
-        of(&rounds, LOAD, "load", Kind::Ours),
+        of(&rounds, SAVE, four_ranks::SAVE, Kind::Ours),
+        of(&rounds, LOAD, four_ranks::LOAD, Kind::Ours),
+        of(&rounds, LOAD_COLD, four_ranks::LOAD_COLD, Kind::Ours),
     ];
     if let Some(rounds) = dcp(bench, form)? {
-        timed.push(of(&rounds, DCP_SAVE, "save", Kind::Peer));
-        timed.push(of(&rounds, DCP_LOAD, "load", Kind::Peer));
+        timed.push(of(&rounds, DCP_SAVE, four_ranks::SAVE, Kind::Peer));
+        timed.push(of(&rounds, DCP_LOAD, four_ranks::LOAD, Kind::Peer));
+        timed.push(of(&rounds, DCP_LOAD_COLD, four_ranks::LOAD_COLD, Kind::Peer));
     }
     let measured = Measured(timed);
     let caption = format!("{}, dealt out to {RANKS} ranks ({WHO}) on this machine", form.words());
@@ -152,9 +156,14 @@ fn for_real(bench: &Bench, theme: &mut Theme) -> Outcome {
         measured.ratio(SAVE, DCP_SAVE),
     );
     theme.at_least(
-        &figure("load in place / `dcp.load`"),
+        &figure("load in place / `dcp.load`, both from the page cache"),
         2.,
         measured.ratio(LOAD, DCP_LOAD),
+    );
+    theme.at_least(
+        &figure("load in place / `dcp.load`, both from the device"),
+        2.,
+        measured.ratio(LOAD_COLD, DCP_LOAD_COLD),
     );
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::load::save_relaxed;
 use crate::figures::{Axis, Kind, Lines, Plot, Series, Table, Theme};
 use crate::floors::{self, Aligned};
 use crate::measured::{Measured, float, rate};
-use crate::states::{Form, state_in_file};
+use crate::states::{Form, state};
 use crate::table::{number, size};
 use crate::timing::{Task, in_turn};
 use crate::{Outcome, system};
@@ -75,17 +75,16 @@ fn by_tensor(bench: &Bench, theme: &mut Theme) -> Outcome {
 
 /// Loads and saves a state in turn with the floors.
 fn both(bench: &Bench, form: Form, durable: bool) -> Outcome<(Measured, Measured)> {
-    let [ours, plain, made] = ["ours.ckpt", "state.safetensors", "made"].map(|name| bench.path(name));
-    let variables = state_in_file(form, &plain)?;
+    let [ours, made] = ["ours.ckpt", "made"].map(|name| bench.path(name));
+    let variables = state(form)?;
     let fabric = Fabric::new();
     save_relaxed(&fabric, &ours, &variables)?;
     system::sync();
     let mut buffer = Aligned::new(form.bytes());
     let variables = RefCell::new(variables);
-    let loading = in_turn(loads(&fabric, &variables, &ours, &plain, &mut buffer), bench.runs())?;
+    let loading = in_turn(loads(&fabric, &variables, &ours, &mut buffer), bench.runs())?;
     // Large states need the room.
     crate::files::remove(&ours)?;
-    crate::files::remove(&plain)?;
     let variables = variables.into_inner();
     let mut tasks = Vec::new();
     if form.bytes() <= NOT_SYNCED_UP_TO {
@@ -110,20 +109,20 @@ fn both(bench: &Bench, form: Form, durable: bool) -> Outcome<(Measured, Measured
     Ok((loading, saving))
 }
 
+/// One file for all: candle reads the tensors of a checkpoint of this library too, and large states need the room.
 fn loads<'t>(
     fabric: &'t Fabric,
     variables: &'t RefCell<VarMap>,
-    ours: &'t Path,
-    plain: &'t Path,
+    file: &'t Path,
     buffer: &'t mut Aligned,
 ) -> Vec<Task<'t>> {
     vec![
-        Task::new(Kind::Floor, PREAD, move || floors::read(plain, buffer.bytes_mut(), 2)),
+        Task::new(Kind::Floor, PREAD, move || floors::read(file, buffer.bytes_mut(), 2)),
         Task::new(Kind::Ours, LOAD, move || {
-            Ok(fabric.load(ours, &mut *variables.borrow_mut()).map(drop)?)
+            Ok(fabric.load(file, &mut *variables.borrow_mut()).map(drop)?)
         }),
         Task::new(Kind::Peer, CANDLE_LOAD, move || {
-            Ok(variables.borrow_mut().load(plain)?)
+            Ok(variables.borrow_mut().load(file)?)
         }),
     ]
 }
