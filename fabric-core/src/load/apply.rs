@@ -163,19 +163,38 @@ fn wrapped(mut written: Vec<String>, source: Error) -> Error {
 
 fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>]) -> Result<()> {
     let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= LARGE);
-    for large in large {
-        fill(raw, large, threads())?;
+    for (at, one) in large.iter().enumerate() {
+        if let Some(next) = large.get(at + 1) {
+            fetch(raw, &[next]);
+        }
+        fill(raw, one, threads())?;
     }
     let total: u64 = rest.iter().map(|m| m.bytes()).sum();
     let batches = batches(&rest);
     let next = AtomicUsize::new(0);
-    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
-        let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
+    let threads = if total < LARGE / 4 { 1 } else { threads() };
+    in_parallel(threads, || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let batch = batches.get(at)?;
+        if let Some(next) = batches.get(at + threads) {
+            fetch(raw, next);
+        }
         Some(match batch {
             [one] => fill(raw, one, 1),
             many => fill_batch(raw, many),
         })
     })
+}
+
+/// Lets the storage fetch what is read first of these neighbours.
+fn fetch(raw: &RawCheckpoint, moves: &[&Move<'_>]) {
+    let place = |m: &&Move<'_>| m.stored.parts.first().map(|part| part.place);
+    let (Some(first), Some(last)) = (moves.first().and_then(place), moves.last().and_then(place)) else {
+        return;
+    };
+    let end = last.start.saturating_add(last.len);
+    let (file, _) = raw.source.file(first.file);
+    file.will_read(first.start, end.saturating_sub(first.start).min(LARGE));
 }
 
 fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize) -> Result<()> {

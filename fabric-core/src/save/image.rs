@@ -87,21 +87,22 @@ impl Image {
         let mut runs = Runs {
             file,
             path,
+            len: 0,
             held: Vec::new(),
         };
-        runs.put(&self.layout.header)?;
+        runs.hold(&self.layout.header)?;
         let records = self.closing.tensors();
         for &at in &self.order {
             let sums = &mut records[at].parts[0].sums;
             sums.clear();
             contents.read(at, &mut |run| runs.write(run, sums))?;
         }
-        runs.flush()?;
         let manifest = self
             .closing
             .encode()
             .map_err(|error| Error::Options(error.to_string()))?;
-        runs.put(&manifest)
+        runs.hold(&manifest)?;
+        runs.flush()
     }
 }
 
@@ -137,38 +138,34 @@ impl Closing {
 }
 
 /// Runs of bytes on their way to a file. Short neighbours go together: a call for each would take longer than its bytes.
+///
+/// What is written begins and ends on multiples of a block where it can: the system keeps a file in memory in pages as
+/// large as writes let it, each on a multiple of its size, and few large ones take less time than many small ones.
 struct Runs<'f> {
     file: &'f mut dyn WriteFile,
     path: &'f Path,
+    /// What has been written, and what is held back.
+    len: usize,
     held: Vec<u8>,
 }
 
 impl Runs<'_> {
     /// Writes a run of blocks, and adds their checksums to `sums`.
     fn write(&mut self, run: &[u8], sums: &mut Vec<u8>) -> Result<()> {
-        if run.is_empty() {
-            return Ok(());
-        }
         if run.len() < SHORT {
-            sums.extend(checksum::of(run).to_le_bytes());
-            if self.held.len() + run.len() > BLOCK {
-                self.flush()?;
-            }
-            self.held.extend_from_slice(run);
-            return Ok(());
+            sums.extend(checksum::to_bytes(&checksum::sums(run)));
+            return self.hold(run);
         }
         self.flush()?;
         if run.len() < LONG {
-            for block in run.chunks(BLOCK) {
-                self.put(block)?;
-                sums.extend(checksum::of(block).to_le_bytes());
-            }
+            self.put(run)?;
+            sums.extend(checksum::to_bytes(&checksum::sums(run)));
             return Ok(());
         }
         // A second thread computes the checksums: the system takes longer to write a block than to read it.
         let computed = std::thread::scope(|scope| {
             let computed = scope.spawn(|| checksum::sums(run));
-            run.chunks(BLOCK).try_for_each(|block| self.put(block))?;
+            self.put(run)?;
             computed
                 .join()
                 .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
@@ -177,19 +174,41 @@ impl Runs<'_> {
         Ok(())
     }
 
+    /// Keeps bytes until a block is full.
+    fn hold(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(self.room().min(bytes.len()));
+            self.held.extend_from_slice(now);
+            self.len += now.len();
+            if self.room() == BLOCK {
+                self.flush()?;
+            }
+            bytes = later;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<()> {
-        let held = std::mem::take(&mut self.held);
-        self.put(&held)?;
-        self.held = held;
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(&self.held).map_err(Error::io("write", self.path))?;
         self.held.clear();
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
+        let (first, rest) = bytes.split_at(self.room().min(bytes.len()));
+        self.len += bytes.len();
+        for bytes in [first, rest].into_iter().filter(|bytes| !bytes.is_empty()) {
+            self.file.write_all(bytes).map_err(Error::io("write", self.path))?;
         }
-        self.file.write_all(bytes).map_err(Error::io("write", self.path))
+        Ok(())
+    }
+
+    /// The bytes to the next multiple of a block.
+    fn room(&self) -> usize {
+        BLOCK - self.len % BLOCK
     }
 }
 

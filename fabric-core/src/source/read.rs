@@ -10,7 +10,7 @@ pub(crate) use check::verify_part;
 pub(crate) use shares::Shares;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use self::check::RunCheck;
 use self::runs::Runs;
@@ -189,6 +189,15 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
             let (number, into) = next?;
+            // What the threads will come to when they are through with what they have.
+            let ahead = ((number + threads) * stretch * BLOCK) as u64;
+            if ahead < part.place.len {
+                let (file, _) = source.file(part.place.file);
+                file.will_read(
+                    part.place.start + ahead,
+                    (part.place.len - ahead).min(into.len() as u64),
+                );
+            }
             let blocks = part.blocks().skip(number * stretch);
             Some(blocks.zip(into.chunks_mut(BLOCK)).try_for_each(read))
         })?;
@@ -370,7 +379,9 @@ fn take_nonempty(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Re
 /// How many threads share the reading: more than a few gain nothing on one device, and fewer leave it idle while they
 /// compute.
 pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).clamp(4, 8)
+    // The system looks into several files to tell.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).clamp(4, 8))
 }
 
 #[cfg(test)]

@@ -147,6 +147,10 @@ impl ReadFile for Reader {
         self.inner.len()
     }
 
+    fn will_read(&self, offset: u64, len: u64) {
+        self.inner.will_read(offset, len);
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let count = self.inner.read_at(into, offset)?;
         let place = offset..offset.saturating_add(count as u64);

@@ -250,6 +250,10 @@ impl ReadFile for Reader {
         self.inner.len()
     }
 
+    fn will_read(&self, offset: u64, len: u64) {
+        self.inner.will_read(offset, len);
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let words = || format!("read_at {offset} of {}, {} bytes", self.path.display(), into.len());
         self.course.pass(Class::Other, words)?;

@@ -214,6 +214,10 @@ impl ReadFile for Reader {
         self.file.metadata().map(|found| found.len())
     }
 
+    fn will_read(&self, offset: u64, len: u64) {
+        direct::fetch(&self.file, offset, len);
+    }
+
     #[cfg(unix)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(&self.file, into, offset)
