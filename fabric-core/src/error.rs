@@ -300,3 +300,10 @@ pub(crate) fn entries(count: usize) -> String {
         n => format!("{n} entries"),
     }
 }
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

@@ -17,6 +17,7 @@ pub use options::{ExportFormat, ExportOptions, ExportReport};
 
 use self::state_dict::Choices;
 use crate::error::{Error, Result};
+use crate::phases::Phases;
 use crate::raw::RawCheckpoint;
 use crate::save::publish::publish;
 use crate::source::StoredTensor;
@@ -44,30 +45,41 @@ pub(crate) fn export(
             None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
         });
     }
-    match format {
-        ExportFormat::Safetensors => {
-            let image = safetensors::Image::new(&chosen)?;
-            let len = image.report().bytes;
-            publish(storage, path, options.durability, len, |file, path| {
-                image.write(file, path)
-            })?;
-            Ok(image.report())
-        }
-        ExportFormat::Torch => {
-            let choices = Choices {
-                bare: options.bare,
-                subtree: options.subtree.is_some(),
-                parameter_names: options.parameter_names,
-            };
-            let image = torch::Image::new(&chosen, choices)?;
-            let mut len = 0;
-            publish(storage, path, options.durability, image.tensor_bytes(), |file, path| {
-                len = image.write(file, path)?;
-                Ok(())
-            })?;
-            Ok(image.report(len))
-        }
-    }
+    let phases = Phases::of_export(raw.origin(), path);
+    phases
+        .within(|| match format {
+            ExportFormat::Safetensors => {
+                let image = safetensors::Image::new(&chosen)?;
+                let len = image.report().bytes;
+                publish(storage, path, options.durability, len, &phases, |file, path| {
+                    image.write(file, path)
+                })?;
+                Ok(image.report())
+            }
+            ExportFormat::Torch => {
+                let choices = Choices {
+                    bare: options.bare,
+                    subtree: options.subtree.is_some(),
+                    parameter_names: options.parameter_names,
+                };
+                let image = torch::Image::new(&chosen, choices)?;
+                let mut len = 0;
+                publish(
+                    storage,
+                    path,
+                    options.durability,
+                    image.tensor_bytes(),
+                    &phases,
+                    |file, path| {
+                        len = image.write(file, path)?;
+                        Ok(())
+                    },
+                )?;
+                Ok(image.report(len))
+            }
+        })
+        .inspect(|report: &ExportReport| phases.saved(report.bytes))
+        .inspect_err(|error| phases.failed(error))
 }
 
 /// Hands the bytes of an entry to `put`: as many as its shape says, or it is an error.

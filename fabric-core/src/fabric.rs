@@ -10,8 +10,9 @@ use candle_core::Var;
 pub use self::builder::Builder;
 use crate::error::Result;
 use crate::export::{ExportOptions, ExportReport, export};
-use crate::load::Loaded;
+use crate::load::{Loaded, carry_out};
 use crate::options::{LoadOptions, SaveOptions};
+use crate::phases::{Phase, Phases};
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::reshard::reshard;
@@ -207,7 +208,7 @@ impl Fabric {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open_together(path.as_ref())?.load_with(state, options)
+        self.load_all(path.as_ref(), state, options, false)
     }
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
@@ -231,7 +232,7 @@ impl Fabric {
         object: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.open_together(path.as_ref())?.load_raw_with(object, options)
+        self.load_all(path.as_ref(), object, options, true)
     }
 
     /// Opens a checkpoint or a file of weights without a state. Only its index is read. Waits for a save in the background.
@@ -239,16 +240,30 @@ impl Fabric {
     /// # Errors
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
-        self.background.finish();
-        Ok(RawCheckpoint::new(
-            open(&self.storage, path.as_ref())?,
-            self.ranks.clone(),
-        ))
+        let phases = Phases::of_open(path.as_ref(), self.rank());
+        phases.within(|| self.open_in(path.as_ref(), &phases))
     }
 
-    /// The same where all ranks do it: what one cannot open, none loads.
-    fn open_together(&self, path: &Path) -> Result<RawCheckpoint> {
-        self.ranks.together("load: open", || self.open(path))
+    fn open_in(&self, path: &Path, phases: &Phases) -> Result<RawCheckpoint> {
+        self.background.finish();
+        let source = phases.time(Phase::Index, || open(&self.storage, path))?;
+        Ok(RawCheckpoint::new(source, self.ranks.clone()))
+    }
+
+    /// Opens a file on all ranks and loads from it: what one cannot open, none loads. If `whole`, all entries are meant for
+    /// this state.
+    fn load_all<S: Checkpoint + ?Sized>(
+        &self,
+        path: &Path,
+        state: &mut S,
+        options: LoadOptions,
+        whole: bool,
+    ) -> Result<Loaded> {
+        let phases = Phases::of_load(path, self.rank());
+        let open = || phases.within(|| self.open_in(path, &phases));
+        let file = self.ranks.together("load: open", open);
+        let file = file.inspect_err(|error| phases.failed(error))?;
+        carry_out(&file, state, options, whole, &phases)
     }
 
     /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.
@@ -296,7 +311,10 @@ impl Fabric {
         let alone = || {
             self.background.finish();
             let source = open(&self.storage, from.as_ref())?;
-            reshard(&*self.storage, &source, to.as_ref(), &strategy)?.encode()
+            let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
+            phases
+                .within(|| reshard(&*self.storage, &source, to.as_ref(), &strategy, &phases))?
+                .encode()
         };
         SaveReport::decode(&self.ranks.first("reshard", alone)?)
     }

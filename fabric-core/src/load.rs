@@ -5,6 +5,8 @@ mod groups;
 mod parts;
 mod scalar;
 mod stage;
+mod verify;
+mod watched;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use self::parts::{AgreedParts, Parts};
 use self::stage::Staged;
 use crate::error::{Error, Result, StateError};
 use crate::options::LoadOptions;
+use crate::phases::{Phase, Phases, Timed, is_anybody_listening};
 use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
+use crate::progress::Meter;
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
@@ -52,7 +56,7 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_with`](crate::Fabric::load_with).
     pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
-        carry_out(self, state, options, false)
+        carry_out(self, state, options, false, &self.phases())
     }
 
     /// Restores one module or optimizer from these entries, all of which are meant for it, as
@@ -69,7 +73,12 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
     pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
-        carry_out(self, object, options, true)
+        carry_out(self, object, options, true, &self.phases())
+    }
+
+    /// Of a load from what is open already.
+    fn phases(&self) -> Phases {
+        Phases::of_load(self.origin(), self.ranks.rank())
     }
 }
 
@@ -79,15 +88,47 @@ struct Matched<'r> {
     staged: Staged,
     /// The stored tensors of the plan, in its order.
     located: Vec<Cow<'r, StoredTensor>>,
+    /// How long they are; 0 if nobody wants to know.
+    bytes: u64,
 }
 
-fn carry_out<S: Checkpoint + ?Sized>(
+/// Loads, and tells whoever wants to know what happens on the way. If `whole`, all entries are meant for this state.
+pub(crate) fn carry_out<S: Checkpoint + ?Sized>(
+    file: &RawCheckpoint,
+    state: &mut S,
+    mut options: LoadOptions,
+    whole: bool,
+    phases: &Phases,
+) -> Result<Loaded> {
+    // Not one of the options that ranks compare: one of them may ask where others do not.
+    let meter = options.progress.take().map(|callback| Meter::new(Some(callback)));
+    let watch = Watch {
+        phases,
+        meter: meter.as_ref(),
+    };
+    let outcome = phases.within(|| restore(file, state, options, whole, watch));
+    if let Some(meter) = &meter {
+        meter.unwind();
+    }
+    outcome.inspect_err(|error| phases.failed(error))
+}
+
+/// Who is told what a load does.
+#[derive(Clone, Copy)]
+struct Watch<'w> {
+    phases: &'w Phases,
+    meter: Option<&'w Meter>,
+}
+
+fn restore<S: Checkpoint + ?Sized>(
     file: &RawCheckpoint,
     state: &mut S,
     options: LoadOptions,
     whole: bool,
+    watch: Watch<'_>,
 ) -> Result<Loaded> {
     let ranks = &*file.ranks;
+    let matching = watch.phases.begin(Phase::Match);
     let (prepared, said) = ranks.step("load: plan", || {
         let mut visitor = VisitorMut::new();
         state.visit_mut(&mut visitor);
@@ -107,17 +148,25 @@ fn carry_out<S: Checkpoint + ?Sized>(
     let raw = other_names.as_ref().unwrap_or(file);
     let shares = Arc::default();
     let matched = ranks.together("load: match", || {
-        find(raw, &mut places, &parts, options, whole, &shares)
+        find(raw, &mut places, &parts, options, whole, &shares, (watch, matching))
     })?;
-    let Matched { plan, staged, located } = matched;
+    let Matched {
+        plan,
+        staged,
+        located,
+        bytes,
+    } = matched;
     let moved = ranks.step("load: read", || {
-        apply::move_tensors(raw, &places, &plan, &located)?;
+        let reading = watch.phases.begin(Phase::Read);
+        reading.bytes(bytes);
+        apply::move_tensors(raw, &places, &plan, &located, watch.meter)?;
         apply::begin_at_zero(&places, &plan)?;
         Ok(((), shares.encode()))
     });
-    let settled = moved.and_then(|((), said)| settle(ranks, raw, &shares, &said));
+    let settled = moved.and_then(|((), said)| settle(ranks, raw, &shares, &said, watch.phases));
     settled.map_err(|error| apply::interrupted(&places, &plan, error))?;
     staged.commit(places);
+    watch.phases.loaded(bytes);
     let remainder = match &renamed {
         Some(renamed) => file.left(renamed, &plan.consumed),
         None => file.without(&plan.consumed),
@@ -136,6 +185,7 @@ fn find<'r>(
     options: LoadOptions,
     whole: bool,
     shares: &Arc<Shares>,
+    (watch, matching): (Watch<'_>, Timed<'_>),
 ) -> Result<Matched<'r>> {
     let wanted = wanted(places, parts, raw);
     let foreign = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
@@ -153,18 +203,33 @@ fn find<'r>(
     }
     check_writable(places, &plan)?;
     let located = apply::locate(raw, &plan, parts, shares)?;
-    if policy.options.verify_first {
-        apply::verify(raw, &plan, &located)?;
+    let is_counted = watch.meter.is_some() || is_anybody_listening();
+    let bytes = if is_counted { apply::bytes(&located) } else { 0 };
+    matching.bytes(bytes);
+    drop(matching);
+    let verify_first = policy.options.verify_first;
+    if let Some(meter) = watch.meter {
+        meter.expect(bytes + if verify_first { verify::bytes(&located) } else { 0 });
     }
-    Ok(Matched { plan, staged, located })
+    if verify_first {
+        let _verifying = watch.phases.begin(Phase::Verify);
+        verify::verify(raw, &plan, &located, watch.meter)?;
+    }
+    Ok(Matched {
+        plan,
+        staged,
+        located,
+        bytes,
+    })
 }
 
 /// Puts together the checksums of blocks of which every rank has read a part.
-fn settle(ranks: &Ranks, raw: &RawCheckpoint, shares: &Shares, said: &[Vec<u8>]) -> Result<()> {
+fn settle(ranks: &Ranks, raw: &RawCheckpoint, shares: &Shares, said: &[Vec<u8>], phases: &Phases) -> Result<()> {
     if said.iter().all(Vec::is_empty) {
         return Ok(());
     }
-    ranks.together("load: verify", || shares.settle(&*raw.source, said))
+    let settle = || phases.time(Phase::Verify, || shares.settle(&*raw.source, said));
+    ranks.together("load: verify", settle)
 }
 
 /// Everything that the entries of a state may be called.

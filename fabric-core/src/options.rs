@@ -2,6 +2,7 @@
 
 use crate::entry::TensorInfo;
 use crate::filter::Filter;
+use crate::progress::{Callback, Progress};
 use crate::state::Field;
 
 /// How to load: strict and everything, unless said otherwise.
@@ -22,6 +23,7 @@ pub struct LoadOptions {
     pub(crate) root: Option<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) renames: Vec<(String, String)>,
+    pub(crate) progress: Option<Callback>,
 }
 
 /// What to do with an entry whose shape differs.
@@ -46,6 +48,7 @@ impl Default for LoadOptions {
             root: None,
             prefixes: Vec::new(),
             renames: Vec::new(),
+            progress: None,
         }
     }
 }
@@ -114,6 +117,29 @@ impl LoadOptions {
         self.only.push(field.name());
         self
     }
+
+    /// Tells `callback` how far the load has come: about once for each MiB, and when the last byte was read. It is not
+    /// called if there is nothing to read.
+    ///
+    /// Of several threads that read, the one that has just read calls it, and the others do not call it meanwhile:
+    /// [`Progress::bytes_done`] only grows, and the last call of a load that succeeds says that all is done. It should return
+    /// soon, and must not touch the state: the tensor that is being filled is locked. Each rank is told of its own bytes,
+    /// and one rank may ask where others do not.
+    ///
+    /// If it panics, the panic unwinds out of the load, after the other ranks were told of it; tensors may hold new contents
+    /// by then, in part, unless the load was still [verifying first](Self::verify_first).
+    ///
+    /// ```
+    /// use fabric_core::LoadOptions;
+    ///
+    /// let options = LoadOptions::new().progress(|progress| {
+    ///     eprintln!("{} of {} bytes, {}", progress.bytes_done, progress.bytes_in_all, progress.entry);
+    /// });
+    /// ```
+    pub fn progress(mut self, callback: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Callback::new(callback));
+        self
+    }
 }
 
 /// How to save: everything, durably, unless said otherwise.
@@ -124,6 +150,7 @@ pub struct SaveOptions {
     pub(crate) exclude: Vec<String>,
     pub(crate) durability: Durability,
     pub(crate) when_busy: WhenBusy,
+    pub(crate) progress: Option<Callback>,
 }
 
 /// What [`Fabric::save_async_with`](crate::Fabric::save_async_with) does while an earlier save is still on its way.
@@ -187,6 +214,20 @@ impl SaveOptions {
     /// otherwise. For [`save_async_with`](crate::Fabric::save_async_with); a plain save always waits.
     pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
         self.when_busy = when_busy;
+        self
+    }
+
+    /// Tells `callback` how far the save has come: about once for each MiB, at most 8 MiB later, and when the last byte was
+    /// given to the storage; what is left then is to make the checkpoint durable and to put it in its place. It is not
+    /// called if there is nothing to write.
+    ///
+    /// The thread that writes calls it: the caller's, or that of a save in the background. Each rank is told of the bytes
+    /// that it writes, and one rank may ask where others do not.
+    ///
+    /// If it panics, nothing was saved and what was there is still there: the panic unwinds out of the save, after the other
+    /// ranks were told of it, or is [`Error::Panicked`](crate::Error::Panicked) of a save in the background.
+    pub fn progress(mut self, callback: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Callback::new(callback));
         self
     }
 }

@@ -8,7 +8,7 @@ mod agree;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_text};
 use crate::group::{GroupError, ProcessGroup, Single};
 use crate::mesh::Mesh;
 use crate::strategy::Strategy;
@@ -142,13 +142,6 @@ impl Ranks {
         let ((), said) = self.step(step, local)?;
         Ok(said.into_iter().next().unwrap_or_default())
     }
-}
-
-/// What a panic says.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 #[cfg(test)]

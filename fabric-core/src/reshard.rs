@@ -14,6 +14,7 @@ use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
 use crate::mesh::{Deal, Mesh, Split};
 use crate::options::Durability;
+use crate::phases::Phases;
 use crate::save::generation::Generation;
 use crate::save::image::{Closing, Image, Piece};
 use crate::save::publish::publish;
@@ -29,13 +30,15 @@ pub(crate) fn reshard(
     source: &Arc<dyn Source>,
     path: &Path,
     strategy: &Strategy,
+    phases: &Phases,
 ) -> Result<SaveReport> {
     let mesh = strategy.grid().map_err(Error::Options)?;
     let whole = Whole::of(source.index())?;
     let bytes = match strategy.layout() {
-        Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole)?,
-        Layout::Directory => directory(storage, source, path, strategy, &mesh, &whole)?,
+        Layout::OneFile => one_file(storage, source, path, (strategy, &mesh), &whole, phases)?,
+        Layout::Directory => directory(storage, source, path, (strategy, &mesh), &whole, phases)?,
     };
+    phases.saved(bytes);
     Ok(SaveReport {
         entries: whole.tensors.len() + whole.ties.len() + whole.values.len(),
         bytes,
@@ -109,9 +112,9 @@ fn one_file(
     storage: &dyn Storage,
     source: &Arc<dyn Source>,
     path: &Path,
-    strategy: &Strategy,
-    mesh: &Mesh,
+    (strategy, mesh): (&Strategy, &Mesh),
     whole: &Whole<'_>,
+    phases: &Phases,
 ) -> Result<u64> {
     let index = source.index();
     let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
@@ -134,7 +137,7 @@ fn one_file(
         &**source,
         whole.tensors.iter().map(|(name, stored)| (*name, *stored, None)),
     );
-    publish(storage, path, Durability::Durable, image.len(), |file, path| {
+    publish(storage, path, Durability::Durable, image.len(), phases, |file, path| {
         image.write(&contents, file, path)?;
         contents.settle()
     })?;
@@ -145,9 +148,9 @@ fn directory(
     storage: &dyn Storage,
     source: &Arc<dyn Source>,
     path: &Path,
-    strategy: &Strategy,
-    mesh: &Mesh,
+    (strategy, mesh): (&Strategy, &Mesh),
     whole: &Whole<'_>,
+    phases: &Phases,
 ) -> Result<u64> {
     let index = source.index();
     let splits: Vec<Split> = whole
@@ -183,6 +186,7 @@ fn directory(
             pieces,
             &contents,
             Durability::Durable,
+            phases,
         )?;
     }
     contents.settle()?;
@@ -201,7 +205,7 @@ fn directory(
         filtered: index.filtered.iter().cloned().collect(),
     };
     let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
-    generation.commit(&manifest, Durability::Durable)?;
+    generation.commit(&manifest, Durability::Durable, phases)?;
     Ok(bytes + manifest.len() as u64)
 }
 

@@ -12,17 +12,22 @@ mod one_file;
 pub(crate) mod publish;
 pub(crate) mod rank_file;
 mod site;
+pub(crate) mod writing;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use self::contents::{Live, Part};
 use self::image::{Contents, Piece};
+use self::writing::{Watched, Writing};
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
+use crate::phases::{Phase, Phases, is_anybody_listening};
 use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
 use crate::plan::shard::{Global, Local};
+use crate::progress::Callback;
 use crate::ranks::Ranks;
 use crate::state::{Checkpoint, Content, Visitor, resolve};
 use crate::storage::Storage;
@@ -79,6 +84,9 @@ pub(crate) struct Decided {
     agreed: Agreed,
     /// What this rank writes, sorted by name.
     pieces: Vec<Piece>,
+    phases: Arc<Phases>,
+    /// Who wants to know how far it is.
+    progress: Option<Callback>,
 }
 
 /// Saves `state` at `path`, together with the other ranks. If `before` fails, no rank saves.
@@ -90,21 +98,42 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
     options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
 ) -> Result<SaveReport> {
-    let (decided, parts) = decide(ranks, path, state, options, before)?;
-    decided.write(ranks, storage, path, &Live { parts })
+    let phases = Phases::of_save(path, ranks.rank(), false);
+    phases
+        .within(|| {
+            let (mut decided, parts) = decide(&phases, ranks, path, state, options, before)?;
+            let contents = Live { parts };
+            if decided.progress.is_none() {
+                return decided.write(ranks, storage, path, &contents);
+            }
+            let writing = decided.watch();
+            let watched = Watched {
+                contents: &contents,
+                writing: &writing,
+            };
+            let outcome = decided.write(ranks, storage, path, &watched);
+            writing.meter().unwind();
+            outcome
+        })
+        .inspect_err(|error| phases.failed(error))
 }
 
 /// Finds out what is to be saved, and by whom; gives the parts of the state that this rank's pieces hold, in their order.
 /// If `before` fails, no rank saves.
 pub(crate) fn decide<S: Checkpoint + ?Sized>(
+    phases: &Arc<Phases>,
     ranks: &Ranks,
     path: &Path,
     state: &S,
-    options: SaveOptions,
+    mut options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
 ) -> Result<(Decided, Vec<Part>)> {
+    let progress = options.progress.take();
+    let mut planning = None;
     let prepare = || {
         before()?;
+        // Not earlier: it may have waited for another save.
+        planning = Some(phases.begin(Phase::Plan));
         let prepared = prepare(ranks, state, options)?;
         let said = agree::Hello::of(&prepared, ranks, path).encode()?;
         Ok((prepared, said))
@@ -116,10 +145,17 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
         Layout::OneFile => one_file::own(ranks, &prepared, &tensors),
         Layout::Directory => directory::own(ranks, &prepared, &agreed, &tensors),
     };
+    if is_anybody_listening()
+        && let Some(planning) = &planning
+    {
+        planning.bytes(writing::bytes(&pieces));
+    }
     let decided = Decided {
         prepared,
         agreed,
         pieces,
+        phases: phases.clone(),
+        progress,
     };
     Ok((decided, parts))
 }
@@ -130,6 +166,11 @@ impl Decided {
         &self.pieces
     }
 
+    /// Counts what will be written, and says who else wants to know.
+    pub(crate) fn watch(&mut self) -> Writing {
+        Writing::new(&self.pieces, self.progress.take())
+    }
+
     /// Writes what was decided, together with the other ranks.
     pub(crate) fn write(
         self,
@@ -138,11 +179,12 @@ impl Decided {
         path: &Path,
         contents: &dyn Contents,
     ) -> Result<SaveReport> {
+        let phases = self.phases.clone();
         let write = match ranks.strategy.layout() {
             Layout::OneFile => one_file::save,
             Layout::Directory => directory::save,
         };
-        write(ranks, storage, path, self, contents)
+        write(ranks, storage, path, self, contents).inspect(|report| phases.saved(report.bytes))
     }
 }
 

@@ -20,7 +20,6 @@ mod flight;
 mod hold;
 mod incoming;
 mod pack;
-mod progress;
 mod saving;
 mod staging;
 
@@ -34,16 +33,16 @@ use self::copy::Copy;
 use self::flight::{Flight, panicked};
 use self::hold::Locks;
 use self::incoming::Incoming;
-use self::progress::Progress;
 pub use self::saving::Saving;
 use self::staging::Staging;
 use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::format::safetensors::Layout;
 use crate::options::{SaveOptions, WhenBusy};
+use crate::phases::{Phase, Phases};
 use crate::ranks::Ranks;
-use crate::save::contents::Part;
 use crate::save::image::Piece;
+use crate::save::writing::{Watched, Writing};
 use crate::save::{Decided, SaveReport, decide};
 use crate::state::Checkpoint;
 use crate::storage::Storage;
@@ -94,21 +93,27 @@ impl Background {
                 }),
             };
         }
-        let (decided, parts) = decide(ranks, path, state, options, || own.settle())?;
-        let order = order(decided.pieces());
-        let write = Write {
-            ranks: own.duplicate(ranks)?,
-            storage: Arc::clone(storage),
-            path: path.to_path_buf(),
-            decided,
+        let phases = Phases::of_save(path, ranks.rank(), true);
+        let start = || {
+            let (decided, parts) = decide(&phases, ranks, path, state, options, || own.settle())?;
+            let order = order(decided.pieces());
+            let write = Write {
+                ranks: own.duplicate(ranks)?,
+                storage: Arc::clone(storage),
+                path: path.to_path_buf(),
+                decided,
+                phases: Arc::clone(&phases),
+            };
+            let copy = Copy {
+                locks: Locks::of(&parts),
+                parts,
+                order,
+                staging: Arc::clone(&self.staging),
+            };
+            start(copy, write)
         };
-        let copy = Copy {
-            locks: Locks::of(&parts),
-            parts,
-            order,
-            staging: Arc::clone(&self.staging),
-        };
-        let flight = Arc::new(start(copy, write)?);
+        let started = phases.within(start).inspect_err(|error| phases.failed(error));
+        let flight = Arc::new(started?);
         own.flight = Some(Arc::clone(&flight));
         Ok(Saving::new(flight))
     }
@@ -149,7 +154,7 @@ impl State {
         let busy = self
             .flight
             .as_ref()
-            .is_some_and(|flight| !flight.progress().is_finished());
+            .is_some_and(|flight| !flight.writing().is_finished());
         let ((), said) = ranks.step("save: busy", || Ok(((), vec![u8::from(busy)])))?;
         Ok(said.iter().any(|said| said.first() == Some(&1)))
     }
@@ -180,49 +185,69 @@ struct Write {
     storage: Arc<dyn Storage>,
     path: PathBuf,
     decided: Decided,
+    phases: Arc<Phases>,
 }
 
 /// Starts both threads; returns when every guard is held.
-fn start(copy: Copy, write: Write) -> Result<Flight> {
+fn start(copy: Copy, mut write: Write) -> Result<Flight> {
     let path = write.path.clone();
     let no_thread = |error| Error::io("start a thread to save", &path)(error);
     let mut lens = vec![0; copy.order.len()];
     for &(at, len) in &copy.order {
         lens[at] = len;
     }
-    let names = copy.parts.iter().map(|part: &Part| part.name.clone()).collect();
-    let total = lens.iter().map(|&len| len as u64).sum();
-    let progress = Arc::new(Progress::new(names, total));
+    let writing = Arc::new(write.decided.watch());
     let (filled, arriving) = channel();
     let (say_held, held) = sync_channel(1);
-    let incoming = Incoming::new(arriving, lens, Arc::clone(&progress));
+    let incoming = Incoming::new(arriving, lens);
+    let phases = Arc::clone(&write.phases);
+    let bytes = writing.meter().total();
     let copying = thread::Builder::new()
         .name("fabric-copy".to_owned())
-        .spawn(move || copy.run(&say_held, &filled))
+        .spawn(move || {
+            phases.within(|| {
+                let snapshot = phases.begin(Phase::Snapshot);
+                snapshot.bytes(bytes);
+                copy.run(&say_held, &filled);
+            });
+        })
         .map_err(no_thread)?;
-    let finished = Arc::clone(&progress);
-    let writing = thread::Builder::new()
+    let written = Arc::clone(&writing);
+    let thread = thread::Builder::new()
         .name("fabric-save".to_owned())
         .spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| write.run(incoming, copying)));
-            finished.finish();
-            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+            let (phases, path) = (Arc::clone(&write.phases), write.path.clone());
+            let work = || phases.within(|| write.run(incoming, &written, copying));
+            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+            // Perhaps nobody will ever wait for it.
+            let outcome = outcome.inspect_err(|error| phases.failed_in_background(&path, error));
+            written.finish();
+            outcome
         })
         .map_err(no_thread)?;
     // If the thread that copies has panicked instead, the one that writes fails for it, and the handle tells why.
     let _ = held.recv();
-    Ok(Flight::new(&path, progress, writing))
+    Ok(Flight::new(&path, writing, thread))
 }
 
 impl Write {
-    fn run(self, incoming: Incoming, copying: JoinHandle<()>) -> Result<SaveReport> {
+    fn run(self, incoming: Incoming, writing: &Writing, copying: JoinHandle<()>) -> Result<SaveReport> {
         let Self {
             ranks,
             storage,
             path,
             decided,
+            ..
         } = self;
-        let write = || decided.write(&ranks, &*storage, &path, &incoming);
+        let write = || {
+            let watched = Watched {
+                contents: &incoming,
+                writing,
+            };
+            let outcome = decided.write(&ranks, &*storage, &path, &watched);
+            writing.meter().unwind();
+            outcome
+        };
         let outcome = catch_unwind(AssertUnwindSafe(write));
         // Whatever happened, the thread that copies ends with this: nobody takes what it copies any more.
         drop(incoming);

@@ -57,6 +57,14 @@ pub(crate) trait Source: Send + Sync + Debug {
     ) -> Result<Cow<'t, StoredTensor>> {
         Ok(Cow::Borrowed(tensor))
     }
+
+    /// Takes note of bytes that were read of an entry.
+    ///
+    /// # Errors
+    /// If nothing more is to be read.
+    fn note_read(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a source holds.

@@ -8,12 +8,14 @@ use candle_core::Tensor;
 
 use super::Places;
 use super::parts::AgreedParts;
+use super::watched::Watched;
 use crate::checksum::BLOCK;
 use crate::error::{Error, Result};
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
+use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads, verify_part};
+use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads};
 use crate::source::{Check, Reader, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
@@ -112,6 +114,7 @@ pub(super) fn move_tensors(
     places: &Places<'_>,
     plan: &LoadPlan<'_>,
     located: &[Cow<'_, StoredTensor>],
+    meter: Option<&Meter>,
 ) -> Result<()> {
     let mut moves: Vec<Move<'_>> = plan
         .tensors
@@ -132,7 +135,7 @@ pub(super) fn move_tensors(
         })
         .collect();
     moves.sort_by_key(Move::place);
-    fill_all(raw, &moves).map_err(|source| {
+    fill_all(raw, &moves, meter).map_err(|source| {
         let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
         wrapped(begun.map(|m| m.name.to_owned()).collect(), source)
     })
@@ -161,13 +164,13 @@ fn wrapped(mut written: Vec<String>, source: Error) -> Error {
     }
 }
 
-fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>]) -> Result<()> {
+fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>], meter: Option<&Meter>) -> Result<()> {
     let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= LARGE);
     for (at, one) in large.iter().enumerate() {
         if let Some(next) = large.get(at + 1) {
             fetch(raw, &[next]);
         }
-        fill(raw, one, threads())?;
+        fill(raw, one, threads(), meter)?;
     }
     let total: u64 = rest.iter().map(|m| m.bytes()).sum();
     let batches = batches(&rest);
@@ -180,8 +183,8 @@ fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>]) -> Result<()> {
             fetch(raw, next);
         }
         Some(match batch {
-            [one] => fill(raw, one, 1),
-            many => fill_batch(raw, many),
+            [one] => fill(raw, one, 1, meter),
+            many => fill_batch(raw, many, meter),
         })
     })
 }
@@ -197,9 +200,14 @@ fn fetch(raw: &RawCheckpoint, moves: &[&Move<'_>]) {
     file.will_read(first.start, end.saturating_sub(first.start).min(LARGE));
 }
 
-fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize) -> Result<()> {
+fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize, meter: Option<&Meter>) -> Result<()> {
     m.begun.store(true, Ordering::Relaxed);
-    write(&*raw.source, m.name, m.tensor, m.stored, m.cast, threads)
+    let Some(meter) = meter else {
+        return write(&*raw.source, m.name, m.tensor, m.stored, m.cast, threads);
+    };
+    let watched = Watched::new(&*raw.source, meter, m.name, m.bytes());
+    write(&watched, m.name, m.tensor, m.stored, m.cast, threads)?;
+    watched.finish()
 }
 
 /// Splits moves, sorted by place, into runs of small neighbours and single others.
@@ -226,7 +234,7 @@ fn batches<'b, 'm>(moves: &'b [&'b Move<'m>]) -> Vec<&'b [&'b Move<'m>]> {
 }
 
 /// Reads neighbours with one call, then verifies and copies each.
-fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
+fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>], meter: Option<&Meter>) -> Result<()> {
     let blocks: Vec<Block> = batch.iter().filter_map(|m| m.single_block()).collect();
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
         return Ok(());
@@ -247,8 +255,17 @@ fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>]) -> Result<()> {
         check_block(&*raw.source, m.name, *block, bytes)?;
         m.begun.store(true, Ordering::Relaxed);
         write_bytes(m.name, m.tensor, bytes)?;
+        if let Some(meter) = meter {
+            meter.add(m.name, bytes.len() as u64)?;
+        }
     }
     Ok(())
+}
+
+/// How many bytes will be read into tensors.
+pub(super) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
+    let bytes = located.iter().map(|stored| stored.info.byte_len().unwrap_or_default());
+    bytes.map(|bytes| bytes as u64).sum()
 }
 
 /// Clears the state that the file does not have because there is none yet.
@@ -261,28 +278,6 @@ pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<
         }
     }
     Ok(())
-}
-
-/// Reads every byte that the plan will move and compares its checksums.
-pub(super) fn verify(raw: &RawCheckpoint, plan: &LoadPlan<'_>, located: &[Cow<'_, StoredTensor>]) -> Result<()> {
-    let parts = plan.tensors.iter().map(|filling| filling.name).zip(located);
-    let parts = parts.flat_map(|(name, stored)| {
-        let item = stored.info.dtype().bits() / 8;
-        stored.parts.iter().map(move |part| (name, item, part))
-    });
-    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| matches!(part.check, Check::Run(_)));
-    for (name, _, part) in runs {
-        verify_part(&*raw.source, name, part)?;
-    }
-    let blocks = others
-        .iter()
-        .flat_map(|(name, item, part)| part.blocks_read(*item).map(move |block| (name, block)));
-    let work = std::sync::Mutex::new(blocks);
-    in_parallel(threads(), || {
-        let (name, block) = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()?;
-        let mut bytes = vec![0; block.len];
-        Some(read_block(&*raw.source, name, block, &mut bytes))
-    })
 }
 
 /// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.

@@ -64,6 +64,8 @@ pub(super) fn save(
         prepared,
         agreed,
         pieces,
+        phases,
+        ..
     } = decided;
     let mut generation = None;
     let message = ranks.first("save: begin", || {
@@ -74,7 +76,15 @@ pub(super) fn save(
             Some(generation) => generation.place().clone(),
             None => Place::of_message(storage, path, &message)?,
         };
-        let len = rank_file::write(storage, &place, ranks.rank(), pieces, contents, prepared.durability)?;
+        let len = rank_file::write(
+            storage,
+            &place,
+            ranks.rank(),
+            pieces,
+            contents,
+            prepared.durability,
+            &phases,
+        )?;
         Ok(((), len.to_le_bytes().to_vec()))
     };
     let ((), lens) = ranks.step("save: write", write)?;
@@ -86,7 +96,7 @@ pub(super) fn save(
         };
         let manifest = manifest(ranks, &prepared, agreed, generation.place().generation());
         let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
-        generation.commit(&manifest, prepared.durability)?;
+        generation.commit(&manifest, prepared.durability, &phases)?;
         Ok((manifest.len() as u64).to_le_bytes().to_vec())
     };
     let manifest = ranks.first("save: commit", commit)?;

@@ -9,6 +9,7 @@ use super::site::{LOCK, PARTIAL, Site, is_generation};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
 use crate::options::Durability;
+use crate::phases::{Phase, Phases};
 use crate::source::directory::read_directory;
 use crate::storage::{FileKind, Storage, WriteFile};
 
@@ -122,16 +123,20 @@ impl<'s> Generation<'s> {
     }
 
     /// Makes the folder the checkpoint: all ranks' files are durable in it.
-    pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability) -> Result<()> {
+    pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability, phases: &Phases) -> Result<()> {
         let storage = self.storage;
-        sync_dir(storage, &self.place.folder(), durability)?;
+        sync_dir(storage, &self.place.folder(), durability, phases)?;
         let directory = self.place.directory.clone();
         let (partial, target) = (directory.join(partial_name(FILE_NAME)), directory.join(FILE_NAME));
         let mut file = storage.create(&partial).map_err(Error::io("create", &partial))?;
-        let renamed = fill(&mut *file, &partial, durability, manifest.len() as u64, |file, path| {
+        let len = manifest.len() as u64;
+        let renamed = fill(&mut *file, &partial, durability, len, phases, |file, path| {
             file.write_all(manifest).map_err(Error::io("write", path))
         })
-        .and_then(|()| storage.rename(&partial, &target).map_err(Error::io("rename", &partial)));
+        .and_then(|()| {
+            let renamed = phases.time(Phase::Commit, || storage.rename(&partial, &target));
+            renamed.map_err(Error::io("rename", &partial))
+        });
         drop(file);
         if let Err(error) = renamed {
             // The error that is returned is why the save failed; the partial manifest is swept later.
@@ -139,13 +144,16 @@ impl<'s> Generation<'s> {
             return Err(error);
         }
         self.committed = self.hidden.is_none();
-        sync_dir(storage, &directory, durability)?;
+        sync_dir(storage, &directory, durability, phases)?;
         if self.hidden.is_some() {
-            self.left_aside |= self.site.put(storage, &directory, FileKind::Directory)?;
+            self.left_aside |= phases.time(Phase::Commit, || {
+                self.site.put(storage, &directory, FileKind::Directory)
+            })?;
             self.committed = true;
             self.place.directory.clone_from(&self.site.target);
-            sync_dir(storage, &self.site.parent, durability)?;
+            sync_dir(storage, &self.site.parent, durability, phases)?;
         }
+        let _removing = phases.begin(Phase::Commit);
         if self.left_aside {
             self.site.clear_aside(storage);
         }

@@ -50,12 +50,19 @@ pub(super) fn save(
         prepared,
         agreed,
         pieces,
+        phases,
+        ..
     } = decided;
     let write = || {
         let mut image = Image::new(pieces, closing(ranks, &prepared, agreed), path)?;
-        publish(storage, path, prepared.durability, image.len(), |file, path| {
-            image.write(contents, file, path)
-        })?;
+        publish(
+            storage,
+            path,
+            prepared.durability,
+            image.len(),
+            &phases,
+            |file, path| image.write(contents, file, path),
+        )?;
         Ok(image.len().to_le_bytes().to_vec())
     };
     let bytes = ranks.first("save: write", write)?;

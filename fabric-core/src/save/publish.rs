@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::site::{PARTIAL, Site};
 use crate::error::{Error, Result};
 use crate::options::Durability;
+use crate::phases::{Phase, Phases};
 use crate::storage::{FileKind, Storage, WriteFile};
 
 /// Distinguishes the files that this process writes at the same time.
@@ -22,6 +23,7 @@ pub(crate) fn publish(
     path: &Path,
     durability: Durability,
     len: u64,
+    phases: &Phases,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
     let site = Site::at(storage, path)?;
@@ -29,14 +31,14 @@ pub(crate) fn publish(
     let left_aside = site.sweep(storage);
     let (partial, mut file) = create(storage, &site.parent, &site.name)?;
     // The open file says that the partial one has a writer, so it is held until its name is gone.
-    let written =
-        fill(&mut *file, &partial, durability, len, write).and_then(|()| site.put(storage, &partial, FileKind::File));
+    let written = fill(&mut *file, &partial, durability, len, phases, write)
+        .and_then(|()| phases.time(Phase::Commit, || site.put(storage, &partial, FileKind::File)));
     drop(file);
     let stepped_aside = written.inspect_err(|_| {
         // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
         let _ = storage.remove_file(&partial);
     })?;
-    sync_dir(storage, &site.parent, durability)?;
+    sync_dir(storage, &site.parent, durability, phases)?;
     if left_aside || stepped_aside {
         site.clear_aside(storage);
     }
@@ -44,10 +46,10 @@ pub(crate) fn publish(
 }
 
 /// Makes the names in a directory durable, if that was asked for.
-pub(super) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability) -> Result<()> {
+pub(super) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability, phases: &Phases) -> Result<()> {
     match durability {
-        Durability::Durable => storage
-            .sync_dir(directory)
+        Durability::Durable => phases
+            .time(Phase::Sync, || storage.sync_dir(directory))
             .map_err(Error::io("make durable the name in", directory)),
         Durability::Relaxed => Ok(()),
     }
@@ -59,14 +61,20 @@ pub(crate) fn fill(
     path: &Path,
     durability: Durability,
     len: u64,
+    phases: &Phases,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
+    let writing = phases.begin(Phase::Write);
+    writing.bytes(len);
     if durability == Durability::Durable {
         file.announce(len).map_err(Error::io("reserve room for", path))?;
     }
     write(file, path)?;
+    drop(writing);
     match durability {
-        Durability::Durable => file.sync().map_err(Error::io("make durable", path)),
+        Durability::Durable => phases
+            .time(Phase::Sync, || file.sync())
+            .map_err(Error::io("make durable", path)),
         Durability::Relaxed => Ok(()),
     }
 }

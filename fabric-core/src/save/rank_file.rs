@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::directory;
 use crate::format::manifest::ShardManifest;
 use crate::options::Durability;
+use crate::phases::Phases;
 use crate::storage::Storage;
 
 /// Writes the pieces that a rank was dealt, and gives the length of the file; no file if there are none.
@@ -17,6 +18,7 @@ pub(crate) fn write(
     pieces: Vec<Piece>,
     contents: &dyn Contents,
     durability: Durability,
+    phases: &Phases,
 ) -> Result<u64> {
     if pieces.is_empty() {
         return Ok(0);
@@ -29,7 +31,7 @@ pub(crate) fn write(
     };
     let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
     let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
-    fill(&mut *file, &path, durability, image.len(), |file, path| {
+    fill(&mut *file, &path, durability, image.len(), phases, |file, path| {
         image.write(contents, file, path)
     })?;
     Ok(image.len())

@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::progress::Progress;
-use crate::error::{Error, Result};
-use crate::ranks::panic_text;
+use crate::error::{Error, Result, panic_text};
 use crate::save::SaveReport;
+use crate::save::writing::Writing;
 
 /// Known to the handle that waits for it and to the Fabric that it belongs to.
 #[derive(Debug)]
 pub(super) struct Flight {
     path: PathBuf,
-    progress: Arc<Progress>,
+    writing: Arc<Writing>,
     ending: Mutex<Ending>,
 }
 
@@ -31,10 +30,10 @@ enum Ending {
 }
 
 impl Flight {
-    pub(super) fn new(path: &Path, progress: Arc<Progress>, thread: JoinHandle<Result<SaveReport>>) -> Self {
+    pub(super) fn new(path: &Path, writing: Arc<Writing>, thread: JoinHandle<Result<SaveReport>>) -> Self {
         Self {
             path: path.to_path_buf(),
-            progress,
+            writing,
             ending: Mutex::new(Ending::Open(thread)),
         }
     }
@@ -43,8 +42,8 @@ impl Flight {
         &self.path
     }
 
-    pub(super) fn progress(&self) -> &Progress {
-        &self.progress
+    pub(super) fn writing(&self) -> &Writing {
+        &self.writing
     }
 
     /// Waits until nothing more happens.

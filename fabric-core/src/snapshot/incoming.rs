@@ -1,11 +1,9 @@
 //! The contents of a file as they come out of the staging memory.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::pack::Filled;
-use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::save::image::Contents;
 
@@ -14,7 +12,6 @@ pub(super) struct Incoming {
     arrived: RefCell<Arrived>,
     /// The length of each piece.
     lens: Vec<usize>,
-    progress: Arc<Progress>,
 }
 
 struct Arrived {
@@ -24,22 +21,19 @@ struct Arrived {
 }
 
 impl Incoming {
-    pub(super) fn new(filled: Receiver<Result<Filled>>, lens: Vec<usize>, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(filled: Receiver<Result<Filled>>, lens: Vec<usize>) -> Self {
         Self {
             arrived: RefCell::new(Arrived { filled, open: None }),
             lens,
-            progress,
         }
     }
 }
 
 impl Contents for Incoming {
     fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.progress.enter(piece);
         let mut left = self.lens[piece];
         while left > 0 {
             let written = self.arrived.borrow_mut().next(piece, take)?;
-            self.progress.add(written);
             left = left.saturating_sub(written);
         }
         Ok(())

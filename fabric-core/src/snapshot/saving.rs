@@ -9,8 +9,8 @@ use crate::save::SaveReport;
 
 /// A save on its way, from [`Fabric::save_async`](crate::Fabric::save_async).
 ///
-/// Dropping it waits for the end, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not. An error that nobody
-/// waited for is returned by the next save of the same Fabric.
+/// Dropping it waits for the end, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not. An error is logged when
+/// it happens, through `tracing`; if nobody waits for it, the next save of the same Fabric returns it.
 #[must_use = "dropping it waits for the save; keep it and wait() later, or detach() it"]
 pub struct Saving {
     /// None if nothing is saved.
@@ -60,27 +60,27 @@ impl Saving {
     /// Whether the save has ended, well or not, so that waiting for it takes no time.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.flight
-            .as_ref()
-            .is_none_or(|flight| flight.progress().is_finished())
+        self.flight.as_ref().is_none_or(|flight| flight.writing().is_finished())
     }
 
     /// The bytes of tensors that this rank has written so far.
     #[must_use]
     pub fn bytes_done(&self) -> u64 {
-        self.flight.as_ref().map_or(0, |flight| flight.progress().done())
+        self.flight.as_ref().map_or(0, |flight| flight.writing().meter().done())
     }
 
     /// The bytes of tensors that this rank writes in all.
     #[must_use]
     pub fn bytes_in_all(&self) -> u64 {
-        self.flight.as_ref().map_or(0, |flight| flight.progress().total())
+        self.flight
+            .as_ref()
+            .map_or(0, |flight| flight.writing().meter().total())
     }
 
     /// The entry that is being written; `None` before the first and after the end.
     #[must_use]
     pub fn entry(&self) -> Option<&str> {
-        self.flight.as_ref()?.progress().entry()
+        self.flight.as_ref()?.writing().entry()
     }
 }
 

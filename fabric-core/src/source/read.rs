@@ -104,7 +104,8 @@ pub(crate) fn read_block(source: &dyn Source, entry: &str, block: Block, into: &
             ),
             _ => Error::io("read", path)(error),
         })?;
-    check_block(source, entry, block, into)
+    check_block(source, entry, block, into)?;
+    source.note_read(into.len())
 }
 
 pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes: &[u8]) -> Result<()> {

@@ -1,0 +1,66 @@
+//! Reads every byte that a load will move, before it moves the first.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+
+use super::watched::Watched;
+use crate::error::Result;
+use crate::plan::load::LoadPlan;
+use crate::progress::Meter;
+use crate::raw::RawCheckpoint;
+use crate::source::read::{in_parallel, read_block, threads, verify_part};
+use crate::source::{Check, Part, StoredTensor};
+
+/// Compares the checksums of all that the plan will move.
+pub(super) fn verify(
+    raw: &RawCheckpoint,
+    plan: &LoadPlan<'_>,
+    located: &[Cow<'_, StoredTensor>],
+    meter: Option<&Meter>,
+) -> Result<()> {
+    let parts = plan.tensors.iter().map(|filling| filling.name).zip(located);
+    let parts = parts.flat_map(|(name, stored)| {
+        let item = stored.info.dtype().bits() / 8;
+        stored.parts.iter().map(move |part| (name, item, part))
+    });
+    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| is_run(part));
+    for (name, _, part) in runs {
+        let Some(meter) = meter else {
+            verify_part(&*raw.source, name, part)?;
+            continue;
+        };
+        let watched = Watched::new(&*raw.source, meter, name, part.place.len);
+        verify_part(&watched, name, part)?;
+        watched.finish()?;
+    }
+    let blocks = others
+        .iter()
+        .flat_map(|(name, item, part)| part.blocks_read(*item).map(move |block| (*name, block)));
+    let work = Mutex::new(blocks);
+    in_parallel(threads(), || {
+        let (name, block) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+        let mut bytes = vec![0; block.len];
+        let read = read_block(&*raw.source, name, block, &mut bytes);
+        Some(read.and_then(|()| meter.map_or(Ok(()), |meter| meter.add(name, block.len as u64))))
+    })
+}
+
+/// How many bytes that counts.
+pub(super) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
+    let of_part = |item: usize, part: &Part| -> u64 {
+        if is_run(part) {
+            return part.place.len;
+        }
+        part.blocks_read(item).map(|block| block.len as u64).sum()
+    };
+    let of_tensor = |stored: &StoredTensor| -> u64 {
+        let item = stored.info.dtype().bits() / 8;
+        stored.parts.iter().map(|part| of_part(item, part)).sum()
+    };
+    located.iter().map(|stored| of_tensor(stored)).sum()
+}
+
+/// Whether the part has its checksum from a run of bytes that others may lie in as well.
+fn is_run(part: &Part) -> bool {
+    matches!(part.check, Check::Run(_))
+}

@@ -1,0 +1,71 @@
+//! A source that counts what is read of one entry.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::entry::Region;
+use crate::error::Result;
+use crate::progress::Meter;
+use crate::source::{Index, Source, StoredTensor};
+use crate::storage::ReadFile;
+
+/// Counts an entry's own bytes, each once: what lies around them and is read along, or twice, is not counted.
+#[derive(Debug)]
+pub(super) struct Watched<'w> {
+    source: &'w dyn Source,
+    meter: &'w Meter,
+    entry: &'w str,
+    /// The bytes that were not counted yet.
+    left: AtomicU64,
+}
+
+impl<'w> Watched<'w> {
+    pub(super) fn new(source: &'w dyn Source, meter: &'w Meter, entry: &'w str, bytes: u64) -> Self {
+        Self {
+            source,
+            meter,
+            entry,
+            left: AtomicU64::new(bytes),
+        }
+    }
+
+    /// Counts what is left, when the entry has been read.
+    pub(super) fn finish(&self) -> Result<()> {
+        self.count(u64::MAX)
+    }
+
+    fn count(&self, bytes: u64) -> Result<()> {
+        let less = |left: u64| Some(left.saturating_sub(bytes));
+        let (Ok(left) | Err(left)) = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.meter.add(self.entry, left.min(bytes))
+    }
+}
+
+impl Source for Watched<'_> {
+    fn index(&self) -> &Arc<Index> {
+        self.source.index()
+    }
+
+    fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
+        self.source.file(number)
+    }
+
+    fn mark(&self) -> Option<&str> {
+        self.source.mark()
+    }
+
+    fn locate<'t>(
+        &self,
+        entry: &str,
+        tensor: &'t StoredTensor,
+        wanted: Option<&Region>,
+    ) -> Result<Cow<'t, StoredTensor>> {
+        self.source.locate(entry, tensor, wanted)
+    }
+
+    fn note_read(&self, bytes: usize) -> Result<()> {
+        self.count(bytes as u64)
+    }
+}

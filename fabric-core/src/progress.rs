@@ -1,0 +1,191 @@
+//! How far a save or a load has come: counted by those who move bytes, told to whoever asked.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::checksum::BLOCK;
+use crate::error::{Error, Result, panic_text};
+
+/// How far a save or a load has come, as [`SaveOptions::progress`](crate::SaveOptions::progress) and
+/// [`LoadOptions::progress`](crate::LoadOptions::progress) tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress<'e> {
+    /// The bytes of tensors that this rank has moved so far. From one call to the next it only grows.
+    pub bytes_done: u64,
+    /// The bytes of tensors that this rank moves in all; the same in every call. A load that verifies first reads twice, and
+    /// counts twice.
+    pub bytes_in_all: u64,
+    /// The entry that the last bytes belong to.
+    pub entry: &'e str,
+}
+
+/// Who wants to know.
+#[derive(Clone)]
+pub(crate) struct Callback(Arc<dyn Fn(&Progress<'_>) + Send + Sync>);
+
+impl Callback {
+    pub(crate) fn new(callback: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(callback))
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback")
+    }
+}
+
+/// Counts bytes, from any number of threads, and tells of them: about once for each block, and when the last one is moved.
+///
+/// The callback is called by the thread that moved the bytes, and never by two at a time. If it panics, the bytes stop with
+/// an error, and the panic goes on when nobody holds a lock any more: [`Meter::unwind`].
+#[derive(Debug)]
+pub(crate) struct Meter {
+    callback: Option<Callback>,
+    total: AtomicU64,
+    done: AtomicU64,
+    /// Below this count there is nothing to tell.
+    next: AtomicU64,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    bytes: u64,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Meter {
+    pub(crate) fn new(callback: Option<Callback>) -> Self {
+        Self {
+            callback,
+            total: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Says how many bytes there will be, before the first is counted.
+    pub(crate) fn expect(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+        self.next.store(total.min(BLOCK as u64), Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes of an entry.
+    ///
+    /// # Errors
+    /// If the callback has panicked.
+    pub(crate) fn add(&self, entry: &str, bytes: u64) -> Result<()> {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        match &self.callback {
+            Some(callback) if bytes > 0 && done >= self.next.load(Ordering::Relaxed) => self.tell(callback, entry),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&self, callback: &Callback, entry: &str) -> Result<()> {
+        let mut told = self.lock();
+        if let Some(panic) = &told.panic {
+            return Err(stopped(&**panic));
+        }
+        // Whoever was here before may have told of these bytes too.
+        let (done, total) = (self.done(), self.total());
+        if done == told.bytes || done < self.next.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        told.bytes = done;
+        self.next.store(total.min(done + BLOCK as u64), Ordering::Relaxed);
+        let progress = Progress {
+            bytes_done: done,
+            bytes_in_all: total,
+            entry,
+        };
+        // The panic is kept and goes on later; nothing that it left half done is looked at here.
+        catch_unwind(AssertUnwindSafe(|| (callback.0)(&progress))).map_err(|panic| {
+            let error = stopped(&*panic);
+            told.panic = Some(panic);
+            error
+        })
+    }
+
+    /// Goes on with the callback's panic, if there was one.
+    pub(crate) fn unwind(&self) {
+        let panic = self.lock().panic.take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stopped(panic: &(dyn Any + Send)) -> Error {
+    Error::Options(format!("the callback for progress panicked: {}", panic_text(panic)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many bytes were done, and in all.
+    type Calls = Arc<Mutex<Vec<(u64, u64)>>>;
+
+    fn recorded(total: u64) -> (Meter, Calls) {
+        let calls = Calls::default();
+        let seen = Arc::clone(&calls);
+        let meter = Meter::new(Some(Callback::new(move |progress| {
+            let call = (progress.bytes_done, progress.bytes_in_all);
+            seen.lock().expect("no panic").push(call);
+        })));
+        meter.expect(total);
+        (meter, calls)
+    }
+
+    #[test]
+    fn many_small_entries_are_told_of_once_a_block() {
+        let block = BLOCK as u64;
+        let (meter, calls) = recorded(3 * block + 64);
+        for _ in 0..(3 * block + 64) / 64 {
+            meter.add("small", 64).expect("no panic");
+        }
+        let expected = [block, 2 * block, 3 * block, 3 * block + 64].map(|done| (done, 3 * block + 64));
+        assert_eq!(*calls.lock().expect("no panic"), expected);
+    }
+
+    #[test]
+    fn nothing_is_told_of_nothing() {
+        let (meter, calls) = recorded(0);
+        meter.add("empty", 0).expect("no panic");
+        assert!(calls.lock().expect("no panic").is_empty());
+    }
+
+    #[test]
+    fn of_many_threads_the_last_call_says_that_all_is_done_and_none_goes_back() {
+        for _ in 0..50 {
+            let (meter, calls) = recorded(64 * BLOCK as u64);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| (0..16).try_for_each(|_| meter.add("entry", BLOCK as u64 / 2)));
+                }
+            });
+            let calls = calls.lock().expect("no panic");
+            assert!(calls.is_sorted_by(|a, b| a.0 < b.0), "{calls:?}");
+            assert_eq!(calls.last(), Some(&(64 * BLOCK as u64, 64 * BLOCK as u64)));
+        }
+    }
+}
