@@ -1,6 +1,7 @@
 //! What the example programs share: the data, the model, and a trainer. The programs are in `src/bin`.
 
 pub mod mlp;
+pub mod observing;
 pub mod parallel;
 pub mod quality;
 pub mod trainer;

@@ -8,8 +8,8 @@ mod callback;
 mod checkpoints;
 
 use candle_core::Tensor;
-use fabric_core::Checkpoint;
 use fabric_core::optim::{AdamW, Optimizer};
+use fabric_core::{Checkpoint, Saving};
 
 pub use self::callback::{Callback, Flow};
 pub use self::checkpoints::Checkpoints;
@@ -113,6 +113,8 @@ pub struct Trainer<T> {
     epochs: usize,
     checkpoints: Checkpoints,
     callbacks: Vec<Box<dyn Callback<T>>>,
+    /// The save that is on its way.
+    saving: Option<Saving>,
 }
 
 impl<T: Task> Trainer<T> {
@@ -123,6 +125,7 @@ impl<T: Task> Trainer<T> {
             epochs,
             checkpoints,
             callbacks: Vec::new(),
+            saving: None,
         }
     }
 
@@ -148,8 +151,10 @@ impl<T: Task> Trainer<T> {
         }
         // The steps since the last checkpoint are not lost, whoever ended the run.
         if !self.checkpoints.are_due(state.step) {
-            self.checkpoints.save(&state)?;
+            self.settle()?;
+            self.saving = Some(self.checkpoints.save(&state)?);
         }
+        self.settle()?;
         self.tell(|callback| callback.on_train_end(&state))?;
         Ok(state)
     }
@@ -160,15 +165,23 @@ impl<T: Task> Trainer<T> {
         if state.step.is_multiple_of(state.task.steps_per_epoch()) {
             let (metric, improved) = state.validate()?;
             if improved {
-                self.checkpoints.save_best(state)?;
+                self.settle()?;
+                self.saving = Some(self.checkpoints.save_best(state)?);
             }
             flow = flow.and(self.tell(|callback| callback.on_epoch_end(state, metric))?);
         }
         // After the validation, so that the checkpoint of an epoch's last step knows its metric.
         if self.checkpoints.are_due(state.step) {
-            self.checkpoints.save(state)?;
+            self.settle()?;
+            self.saving = Some(self.checkpoints.save(state)?);
         }
         Ok(flow)
+    }
+
+    /// Waits for the save that is on its way, if training was faster than the disk.
+    fn settle(&mut self) -> Result<()> {
+        let saving = self.saving.take();
+        saving.map_or(Ok(()), |saving| self.checkpoints.settle(saving))
     }
 
     /// Calls every callback, also after one that wants to stop.

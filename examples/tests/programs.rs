@@ -85,6 +85,38 @@ fn the_trainer_resumes_from_its_latest_checkpoint_and_keeps_the_last_three() {
 }
 
 #[test]
+fn the_trainer_tells_where_the_time_of_its_saves_and_loads_goes_if_it_is_asked() {
+    let errors = |log: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        program.env("TMPDIR", directory.path()).env_remove("RUST_LOG");
+        let output = program.envs(log.map(|log| ("RUST_LOG", log))).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(errors(None), "", "no terminal, no bars");
+    let told = errors(Some("fabric=debug"));
+    let saved = told.lines().find(|line| line.contains("saved"));
+    let saved = saved.unwrap_or_else(|| panic!("no save in\n{told}"));
+    for field in [
+        "path=",
+        "bytes=",
+        "plan_ms=",
+        "snapshot_ms=",
+        "write_ms=",
+        "sync_ms=",
+        "commit_ms=",
+        "total_ms=",
+    ] {
+        assert!(saved.contains(field), "{field} is not in {saved}");
+    }
+    let loaded = told
+        .lines()
+        .any(|line| line.contains("loaded") && line.contains("verify_ms="));
+    assert!(loaded, "{told}");
+}
+
+#[test]
 fn a_fine_tuned_model_is_put_together_from_two_checkpoints() {
     let printed = run(env!("CARGO_BIN_EXE_finetune"), &[]);
     let backbone = "model.fc1.bias, model.fc1.weight, model.fc2.bias, model.fc2.weight";

@@ -133,7 +133,6 @@ impl Phases {
 
     /// Tells the sums of a save, with the length of its files.
     pub(crate) fn saved(&self, bytes: u64) {
-        self.call.record("bytes", bytes);
         self.within(|| {
             debug!(
                 target: TARGET,
@@ -147,11 +146,12 @@ impl Phases {
                 "saved"
             );
         });
+        // Behind the event, which says it too.
+        self.call.record("bytes", bytes);
     }
 
     /// Tells the sums of a load, with the bytes of its tensors.
     pub(crate) fn loaded(&self, bytes: u64) {
-        self.call.record("bytes", bytes);
         self.within(|| {
             debug!(
                 target: TARGET,
@@ -164,6 +164,8 @@ impl Phases {
                 "loaded"
             );
         });
+        // Behind the event, which says it too.
+        self.call.record("bytes", bytes);
     }
 
     /// Tells of an error that the caller is given.

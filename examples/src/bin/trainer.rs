@@ -2,7 +2,8 @@
 //!
 //! The trainer is in `src/trainer.rs`, made to be copied; the task is in `src/quality.rs`. `cargo run --bin trainer` trains
 //! until a callback stops it, and a second trainer goes on from there. `cargo run --bin trainer -- DIRECTORY` keeps the
-//! checkpoints in a directory of your own: stop it, and start it again.
+//! checkpoints in a directory of your own: stop it, and start it again. `RUST_LOG=fabric=debug` tells where the time of saves
+//! and loads goes.
 
 use std::env;
 use std::path::Path;
@@ -10,10 +11,11 @@ use std::process::ExitCode;
 
 use candle_core::Device;
 use fabric_core::{Fabric, Loaded};
+use fabric_examples::observing::log;
 use fabric_examples::quality::Quality;
 use fabric_examples::trainer::{Callback, Checkpoints, Flow, RunState, Task, Trainer};
 use fabric_examples::{Result, by_component, exit, scratch};
-use indicatif::ProgressBar;
+use indicatif::{MultiProgress, ProgressBar};
 
 const EPOCHS: usize = 25;
 
@@ -88,39 +90,41 @@ impl Callback<Quality> for EarlyStopping {
 }
 
 fn main() -> ExitCode {
+    let bars = MultiProgress::new();
+    log(&bars);
     exit(match env::args_os().nth(1) {
-        Some(directory) => run(Path::new(&directory)),
+        Some(directory) => run(Path::new(&directory), &bars),
         None => {
             let directory = scratch("trainer");
-            stop_early(&directory).and_then(|()| run(&directory))
+            stop_early(&directory, &bars).and_then(|()| run(&directory, &bars))
         }
     })
 }
 
 /// Trains to the end, from the latest checkpoint in `directory` if there is one.
-fn run(directory: &Path) -> Result<()> {
-    let checkpoints = checkpoints(directory);
+fn run(directory: &Path, bars: &MultiProgress) -> Result<()> {
+    let checkpoints = checkpoints(directory, bars);
     let state = trainer(&checkpoints).fit(Quality::new(&Device::Cpu)?)?;
     println!("done after step {}", state.step);
     show(&checkpoints)
 }
 
-fn stop_early(directory: &Path) -> Result<()> {
-    let mut trainer = trainer(&checkpoints(directory)).with(StopAfter(100));
+fn stop_early(directory: &Path, bars: &MultiProgress) -> Result<()> {
+    let mut trainer = trainer(&checkpoints(directory, bars)).with(StopAfter(100));
     let state = trainer.fit(Quality::new(&Device::Cpu)?)?;
     println!("stopped after step {}\n", state.step);
     Ok(())
 }
 
 /// One every 30 steps, and the last three of them.
-fn checkpoints(directory: &Path) -> Checkpoints {
-    Checkpoints::new(Fabric::new(), directory, 30, 3)
+fn checkpoints(directory: &Path, bars: &MultiProgress) -> Checkpoints {
+    Checkpoints::new(Fabric::new(), directory, 30, 3).with_bars(bars)
 }
 
 fn trainer(checkpoints: &Checkpoints) -> Trainer<Quality> {
     Trainer::new(EPOCHS, checkpoints.clone())
         .with(Progress {
-            bar: ProgressBar::no_length(),
+            bar: checkpoints.bars().add(ProgressBar::no_length()),
         })
         .with(EarlyStopping { patience: 5 })
 }

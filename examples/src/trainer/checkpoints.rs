@@ -4,9 +4,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Loaded};
+use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Loaded, SaveOptions, Saving};
+use indicatif::MultiProgress;
 
 use crate::Result;
+use crate::observing::bar;
 use crate::trainer::{RunState, Task};
 
 /// A directory with the last few checkpoints of a run, `step-00000120.ckpt`, and its best, `best.ckpt`.
@@ -16,6 +18,7 @@ pub struct Checkpoints {
     directory: PathBuf,
     every: usize,
     keep: usize,
+    bars: MultiProgress,
 }
 
 impl Checkpoints {
@@ -27,7 +30,21 @@ impl Checkpoints {
             directory: directory.into(),
             every: every.max(1),
             keep: keep.max(1),
+            bars: MultiProgress::new(),
         }
+    }
+
+    /// Shows the progress of saves and loads among these bars.
+    #[must_use]
+    pub fn with_bars(mut self, bars: &MultiProgress) -> Self {
+        self.bars = bars.clone();
+        self
+    }
+
+    /// The bars of saves and loads, which others may join.
+    #[must_use]
+    pub fn bars(&self) -> &MultiProgress {
+        &self.bars
     }
 
     /// Whether one is to be saved after this step.
@@ -60,26 +77,39 @@ impl Checkpoints {
         Ok(found.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// Saves the state under its step, then deletes the oldest that are too many: only when `save` has returned is the
-    /// new checkpoint sure to survive, and only files whose names this type gives are ever deleted.
+    /// Saves the state under its step, in the background. Give what this returns to [`settle`](Self::settle).
     ///
     /// # Errors
-    /// If the save fails, or a deletion.
-    pub fn save<T: Task>(&self, state: &RunState<T>) -> Result<()> {
-        let name = format!("step-{:08}.ckpt", state.step);
-        self.fabric.save(self.directory.join(name), state)?;
+    /// If the save cannot begin, or an earlier one has failed.
+    pub fn save<T: Task>(&self, state: &RunState<T>) -> Result<Saving> {
+        self.begin(format!("step-{:08}.ckpt", state.step), state)
+    }
+
+    /// Saves the state as the best one, in the background. The last best is replaced in one step: there is always a
+    /// complete one.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_best<T: Task>(&self, state: &RunState<T>) -> Result<Saving> {
+        self.begin("best.ckpt".to_owned(), state)
+    }
+
+    fn begin<T: Task>(&self, name: String, state: &RunState<T>) -> Result<Saving> {
+        let options = SaveOptions::new().progress(bar(&self.bars, "saves")?);
+        let path = self.directory.join(name);
+        Ok(self.fabric.save_async_with(path, state, options)?)
+    }
+
+    /// Waits for a save, and deletes the oldest checkpoints that are too many: only then is the new one sure to survive, and
+    /// only files whose names this type gives are ever deleted.
+    ///
+    /// # Errors
+    /// If the save has failed, or a deletion fails.
+    pub fn settle(&self, saving: Saving) -> Result<()> {
+        saving.wait()?;
         for old in self.numbered()?.iter().skip(self.keep) {
             fs::remove_file(old)?;
         }
-        Ok(())
-    }
-
-    /// Saves the state as the best one. The last best is replaced in one step: there is always a complete one.
-    ///
-    /// # Errors
-    /// If the save fails.
-    pub fn save_best<T: Task>(&self, state: &RunState<T>) -> Result<()> {
-        self.fabric.save(self.best(), state)?;
         Ok(())
     }
 
@@ -92,6 +122,7 @@ impl Checkpoints {
         for path in self.numbered()? {
             // Verified before the first byte is written, so that a damaged one leaves nothing behind in the state.
             let options = LoadOptions::new().verify_first(true);
+            let options = options.progress(bar(&self.bars, "loads")?);
             match self.fabric.load_with(&path, state, options) {
                 Ok(loaded) => return Ok(Some(loaded)),
                 Err(error @ (Error::Corrupt { .. } | Error::Checksum { .. } | Error::UnknownFormat { .. })) => {
