@@ -21,6 +21,7 @@ documents! {
     FirstCheckpoint: "../book/src/first-checkpoint.md";
     Attributes: "../book/src/attributes.md";
     Background: "../book/src/background.md";
+    Observing: "../book/src/observing.md";
     Matching: "../book/src/matching.md";
     Filters: "../book/src/filters.md";
     Raw: "../book/src/raw.md";

@@ -39,6 +39,7 @@
 //! |---|---|
 //! | save, load in place | [`Fabric::save`], [`Fabric::load`] |
 //! | save while training goes on | [`Fabric::save_async`], [`Saving`] |
+//! | see how far a save or a load is | [`SaveOptions::progress`], [`LoadOptions::progress`] |
 //! | load what matches, convert element types, verify first | [`Fabric::load_with`] and [`LoadOptions`] |
 //! | restore one field | [`LoadOptions::only`] with a handle, `TrainState::FIELDS.model` |
 //! | save a part | [`SaveOptions::filter`], or `#[checkpoint(filter = "...")]` on the field |
@@ -49,6 +50,9 @@
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
+//!
+//! Where the time of saves and loads goes is told by spans and events of `tracing` with the target `fabric`: one span for
+//! each phase, and the sums at the end.
 //!
 //! The attributes of fields and structs are listed at the [derive macro](derive@Checkpoint).
 //!
