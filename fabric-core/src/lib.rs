@@ -73,6 +73,7 @@ compile_error!("checkpoints are little-endian, and so must the machine be that m
 
 mod bytes;
 mod checksum;
+mod device;
 mod entry;
 mod error;
 mod export;

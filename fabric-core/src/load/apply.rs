@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use super::Places;
 use super::parts::AgreedParts;
 use crate::checksum::BLOCK;
+use crate::device;
 use crate::error::{Error, Result};
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::raw::RawCheckpoint;
@@ -132,6 +133,7 @@ pub(super) fn move_tensors(
         })
         .collect();
     moves.sort_by_key(Move::place);
+    device::settle(moves.iter().map(|m| (m.name, m.tensor)))?;
     fill_all(raw, &moves).map_err(|source| {
         let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
         wrapped(begun.map(|m| m.name.to_owned()).collect(), source)
