@@ -49,6 +49,7 @@
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
+//! | move tensors between files and a GPU through pinned memory | the feature `cuda` |
 //!
 //! The attributes of fields and structs are listed at the [derive macro](derive@Checkpoint).
 //!
