@@ -29,6 +29,7 @@ documents! {
     HiddenTensors: "../book/src/hidden-tensors.md";
     Optimizers: "../book/src/optimizers.md";
     Ranks: "../book/src/ranks.md";
+    Devices: "../book/src/devices.md";
     BookFormat: "../book/src/format.md";
     Guarantees: "../book/src/guarantees.md";
     Recipes: "../book/src/recipes.md";

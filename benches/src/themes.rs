@@ -1,6 +1,8 @@
 //! The themes: what is measured beside what.
 
 mod build_time;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod floors;
 mod load;
 mod memory;
@@ -67,6 +69,8 @@ impl Bench {
             "optimizer" => optimizer::measure(self),
             "build_time" => build_time::measure(self),
             "scale" => scale::measure(self),
+            #[cfg(feature = "cuda")]
+            "cuda" => cuda::measure(self),
             _ => Err(format!("there is no theme {name}").into()),
         }?;
         theme.measured = format!("medians of {} after one round that is not counted", self.runs());

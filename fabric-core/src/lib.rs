@@ -50,6 +50,7 @@
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
+//! | move tensors between files and a GPU through pinned memory | the feature `cuda` |
 //!
 //! Where the time of saves and loads goes is told by spans and events of `tracing` with the target `fabric`: one span for
 //! each phase, and the sums at the end.
@@ -77,6 +78,7 @@ compile_error!("checkpoints are little-endian, and so must the machine be that m
 
 mod bytes;
 mod checksum;
+mod device;
 mod entry;
 mod error;
 mod export;

@@ -11,6 +11,7 @@ use candle_nn::{Init, VarBuilder};
 use serde::de::DeserializeOwned;
 
 use crate::bytes;
+use crate::device;
 use crate::entry::{TensorInfo, join, strip};
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
@@ -18,7 +19,7 @@ use crate::ranks::Ranks;
 use crate::source::names::Renamed;
 use crate::source::read::{read_into, threads};
 use crate::source::{Index, Source, StoredTensor};
-use crate::target::to_dtype;
+use crate::target::{to_dtype, write};
 use crate::value::Value;
 
 /// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
@@ -115,6 +116,9 @@ impl RawCheckpoint {
         let stored = self.stored(name)?;
         let dtype = stored.info.dtype();
         let len = stored.info.byte_len().unwrap_or_default();
+        if let (true, true, Some(candle)) = (cfg!(feature = "cuda"), device.is_cuda(), dtype.to_candle()) {
+            return self.straight(name, stored, candle, device);
+        }
         let memory = |candle| Some((candle, bytes::new(candle, len)?));
         let (candle, mut memory) = dtype.to_candle().and_then(memory).ok_or_else(|| Error::WrongType {
             name: name.to_owned(),
@@ -132,6 +136,15 @@ impl RawCheckpoint {
             ));
         }
         Tensor::from_raw_buffer(bytes::of(&memory), candle, shape, device).map_err(Error::candle(name))
+    }
+
+    /// Reads a tensor into new memory of the device, not by way of as much memory of the host.
+    fn straight(&self, name: &str, stored: &StoredTensor, dtype: CandleDType, device: &Device) -> Result<Tensor> {
+        let tensor = Tensor::zeros(stored.info.shape(), dtype, device).map_err(Error::candle(name))?;
+        // The zeros must be there before several threads write over them.
+        device::settle(std::iter::once((name, &tensor)))?;
+        write(&*self.source, name, &tensor, stored, false, threads())?;
+        Ok(tensor)
     }
 
     /// A value as the type `T`. A value inside of a map is called by its keys: `hyper_parameters.width`.

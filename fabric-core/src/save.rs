@@ -22,6 +22,7 @@ use candle_core::Tensor;
 use self::contents::{Live, Part};
 use self::image::{Contents, Piece};
 use self::writing::{Watched, Writing};
+use crate::device;
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
 use crate::phases::{Phase, Phases, is_anybody_listening};
@@ -219,8 +220,10 @@ fn prepare<S: Checkpoint + ?Sized>(ranks: &Ranks, state: &S, options: SaveOption
         Content::Tensor(tensor, _) => Some(tensor.clone()),
         _ => None,
     };
+    let tensors: Vec<Tensor> = plan.tensors.iter().filter_map(live).collect();
+    device::settle(plan.tensors.iter().map(|tensor| &*tensor.name).zip(&tensors))?;
     Ok(Prepared {
-        tensors: plan.tensors.iter().filter_map(live).collect(),
+        tensors,
         plan,
         locals,
         version: S::VERSION,

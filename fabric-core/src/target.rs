@@ -1,10 +1,16 @@
 //! Writes into a live tensor: its identity, its variable, its gradients and everything tied to it stay.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+mod in_place;
+#[cfg(any(test, feature = "cuda"))]
+mod lanes;
+
 use std::borrow::Cow;
-use std::cell::RefCell;
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor};
+use candle_core::{Device, Layout, Tensor};
 
+use self::in_place::in_place;
 use crate::bytes;
 use crate::entry::DType;
 use crate::error::{Error, Result};
@@ -23,6 +29,10 @@ pub(crate) fn write(
     if tensor.elem_count() == 0 {
         // Candle gives a stride of 0 to some of these, and lets nobody write through it.
         return Ok(());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(run) = cuda::run_of(tensor).filter(|_| !cast) {
+        return cuda::write(source, name, tensor, run, stored, threads);
     }
     if !tensor.device().is_cpu() {
         return write_to_device(source, name, tensor, stored);
@@ -45,8 +55,13 @@ pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<(
     if tensor.elem_count() == 0 {
         return Ok(());
     }
+    #[cfg(feature = "cuda")]
+    if let Some(run) = cuda::run_of(tensor) {
+        return cuda::write_bytes(name, tensor, run, bytes);
+    }
     if !tensor.device().is_cpu() {
-        return put_on_device(name, tensor, bytes, tensor.dtype(), 0).map(drop);
+        put_on_device(name, tensor, bytes, tensor.dtype(), 0)?;
+        return arrived(name, tensor);
     }
     if window(tensor.layout(), tensor.dtype().into()).is_some() {
         return in_place(name, tensor, |into, _| {
@@ -62,48 +77,6 @@ pub(crate) fn window(layout: &Layout, dtype: DType) -> Option<std::ops::Range<us
     let (start, end) = layout.contiguous_offsets()?;
     let (start, end) = (start * dtype.bits(), end * dtype.bits());
     (start % 8 == 0).then(|| start / 8..end.div_ceil(8))
-}
-
-/// Calls `write` with the tensor's bytes: its own window if it is one run, otherwise its whole storage.
-fn in_place(name: &str, tensor: &Tensor, write: impl FnOnce(&mut [u8], &Layout) -> Result<()>) -> Result<()> {
-    let op = InPlace {
-        write: RefCell::new(Some(write)),
-        error: RefCell::new(None),
-        dtype: tensor.dtype().into(),
-    };
-    let outcome = tensor.inplace_op1(&op);
-    match op.error.into_inner() {
-        Some(error) => Err(error),
-        None => outcome.map_err(Error::candle(name)),
-    }
-}
-
-/// An operation that runs once and keeps an error of ours, which candle's error type cannot hold.
-struct InPlace<F> {
-    write: RefCell<Option<F>>,
-    error: RefCell<Option<Error>>,
-    dtype: DType,
-}
-
-impl<F: FnOnce(&mut [u8], &Layout) -> Result<()>> InplaceOp1 for InPlace<F> {
-    fn name(&self) -> &'static str {
-        "checkpoint-load"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let bytes = bytes::of_mut(storage);
-        let bytes = match window(layout, self.dtype) {
-            Some(window) => bytes.get_mut(window),
-            None => Some(bytes),
-        };
-        let (Some(bytes), Some(write)) = (bytes, self.write.borrow_mut().take()) else {
-            candle_core::bail!("the tensor's storage does not hold its elements");
-        };
-        write(bytes, layout).map_err(|error| {
-            *self.error.borrow_mut() = Some(error);
-            candle_core::Error::Msg("the load stopped".into())
-        })
-    }
 }
 
 /// Where the elements of a strided tensor lie in its storage, in row-major order.
@@ -216,7 +189,13 @@ fn write_to_device(source: &dyn Source, name: &str, tensor: &Tensor, stored: &St
     stream(source, name, stored, |block| {
         from = put_on_device(name, tensor, &widen(own, block), dtype, from)?;
         Ok(())
-    })
+    })?;
+    arrived(name, tensor)
+}
+
+/// Waits for what this thread has given to the tensor's device: the next thread that uses the tensor does not.
+fn arrived(name: &str, tensor: &Tensor) -> Result<()> {
+    tensor.device().synchronize().map_err(Error::candle(name))
 }
 
 fn put_on_device(name: &str, tensor: &Tensor, block: &[u8], dtype: candle_core::DType, from: usize) -> Result<usize> {

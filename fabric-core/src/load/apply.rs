@@ -10,6 +10,7 @@ use super::Places;
 use super::parts::AgreedParts;
 use super::watched::Watched;
 use crate::checksum::BLOCK;
+use crate::device;
 use crate::error::{Error, Result};
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::progress::Meter;
@@ -135,6 +136,7 @@ pub(super) fn move_tensors(
         })
         .collect();
     moves.sort_by_key(Move::place);
+    device::settle(moves.iter().map(|m| (m.name, m.tensor)))?;
     fill_all(raw, &moves, meter).map_err(|source| {
         let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
         wrapped(begun.map(|m| m.name.to_owned()).collect(), source)

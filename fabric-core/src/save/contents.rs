@@ -44,10 +44,17 @@ impl Contents for Live {
 /// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
 /// [`BLOCK`] long.
 fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let dtype = DType::from(tensor.dtype());
+    #[cfg(feature = "cuda")]
+    if let (guard, layout) = tensor.storage_and_layout()
+        && let CandleStorage::Cuda(storage) = &*guard
+        && let Some(window) = window(layout, dtype)
+    {
+        return crate::device::cuda::read(name, storage, window, take);
+    }
     if !tensor.device().is_cpu() {
         return device_blocks(name, tensor, take);
     }
-    let dtype = DType::from(tensor.dtype());
     let (guard, layout) = tensor.storage_and_layout();
     let CandleStorage::Cpu(storage) = &*guard else {
         return Err(Error::Options(format!(

@@ -34,6 +34,11 @@ impl Copy {
         let mut guards = Held::take(&self.parts, self.locks);
         // Who does not listen any more has been told that this thread could not be had.
         let _ = held.send(());
+        // What was given to a device before the guards were held belongs to the state.
+        let settled = crate::device::settle(self.parts.iter().map(|part| (&*part.name, &part.tensor)));
+        if let Err(error) = settled {
+            return Stop::Failed(error).tell(filled);
+        }
         let mut packer = Packer::new(&self.staging, filled);
         for (at, len) in self.order {
             let part = &self.parts[at];
@@ -61,6 +66,10 @@ fn copy(part: &Part, storage: &Storage, packer: &mut Packer<'_>) -> Result<(), S
     let layout = layout_of(part)?;
     let dtype = DType::from(part.tensor.dtype());
     let failed = |source| Stop::Failed(Error::candle(&part.name)(source));
+    #[cfg(feature = "cuda")]
+    if let (Storage::Cuda(storage), Some(window)) = (storage, window(&layout, dtype)) {
+        return crate::device::cuda::read(&part.name, storage, window, |bytes| packer.put(bytes));
+    }
     match storage {
         Storage::Cpu(storage) => gather(bytes::of(storage), &layout, dtype, packer),
         Storage::Cuda(storage) => device::copy(storage, &layout, dtype, &failed, packer),

@@ -25,6 +25,12 @@ pub(super) enum Stop {
     Failed(Error),
 }
 
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Stop {
     /// Tells whoever takes what is copied.
     pub(super) fn tell(self, filled: &Sender<Result<Filled>>) {

@@ -4,10 +4,14 @@ mod check;
 mod cut;
 mod runs;
 mod shares;
+#[cfg(any(test, feature = "cuda"))]
+mod stretches;
 mod strided;
 
 pub(crate) use check::verify_part;
 pub(crate) use shares::Shares;
+#[cfg(feature = "cuda")]
+pub(crate) use stretches::Stretches;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};

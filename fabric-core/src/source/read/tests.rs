@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
+use super::stretches::Stretches;
 use super::*;
 use crate::Fabric;
 use crate::storage::{Memory, Storage};
@@ -51,6 +52,26 @@ fn any_number_of_threads_reads_every_byte_of_a_long_tensor() {
 }
 
 #[test]
+fn every_stretch_of_whole_blocks_is_read_by_itself_in_any_order() {
+    for len in [1, BLOCK - 1, BLOCK, 3 * BLOCK, 9 * BLOCK + 7] {
+        let (memory, bytes) = saved(len);
+        let raw = Fabric::builder().storage(memory).build().unwrap().open(PATH).unwrap();
+        let stretches = Stretches::of(&*raw.source, TENSOR, &raw.index.tensors[TENSOR]).unwrap();
+        let stretches = stretches.expect("it is one run of the file");
+        let mut into = vec![255; len];
+        let mut parts: Vec<_> = into.chunks_mut(4 * BLOCK).enumerate().collect();
+        parts.reverse();
+        for (number, part) in parts {
+            stretches.read(number * 4 * BLOCK, part).unwrap();
+        }
+        assert!(into == bytes, "{len} bytes");
+        // One that is longer than the tensor is not filled half.
+        assert!(stretches.read(0, &mut vec![0; len + 1]).is_err());
+        stretches.finish().unwrap();
+    }
+}
+
+#[test]
 fn a_damaged_block_is_called_by_its_number_whichever_thread_meets_it() {
     let (memory, bytes) = saved(SHARED_FROM + 3 * BLOCK + 1);
     let path = Path::new(PATH);
@@ -70,6 +91,21 @@ fn a_damaged_block_is_called_by_its_number_whichever_thread_meets_it() {
                 "block {damaged}, {threads} threads: {error}"
             );
         }
+        let raw = Fabric::builder()
+            .storage(memory.clone())
+            .build()
+            .unwrap()
+            .open(PATH)
+            .unwrap();
+        let stretches = Stretches::of(&*raw.source, TENSOR, &raw.index.tensors[TENSOR]).unwrap();
+        let error = stretches
+            .unwrap()
+            .read(damaged * BLOCK, &mut vec![0; BLOCK.min(bytes.len() - damaged * BLOCK)])
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Checksum { block, .. } if block == damaged),
+            "{error}"
+        );
     }
 }
 

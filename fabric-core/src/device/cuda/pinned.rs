@@ -1,0 +1,103 @@
+//! Memory of the host that stays where it is, so that a device can copy from and to it by itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
+use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, PinnedHostSlice};
+
+use super::super::turns::Buffer;
+use crate::checksum::BLOCK;
+
+/// How long a buffer is: long enough that beginning a copy takes no time beside it.
+pub(super) const LEN: usize = 4 * BLOCK;
+
+/// Buffers that nobody has. To pin memory takes longer than to copy it, so they are kept: as many as were ever in use at
+/// the same time, two for each thread that reads or saves.
+static FREE: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+
+struct Memory {
+    bytes: PinnedHostSlice<u8>,
+    /// When the last copy has ended. The one that comes with `bytes` is recorded only where cudarc counts more than one
+    /// stream, and it does not count those that each thread has by itself.
+    copied: CudaEvent,
+}
+
+impl Memory {
+    #[expect(unsafe_code, reason = "pinned memory has no contents at first")]
+    fn new(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
+        // Not write-combined, as would be the default: what a save receives is read by the host.
+        let flags = 0;
+        // SAFETY: the caller must not read the memory before it was written. All `LEN` bytes of it are written here, and
+        // nobody else knows of it yet.
+        let bytes = unsafe {
+            let mut bytes = context.alloc_pinned_with_flags::<u8>(LEN, flags)?;
+            bytes.as_mut_ptr()?.write_bytes(0, LEN);
+            bytes
+        };
+        let copied = context.new_event(Some(CUevent_flags::CU_EVENT_BLOCKING_SYNC))?;
+        Ok(Self { bytes, copied })
+    }
+}
+
+/// A buffer, free again when this is dropped.
+pub(super) struct Pinned {
+    /// Always there until then.
+    memory: Option<Memory>,
+}
+
+impl Pinned {
+    /// Two buffers for copies by the streams of a context.
+    pub(super) fn two(context: &Arc<CudaContext>) -> candle_core::Result<[Self; 2]> {
+        Ok([Self::take(context)?, Self::take(context)?])
+    }
+
+    fn take(context: &Arc<CudaContext>) -> candle_core::Result<Self> {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = free.iter().position(|memory| memory.bytes.context() == context);
+        let kept = kept.map(|at| free.swap_remove(at));
+        drop(free);
+        let memory = match kept {
+            Some(memory) => memory,
+            None => Memory::new(context).w()?,
+        };
+        Ok(Self { memory: Some(memory) })
+    }
+
+    /// Lets `begin` give a copy of the first `len` bytes to the stream.
+    pub(super) fn copy_by(
+        &mut self,
+        stream: &CudaStream,
+        len: usize,
+        begin: impl FnOnce(&mut [u8]) -> candle_core::Result<()>,
+    ) -> candle_core::Result<()> {
+        let memory = self.memory()?;
+        let Some(bytes) = memory.bytes.as_mut_slice().w()?.get_mut(..len) else {
+            candle_core::bail!("{len} bytes do not fit in a buffer of {LEN}");
+        };
+        begin(bytes)?;
+        // If the end of the copy cannot be known later, it is waited for now.
+        memory.copied.record(stream).or_else(|_| stream.synchronize()).w()
+    }
+
+    fn memory(&mut self) -> candle_core::Result<&mut Memory> {
+        let gone = || candle_core::Error::Msg("a buffer was used after it was given back".into());
+        self.memory.as_mut().ok_or_else(gone)
+    }
+}
+
+impl Buffer for Pinned {
+    fn settled(&mut self) -> candle_core::Result<&mut [u8]> {
+        let memory = self.memory()?;
+        memory.copied.synchronize().w()?;
+        memory.bytes.as_mut_slice().w()
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        }
+    }
+}

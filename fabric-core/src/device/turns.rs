@@ -1,0 +1,113 @@
+//! Two buffers in turn: while one is filled or emptied, the other is on its way between the host and a device.
+//!
+//! Copies run by themselves once begun. So one thread is enough: it begins a copy, and goes on with the buffer whose own
+//! copy began before.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+
+/// Memory of the host that a device copies from or to.
+pub(super) trait Buffer {
+    /// The memory, as soon as no copy of it is under way.
+    ///
+    /// # Errors
+    /// If the last copy failed.
+    fn settled(&mut self) -> candle_core::Result<&mut [u8]>;
+}
+
+/// Two buffers. When this is dropped, no copy is under way any more, whatever happened.
+pub(super) struct Turns<'n, B: Buffer> {
+    /// Of the entry whose bytes are copied.
+    name: &'n str,
+    buffers: [B; 2],
+    next: usize,
+}
+
+impl<'n, B: Buffer> Turns<'n, B> {
+    pub(super) fn new(name: &'n str, buffers: [B; 2]) -> Self {
+        Self { name, buffers, next: 0 }
+    }
+
+    /// To the device: fills the first `len` bytes of the next buffer, then begins a copy of it. It need not have ended when
+    /// this returns.
+    ///
+    /// # Errors
+    /// Those of `fill` and `begin`, and of the copy that the buffer was part of before.
+    pub(super) fn send(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+        begin: impl FnOnce(&mut B) -> candle_core::Result<()>,
+    ) -> Result<()> {
+        let at = self.next;
+        self.next = (at + 1) % self.buffers.len();
+        let buffer = &mut self.buffers[at];
+        fill(first(self.name, buffer, len)?)?;
+        begin(buffer).map_err(Error::candle(self.name))
+    }
+
+    /// Waits for every copy.
+    ///
+    /// # Errors
+    /// If one of them failed.
+    pub(super) fn finish(mut self) -> Result<()> {
+        let mut settled = self.buffers.iter_mut().map(|buffer| buffer.settled().map(drop));
+        settled.try_for_each(|settled| settled.map_err(Error::candle(self.name)))
+    }
+
+    /// From the device: begins a copy of each window, two at a time, and hands what has arrived to
+    /// `take`, in order.
+    ///
+    /// # Errors
+    /// Those of `begin` and `take`, and of the copies. Nothing is handed over after an error.
+    pub(super) fn receive<E: From<Error>>(
+        mut self,
+        mut windows: impl Iterator<Item = Range<usize>>,
+        mut begin: impl FnMut(&mut B, Range<usize>) -> candle_core::Result<()>,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut under_way = VecDeque::with_capacity(self.buffers.len());
+        for (at, window) in (0..self.buffers.len()).zip(windows.by_ref()) {
+            under_way.push_back((at, window.len()));
+            begin(&mut self.buffers[at], window).map_err(Error::candle(self.name))?;
+        }
+        while let Some((at, len)) = under_way.pop_front() {
+            take(first(self.name, &mut self.buffers[at], len)?)?;
+            if let Some(window) = windows.next() {
+                under_way.push_back((at, window.len()));
+                begin(&mut self.buffers[at], window).map_err(Error::candle(self.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Buffer> Drop for Turns<'_, B> {
+    fn drop(&mut self) {
+        for buffer in &mut self.buffers {
+            // After an error the memory must not be under a copy either. What failed has been said, or is the lesser evil.
+            let _ = buffer.settled();
+        }
+    }
+}
+
+/// All of a range, in windows of `len` bytes each but the last. None is empty.
+pub(super) fn windows(all: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = all.end;
+    all.step_by(len)
+        .map(move |from| from..end.min(from.saturating_add(len)))
+}
+
+/// The first `len` bytes of a buffer, as soon as no copy of it is under way.
+fn first<'b, B: Buffer>(name: &str, buffer: &'b mut B, len: usize) -> Result<&'b mut [u8]> {
+    let bytes = buffer.settled().map_err(Error::candle(name))?;
+    let whole = bytes.len();
+    bytes
+        .get_mut(..len)
+        .ok_or_else(|| Error::Options(format!("{len} bytes of `{name}` do not fit in a buffer of {whole}")))
+}
+
+#[cfg(test)]
+mod tests;

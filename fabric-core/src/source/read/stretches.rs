@@ -1,0 +1,54 @@
+//! Reads any stretch of a tensor that lies in a file as it will lie in memory, in any order and from any thread.
+
+use super::check::RunCheck;
+use super::{Part, Source, StoredTensor, out_of_bounds, read_block};
+use crate::checksum::BLOCK;
+use crate::error::Result;
+
+/// A tensor that is one plain run of a file.
+pub(crate) struct Stretches<'s> {
+    source: &'s dyn Source,
+    entry: &'s str,
+    part: &'s Part,
+    run: RunCheck,
+}
+
+impl<'s> Stretches<'s> {
+    /// `None` if the tensor is put together from several parts, or from part of one. It has been located.
+    ///
+    /// # Errors
+    /// If it lies in a longer run that must be verified first, and is damaged.
+    pub(crate) fn of(source: &'s dyn Source, entry: &'s str, tensor: &'s StoredTensor) -> Result<Option<Self>> {
+        let [part] = &tensor.parts[..] else { return Ok(None) };
+        let len = tensor.info.byte_len().map(|len| len as u64);
+        if part.arrangement.is_some() || part.cut.is_some() || len != Some(part.place.len) {
+            return Ok(None);
+        }
+        let run = RunCheck::of(source, entry, part)?;
+        Ok(Some(Self {
+            source,
+            entry,
+            part,
+            run,
+        }))
+    }
+
+    /// Fills `into` with the bytes from `at` on, and compares their checksums. Both begin and end with a block, or end with
+    /// the tensor.
+    pub(crate) fn read(&self, at: usize, into: &mut [u8]) -> Result<()> {
+        debug_assert!(at.is_multiple_of(BLOCK));
+        let mut blocks = self.part.blocks().skip(at / BLOCK);
+        for into in into.chunks_mut(BLOCK) {
+            let block = blocks.next().filter(|block| block.len == into.len());
+            let block = block.ok_or_else(|| out_of_bounds(self.source, self.entry))?;
+            read_block(self.source, self.entry, block, into)?;
+            self.run.note(block.number, into);
+        }
+        Ok(())
+    }
+
+    /// Compares the checksum of the whole, if it has one, when every stretch has been read.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.run.finish(self.source, self.entry)
+    }
+}
