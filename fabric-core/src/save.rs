@@ -116,6 +116,7 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
             writing.meter().unwind();
             outcome
         })
+        .inspect(|report| phases.saved(report.bytes))
         .inspect_err(|error| phases.failed(error))
 }
 
@@ -180,12 +181,11 @@ impl Decided {
         path: &Path,
         contents: &dyn Contents,
     ) -> Result<SaveReport> {
-        let phases = self.phases.clone();
         let write = match ranks.strategy.layout() {
             Layout::OneFile => one_file::save,
             Layout::Directory => directory::save,
         };
-        write(ranks, storage, path, self, contents).inspect(|report| phases.saved(report.bytes))
+        write(ranks, storage, path, self, contents)
     }
 }
 

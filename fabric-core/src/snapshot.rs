@@ -219,8 +219,10 @@ fn start(copy: Copy, mut write: Write) -> Result<Flight> {
             let (phases, path) = (Arc::clone(&write.phases), write.path.clone());
             let work = || phases.within(|| write.run(incoming, &written, copying));
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
-            // Perhaps nobody will ever wait for it.
-            let outcome = outcome.inspect_err(|error| phases.failed_in_background(&path, error));
+            // Of an error too, now: perhaps nobody will ever wait for it.
+            let outcome = outcome
+                .inspect(|report| phases.saved(report.bytes))
+                .inspect_err(|error| phases.failed_in_background(&path, error));
             written.finish();
             outcome
         })

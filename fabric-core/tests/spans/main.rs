@@ -8,7 +8,7 @@ use std::thread;
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
 use fabric_core::storage::{Fault, Faulty, Memory, Storage};
-use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Strategy};
+use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Saving, Strategy};
 use tracing::Level;
 
 use self::listener::{Listener, Said};
@@ -155,11 +155,15 @@ fn the_spans_of_a_save_in_the_background_are_inside_of_the_calls() {
     assert!(milliseconds(&sums, "snapshot") > 0.);
 }
 
-/// Fails when the new file is to take the place of the old one.
+/// A fabric of which the first save in the background fails, when the new file is to get its name.
 fn failing() -> Fabric {
     let log = {
         let healthy = Faulty::new(Memory::new());
-        on(healthy.clone()).save("last", &State::new()).expect("saved");
+        let fabric = on(healthy.clone());
+        fabric
+            .save_async("last", &State::new())
+            .and_then(Saving::wait)
+            .expect("saved");
         healthy.log()
     };
     let rename = log.iter().position(|operation| operation.starts_with("rename"));
@@ -190,7 +194,7 @@ fn an_error_that_nobody_waits_for_is_logged_when_it_happens_and_returned_by_the_
 #[test]
 fn an_error_that_the_caller_is_given_is_no_news_for_a_log() {
     let listener = Listener::new();
-    let fabric = failing();
+    let fabric = on(Faulty::new(Memory::new()).with_fault(0, Fault::Stop));
     let error = listener.listen(|| fabric.save("last", &State::new()));
     let error = error.expect_err("no room").to_string();
     let missing = listener.listen(|| fabric.load("first", &mut State::new()));
