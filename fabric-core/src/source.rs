@@ -7,6 +7,7 @@ pub(crate) mod directory;
 mod hub;
 pub(crate) mod names;
 mod open;
+mod open_files;
 mod param_groups;
 mod pickle;
 pub(crate) mod read;

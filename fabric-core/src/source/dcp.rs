@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use self::metadata::{Metadata, Payload};
 use super::open::open_file;
+use super::open_files::OpenFiles;
 use super::window::Slice;
 use super::{Check, Files, Index, Part, Place, Source, StoredTensor, param_groups, torch};
 use crate::entry::Region;
@@ -54,11 +55,11 @@ pub(super) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
 }
 
 /// Opens the directory.
-pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     let metadata_path = path.join(METADATA);
-    let metadata = metadata::read(&read_metadata(storage, &metadata_path)?)
+    let metadata = metadata::read(&read_metadata(&**storage, &metadata_path)?)
         .map_err(|what| Error::corrupt(&metadata_path, what))?;
-    let mut files = open_files(storage, path, &metadata)?;
+    let mut files = open_files(&OpenFiles::new(storage.clone()), path, &metadata)?;
     let mut index = Index {
         origin: path.display().to_string(),
         ..Index::default()
@@ -69,7 +70,7 @@ pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>
     objects::read(&metadata.objects, &files, &mut index, &metadata_path)?;
     let meta = path.join(META);
     if storage.kind(&meta).map_err(Error::io("look at", &meta))? == Some(FileKind::File) {
-        let file = open_file(storage, &meta)?;
+        let file = open_file(&**storage, &meta)?;
         merge(&mut index, read_meta(&*file, files.len(), &meta)?, &meta)?;
         files.push((file, meta));
     }
@@ -97,12 +98,12 @@ fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
 type OpenFile = (Box<dyn ReadFile>, PathBuf);
 
 /// Opens all files that the index names.
-fn open_files(storage: &dyn Storage, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
+fn open_files(files_of: &OpenFiles, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
     let mut files = Vec::with_capacity(metadata.files.len());
     let mut lens = Vec::with_capacity(metadata.files.len());
     for name in &metadata.files {
         let path = path.join(name);
-        let file = storage.open(&path).map_err(|error| match error.kind() {
+        let file = files_of.open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NotFound {
                 path: path.clone(),
                 hint: format!("`{METADATA}` beside it names this file, so a part of the checkpoint is missing"),
