@@ -263,7 +263,7 @@ impl Source for Directory {
 
     fn locate<'t>(
         &self,
-        _entry: &str,
+        _entry: &'t str,
         tensor: &'t StoredTensor,
         wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {

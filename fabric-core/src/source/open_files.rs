@@ -165,8 +165,8 @@ impl ReadFile for Reader {
     }
 
     fn will_read(&self, offset: u64, len: u64) {
-        // Whatever keeps it from being opened is said when it is read.
-        if let Ok(file) = self.file() {
+        // No file is opened for a hint, since another would be closed for it.
+        if let Some(file) = &*self.slot.lock() {
             file.will_read(offset, len);
         }
     }
