@@ -25,7 +25,8 @@ use crate::value::Value;
 /// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
 ///
 /// Cheap to clone. It keeps the file open: what it reads is what was there when it was opened, also after a later save
-/// has replaced the file.
+/// has replaced the file. Of a directory it keeps the index, and some files open; the others are opened when they are read.
+/// A file that a later save has removed or changed by then is an error: contents of two saves never mix.
 #[derive(Clone)]
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,

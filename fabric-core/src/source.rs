@@ -7,10 +7,12 @@ pub(crate) mod directory;
 mod hub;
 pub(crate) mod names;
 mod open;
+mod open_files;
 mod param_groups;
 mod pickle;
 pub(crate) mod read;
 mod single;
+mod sorted;
 mod torch;
 mod window;
 mod zip;
@@ -23,9 +25,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use self::read::{in_parallel, threads};
 use crate::checksum::Running;
 use crate::entry::{Region, TensorInfo, root, strip};
 use crate::error::{Result, entries};
@@ -51,7 +54,7 @@ pub(crate) trait Source: Send + Sync + Debug {
     /// as it is.
     fn locate<'t>(
         &self,
-        _entry: &str,
+        _entry: &'t str,
         tensor: &'t StoredTensor,
         _wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {
@@ -65,6 +68,29 @@ pub(crate) trait Source: Send + Sync + Debug {
     fn note_read(&self, _bytes: usize) -> Result<()> {
         Ok(())
     }
+
+    /// The same for many tensors, in their order, by several threads.
+    fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
+        let located: Vec<OnceLock<Cow<'t, StoredTensor>>> = sought.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        in_parallel(threads(), || {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (sought, found) = (sought.get(at)?, located.get(at)?);
+            let tensor = self.locate(sought.entry, sought.stored, sought.wanted.as_ref());
+            Some(tensor.map(|tensor| drop(found.set(tensor))))
+        })?;
+        // Without an error every number was taken, and filled.
+        Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
+    }
+}
+
+/// A tensor that is looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Sought<'t> {
+    pub(crate) entry: &'t str,
+    pub(crate) stored: &'t StoredTensor,
+    /// The box of it that is needed; `None`: all of it.
+    pub(crate) wanted: Option<Region>,
 }
 
 /// What a source holds.

@@ -127,6 +127,15 @@ pub trait ReadFile: Send + Sync + Debug {
         self.len().map(|len| len == 0)
     }
 
+    /// Numbers that are others for another file, and for this one after it was written to again, as far as the storage
+    /// can tell; `None`, as by default, if it cannot. A file that is opened again later by its path is known by them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        Ok(None)
+    }
+
     /// Reads up to `into.len()` bytes at `offset`; fewer are possible, none only at the end.
     ///
     /// # Errors

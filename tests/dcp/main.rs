@@ -5,6 +5,7 @@ mod damage;
 mod fixtures;
 mod forms;
 mod made;
+mod many_files;
 mod pickle;
 mod refused;
 mod whole;

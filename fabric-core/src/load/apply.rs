@@ -1,8 +1,8 @@
 //! Moves the bytes of a load that was found acceptable.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 
@@ -11,13 +11,14 @@ use super::parts::AgreedParts;
 use super::watched::Watched;
 use crate::checksum::BLOCK;
 use crate::device;
+use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads};
-use crate::source::{Check, Reader, StoredTensor};
+use crate::source::{Check, Reader, Sought, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
 
@@ -27,8 +28,8 @@ const LARGE: u64 = 16 << 20;
 /// Smaller tensors that lie together are read with one call.
 const SMALL: u64 = 64 << 10;
 
-/// What may lie between such neighbours: the framing of a member in an archive.
-const GAP: u64 = 512;
+/// What may lie between such neighbours: the framing of a member in an archive, or of an archive around each.
+const GAP: u64 = 2048;
 
 /// One tensor to fill.
 struct Move<'m> {
@@ -81,29 +82,25 @@ pub(super) fn locate<'r>(
             .map(|filling| Cow::Borrowed(filling.stored))
             .collect());
     }
-    let located: Vec<OnceLock<Cow<'r, StoredTensor>>> = plan.tensors.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    in_parallel(threads(), || {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        let (
-            &Filling {
-                wanted, name, stored, ..
-            },
-            found,
-        ) = (plan.tensors.get(at)?, located.get(at)?);
-        let tensor = match parts.region(wanted) {
-            None => raw.source.locate(name, stored, None),
-            Some((region, replica)) => raw.source.locate(name, stored, Some(&region)).map(|tensor| {
-                let shares = shares.clone();
-                Cow::Owned(tensor.cut_out(&region, &Reader { replica, shares }))
-            }),
-        };
-        Some(tensor.map(|tensor| {
-            found.get_or_init(|| tensor);
-        }))
-    })?;
-    // Without an error every number was taken, and filled.
-    Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
+    let regions: Vec<_> = plan
+        .tensors
+        .iter()
+        .map(|filling| parts.region(filling.wanted))
+        .collect();
+    let sought = plan.tensors.iter().zip(&regions).map(|(filling, region)| Sought {
+        entry: filling.name,
+        stored: filling.stored,
+        wanted: region.as_ref().map(|(region, _)| region.clone()),
+    });
+    let located = raw.source.locate_all(&sought.collect::<Vec<_>>())?;
+    let cut_out = |(tensor, region): (Cow<'r, StoredTensor>, Option<(Region, usize)>)| match region {
+        None => tensor,
+        Some((region, replica)) => {
+            let shares = shares.clone();
+            Cow::Owned(tensor.cut_out(&region, &Reader { replica, shares }))
+        }
+    };
+    Ok(located.into_iter().zip(regions).map(cut_out).collect())
 }
 
 /// Fills every tensor of the plan.

@@ -58,7 +58,7 @@ impl Source for Watched<'_> {
 
     fn locate<'t>(
         &self,
-        entry: &str,
+        entry: &'t str,
         tensor: &'t StoredTensor,
         wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {

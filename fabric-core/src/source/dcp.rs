@@ -5,6 +5,7 @@
 //! until then its chunks are [`Check::Framed`]. So opening costs as much as the index is long, and a load reads the
 //! framing of what it loads, about six kilobytes a chunk, and nothing of anything else.
 
+mod framing;
 pub(super) mod gather;
 mod graph;
 mod metadata;
@@ -17,8 +18,10 @@ use std::sync::Arc;
 
 use self::metadata::{Metadata, Payload};
 use super::open::open_file;
+use super::open_files::OpenFiles;
+use super::sorted::sorted;
 use super::window::Slice;
-use super::{Check, Files, Index, Part, Place, Source, StoredTensor, param_groups, torch};
+use super::{Check, Files, Index, Part, Place, Sought, Source, StoredTensor, param_groups, torch};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
@@ -54,22 +57,21 @@ pub(super) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
 }
 
 /// Opens the directory.
-pub(super) fn open(storage: &dyn Storage, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     let metadata_path = path.join(METADATA);
-    let metadata = metadata::read(&read_metadata(storage, &metadata_path)?)
+    let metadata = metadata::read(&read_metadata(&**storage, &metadata_path)?)
         .map_err(|what| Error::corrupt(&metadata_path, what))?;
-    let mut files = open_files(storage, path, &metadata)?;
+    let mut files = open_files(&OpenFiles::new(storage.clone()), path, &metadata)?;
+    let twice = |name| Error::corrupt(&metadata_path, format!("two entries have the name `{name}`"));
     let mut index = Index {
         origin: path.display().to_string(),
+        tensors: sorted(metadata.tensors.into_iter().map(framed).collect()).map_err(twice)?,
         ..Index::default()
     };
-    for tensor in &metadata.tensors {
-        index.tensors.insert(tensor.name.clone(), framed(tensor));
-    }
     objects::read(&metadata.objects, &files, &mut index, &metadata_path)?;
     let meta = path.join(META);
     if storage.kind(&meta).map_err(Error::io("look at", &meta))? == Some(FileKind::File) {
-        let file = open_file(storage, &meta)?;
+        let file = open_file(&**storage, &meta)?;
         merge(&mut index, read_meta(&*file, files.len(), &meta)?, &meta)?;
         files.push((file, meta));
     }
@@ -97,12 +99,12 @@ fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
 type OpenFile = (Box<dyn ReadFile>, PathBuf);
 
 /// Opens all files that the index names.
-fn open_files(storage: &dyn Storage, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
+fn open_files(files_of: &OpenFiles, path: &Path, metadata: &Metadata) -> Result<Vec<OpenFile>> {
     let mut files = Vec::with_capacity(metadata.files.len());
     let mut lens = Vec::with_capacity(metadata.files.len());
     for name in &metadata.files {
         let path = path.join(name);
-        let file = storage.open(&path).map_err(|error| match error.kind() {
+        let file = files_of.open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NotFound {
                 path: path.clone(),
                 hint: format!("`{METADATA}` beside it names this file, so a part of the checkpoint is missing"),
@@ -121,7 +123,7 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
     let chunks = metadata
         .tensors
         .iter()
-        .flat_map(|tensor| tensor.chunks.iter().map(move |(_, payload)| (&tensor.name, payload)));
+        .flat_map(|tensor| tensor.payloads.iter().map(move |payload| (&tensor.name, payload)));
     let objects = metadata.objects.iter().map(|object| (&object.name, &object.payload));
     let mut payloads: Vec<(&String, &Payload)> = chunks.chain(objects).collect();
     payloads.sort_by_key(|(_, payload)| (payload.file, payload.start));
@@ -150,14 +152,15 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
 }
 
 /// A tensor whose chunks have not been looked into.
-fn framed(tensor: &metadata::Tensor) -> StoredTensor {
-    let chunks = tensor.chunks.iter();
-    StoredTensor {
-        info: tensor.info.clone(),
+fn framed(tensor: metadata::Tensor) -> (String, StoredTensor) {
+    let chunks = tensor.regions.into_iter().zip(tensor.payloads);
+    let stored = StoredTensor {
+        info: tensor.info,
         parts: chunks
-            .map(|(region, payload)| Part::plain(region.clone(), payload.place(), Check::Framed))
+            .map(|(region, payload)| Part::plain(region, payload.place(), Check::Framed))
             .collect(),
-    }
+    };
+    (tensor.name, stored)
 }
 
 impl Payload {
@@ -202,25 +205,17 @@ impl Source for Directory {
 
     fn locate<'t>(
         &self,
-        entry: &str,
-        tensor: &'t StoredTensor,
+        entry: &'t str,
+        stored: &'t StoredTensor,
         wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {
-        if !tensor.is_framed() {
-            return Ok(Cow::Borrowed(tensor));
-        }
-        let near = wanted.map(|wanted| tensor.near(wanted));
-        let tensor = near.as_ref().unwrap_or(tensor);
-        let locate = |part: &Part| match part.check {
-            Check::Framed => {
-                let (file, path) = self.file(part.place.file);
-                payload::locate(file, path, entry, tensor, part)
-            }
-            _ => Ok(part.clone()),
-        };
-        Ok(Cow::Owned(StoredTensor {
-            info: tensor.info.clone(),
-            parts: tensor.parts.iter().map(locate).collect::<Result<_>>()?,
-        }))
+        let wanted = wanted.cloned();
+        let sought = Sought { entry, stored, wanted };
+        let mut located = framing::locate(&self.0, &[sought])?;
+        Ok(located.pop().unwrap_or(Cow::Borrowed(stored)))
+    }
+
+    fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
+        framing::locate(&self.0, sought)
     }
 }

@@ -1,7 +1,8 @@
 //! A checkpoint of ours in a directory: a manifest that says how tensors are cut, and a file for each rank that wrote.
 //!
 //! Opening reads the manifest. Which file holds a box follows from it, and a file is opened when something of it is read:
-//! a rank that needs its own rows of a tensor opens the files that overlap them, however many there are. Each file has a
+//! a rank that needs its own rows of a tensor opens the files that overlap them, however many there are; those that were
+//! read last stay open. Each file has a
 //! manifest of its own, with checksums, and must say the same of every box as the directory does.
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::open::open_file;
+use super::open_files::OpenFiles;
 use super::single::{own_values, read_header, read_manifest};
 use super::{Check, Index, Part, Place, Source, StoredTensor};
 use crate::entry::{Region, TensorInfo};
@@ -69,7 +71,7 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     let names = manifest.tensors.iter().map(|record| record.name.clone()).collect();
     Ok(Arc::new(Directory {
         index: Arc::new(index(&manifest, path)?),
-        storage: storage.clone(),
+        open_files: OpenFiles::new(storage.clone()),
         files: (0..ranks).map(|_| Slot::default()).collect(),
         generation: manifest.generation,
         folder,
@@ -131,7 +133,7 @@ fn unlocated(number: usize, record: &SplitRecord) -> StoredTensor {
 #[derive(Debug)]
 struct Directory {
     index: Arc<Index>,
-    storage: Arc<dyn Storage>,
+    open_files: OpenFiles,
     folder: PathBuf,
     generation: String,
     names: Vec<String>,
@@ -177,7 +179,7 @@ impl Directory {
 
     fn open(&self, rank: usize) -> Result<Opened> {
         let path = self.folder.join(rank_file(rank));
-        let file = self.storage.open(&path).map_err(|error| match error.kind() {
+        let file = self.open_files.open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::NotFound {
                 path: path.clone(),
                 hint: format!(
@@ -261,7 +263,7 @@ impl Source for Directory {
 
     fn locate<'t>(
         &self,
-        _entry: &str,
+        _entry: &'t str,
         tensor: &'t StoredTensor,
         wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use self::numbered::Numbered;
 use self::sharding::Boxes;
 use super::open::open_file;
+use super::open_files::OpenFiles;
 use super::single::{bare_tensor, read_header};
 use super::{Files, Index, Source, StoredTensor};
 use crate::error::{Error, Result};
@@ -42,8 +43,8 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     let numbered = names.iter().filter_map(|name| Some((Numbered::parse(name)?, name)));
     let numbered: Vec<(Numbered, &String)> = numbered.collect();
     match indexes[..] {
-        [index] => indexed(&**storage, path, &path.join(index)),
-        [] if !numbered.is_empty() => counted(&**storage, path, &numbered),
+        [index] => indexed(storage, path, &path.join(index)),
+        [] if !numbered.is_empty() => counted(storage, path, &numbered),
         [] if names.iter().any(|name| name == WHOLE) => super::open::open(storage, &path.join(WHOLE)),
         [] => Err(Error::UnknownFormat {
             path: path.to_path_buf(),
@@ -72,15 +73,16 @@ fn nothing(names: &[String]) -> String {
 }
 
 /// A set of files that count themselves.
-fn counted(storage: &dyn Storage, path: &Path, numbered: &[(Numbered, &String)]) -> Result<Arc<dyn Source>> {
+fn counted(storage: &Arc<dyn Storage>, path: &Path, numbered: &[(Numbered, &String)]) -> Result<Arc<dyn Source>> {
     numbered::check_complete(numbered).map_err(|what| Error::corrupt(path, what))?;
     let mut files: Vec<Box<dyn ReadFile>> = Vec::with_capacity(numbered.len());
     let mut paths: Vec<PathBuf> = Vec::with_capacity(numbered.len());
     let mut tensors = BTreeMap::new();
     let mut boxes = Boxes::default();
+    let open_files = OpenFiles::new(storage.clone());
     for (number, (of, name)) in numbered.iter().enumerate() {
         let file_path = path.join(name);
-        let file = open_file(storage, &file_path)?;
+        let file = open_files.open(&file_path).map_err(Error::io("open", &file_path))?;
         let header = read_header(&*file, &file_path)?;
         if of.rank.is_some() {
             boxes.add(&header, number, &file_path)?;
@@ -111,15 +113,16 @@ fn whole_tensors(
     Ok(())
 }
 
-fn indexed(storage: &dyn Storage, path: &Path, index_path: &Path) -> Result<Arc<dyn Source>> {
-    let weight_map = read_index(storage, index_path)?;
+fn indexed(storage: &Arc<dyn Storage>, path: &Path, index_path: &Path) -> Result<Arc<dyn Source>> {
+    let weight_map = read_index(&**storage, index_path)?;
+    let open_files = OpenFiles::new(storage.clone());
     let mut files: Vec<(Box<dyn ReadFile>, PathBuf)> = Vec::new();
     let mut tensors = BTreeMap::new();
     let named: BTreeSet<&String> = weight_map.values().collect();
     for (number, name) in named.into_iter().enumerate() {
         check_file_name(index_path, name)?;
         let file_path = path.join(name);
-        let file = open_file(storage, &file_path)?;
+        let file = open_files.open(&file_path).map_err(Error::io("open", &file_path))?;
         let header = read_header(&*file, &file_path)?;
         for placed in &header.tensors {
             if weight_map.get(&placed.name) != Some(name) {

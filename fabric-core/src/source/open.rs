@@ -15,7 +15,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     match storage.kind(path).map_err(Error::io("look at", path))? {
         Some(FileKind::File) => open_one(open_file(&**storage, path)?, path),
         Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),
-        Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(&**storage, path),
+        Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(storage, path),
         Some(FileKind::Directory) => hub::open(storage, path),
         None => {
             let target = storage.resolve(path).map_err(Error::io("follow", path))?;

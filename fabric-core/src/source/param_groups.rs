@@ -45,6 +45,8 @@ pub(super) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<(
 
 /// The list of groups that a hyper-parameter belongs to: `optimizer.param_groups` of `optimizer.param_groups.0.lr`.
 fn groups(name: &str) -> Option<String> {
+    // Almost no name has it: nothing is put together before that is known.
+    name.contains(GROUPS).then_some(())?;
     let at = match name.find(&format!(".{GROUPS}.")) {
         Some(dot) => dot + 1,
         None => name.starts_with(&format!("{GROUPS}.")).then_some(0)?,

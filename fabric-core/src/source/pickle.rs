@@ -12,6 +12,7 @@
 
 mod build;
 mod input;
+mod items;
 mod machine;
 mod memo;
 mod number;
@@ -20,6 +21,7 @@ mod standard;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::items::Items;
 pub(crate) use self::machine::load;
 pub(crate) use self::standard::standard;
 
@@ -50,7 +52,7 @@ pub(crate) enum Object {
     Text(Box<str>),
     Bytes(Box<[u8]>),
     List(Vec<Id>),
-    Tuple(Box<[Id]>),
+    Tuple(Items),
     Set(Vec<Id>),
     /// A `dict`, `OrderedDict` or `defaultdict`, in file order; a key that was set twice is there twice.
     Dict(Vec<(Id, Id)>),

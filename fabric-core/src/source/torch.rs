@@ -14,6 +14,7 @@ mod tensor;
 mod tests;
 mod value;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use super::window::Slice;
 use super::zip::{Archive, ZipError};
 use super::{Files, Index, Source, StoredTensor, param_groups};
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::storage::ReadFile;
 
 /// Longer pickles are refused: a hundred bytes for each of ten million entries.
@@ -83,41 +85,53 @@ pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<A
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
 pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path) -> Result<(Pickle, Storages)> {
+    let (bytes, storages) = unpack(slice, file, path)?;
+    Ok((load(&bytes, path)?, storages))
+}
+
+/// Reads a pickle of `torch.save`.
+pub(super) fn load(bytes: &[u8], path: &Path) -> Result<Pickle> {
+    pickle::load(bytes, globals::allowed, Limits::default()).map_err(|error| Error::corrupt(path, error.to_string()))
+}
+
+/// The pickle of an archive as bytes, and the storages.
+pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<(Cow<'f, [u8]>, Storages)> {
     let zip = |error| zip_error(error, path);
     let archive = Archive::read(slice).map_err(zip)?;
-    let mut pickles = archive
-        .names()
-        .filter_map(|name| name.strip_suffix("data.pkl"))
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('/'));
-    let (Some(prefix), None) = (pickles.next(), pickles.next()) else {
+    let mut pickles = archive.members().filter_map(|(name, member)| {
+        let prefix = name.strip_suffix(b"data.pkl")?;
+        (prefix.is_empty() || prefix.ends_with(b"/")).then_some((member, prefix))
+    });
+    let (Some((pickle, prefix)), None) = (pickles.next(), pickles.next()) else {
         return Err(unknown(
             path,
             "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`",
         ));
     };
-    let order = format!("{prefix}byteorder");
-    let swapped = match archive.member(&order) {
-        None => false,
-        Some(_) => match &archive.contents(slice, &order, 16).map_err(zip)?[..] {
-            b"little" => false,
-            b"big" => true,
-            other => {
-                let what = format!("its byte order is {:?}", String::from_utf8_lossy(other));
-                return Err(Error::corrupt(path, what));
-            }
-        },
-    };
-    let bytes = archive
-        .contents(slice, &format!("{prefix}data.pkl"), MAX_PICKLE)
-        .map_err(zip)?;
-    let pickle = pickle::load(&bytes, globals::allowed, Limits::default())
-        .map_err(|error| Error::corrupt(path, error.to_string()))?;
-    let data = format!("{prefix}data/");
-    let members = archive.names().filter_map(|name| {
-        let key = name.strip_prefix(&data)?;
-        Some((key.to_owned(), Storage::of_member(archive.member(name)?, file)))
-    });
-    Ok((pickle, Storages::new(members.collect(), swapped)))
+    let mut swapped = false;
+    let mut storages = HashMap::default();
+    for (name, member) in archive.members() {
+        let name = name.strip_prefix(prefix).unwrap_or_default();
+        if name == b"byteorder" {
+            let order = member.contents(slice, "byteorder", 16).map_err(zip)?;
+            swapped = is_big(&order).map_err(|what| Error::corrupt(path, what))?;
+        } else if let Some(key) = name.strip_prefix(b"data/")
+            && let Ok(key) = str::from_utf8(key)
+        {
+            storages.insert(key.into(), Storage::of_member(member, file));
+        }
+    }
+    let bytes = pickle.contents(slice, "data.pkl", MAX_PICKLE).map_err(zip)?;
+    Ok((bytes, Storages::new(storages, swapped)))
+}
+
+/// Whether numbers are stored most significant byte first.
+fn is_big(order: &[u8]) -> Result<bool, String> {
+    match order {
+        b"little" => Ok(false),
+        b"big" => Ok(true),
+        other => Err(format!("its byte order is {:?}", String::from_utf8_lossy(other))),
+    }
 }
 
 /// Names everything that a pickle describes.

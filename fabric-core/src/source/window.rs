@@ -1,5 +1,6 @@
 //! Small reads at ascending places of a file, a few kilobytes at a time.
 
+use std::borrow::Cow;
 use std::io;
 
 use crate::storage::ReadFile;
@@ -13,13 +14,46 @@ pub(crate) struct Slice<'f> {
     pub(crate) file: &'f dyn ReadFile,
     pub(crate) start: u64,
     pub(crate) len: u64,
+    /// What of it has been read already.
+    pub(crate) held: [Held<'f>; 2],
+}
+
+/// Bytes of a file that are at hand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held<'f> {
+    /// Where they begin, counted from the start of the file.
+    pub(crate) start: u64,
+    pub(crate) bytes: &'f [u8],
+}
+
+impl<'f> Held<'f> {
+    /// The `len` bytes from `start`, if all of them are here.
+    fn get(self, start: u64, len: usize) -> Option<&'f [u8]> {
+        let from = usize::try_from(start.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(len)?)
+    }
 }
 
 impl<'f> Slice<'f> {
     /// All of a file.
     pub(crate) fn whole(file: &'f dyn ReadFile) -> io::Result<Self> {
         let len = file.len()?;
-        Ok(Self { file, start: 0, len })
+        Ok(Self {
+            file,
+            start: 0,
+            len,
+            held: Default::default(),
+        })
+    }
+
+    /// The `len` bytes from `at`, counted from the start of the slice, if they are at hand.
+    fn at_hand(&self, at: u64, len: usize) -> Option<&'f [u8]> {
+        if len as u64 > self.len.checked_sub(at)? {
+            return None;
+        }
+        let start = self.start + at;
+        let [first, second] = self.held;
+        first.get(start, len).or_else(|| second.get(start, len))
     }
 
     /// Fills `into` from `at`, counted from the start of the slice.
@@ -32,14 +66,17 @@ impl<'f> Slice<'f> {
     }
 
     /// The `len` bytes from `at`. Nothing is allocated before `len` is known to lie inside the slice.
-    pub(crate) fn bytes(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn bytes(&self, at: u64, len: u64) -> io::Result<Cow<'f, [u8]>> {
         let inside = at.checked_add(len).is_some_and(|end| end <= self.len);
         let Some(len) = usize::try_from(len).ok().filter(|_| inside) else {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
+        if let Some(bytes) = self.at_hand(at, len) {
+            return Ok(Cow::Borrowed(bytes));
+        }
         let mut bytes = vec![0; len];
         self.read_exact(&mut bytes, at)?;
-        Ok(bytes)
+        Ok(Cow::Owned(bytes))
     }
 }
 
@@ -62,6 +99,9 @@ impl<'f> Window<'f> {
 
     /// The `len` bytes from `at`; `len` is a small number that the caller knows.
     pub(crate) fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        if let Some(bytes) = self.slice.at_hand(at, len) {
+            return Ok(bytes);
+        }
         let held = |start: u64, buffer: &[u8]| {
             let from = usize::try_from(at.checked_sub(start)?).ok()?;
             (from.checked_add(len)? <= buffer.len()).then_some(from)

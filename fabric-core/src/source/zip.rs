@@ -10,8 +10,10 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::io;
+
+use smallvec::SmallVec;
 
 use self::central::Entry;
 use super::window::Slice;
@@ -19,10 +21,23 @@ use super::window::Slice;
 /// Longer directories are refused: a million members with names of two hundred bytes.
 const MAX_DIRECTORY: u64 = 256 << 20;
 
-/// An archive's members by name.
-#[derive(Clone, Debug, Default)]
+/// The members of an archive around one tensor are as many: no memory is asked for on their account.
+const USUAL: usize = 8;
+
+/// An archive's members.
+#[derive(Clone, Debug)]
 pub(crate) struct Archive {
-    members: BTreeMap<String, Member>,
+    /// The bytes of the directory, in which the names are.
+    directory: Vec<u8>,
+    members: SmallVec<[Named; USUAL]>,
+}
+
+/// A member, and the place of its name in the directory.
+#[derive(Clone, Debug)]
+struct Named {
+    at: usize,
+    len: usize,
+    member: Member,
 }
 
 /// One member: a run of bytes in the file that holds the archive.
@@ -69,42 +84,41 @@ impl Archive {
             return Err(ZipError::Unsupported(what));
         }
         let bytes = slice.bytes(directory.start, directory.len)?;
-        let entries = central::parse(&bytes, directory)?;
-        let members = local::locate(slice, entries, directory.start)?;
-        Ok(Self { members })
+        let mut entries = central::parse(&bytes, directory)?;
+        let members = local::locate(slice, &mut entries, directory.start)?;
+        drop(entries);
+        Ok(Self {
+            directory: bytes.into_owned(),
+            members,
+        })
     }
 
-    /// The member of this name.
-    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
-        self.members.get(name)
+    /// All members with their names, in the order of the file. The names were found to be texts when the directory was read.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&[u8], &Member)> {
+        let name = |named: &Named| &self.directory[named.at..named.at + named.len];
+        self.members.iter().map(move |named| (name(named), &named.member))
     }
+}
 
-    /// The names of all members, sorted.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.keys().map(String::as_str)
-    }
-
-    /// The bytes of a small member, verified.
+impl Member {
+    /// The bytes of a small member, verified; `name` is what it is called.
     ///
     /// # Errors
-    /// If there is none, it is longer than `most`, reading fails, or its checksum differs.
-    pub(crate) fn contents(&self, slice: Slice<'_>, name: &str, most: u64) -> Result<Vec<u8>, ZipError> {
-        let Some(member) = self.member(name) else {
-            return Err(ZipError::Unsupported(format!("the archive has no member `{name}`")));
-        };
-        if member.len > most {
+    /// If it is longer than `most`, reading fails, or its checksum differs.
+    pub(crate) fn contents<'f>(&self, slice: Slice<'f>, name: &str, most: u64) -> Result<Cow<'f, [u8]>, ZipError> {
+        if self.len > most {
             let what = format!(
                 "member `{name}` has {} bytes; {most} are the most that is read",
-                member.len
+                self.len
             );
             return Err(ZipError::Unsupported(what));
         }
-        let bytes = slice.bytes(member.start - slice.start, member.len)?;
-        if member.crc32.is_none_or(|sum| sum == crate::checksum::crc32(&bytes)) {
+        let bytes = slice.bytes(self.start - slice.start, self.len)?;
+        if self.crc32.is_none_or(|sum| sum == crate::checksum::crc32(&bytes)) {
             return Ok(bytes);
         }
         Err(ZipError::corrupt(
-            member.start - slice.start,
+            self.start - slice.start,
             format!("member `{name}` does not match its checksum"),
         ))
     }

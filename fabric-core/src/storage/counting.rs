@@ -151,6 +151,10 @@ impl ReadFile for Reader {
         self.inner.will_read(offset, len);
     }
 
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        self.inner.identity()
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let count = self.inner.read_at(into, offset)?;
         let place = offset..offset.saturating_add(count as u64);

@@ -254,6 +254,12 @@ impl ReadFile for Reader {
         self.inner.will_read(offset, len);
     }
 
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        self.course
+            .pass(Class::Other, || format!("identity of {}", self.path.display()))?;
+        self.inner.identity()
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let words = || format!("read_at {offset} of {}, {} bytes", self.path.display(), into.len());
         self.course.pass(Class::Other, words)?;

@@ -219,6 +219,15 @@ impl ReadFile for Reader {
     }
 
     #[cfg(unix)]
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        use std::os::unix::fs::MetadataExt;
+
+        let found = self.file.metadata()?;
+        let written = [found.mtime(), found.mtime_nsec()].map(i64::cast_unsigned);
+        Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
+    }
+
+    #[cfg(unix)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(&self.file, into, offset)
     }

@@ -220,6 +220,10 @@ impl ReadFile for Reader {
         Ok(self.file.content().bytes.len() as u64)
     }
 
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        Ok(Some([self.file.number, self.file.content().bytes.len() as u64, 0, 0]))
+    }
+
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let content = self.file.content();
         // An offset beyond what can be addressed is beyond the end.

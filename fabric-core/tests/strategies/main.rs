@@ -4,6 +4,7 @@ mod reshard;
 
 mod agreement;
 mod bytes_read;
+mod bytes_read_distributed;
 mod damage;
 mod failing_storage;
 mod files;

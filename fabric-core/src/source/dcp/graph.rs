@@ -68,8 +68,9 @@ impl<'p> Graph<'p> {
     /// The class of an instance without its module, its arguments and its state; `None` if it is something else.
     fn class(self, id: Id) -> Option<(&'p str, &'p [Id], Option<Id>)> {
         let (name, arguments, state) = self.0.call(id)?;
-        let (module, class) = name.rsplit_once('.')?;
-        MODULES.contains(&module).then_some((class, arguments, state))
+        let in_module = |module: &&str| name.strip_prefix(module)?.strip_prefix('.');
+        let class = MODULES.iter().find_map(in_module)?;
+        Some((class, arguments, state))
     }
 
     pub(super) fn is(self, id: Id, class: &str) -> bool {

@@ -2,10 +2,9 @@
 //!
 //! Files of every version since 1.13 are read: classes have moved between modules, and attributes have been added.
 
-use std::collections::{HashMap, HashSet};
-
 use super::graph::{Graph, allowed};
 use crate::entry::{DType, Region, TensorInfo, covers};
+use crate::hash::{HashMap, HashSet};
 use crate::source::pickle::{Id, Limits, Object, load};
 use crate::source::torch;
 
@@ -30,7 +29,9 @@ pub(super) struct Metadata {
 pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) info: TensorInfo,
-    pub(super) chunks: Vec<(Region, Payload)>,
+    /// The boxes, and the run of bytes that each is.
+    pub(super) regions: Vec<Region>,
+    pub(super) payloads: Vec<Payload>,
 }
 
 /// A pickled object.
@@ -71,16 +72,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Metadata, String> {
     let mut reader = Reader {
         graph,
         metadata: Metadata::default(),
-        places: HashMap::new(),
-        paths: HashMap::new(),
+        places: HashMap::default(),
         visits: pickle.count(),
         chunks: 0,
     };
     reader.storage(root.required("storage_data")?)?;
+    reader.entries(root.required("state_dict_metadata")?)?;
     if let Some(paths) = root.get("planner_data")? {
         reader.planner_data(paths);
     }
-    reader.entries(root.required("state_dict_metadata")?)?;
     Ok(reader.metadata)
 }
 
@@ -88,7 +88,6 @@ struct Reader<'p> {
     graph: Graph<'p>,
     metadata: Metadata,
     places: HashMap<Place<'p>, Payload>,
-    paths: HashMap<&'p str, Vec<Key>>,
     /// How many chunks may still be looked at: each is an object of its own, unless the pickle refers to one again and
     /// again.
     visits: usize,
@@ -99,7 +98,7 @@ struct Reader<'p> {
 impl<'p> Reader<'p> {
     /// `storage_data`: which run of bytes each chunk is.
     fn storage(&mut self, id: Id) -> Result<(), String> {
-        let mut numbers = HashMap::new();
+        let mut numbers = HashMap::default();
         for (key, value) in self.graph.dict(id, "`storage_data`")? {
             let place = self.place(*key)?;
             let payload = self
@@ -170,21 +169,27 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// The true path of each entry. Planners of other libraries keep other things here, which are no paths.
+    /// The true path of each object. Planners of other libraries keep other things here, which are no paths.
     fn planner_data(&mut self, id: Id) {
         let Ok(entries) = self.graph.dict(id, "`planner_data`") else {
             return;
         };
+        let mut objects = std::mem::take(&mut self.metadata.objects);
+        let names = objects.iter().enumerate();
+        let numbers: HashMap<String, usize> = names.map(|(at, object)| (object.name.clone(), at)).collect();
         for (name, path) in entries {
             let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
                 continue;
             };
             // Nothing is copied but what spells the name: a pickle may refer to one long text many times.
-            if keys.len() <= MAX_PATH && self.spells(keys, name) {
-                let keys = keys.iter().filter_map(|key| self.key(*key)).collect();
-                self.paths.insert(name, keys);
+            if let Some(&object) = numbers.get(name)
+                && keys.len() <= MAX_PATH
+                && self.spells(keys, name)
+            {
+                objects[object].path = Some(keys.iter().filter_map(|key| self.key(*key)).collect());
             }
         }
+        self.metadata.objects = objects;
     }
 
     /// Whether the keys, joined by dots, are the name.
@@ -211,7 +216,7 @@ impl<'p> Reader<'p> {
 
     /// `state_dict_metadata`: what each entry is.
     fn entries(&mut self, id: Id) -> Result<(), String> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for (name, what) in self.graph.dict(id, "`state_dict_metadata`")? {
             let name = self.graph.text(*name, "the name of an entry")?;
             if name.is_empty() || name.len() > MAX_NAME {
@@ -234,7 +239,7 @@ impl<'p> Reader<'p> {
             let payload = self.places.get(&(name, None)).copied();
             self.metadata.objects.push(Stored {
                 name: name.to_owned(),
-                path: self.paths.remove(name),
+                path: None,
                 payload: payload.ok_or("it is stored nowhere")?,
             });
             return Ok(());
@@ -251,23 +256,28 @@ impl<'p> Reader<'p> {
         if info.byte_len().is_none() {
             return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
         }
-        let chunks = self.chunks(name, tensor.required("chunks")?)?;
-        let regions: Vec<Region> = chunks.iter().map(|(region, _)| region.clone()).collect();
-        covers(info.shape(), &regions)?;
-        for (region, payload) in &chunks {
+        let (regions, payloads) = self.chunks(name, tensor.required("chunks")?)?;
+        if !is_whole(&regions, info.shape()) {
+            covers(info.shape(), &regions)?;
+        }
+        for (region, payload) in regions.iter().zip(&payloads) {
             enough(&info, region, payload)?;
         }
         Ok(Tensor {
             name: name.to_owned(),
             info,
-            chunks,
+            regions,
+            payloads,
         })
     }
 
     /// The chunks that hold something, and their places.
-    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Vec<(Region, Payload)>, String> {
-        let mut chunks = Vec::new();
-        for chunk in self.graph.items(id, "the list of its chunks")? {
+    fn chunks(&mut self, name: &'p str, id: Id) -> Result<(Vec<Region>, Vec<Payload>), String> {
+        let chunks = self.graph.items(id, "the list of its chunks")?;
+        let most = chunks.len().min(self.places.len());
+        let (mut regions, mut payloads) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut place = (name, Some(Vec::new()));
+        for chunk in chunks {
             let visits = self.visits.checked_sub(1);
             self.visits = visits.ok_or("it refers to the same chunks again and again")?;
             let region = self.region(*chunk)?;
@@ -275,15 +285,17 @@ impl<'p> Reader<'p> {
             if region.size.contains(&0) {
                 continue;
             }
-            let payload = self.places.get(&(name, Some(region.offset.clone()))).copied();
+            place.1.get_or_insert_default().clone_from(&region.offset);
+            let payload = self.places.get(&place).copied();
             let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
             self.chunks += 1;
             if self.chunks > self.places.len() {
                 return Err("it has more chunks than there are places".into());
             }
-            chunks.push((region, payload));
+            regions.push(region);
+            payloads.push(payload);
         }
-        Ok(chunks)
+        Ok((regions, payloads))
     }
 
     fn region(&self, id: Id) -> Result<Region, String> {
@@ -310,9 +322,14 @@ impl<'p> Reader<'p> {
     }
 }
 
+/// Whether there is one box, which is all of the tensor: as a rule it is.
+fn is_whole(regions: &[Region], shape: &[usize]) -> bool {
+    matches!(regions, [region] if region.size == shape && region.offset.len() == shape.len() && region.offset.iter().all(|at| *at == 0))
+}
+
 /// A chunk takes at least the bytes of its elements: a size that was made up is noticed before memory is asked for.
 fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), String> {
-    let needed = TensorInfo::new(info.dtype(), region.size.clone()).byte_len();
+    let needed = TensorInfo::of(info.dtype(), &region.size).byte_len();
     let needed = needed.and_then(|needed| u64::try_from(needed).ok());
     if needed.is_some_and(|needed| needed <= payload.len) {
         return Ok(());

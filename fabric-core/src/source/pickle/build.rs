@@ -54,12 +54,12 @@ impl Machine<'_> {
                 let (module, name) = (self.input.text_line()?.to_owned(), self.input.text_line()?.to_owned());
                 let arguments = self.since_mark()?;
                 let class = self.resolve(&module, &name)?;
-                (self.add(class)?, self.add(Object::Tuple(arguments.into()))?)
+                (self.add(class)?, self.add(Object::Tuple(arguments[..].into()))?)
             }
             op::OBJ => {
                 let mut items = self.since_mark()?.into_iter();
                 let class = items.next().ok_or(Problem::StackEmpty)?;
-                (class, self.add(Object::Tuple(items.collect()))?)
+                (class, self.add(Object::Tuple(items.as_slice().into()))?)
             }
             op::NEWOBJ_EX => {
                 // Arguments by keyword belong to classes that are not read.
@@ -104,7 +104,7 @@ impl Machine<'_> {
             Meaning::DefaultDict => self.dict(second),
             Meaning::List => self.listed(first).map(Object::List),
             Meaning::Set => self.listed(first).map(Object::Set),
-            Meaning::Tuple => self.listed(first).map(|items| Object::Tuple(items.into())),
+            Meaning::Tuple => self.listed(first).map(|items| Object::Tuple(items[..].into())),
             Meaning::Bytes if first.is_none() => Ok(Object::Bytes(Box::default())),
             Meaning::Bytes | Meaning::Encode => self.encoded(first, second),
             Meaning::Reconstruct => {

@@ -2,7 +2,7 @@
 
 use super::input::Input;
 use super::memo::Memo;
-use super::{AllowList, Id, Limits, Object, Pickle, PickleError, Problem, number, opcode as op};
+use super::{AllowList, Id, Items, Limits, Object, Pickle, PickleError, Problem, number, opcode as op};
 
 /// Runs the pickle at the start of `bytes`, up to its `STOP`.
 ///
@@ -15,7 +15,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<P
         Object::None,
         Object::Bool(true),
         Object::Bool(false),
-        Object::Tuple(Box::default()),
+        Object::Tuple(Items::default()),
     ]);
     let mut machine = Machine {
         input: Input::new(bytes, limits.text),
@@ -189,6 +189,12 @@ impl Machine<'_> {
         above.last().copied().ok_or(Problem::StackEmpty)
     }
 
+    /// The object below a place on the stack, if no mark lies between.
+    fn under(&self, from: usize) -> Result<Id, Problem> {
+        let held = self.stack.get(self.floor()..from).unwrap_or_default();
+        held.last().copied().ok_or(Problem::StackEmpty)
+    }
+
     fn discard(&mut self) -> Result<(), Problem> {
         // Python lets POP take a mark as well.
         if self.stack.len() == self.floor() && self.marks.pop().is_some() {
@@ -208,8 +214,14 @@ impl Machine<'_> {
 
     /// Takes what was pushed since the last mark.
     pub(super) fn since_mark(&mut self) -> Result<Vec<Id>, Problem> {
+        let mark = self.mark_taken()?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    /// Forgets the last mark, and says where on the stack it was.
+    fn mark_taken(&mut self) -> Result<usize, Problem> {
         let mark = self.marks.pop().ok_or(Problem::NoMark)?;
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
+        Ok(mark.min(self.stack.len()))
     }
 
     fn remember(&mut self, opcode: u8) -> Result<(), Problem> {
@@ -247,18 +259,21 @@ impl Machine<'_> {
     }
 
     fn tuple(&mut self, opcode: u8) -> Result<(), Problem> {
-        let count = match opcode {
-            op::TUPLE1 => 1,
-            op::TUPLE2 => 2,
-            op::TUPLE3 => 3,
-            _ => {
-                let items = self.since_mark()?;
-                return self.push(Object::Tuple(items.into()));
-            }
+        let from = match opcode {
+            op::TUPLE1 => self.below_top(1)?,
+            op::TUPLE2 => self.below_top(2)?,
+            op::TUPLE3 => self.below_top(3)?,
+            _ => self.mark_taken()?,
         };
+        let items = Items::from(&self.stack[from..]);
+        self.stack.truncate(from);
+        self.push(Object::Tuple(items))
+    }
+
+    /// Where on the stack the last `count` objects begin.
+    fn below_top(&self, count: usize) -> Result<usize, Problem> {
         let from = self.stack.len().checked_sub(count).filter(|from| *from >= self.floor());
-        let items = self.stack.split_off(from.ok_or(Problem::StackEmpty)?);
-        self.push(Object::Tuple(items.into()))
+        from.ok_or(Problem::StackEmpty)
     }
 
     /// Containers made from what lies above the mark.
@@ -267,17 +282,18 @@ impl Machine<'_> {
         let object = match opcode {
             op::LIST => Object::List(items),
             op::FROZENSET => Object::Set(items),
-            _ => Object::Dict(pairs(&items)?),
+            _ => Object::Dict(pairs(&items)?.collect()),
         };
         self.push(object)
     }
 
     fn extend(&mut self, opcode: u8) -> Result<(), Problem> {
-        let items = match opcode {
-            op::APPEND => vec![self.pop()?],
-            _ => self.since_mark()?,
+        let from = match opcode {
+            op::APPEND => self.below_top(1)?,
+            _ => self.mark_taken()?,
         };
-        let target = self.top()?;
+        let target = self.under(from)?;
+        let items = &self.stack[from..];
         match &mut self.objects[target.index()] {
             Object::List(list) | Object::Set(list) => list.extend(items),
             // The items of an object that is not read are not read.
@@ -289,21 +305,19 @@ impl Machine<'_> {
                 });
             }
         }
+        self.stack.truncate(from);
         Ok(())
     }
 
     fn set_items(&mut self, opcode: u8) -> Result<(), Problem> {
-        let items = match opcode {
-            op::SETITEM => {
-                let value = self.pop()?;
-                vec![(self.pop()?, value)]
-            }
-            _ => pairs(&self.since_mark()?)?,
+        let from = match opcode {
+            op::SETITEM => self.below_top(2)?,
+            _ => self.mark_taken()?,
         };
-        let target = self.top()?;
+        let target = self.under(from)?;
         match &mut self.objects[target.index()] {
-            Object::Dict(dict) => dict.extend(items),
-            Object::Opaque(_) => {}
+            Object::Dict(dict) => dict.extend(pairs(&self.stack[from..])?),
+            Object::Opaque(_) => drop(pairs(&self.stack[from..])?),
             other => {
                 return Err(Problem::Type {
                     found: other.kind(),
@@ -311,6 +325,7 @@ impl Machine<'_> {
                 });
             }
         }
+        self.stack.truncate(from);
         Ok(())
     }
 
@@ -327,10 +342,10 @@ impl Machine<'_> {
 }
 
 /// Keys and values in turn.
-fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Problem> {
+fn pairs(items: &[Id]) -> Result<impl ExactSizeIterator<Item = (Id, Id)> + '_, Problem> {
     let (pairs, rest) = items.as_chunks::<2>();
     if rest.is_empty() {
-        return Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect());
+        return Ok(pairs.iter().map(|[key, value]| (*key, *value)));
     }
     Err(Problem::Malformed("a key without a value"))
 }

@@ -1,8 +1,7 @@
 //! What a pickle remembers, by number.
 
-use std::collections::HashMap;
-
 use super::Id;
+use crate::hash::HashMap;
 
 /// Picklers number what they remember from 0 on, which a list holds; numbers out of order are looked up in a table.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use super::value::{MAX_DEPTH, value};
 use crate::entry::join;
 use crate::source::StoredTensor;
 use crate::source::pickle::{Id, Object, Pickle};
+use crate::source::sorted::sorted;
 use crate::value::Value;
 
 /// Longer names are refused.
@@ -32,7 +33,7 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
         _ if is_tensor(pickle, root) => walk.entry(root, TENSOR, 0)?,
         _ => walk.entry(root, VALUE, 0)?,
     }
-    Ok((walk.tensors, walk.values))
+    walk.finish()
 }
 
 /// The same for a root that is the entry `name` itself.
@@ -42,7 +43,7 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
 pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Named, String> {
     let mut walk = Walk::new(pickle, storages);
     walk.entry(pickle.root, name, 0)?;
-    Ok((walk.tensors, walk.values))
+    walk.finish()
 }
 
 /// What naming and copying may cost: objects that are referred to again and again are named again and again, and a
@@ -107,8 +108,8 @@ struct Walk<'p> {
     storages: &'p Storages,
     holds: Vec<bool>,
     budget: Budget,
-    tensors: BTreeMap<String, StoredTensor>,
-    values: BTreeMap<String, Value>,
+    tensors: Vec<(String, StoredTensor)>,
+    values: Vec<(String, Value)>,
 }
 
 impl<'p> Walk<'p> {
@@ -118,8 +119,19 @@ impl<'p> Walk<'p> {
             storages,
             holds: holds_tensors(pickle),
             budget: Budget::of(pickle),
-            tensors: BTreeMap::new(),
-            values: BTreeMap::new(),
+            tensors: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Everything that was named, each name once.
+    fn finish(self) -> Result<Named, String> {
+        let twice = |name: String| format!("two entries have the name `{name}`");
+        let tensors = sorted(self.tensors).map_err(twice)?;
+        let values = sorted(self.values).map_err(twice)?;
+        match values.keys().find(|name| tensors.contains_key(*name)) {
+            None => Ok((tensors, values)),
+            Some(name) => Err(twice(name.clone())),
         }
     }
 
@@ -137,10 +149,11 @@ impl<'p> Walk<'p> {
         self.budget.spend(name.len()).map_err(say)?;
         let pickle = self.pickle;
         if is_tensor(pickle, id) {
-            return match tensor(pickle, id, self.storages).map_err(say)? {
-                Rebuilt::Tensor(tensor) => self.insert_tensor(name, tensor),
-                Rebuilt::NotRead(what) => self.insert_value(name, Value::opaque(&what)),
-            };
+            match tensor(pickle, id, self.storages).map_err(say)? {
+                Rebuilt::Tensor(tensor) => self.tensors.push((name.to_owned(), tensor)),
+                Rebuilt::NotRead(what) => self.values.push((name.to_owned(), Value::opaque(&what))),
+            }
+            return Ok(());
         }
         match pickle.get(id) {
             Object::Dict(entries) if self.holds[id.index()] => self.dict(entries, name, depth),
@@ -148,7 +161,8 @@ impl<'p> Walk<'p> {
             Object::Tuple(items) if self.holds[id.index()] => self.items(items, name, depth),
             _ => {
                 let value = value(pickle, id, depth, &mut self.budget).map_err(say)?;
-                self.insert_value(name, value)
+                self.values.push((name.to_owned(), value));
+                Ok(())
             }
         }
     }
@@ -180,24 +194,5 @@ impl<'p> Walk<'p> {
             other => return Err(format!("has a key that cannot be part of a name: {}", other.kind())),
         };
         Ok(key)
-    }
-
-    fn insert_tensor(&mut self, name: &str, tensor: StoredTensor) -> Result<(), String> {
-        self.free(name)?;
-        self.tensors.insert(name.to_owned(), tensor);
-        Ok(())
-    }
-
-    fn insert_value(&mut self, name: &str, value: Value) -> Result<(), String> {
-        self.free(name)?;
-        self.values.insert(name.to_owned(), value);
-        Ok(())
-    }
-
-    fn free(&self, name: &str) -> Result<(), String> {
-        if self.tensors.contains_key(name) || self.values.contains_key(name) {
-            return Err(format!("two entries have the name `{name}`"));
-        }
-        Ok(())
     }
 }

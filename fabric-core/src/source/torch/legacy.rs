@@ -4,7 +4,6 @@
 //!
 //! The format has no checksums. Numbers are little-endian whatever the system was.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::super::window::{Slice, Window};
@@ -13,6 +12,7 @@ use super::storages::{Storage, Storages};
 use super::tensor::StorageReference;
 use super::{MAX_PICKLE, unknown};
 use crate::error::{Error, Result};
+use crate::hash::HashMap;
 use crate::source::Place;
 use crate::source::pickle::{self, Id, Limits, Object, Pickle, PickleError, Problem};
 
@@ -109,11 +109,11 @@ fn head(bytes: &[u8]) -> std::result::Result<Head, HeadError> {
 }
 
 /// Storages follow each other in the order of the keys.
-fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<HashMap<String, Storage>, String> {
+fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<HashMap<Box<str>, Storage>, String> {
     let said = said(&head.object)?;
     let mut window = Window::new(slice);
     let mut at = head.len;
-    let mut storages = HashMap::new();
+    let mut storages = HashMap::default();
     for key in &head.keys {
         let bad = |what: &str| format!("storage `{key}` (byte {at}) {what}");
         let (count, len) = said.get(&**key).copied().ok_or_else(|| bad("is used by no tensor"))?;
@@ -129,7 +129,10 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
             start: slice.start + start,
             len,
         };
-        if storages.insert(key.clone(), Storage::unchecked(place)).is_some() {
+        if storages
+            .insert(key.as_str().into(), Storage::unchecked(place))
+            .is_some()
+        {
             return Err(bad("is there twice"));
         }
         at = end;
@@ -139,7 +142,7 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
 
 /// What the tensors say of their storages: elements and bytes, by key.
 fn said(object: &Pickle) -> std::result::Result<HashMap<&str, (u64, u64)>, String> {
-    let mut said = HashMap::new();
+    let mut said = HashMap::default();
     for id in object.ids() {
         if !matches!(object.get(id), Object::Persistent(_)) {
             continue;

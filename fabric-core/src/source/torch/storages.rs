@@ -1,8 +1,8 @@
 //! The storages of a file: where the bytes lie that tensors are views of.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::hash::HashMap;
 use crate::source::zip::Member;
 use crate::source::{Check, CheckedRun, Place};
 
@@ -38,7 +38,7 @@ impl Storage {
 /// All storages by key, and the byte order of all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Storages {
-    by_key: HashMap<String, Storage>,
+    by_key: HashMap<Box<str>, Storage>,
     /// Numbers are stored most significant byte first.
     pub(super) swapped: bool,
     /// The bytes of all storages together.
@@ -46,7 +46,7 @@ pub(crate) struct Storages {
 }
 
 impl Storages {
-    pub(super) fn new(by_key: HashMap<String, Storage>, swapped: bool) -> Self {
+    pub(super) fn new(by_key: HashMap<Box<str>, Storage>, swapped: bool) -> Self {
         let lens = by_key.values().map(|storage| storage.place.len);
         let bytes = lens.fold(0, u64::saturating_add);
         Self { by_key, swapped, bytes }

@@ -1,12 +1,14 @@
 //! The central directory: one entry for each member.
 
+use smallvec::SmallVec;
+
 use super::end::Directory;
-use super::{Fields, ZipError};
+use super::{Fields, USUAL, ZipError};
 
 const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 
 /// The least bytes of an entry: with an empty name.
-const ENTRY_LEN: u64 = 46;
+const ENTRY_LEN: usize = 46;
 
 /// Stored as it is.
 const STORED: u16 = 0;
@@ -19,8 +21,10 @@ const ZIP64: u16 = 1;
 
 /// What the directory says of a member.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: String,
+pub(super) struct Entry<'b> {
+    pub(super) name: &'b str,
+    /// Where the name stands in the directory.
+    pub(super) name_at: usize,
     pub(super) len: u64,
     pub(super) crc32: u32,
     /// The local header, counted from the start of the archive.
@@ -28,8 +32,8 @@ pub(super) struct Entry {
 }
 
 /// Reads all entries; `bytes` is the directory.
-pub(super) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry>, ZipError> {
-    let most = directory.len / ENTRY_LEN;
+pub(super) fn parse(bytes: &[u8], directory: Directory) -> Result<SmallVec<[Entry<'_>; USUAL]>, ZipError> {
+    let most = directory.len / ENTRY_LEN as u64;
     if directory.entries > most {
         let what = format!(
             "the directory is said to have {} entries and has room for {most}",
@@ -38,12 +42,13 @@ pub(super) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry>, Zi
         return Err(ZipError::corrupt(directory.start, what));
     }
     let mut fields = Fields::new(bytes);
-    let mut entries = Vec::new();
+    let mut entries = SmallVec::new();
     for _ in 0..directory.entries {
-        let at = directory.start + (bytes.len() - fields.rest.len()) as u64;
+        let from = bytes.len() - fields.rest.len();
+        let at = directory.start + from as u64;
         let raw = raw_entry(&mut fields)
             .ok_or_else(|| ZipError::corrupt(at, "an entry of the directory is damaged or cut short"))?;
-        entries.push(raw.check(at)?);
+        entries.push(raw.check(at, from + ENTRY_LEN)?);
     }
     if fields.rest.is_empty() {
         return Ok(entries);
@@ -111,12 +116,11 @@ fn zip64(extra: &[u8]) -> Option<Fields<'_>> {
     Some(Fields::new(&[]))
 }
 
-impl Raw<'_> {
-    fn check(self, at: u64) -> Result<Entry, ZipError> {
-        let name = std::str::from_utf8(self.name)
-            .map_err(|_| ZipError::corrupt(at, "the name of a member is not UTF-8"))?
-            .to_owned();
-        check_name(&name).map_err(|what| ZipError::corrupt(at, format!("member {name:?} {what}")))?;
+impl<'b> Raw<'b> {
+    fn check(self, at: u64, name_at: usize) -> Result<Entry<'b>, ZipError> {
+        let name =
+            std::str::from_utf8(self.name).map_err(|_| ZipError::corrupt(at, "the name of a member is not UTF-8"))?;
+        check_name(name).map_err(|what| ZipError::corrupt(at, format!("member {name:?} {what}")))?;
         if self.flags & ENCRYPTED != 0 {
             return Err(ZipError::Unsupported(format!("member `{name}` is encrypted")));
         }
@@ -135,6 +139,7 @@ impl Raw<'_> {
         }
         Ok(Entry {
             name,
+            name_at,
             len: self.len,
             crc32: self.crc32,
             header: self.header,
@@ -147,6 +152,9 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("has an empty name");
     }
+    if is_plain(name) {
+        return Ok(());
+    }
     if name.starts_with('/') || name.split('/').any(|part| part == "..") || name.contains(['\\', ':']) {
         return Err("leads out of the archive");
     }
@@ -154,4 +162,18 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         return Err("has control characters in its name");
     }
     Ok(())
+}
+
+/// Whether a name has nothing that could mean more than it says, as almost all have: found in one pass.
+fn is_plain(name: &str) -> bool {
+    let mut before = b'/';
+    name.bytes().all(|byte| {
+        let plain = match byte {
+            b'.' => before != b'.',
+            b'/' => before != b'/',
+            _ => byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-',
+        };
+        before = byte;
+        plain
+    })
 }

@@ -4,7 +4,7 @@ use super::super::window::Slice;
 use super::{Fields, ZipError};
 
 const END: u32 = u32::from_le_bytes(*b"PK\x05\x06");
-const END_LEN: u64 = 22;
+const END_LEN: usize = 22;
 const LOCATOR: u32 = u32::from_le_bytes(*b"PK\x06\x07");
 const LOCATOR_LEN: u64 = 20;
 const END64: u32 = u32::from_le_bytes(*b"PK\x06\x06");
@@ -24,8 +24,8 @@ pub(super) struct Directory {
 /// Finds the directory by the record at the end of the archive.
 pub(super) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
     // As a rule no comment follows, and the record is the last that is there.
-    let found = match last_record(slice, END_LEN)? {
-        None => last_record(slice, END_LEN + MAX_COMMENT)?,
+    let found = match last_record(slice, END_LEN as u64)? {
+        None => last_record(slice, END_LEN as u64 + MAX_COMMENT)?,
         found => found,
     };
     let Some((end_at, record)) = found else {
@@ -55,19 +55,20 @@ pub(super) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
 }
 
 /// Looks for the closing record in the last `len` bytes.
-fn last_record(slice: Slice<'_>, len: u64) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+fn last_record(slice: Slice<'_>, len: u64) -> std::io::Result<Option<(u64, [u8; END_LEN])>> {
     let len = slice.len.min(len);
     let start = slice.len - len;
-    let mut tail = slice.bytes(start, len)?;
-    Ok(end_record(&tail).map(|at| (start + at as u64, tail.split_off(at))))
+    let tail = slice.bytes(start, len)?;
+    let record = |at: usize| Some((start + at as u64, *tail.get(at..)?.first_chunk()?));
+    Ok(end_record(&tail).and_then(record))
 }
 
 /// The last place where a closing record with a fitting comment begins.
 fn end_record(tail: &[u8]) -> Option<usize> {
-    let last = tail.len().checked_sub(22)?;
+    let last = tail.len().checked_sub(END_LEN)?;
     (0..=last).rev().find(|&at| {
         let comment = u16::from_le_bytes([tail[at + 20], tail[at + 21]]);
-        tail[at..].starts_with(&END.to_le_bytes()) && at + 22 + usize::from(comment) == tail.len()
+        tail[at..].starts_with(&END.to_le_bytes()) && at + END_LEN + usize::from(comment) == tail.len()
     })
 }
 

@@ -1,10 +1,10 @@
 //! Local headers: where the bytes of each member begin.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
+use smallvec::SmallVec;
 
 use super::super::window::{Slice, Window};
-use super::{Entry, Fields, Member, ZipError};
+use super::{Entry, Fields, Member, Named, USUAL, ZipError};
+use crate::hash::set_of;
 
 const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const HEADER_LEN: usize = 30;
@@ -12,20 +12,20 @@ const HEADER_LEN: usize = 30;
 /// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
 pub(super) fn locate(
     slice: Slice<'_>,
-    mut entries: Vec<Entry>,
+    entries: &mut [Entry<'_>],
     directory: u64,
-) -> Result<BTreeMap<String, Member>, ZipError> {
+) -> Result<SmallVec<[Named; USUAL]>, ZipError> {
     entries.sort_by_key(|entry| entry.header);
-    let checked = has_checksums(&entries);
+    let checked = has_checksums(entries);
     let mut window = Window::new(slice);
-    let mut members = BTreeMap::new();
+    let mut members = SmallVec::with_capacity(entries.len());
     let mut free = 0;
-    for entry in entries {
+    for entry in &*entries {
         if entry.header < free {
             let what = format!("member `{}` overlaps the one in front of it", entry.name);
             return Err(ZipError::corrupt(entry.header, what));
         }
-        let start = data_start(&mut window, &entry, directory)?;
+        let start = data_start(&mut window, entry, directory)?;
         let end = start.checked_add(entry.len).filter(|end| *end <= directory);
         free = end.ok_or_else(|| {
             let what = format!(
@@ -39,27 +39,40 @@ pub(super) fn locate(
             len: entry.len,
             crc32: checked.then_some(entry.crc32),
         };
-        match members.entry(entry.name) {
-            Slot::Vacant(slot) => drop(slot.insert(member)),
-            Slot::Occupied(slot) => {
-                let what = format!("member `{}` is there twice", slot.key());
-                return Err(ZipError::corrupt(entry.header, what));
-            }
-        }
+        members.push(Named {
+            at: entry.name_at,
+            len: entry.name.len(),
+            member,
+        });
+    }
+    if let Some(twice) = twice(entries) {
+        let what = format!("member `{}` is there twice", twice.name);
+        return Err(ZipError::corrupt(twice.header, what));
     }
     Ok(members)
 }
 
+/// The first entry that has the name of one in front of it.
+fn twice<'e, 'b>(entries: &'e [Entry<'b>]) -> Option<&'e Entry<'b>> {
+    if entries.len() <= USUAL {
+        // Few names are compared faster than they are hashed.
+        let is_second = |at: &usize| entries[..*at].iter().any(|other| other.name == entries[*at].name);
+        return (0..entries.len()).find(is_second).map(|at| &entries[at]);
+    }
+    let mut names = set_of(entries.len());
+    entries.iter().find(|entry| !names.insert(entry.name))
+}
+
 /// `torch.serialization.set_crc32_options(False)` leaves zero in the place of every checksum. One that happens to be zero,
 /// or was made so, stands beside others that are not.
-fn has_checksums(entries: &[Entry]) -> bool {
+fn has_checksums(entries: &[Entry<'_>]) -> bool {
     let mut sums = entries.iter().filter(|entry| entry.len > 0).map(|entry| entry.crc32);
     entries.len() < 2 || sums.any(|sum| sum != 0)
 }
 
 /// The byte after a local header, whose name and extra fields have lengths of their own. The sizes in it are not
 /// looked at: writers that do not know them in advance leave zeros.
-fn data_start(window: &mut Window<'_>, entry: &Entry, directory: u64) -> Result<u64, ZipError> {
+fn data_start(window: &mut Window<'_>, entry: &Entry<'_>, directory: u64) -> Result<u64, ZipError> {
     let damaged = |what: &str| {
         let what = format!("the header of member `{}` {what}", entry.name);
         ZipError::corrupt(entry.header, what)

@@ -1,13 +1,18 @@
 //! One file in memory: its bytes, and which of them a crash may take.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::sample::{Sample, digits};
 
 /// A file, whatever its name. Readers and the writer keep it when the name goes.
-#[derive(Debug, Default)]
-pub(super) struct File(RwLock<Content>);
+#[derive(Debug)]
+pub(super) struct File {
+    /// Another for every file of this process.
+    pub(super) number: u64,
+    content: RwLock<Content>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -26,29 +31,37 @@ const TORN: usize = 1;
 const WHOLE: usize = 2;
 
 impl File {
+    fn new(content: Content) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            content: RwLock::new(content),
+        })
+    }
+
     pub(super) fn new_held() -> Arc<Self> {
-        Arc::new(Self(RwLock::new(Content {
+        Self::new(Content {
             held: true,
             ..Content::default()
-        })))
+        })
     }
 
     /// A file that stands as it is: nobody writes it, nothing of it is pending.
     fn settled(bytes: Vec<u8>) -> Arc<Self> {
         let durable = bytes.len();
-        Arc::new(Self(RwLock::new(Content {
+        Self::new(Content {
             bytes,
             durable,
             ..Content::default()
-        })))
+        })
     }
 
     pub(super) fn content(&self) -> RwLockReadGuard<'_, Content> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.content.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn content_mut(&self) -> RwLockWriteGuard<'_, Content> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.content.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -84,8 +84,12 @@ fn members(file: &str) -> Vec<(String, Vec<u8>)> {
     let file = memory.open(path).unwrap();
     let slice = Slice::whole(&*file).unwrap();
     let archive = Archive::read(slice).unwrap();
-    let contents = |name: &str| (name.to_owned(), archive.contents(slice, name, 1 << 20).unwrap());
-    archive.names().map(contents).collect()
+    let contents = archive.members().map(|(name, member)| {
+        let name = String::from_utf8(name.to_owned()).unwrap();
+        let contents = member.contents(slice, &name, 1 << 20).unwrap().into_owned();
+        (name, contents)
+    });
+    contents.collect()
 }
 
 /// The archive again, with checksums that are right, around another pickle.

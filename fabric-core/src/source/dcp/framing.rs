@@ -1,0 +1,126 @@
+//! Looks into the archives around chunks: where the bytes of a load lie.
+//!
+//! The chunks of all tensors are sorted by their places. Small payloads that lie together are read with one call, whatever
+//! tensors they belong to; of a larger one, both ends.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::payload::{Finder, Run, SMALL};
+use crate::error::Result;
+use crate::source::read::{in_parallel, threads};
+use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
+
+/// The most that is read with one call.
+const RUN: u64 = 64 << 10;
+
+/// What may lie between payloads that are read together.
+const GAP: u64 = 2048;
+
+/// Fewer payloads are not worth a second thread.
+const SHARED_FROM: usize = 64;
+
+/// A chunk that is looked for: which part of which tensor.
+#[derive(Clone, Copy)]
+struct Chunk {
+    tensor: usize,
+    part: usize,
+    place: Place,
+}
+
+/// Gives every tensor the true places of its bytes.
+///
+/// # Errors
+/// If a payload is damaged, or is not what the index says.
+pub(super) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
+    let near: Vec<Cow<'t, StoredTensor>> = sought.iter().map(near).collect();
+    let chunks = chunks(&near);
+    let runs = runs(&chunks);
+    let found: Mutex<Vec<(Chunk, Part)>> = Mutex::new(Vec::with_capacity(chunks.len()));
+    let next = AtomicUsize::new(0);
+    in_parallel(if chunks.len() < SHARED_FROM { 1 } else { threads() }, || {
+        let run = &chunks[runs.get(next.fetch_add(1, Ordering::Relaxed))?.clone()];
+        Some(look_into(files, sought, &near, run).map(|mut parts| {
+            found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut parts);
+        }))
+    })?;
+    let mut located = near;
+    for (chunk, part) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        located[chunk.tensor].to_mut().parts[chunk.part] = part;
+    }
+    Ok(located)
+}
+
+/// The tensor with those parts that hold anything of what is wanted.
+fn near<'t>(sought: &Sought<'t>) -> Cow<'t, StoredTensor> {
+    match &sought.wanted {
+        Some(wanted) if sought.stored.is_framed() => Cow::Owned(sought.stored.near(wanted)),
+        _ => Cow::Borrowed(sought.stored),
+    }
+}
+
+/// All chunks that have not been looked into, sorted by their places.
+fn chunks(tensors: &[Cow<'_, StoredTensor>]) -> Vec<Chunk> {
+    let parts = tensors.iter().enumerate().flat_map(|(tensor, stored)| {
+        let parts = stored.parts.iter().enumerate();
+        parts.filter_map(move |(part, held)| {
+            let place = held.place;
+            matches!(held.check, Check::Framed).then_some(Chunk { tensor, part, place })
+        })
+    });
+    let mut chunks: Vec<Chunk> = parts.collect();
+    chunks.sort_unstable_by_key(|chunk| (chunk.place.file, chunk.place.start));
+    chunks
+}
+
+/// Small neighbours, and single others.
+fn runs(chunks: &[Chunk]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (at, chunk) in chunks.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run) if joins(&chunks[run.clone()], chunk.place) => run.end = at + 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+fn joins(run: &[Chunk], place: Place) -> bool {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else {
+        return false;
+    };
+    let near = |last: Place| {
+        place
+            .start
+            .checked_sub(last.start + last.len)
+            .is_some_and(|gap| gap <= GAP)
+    };
+    let small = last.place.len <= SMALL && place.len <= SMALL;
+    small && first.place.file == place.file && near(last.place) && place.start + place.len - first.place.start <= RUN
+}
+
+/// Finds the bytes of the chunks of one run.
+fn look_into(
+    files: &Files,
+    sought: &[Sought<'_>],
+    tensors: &[Cow<'_, StoredTensor>],
+    chunks: &[Chunk],
+) -> Result<Vec<(Chunk, Part)>> {
+    let (Some(Chunk { place: first, .. }), Some(Chunk { place: last, .. })) = (chunks.first(), chunks.last()) else {
+        return Ok(Vec::new());
+    };
+    let file = files.file(first.file);
+    let len = last.start + last.len - first.start;
+    let run = (first.len <= SMALL).then(|| Run::read(file.0, file.1, first.start, len));
+    let run = run.transpose()?;
+    let mut finder = Finder::default();
+    let find = |chunk: &Chunk| {
+        let (entry, tensor) = (sought[chunk.tensor].entry, &*tensors[chunk.tensor]);
+        let part = &tensor.parts[chunk.part];
+        let found = finder.locate(file, (entry, tensor), part, run.as_ref())?;
+        Ok((*chunk, found))
+    };
+    chunks.iter().map(find).collect()
+}

@@ -1,0 +1,180 @@
+//! The files of a checkpoint that has many: few are open at a time, and the others are opened again when they are read.
+//!
+//! A process may have 1024 files open, as a rule, and ranks that are threads share that number. Whoever reads such a file
+//! does not see when it is closed: its length is remembered, and reading opens it again by its path. What has that path
+//! by then must be the file that was there at first, or nothing is read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::storage::{ReadFile, Storage};
+
+/// How many files of one checkpoint stay open; each thread that reads may have one more.
+pub(super) const MOST_OPEN: usize = 64;
+
+/// Opens the files of one checkpoint.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFiles(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    storage: Arc<dyn Storage>,
+    /// Those that are open, longest ago first.
+    open: Mutex<VecDeque<Weak<Slot>>>,
+}
+
+/// The place of one file, open or not.
+#[derive(Debug)]
+struct Slot {
+    path: PathBuf,
+    first: Look,
+    file: Mutex<Option<Arc<dyn ReadFile>>>,
+    /// Whether it was read again since it was opened, or since its turn to be closed came last.
+    used: AtomicBool,
+}
+
+/// By what a file is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    len: u64,
+    identity: Option<[u64; 4]>,
+}
+
+impl Look {
+    fn at(file: &dyn ReadFile) -> io::Result<Self> {
+        Ok(Self {
+            len: file.len()?,
+            identity: file.identity()?,
+        })
+    }
+}
+
+impl OpenFiles {
+    pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self(Arc::new(Shared {
+            storage,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// Opens a file, which may be closed and opened again between any two reads.
+    ///
+    /// # Errors
+    /// As [`Storage::open`]. Reading fails if the file is not there any more when it has to be opened again, or is another.
+    pub(super) fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        let file: Arc<dyn ReadFile> = self.0.storage.open(path)?.into();
+        let slot = Arc::new(Slot {
+            path: path.to_path_buf(),
+            first: Look::at(&*file)?,
+            file: Mutex::new(Some(file)),
+            used: AtomicBool::new(false),
+        });
+        self.0.admit(&slot);
+        Ok(Box::new(Reader {
+            slot,
+            files: self.0.clone(),
+        }))
+    }
+}
+
+impl Shared {
+    /// Counts a file that was just opened, and closes those that are too many: of the ones that were opened first, one
+    /// that nobody has read since it was looked at last.
+    fn admit(&self, slot: &Arc<Slot>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while open.len() >= MOST_OPEN
+            && let Some(first) = open.pop_front()
+        {
+            let Some(other) = first.upgrade() else { continue };
+            if other.used.swap(false, Ordering::Relaxed) {
+                open.push_back(first);
+            } else {
+                other.lock().take();
+            }
+        }
+        open.push_back(Arc::downgrade(slot));
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn ReadFile>>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_again(&self, storage: &dyn Storage) -> io::Result<Arc<dyn ReadFile>> {
+        let file = storage.open(&self.path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let what = "it was there when the checkpoint was opened, and is gone; a newer save may have replaced the \
+                            checkpoint: open it again";
+                io::Error::new(error.kind(), what)
+            }
+            _ => error,
+        })?;
+        let now = Look::at(&*file)?;
+        if now == self.first {
+            return Ok(file.into());
+        }
+        let difference = if now.len == self.first.len {
+            "was written to, or replaced by another,".to_owned()
+        } else {
+            format!("had {} bytes, and has {}", self.first.len, now.len)
+        };
+        Err(io::Error::other(format!(
+            "it {difference} since the checkpoint was opened: open it again"
+        )))
+    }
+}
+
+/// A file that is open when it is read.
+#[derive(Debug)]
+struct Reader {
+    slot: Arc<Slot>,
+    files: Arc<Shared>,
+}
+
+impl Reader {
+    fn file(&self) -> io::Result<Arc<dyn ReadFile>> {
+        if let Some(file) = &*self.slot.lock() {
+            self.slot.used.store(true, Ordering::Relaxed);
+            return Ok(file.clone());
+        }
+        // Nothing is locked while the storage is at work, so two threads may both get here.
+        let opened = self.slot.open_again(&*self.files.storage)?;
+        {
+            let mut held = self.slot.lock();
+            if let Some(other) = &*held {
+                return Ok(other.clone());
+            }
+            *held = Some(opened.clone());
+        }
+        self.files.admit(&self.slot);
+        Ok(opened)
+    }
+}
+
+impl ReadFile for Reader {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.slot.first.len)
+    }
+
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        Ok(self.slot.first.identity)
+    }
+
+    fn will_read(&self, offset: u64, len: u64) {
+        // No file is opened for a hint, since another would be closed for it.
+        if let Some(file) = &*self.slot.lock() {
+            file.will_read(offset, len);
+        }
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file()?.read_at(into, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests;
