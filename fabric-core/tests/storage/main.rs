@@ -66,6 +66,7 @@ every_backend! {
     rename_moves_a_file
     rename_replaces_a_file
     a_file_can_be_renamed_while_its_writer_holds_it
+    a_file_is_the_same_when_it_is_opened_again_and_another_is_another
     an_open_file_is_read_after_it_was_replaced_or_removed
     rename_of_nothing_is_not_found
     rename_keeps_files_and_directories_apart

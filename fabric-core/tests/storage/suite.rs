@@ -116,6 +116,18 @@ pub(crate) fn a_file_can_be_renamed_while_its_writer_holds_it(storage: &dyn Stor
     assert_eq!(read(storage, &to).unwrap(), b"bytes and more");
 }
 
+pub(crate) fn a_file_is_the_same_when_it_is_opened_again_and_another_is_another(storage: &dyn Storage, root: &Path) {
+    let (from, to) = (root.join("from"), root.join("to"));
+    write(storage, &to, b"old");
+    write(storage, &from, b"new");
+    let identity = |path: &Path| storage.open(path).unwrap().identity().unwrap();
+    let (first, again) = (storage.open(&to).unwrap(), identity(&to));
+    assert_eq!(first.identity().unwrap(), again);
+    storage.rename(&from, &to).unwrap();
+    // A storage that cannot tell has no identities at all.
+    assert_eq!(identity(&to) == again, again.is_none());
+}
+
 pub(crate) fn an_open_file_is_read_after_it_was_replaced_or_removed(storage: &dyn Storage, root: &Path) {
     let (from, to) = (root.join("from"), root.join("to"));
     write(storage, &to, b"old");
