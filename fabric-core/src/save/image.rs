@@ -15,9 +15,6 @@ use crate::storage::WriteFile;
 /// Runs from this length on are worth a thread.
 const LONG: usize = 4 * BLOCK;
 
-/// Shorter ones are not worth a call of the system's.
-const SHORT: usize = 64 << 10;
-
 /// Where the bytes of a file's tensors come from.
 pub(crate) trait Contents {
     /// Hands every byte of a piece to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
@@ -137,7 +134,8 @@ impl Closing {
     }
 }
 
-/// Runs of bytes on their way to a file. Short neighbours go together: a call for each would take longer than its bytes.
+/// Runs of bytes on their way to a file. Neighbours shorter than a block go together: a call for each would take longer than
+/// to copy its bytes once more.
 ///
 /// What is written begins and ends on multiples of a block where it can: the system keeps a file in memory in pages as
 /// large as writes let it, each on a multiple of its size, and few large ones take less time than many small ones.
@@ -152,7 +150,7 @@ struct Runs<'f> {
 impl Runs<'_> {
     /// Writes a run of blocks, and adds their checksums to `sums`.
     fn write(&mut self, run: &[u8], sums: &mut Vec<u8>) -> Result<()> {
-        if run.len() < SHORT {
+        if run.len() < BLOCK {
             sums.extend(checksum::to_bytes(&checksum::sums(run)));
             return self.hold(run);
         }
