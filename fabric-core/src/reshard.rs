@@ -3,22 +3,23 @@
 mod contents;
 mod splits;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use self::contents::Stored;
 use crate::entry::{Region, without_rank};
 use crate::error::{Error, Result};
-use crate::format::directory::{DirectoryManifest, SplitRecord};
-use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
+use crate::format::directory::SplitRecord;
+use crate::format::manifest::{CBOR, TieRecord, ValueRecord};
+use crate::hash::HashMap;
 use crate::mesh::{Deal, Mesh, Split};
 use crate::options::Durability;
 use crate::phases::Phases;
 use crate::save::generation::Generation;
+use crate::save::heading::Heading;
 use crate::save::image::{Closing, Image, Piece};
 use crate::save::publish::publish;
-use crate::save::{SaveReport, WRITER, rank_file};
+use crate::save::{SaveReport, rank_file};
 use crate::source::{Index, Source, StoredTensor};
 use crate::storage::Storage;
 use crate::strategy::{Layout, Strategy};
@@ -66,7 +67,7 @@ impl<'s> Whole<'s> {
                 .map(|(name, value)| record(name, value))
                 .collect::<Result<_>>()?,
         };
-        let mut by_place = HashMap::new();
+        let mut by_place = HashMap::default();
         for (name, stored) in &index.tensors {
             let places = stored.places();
             let number = u32::try_from(whole.tensors.len()).unwrap_or(u32::MAX);
@@ -86,6 +87,17 @@ impl<'s> Whole<'s> {
             }
         }
         Ok(whole)
+    }
+
+    /// What manifests say beside the tensors.
+    fn heading(&self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Heading {
+        Heading {
+            state_version: index.state_version,
+            ties: self.ties.clone(),
+            values: self.values.clone(),
+            filtered: index.filtered.iter().cloned().collect(),
+            ..Heading::new(strategy, mesh)
+        }
     }
 }
 
@@ -116,23 +128,16 @@ fn one_file(
     whole: &Whole<'_>,
     phases: &Phases,
 ) -> Result<u64> {
-    let index = source.index();
     let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
         name: (*name).into(),
         region: Region::whole(stored.info.shape()),
         whole: stored.info.clone(),
     });
-    let manifest = Manifest {
-        writer: WRITER.to_owned(),
-        strategy: strategy.name().to_owned(),
-        mesh: mesh.records(),
-        state_version: index.state_version,
-        ties: whole.ties.clone(),
-        values: whole.values.clone(),
-        filtered: index.filtered.iter().cloned().collect(),
-        ..Manifest::default()
-    };
-    let mut image = Image::new(pieces.collect(), Closing::Whole(manifest), path)?;
+    let mut image = Image::new(
+        pieces.collect(),
+        Closing::Whole(whole.heading(source.index(), strategy, mesh).of_file()),
+        path,
+    )?;
     let contents = Stored::new(
         &**source,
         whole.tensors.iter().map(|(name, stored)| (*name, *stored, None)),
@@ -191,19 +196,14 @@ fn directory(
     }
     contents.settle()?;
     let tensors = whole.tensors.iter().zip(&splits);
-    let manifest = DirectoryManifest {
-        writer: WRITER.to_owned(),
-        strategy: strategy.name().to_owned(),
-        mesh: mesh.records(),
-        state_version: index.state_version,
-        generation: generation.place().generation().to_owned(),
-        tensors: tensors
-            .map(|((name, stored), split)| SplitRecord::new((*name).to_owned(), &stored.info, split))
-            .collect(),
-        ties: whole.ties.clone(),
-        values: in_world(&whole.values, mesh),
-        filtered: index.filtered.iter().cloned().collect(),
+    let split = |((name, stored), split): (&(&str, &StoredTensor), &Split)| {
+        SplitRecord::new((*name).to_owned(), &stored.info, split)
     };
+    let heading = Heading {
+        values: in_world(&whole.values, mesh),
+        ..whole.heading(source.index(), strategy, mesh)
+    };
+    let manifest = heading.of_directory(generation.place().generation(), tensors.map(split).collect());
     let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
     generation.commit(&manifest, Durability::Durable, phases)?;
     Ok(bytes + manifest.len() as u64)

@@ -7,6 +7,7 @@ mod agree;
 pub(crate) mod contents;
 mod directory;
 pub(crate) mod generation;
+pub(crate) mod heading;
 pub(crate) mod image;
 mod one_file;
 pub(crate) mod publish;

@@ -16,12 +16,14 @@ use candle_core::Tensor;
 
 use super::contents::Part;
 use super::generation::{Generation, Place};
+use super::heading::Heading;
 use super::image::{Contents, Piece};
-use super::one_file::{ties, values};
-use super::{Agreed, Decided, Prepared, SaveReport, WRITER, rank_file};
+use super::{Agreed, Decided, Prepared, SaveReport, rank_file};
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::Deal;
+use crate::plan::save::PlannedTensor;
+use crate::plan::shard::Global;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 
@@ -106,17 +108,9 @@ pub(super) fn save(
 
 fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {
     let tensors = prepared.plan.tensors.iter().zip(&agreed.globals);
-    DirectoryManifest {
-        writer: WRITER.to_owned(),
-        strategy: ranks.strategy.name().to_owned(),
-        mesh: ranks.mesh.records(),
-        state_version: prepared.version,
-        generation: generation.to_owned(),
-        tensors: tensors
-            .map(|(planned, global)| SplitRecord::new(planned.name.to_string(), &global.info, &global.split))
-            .collect(),
-        ties: ties(prepared),
-        values: values(prepared, agreed.per_rank),
-        filtered: prepared.plan.filtered.clone(),
-    }
+    let split = |(planned, global): (&PlannedTensor, &Global)| {
+        SplitRecord::new(planned.name.to_string(), &global.info, &global.split)
+    };
+    let tensors = tensors.map(split).collect();
+    Heading::of(ranks, prepared, agreed.per_rank).of_directory(generation, tensors)
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::contents::Part;
+use super::heading::Heading;
 use super::image::{Closing, Contents, Image, Piece};
 use super::publish::publish;
-use super::{Agreed, Decided, Prepared, SaveReport};
+use super::{Decided, Prepared, SaveReport};
 use crate::entry::Region;
 use crate::error::Result;
-use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 
@@ -53,8 +53,9 @@ pub(super) fn save(
         phases,
         ..
     } = decided;
+    let heading = Heading::of(ranks, &prepared, agreed.per_rank);
     let write = || {
-        let mut image = Image::new(pieces, closing(ranks, &prepared, agreed), path)?;
+        let mut image = Image::new(pieces, Closing::Whole(heading.of_file()), path)?;
         publish(
             storage,
             path,
@@ -68,44 +69,4 @@ pub(super) fn save(
     let bytes = ranks.first("save: write", write)?;
     let bytes = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     Ok(prepared.report(bytes))
-}
-
-/// What one file says of everything in it.
-fn closing(ranks: &Ranks, prepared: &Prepared, agreed: Agreed) -> Closing {
-    Closing::Whole(Manifest {
-        writer: super::WRITER.to_owned(),
-        strategy: ranks.strategy.name().to_owned(),
-        mesh: ranks.mesh.records(),
-        state_version: prepared.version,
-        ties: ties(prepared),
-        values: values(prepared, agreed.per_rank),
-        filtered: prepared.plan.filtered.clone(),
-        ..Manifest::default()
-    })
-}
-
-/// Further names of tensors.
-pub(super) fn ties(prepared: &Prepared) -> Vec<TieRecord> {
-    let ties = prepared.plan.ties.iter();
-    ties.map(|(name, at)| TieRecord {
-        name: name.clone(),
-        target: u32::try_from(*at).unwrap_or(u32::MAX),
-    })
-    .collect()
-}
-
-/// The values that all ranks share, and those of each.
-pub(super) fn values(prepared: &Prepared, per_rank: Vec<(String, u32, Vec<u8>)>) -> Vec<ValueRecord> {
-    let value = |name: String, rank, bytes| ValueRecord {
-        name,
-        rank,
-        form: CBOR,
-        bytes,
-    };
-    let shared = prepared.plan.values.iter();
-    let shared = shared.map(|(name, bytes)| value(name.clone(), None, bytes.clone()));
-    let own = per_rank
-        .into_iter()
-        .map(|(name, rank, bytes)| value(name, Some(rank), bytes));
-    shared.chain(own).collect()
 }

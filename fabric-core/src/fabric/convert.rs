@@ -1,0 +1,110 @@
+//! Checkpoints that become other files, without a state: one file, another layout, a format of other programs.
+
+use std::path::Path;
+
+use super::Fabric;
+use crate::error::Result;
+use crate::export::{ExportOptions, ExportReport, export};
+use crate::phases::Phases;
+use crate::raw::RawCheckpoint;
+use crate::reshard::reshard;
+use crate::save::SaveReport;
+use crate::source::open;
+use crate::strategy::Strategy;
+
+impl Fabric {
+    /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.
+    ///
+    /// No state and no model is needed, and no more than a few blocks of memory. Everything that is read is verified;
+    /// what is at `to` is replaced as by [`save`](Self::save). Where many ranks call it, rank 0 does it and the others
+    /// wait.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric, Strategy};
+    /// # #[derive(Checkpoint)] struct State { weight: Tensor }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (run, file) = (directory.path().join("run"), directory.path().join("run.ckpt"));
+    /// # let mut state = State { weight: Tensor::arange(0f32, 6f32, &Device::Cpu)? };
+    /// let fabric = Fabric::new();
+    /// # fabric.save(&file, &state)?;
+    /// fabric.reshard(&file, &run, Strategy::fsdp().ranks(4))?;  // a directory with four files
+    /// fabric.consolidate(&run, &file)?;                         // and back
+    /// fabric.load(&file, &mut state)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); if the source is damaged or the storage fails: what was at `to` is still there then.
+    pub fn consolidate(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
+        self.reshard(from, to, Strategy::single_device())
+    }
+
+    /// Lays a checkpoint out as another strategy would, for any number of ranks, in the same way.
+    ///
+    /// Loading does not need it: every strategy loads what every other has saved. It spares the ranks small reads where
+    /// a checkpoint is loaded often.
+    ///
+    /// # Errors
+    /// As [`consolidate`](Self::consolidate); and if the strategy does not know its number of ranks, see
+    /// [`Strategy::ranks`].
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a strategy is given away, as to the builder"
+    )]
+    pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+        let alone = || {
+            self.background.finish();
+            let source = open(&self.storage, from.as_ref())?;
+            let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
+            phases
+                .within(|| reshard(&*self.storage, &source, to.as_ref(), &strategy, &phases))?
+                .encode()
+        };
+        SaveReport::decode(&self.ranks.first("reshard", alone)?)
+    }
+
+    /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what
+    /// `torch.load(path, weights_only=True)` opens, so that a run can go on in PyTorch.
+    ///
+    /// Tensors are copied block by block and verified on the way; the file replaces one at `to` in one step, as with
+    /// [`save`](Self::save). In PyTorch, `torch.load` gives `{"model": ..., "optimizer": ..., "iteration": 7}` for a state
+    /// with those fields: `model` for `load_state_dict` of the module, `optimizer` for that of `torch.optim`.
+    ///
+    /// ```no_run
+    /// use fabric_core::{ExportOptions, Fabric};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let fabric = Fabric::new();
+    /// fabric.export("run/last.ckpt", "run/last.pt", ExportOptions::new())?;
+    /// fabric.export("run/last.ckpt", "model.safetensors", ExportOptions::new().subtree("model"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); if the name of `to` does not say which format; if an entry has no form in it: before
+    /// anything is written. If the source is damaged or the storage fails: what was at `to` is still there then.
+    pub fn export(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, options: ExportOptions) -> Result<ExportReport> {
+        self.export_raw(&self.open(from)?, to, options)
+    }
+
+    /// The same for what is open already: a part of a checkpoint, or the [remainder](crate::Loaded::remainder) of a load.
+    ///
+    /// # Errors
+    /// As [`export`](Self::export).
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "options are given away, as to every other call"
+    )]
+    pub fn export_raw(
+        &self,
+        raw: &RawCheckpoint,
+        to: impl AsRef<Path>,
+        options: ExportOptions,
+    ) -> Result<ExportReport> {
+        export(&*self.storage, raw, to.as_ref(), &options)
+    }
+}
