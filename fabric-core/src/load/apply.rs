@@ -22,8 +22,12 @@ use crate::source::{Check, Reader, Sought, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
 
-/// Tensors from this size on have all threads to themselves.
+/// Tensors from this size on have all threads to themselves, if they are a good part of what is moved: otherwise it is
+/// quicker if each thread has a tensor.
 const LARGE: u64 = 16 << 20;
+
+/// What is a good part: one of so many.
+const PARTS: u64 = 8;
 
 /// Smaller tensors that lie together are read with one call.
 const SMALL: u64 = 64 << 10;
@@ -164,7 +168,9 @@ fn wrapped(mut written: Vec<String>, source: Error) -> Error {
 }
 
 fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>], meter: Option<&Meter>) -> Result<()> {
-    let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= LARGE);
+    let total: u64 = moves.iter().map(Move::bytes).sum();
+    let large = LARGE.max(total / PARTS);
+    let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= large);
     for (at, one) in large.iter().enumerate() {
         if let Some(next) = large.get(at + 1) {
             fetch(raw, &[next]);
