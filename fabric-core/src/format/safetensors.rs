@@ -8,8 +8,8 @@
 //! ```
 //!
 //! `data_offsets` count from the end of the header; elements are little-endian and row-major. The tensors cover the rest
-//! of the file exactly: no overlap, no hole, nothing behind the last. [`Layout`] writes headers whose data begins at a
-//! multiple of [`ALIGNMENT`]; [`Header`] reads every header that the safetensors library reads, within the same bounds.
+//! of the file exactly: no overlap, no hole, nothing behind the last. [`Layout`] writes headers whose data begins in
+//! the middle of a page; [`Header`] reads every header that the safetensors library reads, within the same bounds.
 
 mod json;
 mod layout;

@@ -417,7 +417,7 @@ fn a_damaged_source_leaves_what_was_there() {
     fabric.export(FROM, "out.pt", ExportOptions::new()).unwrap();
     let before = bytes(&memory, "out.pt");
     let mut damaged = bytes(&memory, FROM);
-    damaged[4096] ^= 1;
+    damaged[2048] ^= 1;
     memory
         .create(Path::new("damaged.ckpt"))
         .unwrap()

@@ -11,8 +11,13 @@ use super::{LENGTH_BYTES, MANIFEST, MARKER, MAX_JSON, Placed};
 use crate::entry::{DType, TensorInfo, check_name};
 use crate::hash::HashSet;
 
-/// Data begins at a multiple of this: a page, and a block of a disk.
-pub(crate) const ALIGNMENT: u64 = 4096;
+/// A page of memory.
+const PAGE: u64 = 4096;
+
+/// Data begins this far behind a multiple of a page. Allocators place a large tensor 16 bytes behind one, and a processor
+/// that copies from a page's start to just behind another's takes twice as long: each read waits for the write before it,
+/// which has the same low bits of address.
+pub(crate) const START: u64 = PAGE / 2;
 
 /// The value of [`MARKER`]: there to be noticed, not to be interpreted.
 const MARKED: &str = "1";
@@ -184,7 +189,8 @@ fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec
         json.extend(b"]},");
     }
     close(&mut json, b'}');
-    let padded = (LENGTH_BYTES as u64 + json.len() as u64).next_multiple_of(ALIGNMENT);
+    let len = LENGTH_BYTES as u64 + json.len() as u64;
+    let padded = len.saturating_sub(START).next_multiple_of(PAGE) + START;
     let json_len = padded - LENGTH_BYTES as u64;
     let Some(total) = usize::try_from(padded).ok().filter(|_| json_len <= MAX_JSON) else {
         return Err(LayoutError::HeaderTooLong(json_len));

@@ -60,7 +60,7 @@ fn a_layout_aligns_the_data_and_every_tensor_and_puts_the_manifest_last() {
             "__fabric__"
         ]
     );
-    assert_eq!(layout.tensors[0].start, 4096);
+    assert_eq!(layout.tensors[0].start, 2048);
     for tensor in &layout.tensors {
         assert_eq!(
             tensor.start % (tensor.info.dtype().bits() as u64 / 8),
@@ -208,7 +208,7 @@ proptest! {
         manifest_len in prop::option::of(0..9u64),
     ) {
         let layout = Layout::new(tensors.into_iter().collect(), &metadata, manifest_len).unwrap();
-        prop_assert_eq!(layout.header.len() % 4096, 0);
+        prop_assert_eq!(layout.header.len() % 4096, 2048);
         let bytes = filled(&layout);
         let mut header = read(&bytes).unwrap();
         prop_assert_eq!(header.manifest().unwrap().is_some(), manifest_len.is_some() || metadata.contains_key("fabric"));
