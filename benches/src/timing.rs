@@ -38,7 +38,8 @@ pub(crate) struct Task<'t> {
 /// What happens before each round, outside of the time.
 enum Before {
     Nothing,
-    /// What the task makes is removed, and what it left for the system to write is written after it.
+    /// What the task makes is removed, and what that leaves for the system to do is done; so is what the task leaves, after
+    /// it.
     Remove(PathBuf),
     /// The files' pages leave the page cache.
     Drop(PathBuf),
@@ -79,7 +80,10 @@ impl<'t> Task<'t> {
     fn once(&mut self) -> Outcome<f64> {
         match &self.before {
             Before::Nothing => {}
-            Before::Remove(path) => files::remove(path)?,
+            Before::Remove(path) => {
+                files::remove(path)?;
+                system::sync();
+            }
             Before::Drop(path) => files::drop_pages(path)?,
         }
         let seconds = (self.work)().map_err(|error| format!("{}: {error}", self.name))?;
