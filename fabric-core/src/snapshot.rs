@@ -20,7 +20,6 @@ mod flight;
 mod hold;
 mod incoming;
 mod pack;
-mod priority;
 mod saving;
 mod staging;
 
@@ -217,7 +216,6 @@ fn start(copy: Copy, mut write: Write) -> Result<Flight> {
     let thread = thread::Builder::new()
         .name("fabric-save".to_owned())
         .spawn(move || {
-            priority::step_back();
             let (phases, path) = (Arc::clone(&write.phases), write.path.clone());
             let work = || phases.within(|| write.run(incoming, &written, copying));
             let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));

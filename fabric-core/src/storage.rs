@@ -142,12 +142,6 @@ pub trait ReadFile: Send + Sync + Debug {
     /// If the device fails.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Says that `len` bytes at `offset` will be read soon. A storage may begin to fetch them; it does not wait for them, and
-    /// what cannot be fetched is told by the read. By default this does nothing.
-    fn will_read(&self, offset: u64, len: u64) {
-        let _ = (offset, len);
-    }
-
     /// Fills `into` from `offset`.
     ///
     /// # Errors

@@ -164,13 +164,6 @@ impl ReadFile for Reader {
         Ok(self.slot.first.identity)
     }
 
-    fn will_read(&self, offset: u64, len: u64) {
-        // No file is opened for a hint, since another would be closed for it.
-        if let Some(file) = &*self.slot.lock() {
-            file.will_read(offset, len);
-        }
-    }
-
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file()?.read_at(into, offset)
     }

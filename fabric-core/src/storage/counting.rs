@@ -147,10 +147,6 @@ impl ReadFile for Reader {
         self.inner.len()
     }
 
-    fn will_read(&self, offset: u64, len: u64) {
-        self.inner.will_read(offset, len);
-    }
-
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
         self.inner.identity()
     }

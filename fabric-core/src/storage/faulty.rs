@@ -250,10 +250,6 @@ impl ReadFile for Reader {
         self.inner.len()
     }
 
-    fn will_read(&self, offset: u64, len: u64) {
-        self.inner.will_read(offset, len);
-    }
-
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
         self.course
             .pass(Class::Other, || format!("identity of {}", self.path.display()))?;

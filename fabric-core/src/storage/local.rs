@@ -214,10 +214,6 @@ impl ReadFile for Reader {
         self.file.metadata().map(|found| found.len())
     }
 
-    fn will_read(&self, offset: u64, len: u64) {
-        direct::fetch(&self.file, offset, len);
-    }
-
     #[cfg(unix)]
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
         use std::os::unix::fs::MetadataExt;

@@ -108,10 +108,6 @@ impl ReadFile for Reader {
         self.inner.identity()
     }
 
-    fn will_read(&self, offset: u64, len: u64) {
-        self.inner.will_read(offset, len);
-    }
-
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         self.inner.read_at(into, offset)
     }

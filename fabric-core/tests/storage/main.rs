@@ -57,7 +57,6 @@ macro_rules! every_backend {
 
 every_backend! {
     what_was_written_in_pieces_is_read_whole
-    a_wish_to_read_changes_nothing_wherever_it_points
     opening_nothing_is_not_found
     opening_a_directory_is_refused
     a_path_through_a_file_is_refused

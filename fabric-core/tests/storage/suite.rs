@@ -38,27 +38,6 @@ pub(crate) fn what_was_written_in_pieces_is_read_whole(storage: &dyn Storage, ro
     assert_eq!(read(storage, &path).unwrap(), b"one two");
 }
 
-pub(crate) fn a_wish_to_read_changes_nothing_wherever_it_points(storage: &dyn Storage, root: &Path) {
-    let path = root.join("file");
-    write(storage, &path, b"one two");
-    let file = storage.open(&path).unwrap();
-    for (offset, len) in [
-        (0, 7),
-        (3, 0),
-        (4, 3),
-        (5, 1 << 20),
-        (1 << 20, 1),
-        (u64::MAX, u64::MAX),
-        (0, u64::MAX),
-    ] {
-        file.will_read(offset, len);
-        assert_eq!(file.len().unwrap(), 7);
-        let mut bytes = [0; 7];
-        file.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"one two", "after a wish for {len} bytes at {offset}");
-    }
-}
-
 pub(crate) fn opening_nothing_is_not_found(storage: &dyn Storage, root: &Path) {
     refused(storage.open(&root.join("file")), ErrorKind::NotFound);
     refused(storage.open(&root.join("directory/file")), ErrorKind::NotFound);

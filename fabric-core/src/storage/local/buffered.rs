@@ -22,5 +22,3 @@ pub(super) fn refuses(_error: &io::Error) -> bool {
 }
 
 pub(super) fn expect_sequential(_file: &File) {}
-
-pub(super) fn fetch(_file: &File, _offset: u64, _len: u64) {}

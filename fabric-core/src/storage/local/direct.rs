@@ -2,11 +2,10 @@
 //! read in long stretches.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
+use std::io;
 
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 
 /// Gives the file room for `len` bytes, where the file system can do that: writes find their place without looking for
 /// it, and a full device is known before the first.
@@ -46,18 +45,6 @@ fn set(file: &File, change: impl FnOnce(OFlags) -> OFlags) -> io::Result<()> {
 pub(super) fn refuses(error: &io::Error) -> bool {
     let code = Errno::from_io_error(error);
     code.is_some_and(|code| [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&code))
-}
-
-/// Begins to fetch bytes of a file that are not in memory. The last of them tells for all; what of a wish cannot be met is
-/// met when the bytes are read.
-pub(super) fn fetch(file: &File, offset: u64, len: u64) {
-    let Some(len) = NonZeroU64::new(len) else { return };
-    let mut last = [0];
-    let at = offset.saturating_add(len.get() - 1);
-    let there = preadv2(file, &mut [IoSliceMut::new(&mut last)], at, ReadWriteFlags::NOWAIT);
-    if there == Err(Errno::AGAIN) {
-        let _ = fadvise(file, offset, Some(len), Advice::WillNeed);
-    }
 }
 
 /// Asks for longer reading ahead. A wish: what has no such notion is read as well.
