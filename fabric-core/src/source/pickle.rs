@@ -12,7 +12,6 @@
 
 mod build;
 mod input;
-mod items;
 mod machine;
 mod memo;
 mod number;
@@ -21,11 +20,12 @@ mod standard;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::items::Items;
 pub(crate) use self::machine::load;
 pub(crate) use self::standard::standard;
 
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 /// An object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,9 @@ impl Id {
         self.0 as usize
     }
 }
+
+/// The items of a tuple: a few in place, since most tuples are shapes and pairs, and an index has a dozen for each tensor.
+pub(crate) type Items = SmallVec<[Id; 4]>;
 
 /// What a pickle describes.
 #[derive(Clone, Debug, PartialEq)]
