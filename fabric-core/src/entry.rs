@@ -7,7 +7,7 @@ mod region;
 pub use dtype::DType;
 pub(crate) use name::{check_name, join, of_rank, root, strip, without_rank};
 pub use region::Region;
-pub(crate) use region::covers;
+pub(crate) use region::{covers, is_all};
 
 use smallvec::SmallVec;
 

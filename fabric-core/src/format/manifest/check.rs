@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
 use crate::checksum;
-use crate::entry::{DType, Region, TensorInfo, check_name, covers};
+use crate::entry::{DType, Region, TensorInfo, check_name, covers, is_all};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
 
@@ -150,15 +150,11 @@ fn check_tensor(tensor: &TensorRecord, files: &[FileRecord]) -> Result<(), Strin
     if bytes(tensor.dtype, &tensor.shape).is_none() {
         return Err(format!("{} has no size in whole bytes", tensor.info()));
     }
-    if let [part] = &tensor.parts[..]
-        && part.size == tensor.shape
-        && part.offset.len() == tensor.shape.len()
-        && part.offset.iter().all(|&from| from == 0)
-    {
-        return check_part(part, tensor.dtype, files);
+    // One part that is all of it needs no copies of boxes.
+    if !matches!(&tensor.parts[..], [part] if is_all(&part.offset, &part.size, &tensor.shape)) {
+        let regions: Vec<Region> = tensor.parts.iter().map(PartRecord::region).collect();
+        covers(&tensor.shape, &regions)?;
     }
-    let regions: Vec<Region> = tensor.parts.iter().map(PartRecord::region).collect();
-    covers(&tensor.shape, &regions)?;
     tensor
         .parts
         .iter()

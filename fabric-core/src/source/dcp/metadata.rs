@@ -257,9 +257,7 @@ impl<'p> Reader<'p> {
             return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
         }
         let (regions, payloads) = self.chunks(name, tensor.required("chunks")?)?;
-        if !is_whole(&regions, info.shape()) {
-            covers(info.shape(), &regions)?;
-        }
+        covers(info.shape(), &regions)?;
         for (region, payload) in regions.iter().zip(&payloads) {
             enough(&info, region, payload)?;
         }
@@ -320,11 +318,6 @@ impl<'p> Reader<'p> {
         let name = name.ok_or_else(|| format!("its element type is {}", self.graph.describe(dtype)))?;
         torch::dtype(name).ok_or_else(|| format!("its element type `{name}` is not read"))
     }
-}
-
-/// Whether there is one box, which is all of the tensor: as a rule it is.
-fn is_whole(regions: &[Region], shape: &[usize]) -> bool {
-    matches!(regions, [region] if region.size == shape && region.offset.len() == shape.len() && region.offset.iter().all(|at| *at == 0))
 }
 
 /// A chunk takes at least the bytes of its elements: a size that was made up is noticed before memory is asked for.
