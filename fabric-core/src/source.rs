@@ -5,6 +5,7 @@ mod cut;
 mod dcp;
 pub(crate) mod directory;
 mod hub;
+mod index;
 pub(crate) mod names;
 mod open;
 mod open_files;
@@ -19,22 +20,19 @@ mod zip;
 
 pub(crate) use cut::{Cut, Reader};
 pub(crate) use directory::is_one as is_directory;
+pub(crate) use index::{Entry, Index};
 pub(crate) use open::{aside, open};
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use self::read::{in_parallel, threads};
-use crate::checksum::Running;
-use crate::entry::{Region, TensorInfo, root, strip};
-use crate::error::{Result, entries};
-use crate::hash::HashSet;
+use crate::entry::{Region, TensorInfo};
+use crate::error::Result;
 use crate::storage::ReadFile;
-use crate::value::Value;
 
 /// A checkpoint or a file of weights, opened: its index is known, its tensors have not been read.
 pub(crate) trait Source: Send + Sync + Debug {
@@ -61,14 +59,6 @@ pub(crate) trait Source: Send + Sync + Debug {
         Ok(Cow::Borrowed(tensor))
     }
 
-    /// Takes note of bytes that were read of an entry.
-    ///
-    /// # Errors
-    /// If nothing more is to be read.
-    fn note_read(&self, _bytes: usize) -> Result<()> {
-        Ok(())
-    }
-
     /// The same for many tensors, in their order, by several threads.
     fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         let located: Vec<OnceLock<Cow<'t, StoredTensor>>> = sought.iter().map(|_| OnceLock::new()).collect();
@@ -82,6 +72,14 @@ pub(crate) trait Source: Send + Sync + Debug {
         // Without an error every number was taken, and filled.
         Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
     }
+
+    /// Takes note of bytes that were read of an entry.
+    ///
+    /// # Errors
+    /// If nothing more is to be read.
+    fn note_read(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A tensor that is looked for.
@@ -91,144 +89,6 @@ pub(crate) struct Sought<'t> {
     pub(crate) stored: &'t StoredTensor,
     /// The box of it that is needed; `None`: all of it.
     pub(crate) wanted: Option<Region>,
-}
-
-/// What a source holds.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Index {
-    /// How messages call the source: its path.
-    pub(crate) origin: String,
-    pub(crate) tensors: BTreeMap<String, StoredTensor>,
-    pub(crate) values: BTreeMap<String, Value>,
-    /// Entries that a filter kept out when the checkpoint was saved.
-    pub(crate) filtered: BTreeSet<String>,
-    /// The format has no place for values, so that the absence of one says nothing.
-    pub(crate) tensors_only: bool,
-    /// The version of the schema that it was saved under; 0 if nobody says.
-    pub(crate) state_version: u32,
-    /// Of tensors that were cut over a mesh: the dimensions, each with the names of axes.
-    pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
-}
-
-impl Index {
-    /// All names, tensors before values.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().chain(self.values.keys()).map(String::as_str)
-    }
-
-    /// The entry of this name, and its name as the index holds it.
-    pub(crate) fn entry(&self, name: &str) -> Option<Entry<'_>> {
-        let tensor = self.tensors.get_key_value(name);
-        let tensor = tensor.map(|(name, stored)| Entry::Tensor(name, stored));
-        let value = || {
-            self.values
-                .get_key_value(name)
-                .map(|(name, value)| Entry::Value(name, value))
-        };
-        tensor.or_else(value)
-    }
-
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name) || self.values.contains_key(name)
-    }
-
-    /// What is left when the entries of these names are taken.
-    pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
-        fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {
-            let rest = entries.iter().filter(|(name, _)| !taken.contains(name.as_str()));
-            rest.map(|(name, entry)| (name.clone(), entry.clone())).collect()
-        }
-        Self {
-            origin: self.origin.clone(),
-            tensors: rest(&self.tensors, taken),
-            values: rest(&self.values, taken),
-            filtered: self.filtered.clone(),
-            tensors_only: self.tensors_only,
-            state_version: self.state_version,
-            cuts: self.cuts.clone(),
-        }
-    }
-
-    /// A value inside of another: what a map holds under the rest of the name. Keys may have dots themselves.
-    pub(crate) fn value_inside(&self, name: &str) -> Option<Value> {
-        let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
-        let mut found = dots.iter().rev().filter_map(|&at| {
-            let value = self.values.get(&name[..at])?;
-            inside(value, &name[at + 1..])
-        });
-        found.next()
-    }
-
-    /// One number for everything that the index says: entries, values, places, checksums. Ranks that have the same number
-    /// have opened the same file.
-    pub(crate) fn digest(&self) -> u64 {
-        let mut digest = Running::new();
-        for (name, tensor) in &self.tensors {
-            digest.update(format!("{name}\n{}\n", tensor.info).as_bytes());
-            for part in &tensor.parts {
-                let Place { file, start, len } = part.place;
-                digest.update(format!("{file} {start} {len} {}\n", part.region).as_bytes());
-                match &part.check {
-                    Check::Blocks(sums) => sums.iter().for_each(|sum| digest.update(&sum.to_le_bytes())),
-                    Check::Run(run) => digest.update(&run.crc32.to_le_bytes()),
-                    Check::Nothing | Check::Framed => {}
-                }
-            }
-        }
-        for (name, value) in &self.values {
-            digest.update(format!("{name}\n").as_bytes());
-            digest.update(&value.to_bytes().unwrap_or_default());
-        }
-        digest.finish()
-    }
-
-    /// What this is, for somebody who expected something else.
-    pub(crate) fn summary(&self) -> String {
-        let roots: BTreeSet<&str> = self.names().map(root).collect();
-        let shown: Vec<_> = roots.iter().take(6).map(|name| format!("`{name}`")).collect();
-        let more = if roots.len() > shown.len() { ", …" } else { "" };
-        format!(
-            "it holds {} below {}{more}; if the weights lie below one of these, open the file and load its subtree: \
-             fabric.open(path)?.subtree(name).load_raw(&mut model)",
-            entries(self.tensors.len() + self.values.len()),
-            shown.join(", "),
-        )
-    }
-}
-
-/// What lies in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
-fn inside(value: &Value, path: &str) -> Option<Value> {
-    value
-        .as_map_entries()?
-        .into_iter()
-        .find_map(|(key, value)| match strip(path, &key)? {
-            "" => Some(value),
-            rest => inside(&value, rest),
-        })
-}
-
-/// An entry of an index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Entry<'i> {
-    Tensor(&'i str, &'i StoredTensor),
-    Value(&'i str, &'i Value),
-}
-
-impl<'i> Entry<'i> {
-    pub(crate) fn name(self) -> &'i str {
-        match self {
-            Self::Tensor(name, _) | Self::Value(name, _) => name,
-        }
-    }
-
-    /// Whether these are one tensor, stored once.
-    pub(crate) fn same_place(entries: &[Self]) -> bool {
-        let [Self::Tensor(_, first), rest @ ..] = entries else {
-            return false;
-        };
-        let same = |other: &Self| matches!(other, Self::Tensor(_, other) if first.same_contents(other) == Some(true));
-        rest.iter().all(same)
-    }
 }
 
 /// A tensor in a source.

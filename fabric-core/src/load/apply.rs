@@ -17,7 +17,7 @@ use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::read::{Block, Shares, check_block, in_parallel, read_block, stream, threads};
+use crate::source::read::{Block, Shares, check_block, in_parallel, neighbours, read_block, stream, threads};
 use crate::source::{Check, Reader, Sought, StoredTensor};
 use crate::state::Content;
 use crate::target::{write, write_bytes};
@@ -31,9 +31,6 @@ const PARTS: u64 = 8;
 
 /// Smaller tensors that lie together are read with one call.
 const SMALL: u64 = 64 << 10;
-
-/// What may lie between such neighbours: the framing of a member in an archive, or of an archive around each.
-const GAP: u64 = 2048;
 
 /// One tensor to fill.
 struct Move<'m> {
@@ -171,38 +168,19 @@ fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>], meter: Option<&Meter>) -> R
     let total: u64 = moves.iter().map(Move::bytes).sum();
     let large = LARGE.max(total / PARTS);
     let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= large);
-    for (at, one) in large.iter().enumerate() {
-        if let Some(next) = large.get(at + 1) {
-            fetch(raw, &[next]);
-        }
-        fill(raw, one, threads(), meter)?;
+    for large in large {
+        fill(raw, large, threads(), meter)?;
     }
     let total: u64 = rest.iter().map(|m| m.bytes()).sum();
-    let batches = batches(&rest);
+    let batches = neighbours(&rest, BLOCK as u64, |m| m.single_block().map(Block::place));
     let next = AtomicUsize::new(0);
-    let threads = if total < LARGE / 4 { 1 } else { threads() };
-    in_parallel(threads, || {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        let batch = batches.get(at)?;
-        if let Some(next) = batches.get(at + threads) {
-            fetch(raw, next);
-        }
-        Some(match batch {
+    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
+        let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
+        Some(match &rest[batch.clone()] {
             [one] => fill(raw, one, 1, meter),
             many => fill_batch(raw, many, meter),
         })
     })
-}
-
-/// Lets the storage fetch what is read first of these neighbours.
-fn fetch(raw: &RawCheckpoint, moves: &[&Move<'_>]) {
-    let place = |m: &&Move<'_>| m.stored.parts.first().map(|part| part.place);
-    let (Some(first), Some(last)) = (moves.first().and_then(place), moves.last().and_then(place)) else {
-        return;
-    };
-    let end = last.start.saturating_add(last.len);
-    let (file, _) = raw.source.file(first.file);
-    file.will_read(first.start, end.saturating_sub(first.start).min(LARGE));
 }
 
 fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize, meter: Option<&Meter>) -> Result<()> {
@@ -213,29 +191,6 @@ fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize, meter: Option<&Meter>
     let watched = Watched::new(&*raw.source, meter, m.name, m.bytes());
     write(&watched, m.name, m.tensor, m.stored, m.cast, threads)?;
     watched.finish()
-}
-
-/// Splits moves, sorted by place, into runs of small neighbours and single others.
-fn batches<'b, 'm>(moves: &'b [&'b Move<'m>]) -> Vec<&'b [&'b Move<'m>]> {
-    let mut batches = Vec::new();
-    let mut from = 0;
-    while from < moves.len() {
-        let mut to = from + 1;
-        if let Some(first) = moves[from].single_block() {
-            let mut end = first.start + first.len as u64;
-            while let Some(next) = moves.get(to).and_then(|m| m.single_block()) {
-                let near = next.file == first.file && next.start >= end && next.start - end <= GAP;
-                if !near || next.start + next.len as u64 - first.start > BLOCK as u64 {
-                    break;
-                }
-                end = next.start + next.len as u64;
-                to += 1;
-            }
-        }
-        batches.push(&moves[from..to]);
-        from = to;
-    }
-    batches
 }
 
 /// Reads neighbours with one call, then verifies and copies each.

@@ -1,25 +1,30 @@
 //! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
 
+mod block;
 mod check;
 mod cut;
+mod neighbours;
+mod parallel;
 mod runs;
 mod shares;
 #[cfg(any(test, feature = "cuda"))]
 mod stretches;
 mod strided;
 
+pub(crate) use block::{Block, Sum, check_block, read_block};
 pub(crate) use check::verify_part;
+pub(crate) use neighbours::neighbours;
+pub(crate) use parallel::{in_parallel, threads};
 pub(crate) use shares::Shares;
 #[cfg(feature = "cuda")]
 pub(crate) use stretches::Stretches;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use self::check::RunCheck;
 use self::runs::Runs;
-use super::{Check, Part, Reader, Source, StoredTensor};
-use crate::checksum::{self, BLOCK};
+use super::{Part, Reader, Source, StoredTensor};
+use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
 
@@ -31,99 +36,6 @@ const SHARED_FROM: usize = 16 << 20;
 
 /// No thread takes more blocks at a time: so none is left alone with the last ones for long.
 const MOST_BLOCKS: usize = 8;
-
-/// One block of a part: where it lies in the file, which bytes of the part it holds, and its checksum.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Block {
-    pub(crate) number: usize,
-    pub(crate) file: usize,
-    pub(crate) start: u64,
-    pub(crate) len: usize,
-    pub(crate) sum: Option<Sum>,
-}
-
-/// The checksum of a block, in the algorithm of its format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sum {
-    Crc64(u64),
-    Crc32(u32),
-}
-
-impl Sum {
-    fn is_of(self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Crc64(sum) => sum == checksum::of(bytes),
-            Self::Crc32(sum) => sum == checksum::crc32(bytes),
-        }
-    }
-}
-
-impl Part {
-    /// The blocks that hold anything of what is read of the part, of a tensor with `item` bytes an element.
-    pub(crate) fn blocks_read(&self, item: usize) -> impl Iterator<Item = Block> + '_ {
-        let blocks = match &self.cut {
-            Some(cut) => cut::blocks_of(self, cut, item.max(1)),
-            None => 0..usize::MAX,
-        };
-        self.blocks().filter(move |block| blocks.contains(&block.number))
-    }
-
-    /// All blocks, whatever of them is read.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
-        // The length was checked against the tensor's size in memory when the index was made.
-        let len = usize::try_from(self.place.len).unwrap_or(usize::MAX);
-        (0..len.div_ceil(BLOCK)).map(move |number| {
-            let from = number * BLOCK;
-            Block {
-                number,
-                file: self.place.file,
-                start: self.place.start + from as u64,
-                len: BLOCK.min(len - from),
-                sum: self.sum(number),
-            }
-        })
-    }
-
-    /// The checksum of one block by itself, if there is one.
-    fn sum(&self, number: usize) -> Option<Sum> {
-        match &self.check {
-            Check::Blocks(sums) => sums.get(number).copied().map(Sum::Crc64),
-            Check::Run(run) if self.is_whole_run() && self.place.len <= BLOCK as u64 => Some(Sum::Crc32(run.crc32)),
-            _ => None,
-        }
-    }
-}
-
-/// Fills `into` with one block and compares its checksum.
-pub(crate) fn read_block(source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
-    let (file, path) = source.file(block.file);
-    file.read_exact_at(into, block.start)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Error::corrupt(
-                path,
-                format!(
-                    "it ends inside entry `{entry}`, before byte {}",
-                    block.start + block.len as u64
-                ),
-            ),
-            _ => Error::io("read", path)(error),
-        })?;
-    check_block(source, entry, block, into)?;
-    source.note_read(into.len())
-}
-
-pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes: &[u8]) -> Result<()> {
-    if block.sum.is_none_or(|sum| sum.is_of(bytes)) {
-        return Ok(());
-    }
-    Err(Error::Checksum {
-        path: source.file(block.file).1.to_path_buf(),
-        entry: entry.to_owned(),
-        block: block.number,
-        start: block.start,
-        end: block.start + block.len as u64,
-    })
-}
 
 /// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; `threads` is how many
 /// may share the work.
@@ -194,15 +106,6 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
             let (number, into) = next?;
-            // What the threads will come to when they are through with what they have.
-            let ahead = ((number + threads) * stretch * BLOCK) as u64;
-            if ahead < part.place.len {
-                let (file, _) = source.file(part.place.file);
-                file.will_read(
-                    part.place.start + ahead,
-                    (part.place.len - ahead).min(into.len() as u64),
-                );
-            }
             let blocks = part.blocks().skip(number * stretch);
             Some(blocks.zip(into.chunks_mut(BLOCK)).try_for_each(read))
         })?;
@@ -214,37 +117,6 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
 /// threads do not wait for one large page of new memory, or both clear it.
 fn stretch(len: usize, threads: usize) -> usize {
     len.div_ceil(threads).div_ceil(BLOCK).clamp(1, MOST_BLOCKS)
-}
-
-/// Calls `step` on several threads until it gives nothing more, or an error, which is returned.
-pub(crate) fn in_parallel(threads: usize, step: impl Fn() -> Option<Result<()>> + Sync) -> Result<()> {
-    let failure = Mutex::new(None);
-    let stop = AtomicBool::new(false);
-    let worker = || {
-        while !stop.load(Ordering::Relaxed) {
-            match step() {
-                None => return,
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    stop.store(true, Ordering::Relaxed);
-                    failure
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .get_or_insert(error);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    failure
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .map_or(Ok(()), Err)
 }
 
 /// Where a part begins in the tensor's own bytes, if it is one run of them.
@@ -379,14 +251,6 @@ fn stream_rows(
 
 fn take_nonempty(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     if bytes.is_empty() { Ok(()) } else { take(bytes) }
-}
-
-/// How many threads share the reading: more than a few gain nothing on one device, and fewer leave it idle while they
-/// compute.
-pub(crate) fn threads() -> usize {
-    // The system looks into several files to tell.
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).clamp(4, 8))
 }
 
 #[cfg(test)]

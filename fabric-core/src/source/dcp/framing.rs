@@ -4,20 +4,16 @@
 //! tensors they belong to; of a larger one, both ends.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::payload::{Finder, Run, SMALL};
 use crate::error::Result;
-use crate::source::read::{in_parallel, threads};
+use crate::source::read::{in_parallel, neighbours, threads};
 use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
 
 /// The most that is read with one call.
 const RUN: u64 = 64 << 10;
-
-/// What may lie between payloads that are read together.
-const GAP: u64 = 2048;
 
 /// Fewer payloads are not worth a second thread.
 const SHARED_FROM: usize = 64;
@@ -37,7 +33,8 @@ struct Chunk {
 pub(super) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
     let near: Vec<Cow<'t, StoredTensor>> = sought.iter().map(near).collect();
     let chunks = chunks(&near);
-    let runs = runs(&chunks);
+    let small = |chunk: &Chunk| Some(chunk.place).filter(|place| place.len <= SMALL);
+    let runs = neighbours(&chunks, RUN, small);
     let found: Mutex<Vec<(Chunk, Part)>> = Mutex::new(Vec::with_capacity(chunks.len()));
     let next = AtomicUsize::new(0);
     in_parallel(if chunks.len() < SHARED_FROM { 1 } else { threads() }, || {
@@ -73,32 +70,6 @@ fn chunks(tensors: &[Cow<'_, StoredTensor>]) -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = parts.collect();
     chunks.sort_unstable_by_key(|chunk| (chunk.place.file, chunk.place.start));
     chunks
-}
-
-/// Small neighbours, and single others.
-fn runs(chunks: &[Chunk]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for (at, chunk) in chunks.iter().enumerate() {
-        match runs.last_mut() {
-            Some(run) if joins(&chunks[run.clone()], chunk.place) => run.end = at + 1,
-            _ => runs.push(at..at + 1),
-        }
-    }
-    runs
-}
-
-fn joins(run: &[Chunk], place: Place) -> bool {
-    let (Some(first), Some(last)) = (run.first(), run.last()) else {
-        return false;
-    };
-    let near = |last: Place| {
-        place
-            .start
-            .checked_sub(last.start + last.len)
-            .is_some_and(|gap| gap <= GAP)
-    };
-    let small = last.place.len <= SMALL && place.len <= SMALL;
-    small && first.place.file == place.file && near(last.place) && place.start + place.len - first.place.start <= RUN
 }
 
 /// Finds the bytes of the chunks of one run.
