@@ -147,8 +147,17 @@ fn restore<S: Checkpoint + ?Sized>(
     let other_names = renamed.as_ref().map(|renamed| file.under(renamed));
     let raw = other_names.as_ref().unwrap_or(file);
     let shares = Arc::default();
+    let policy = Policy {
+        options,
+        whole,
+        foreign: places
+            .optimizers
+            .iter()
+            .map(|optimizer| optimizer.state.clone())
+            .collect(),
+    };
     let matched = ranks.together("load: match", || {
-        find(raw, &mut places, &parts, options, whole, &shares, (watch, matching))
+        find(raw, &mut places, &parts, &policy, &shares, watch, matching)
     })?;
     let Matched {
         plan,
@@ -182,19 +191,13 @@ fn find<'r>(
     raw: &'r RawCheckpoint,
     places: &mut Places<'_>,
     parts: &AgreedParts<'_>,
-    options: LoadOptions,
-    whole: bool,
+    policy: &Policy,
     shares: &Arc<Shares>,
-    (watch, matching): (Watch<'_>, Timed<'_>),
+    watch: Watch<'_>,
+    matching: Timed<'_>,
 ) -> Result<Matched<'r>> {
     let wanted = wanted(places, parts, raw);
-    let foreign = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
-    let policy = Policy {
-        options,
-        whole,
-        foreign: foreign.collect(),
-    };
-    let mut plan = plan(&wanted, &places.components, &raw.index, &policy);
+    let mut plan = plan(&wanted, &places.components, &raw.index, policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;
     let scalars = scalar::read(raw, &plan)?;
     let staged = stage::stage(raw, &scalars, places, &mut plan);
@@ -209,7 +212,7 @@ fn find<'r>(
     drop(matching);
     let verify_first = policy.options.verify_first;
     if let Some(meter) = watch.meter {
-        meter.expect(bytes + if verify_first { verify::bytes(&located) } else { 0 });
+        meter.announce(bytes + if verify_first { verify::bytes(&located) } else { 0 });
     }
     if verify_first {
         let _verifying = watch.phases.begin(Phase::Verify);

@@ -71,7 +71,7 @@ impl Meter {
     }
 
     /// Says how many bytes there will be, before the first is counted.
-    pub(crate) fn expect(&self, total: u64) {
+    pub(crate) fn announce(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
         self.next.store(total.min(BLOCK as u64), Ordering::Relaxed);
     }
@@ -152,7 +152,7 @@ mod tests {
             let call = (progress.bytes_done, progress.bytes_in_all);
             seen.lock().expect("no panic").push(call);
         })));
-        meter.expect(total);
+        meter.announce(total);
         (meter, calls)
     }
 

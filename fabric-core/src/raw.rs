@@ -117,7 +117,10 @@ impl RawCheckpoint {
         let stored = self.stored(name)?;
         let dtype = stored.info.dtype();
         let len = stored.info.byte_len().unwrap_or_default();
-        if let (true, true, Some(candle)) = (cfg!(feature = "cuda"), device.is_cuda(), dtype.to_candle()) {
+        if cfg!(feature = "cuda")
+            && device.is_cuda()
+            && let Some(candle) = dtype.to_candle()
+        {
             return self.straight(name, stored, candle, device);
         }
         let memory = |candle| Some((candle, bytes::new(candle, len)?));

@@ -36,8 +36,8 @@ pub(crate) fn reshard(
     let mesh = strategy.grid().map_err(Error::Options)?;
     let whole = Whole::of(source.index())?;
     let bytes = match strategy.layout() {
-        Layout::OneFile => one_file(storage, source, path, (strategy, &mesh), &whole, phases)?,
-        Layout::Directory => directory(storage, source, path, (strategy, &mesh), &whole, phases)?,
+        Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole, phases)?,
+        Layout::Directory => directory(storage, source, path, strategy, &mesh, &whole, phases)?,
     };
     phases.saved(bytes);
     Ok(SaveReport {
@@ -124,7 +124,8 @@ fn one_file(
     storage: &dyn Storage,
     source: &Arc<dyn Source>,
     path: &Path,
-    (strategy, mesh): (&Strategy, &Mesh),
+    strategy: &Strategy,
+    mesh: &Mesh,
     whole: &Whole<'_>,
     phases: &Phases,
 ) -> Result<u64> {
@@ -153,7 +154,8 @@ fn directory(
     storage: &dyn Storage,
     source: &Arc<dyn Source>,
     path: &Path,
-    (strategy, mesh): (&Strategy, &Mesh),
+    strategy: &Strategy,
+    mesh: &Mesh,
     whole: &Whole<'_>,
     phases: &Phases,
 ) -> Result<u64> {

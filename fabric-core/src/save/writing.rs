@@ -26,7 +26,7 @@ pub(crate) struct Writing {
 impl Writing {
     pub(crate) fn new(pieces: &[Piece], callback: Option<Callback>) -> Self {
         let meter = Meter::new(callback);
-        meter.expect(bytes(pieces));
+        meter.announce(bytes(pieces));
         Self {
             names: pieces.iter().map(|piece| piece.name.clone()).collect(),
             meter,

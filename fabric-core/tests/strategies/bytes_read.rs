@@ -17,13 +17,13 @@ const ROWS: usize = 1100;
 const COLUMNS: usize = 520;
 
 #[derive(Checkpoint)]
-struct Rows {
+pub(crate) struct Rows {
     #[checkpoint(shard(dim = 0))]
     weight: Tensor,
 }
 
 #[derive(Checkpoint)]
-struct Columns {
+pub(crate) struct Columns {
     #[checkpoint(shard(dim = 1))]
     weight: Tensor,
 }
@@ -35,7 +35,7 @@ struct Both<W> {
     other: Tensor,
 }
 
-trait Weight: Checkpoint + Sized {
+pub(crate) trait Weight: Checkpoint + Sized {
     const DIM: usize;
     fn of(weight: Tensor) -> Self;
     fn weight(&self) -> &Tensor;

@@ -7,6 +7,7 @@ use fabric_core::group::ThreadGroup;
 use fabric_core::storage::{Counting, Local};
 use fabric_core::{Checkpoint, LoadOptions, Strategy};
 
+use super::bytes_read::{Columns, Rows, Weight};
 use super::world::{along, part, run_over};
 
 /// Of `weight`, which two ranks wrote; `unrelated` lies beside it.
@@ -22,46 +23,8 @@ fn directory() -> PathBuf {
 }
 
 #[derive(Checkpoint)]
-struct Rows {
-    #[checkpoint(shard(dim = 0))]
-    weight: Tensor,
-}
-
-#[derive(Checkpoint)]
-struct Columns {
-    #[checkpoint(shard(dim = 1))]
-    weight: Tensor,
-}
-
-#[derive(Checkpoint)]
 struct Trained<W> {
     model: W,
-}
-
-trait Weight: Checkpoint + Sized {
-    const DIM: usize;
-    fn of(weight: Tensor) -> Self;
-    fn weight(&self) -> &Tensor;
-}
-
-impl Weight for Rows {
-    const DIM: usize = 0;
-    fn of(weight: Tensor) -> Self {
-        Self { weight }
-    }
-    fn weight(&self) -> &Tensor {
-        &self.weight
-    }
-}
-
-impl Weight for Columns {
-    const DIM: usize = 1;
-    fn of(weight: Tensor) -> Self {
-        Self { weight }
-    }
-    fn weight(&self) -> &Tensor {
-        &self.weight
-    }
 }
 
 fn whole() -> Tensor {
