@@ -169,7 +169,7 @@ pub trait WriteFile: Send + Debug {
     /// Says, before the first byte, that about `len` bytes will follow, and then a [`sync`](Self::sync).
     ///
     /// A storage may find room for them now, and write better for knowing. Until it is synced, an announced file may hold
-    /// less than was written, or zeros at its end; nor need an error be that of the call that meets it. Whoever will not
+    /// less than was written, or zeros in its place; nor need an error be that of the call that meets it. Whoever will not
     /// sync does not announce. By default this does nothing.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ fn check(storage: &dyn Storage, root: &Path, len: usize, announced: u64, piece: 
 
 pub(crate) fn an_announced_file_holds_what_was_written(storage: &dyn Storage, root: &Path) {
     let around = |at: usize| [at - 1, at, at + 1];
-    let lengths = [4096, MIB, MIB + 4096, 8 * MIB, 16 * MIB].map(around);
+    let lengths = [4096, MIB, MIB + 4096, 2 * MIB, 8 * MIB, 16 * MIB].map(around);
     for len in lengths.into_iter().flatten().chain([0, 1]) {
         check(storage, root, len, len as u64, 1_000_003);
     }

@@ -1,13 +1,14 @@
-//! Blocks on their way to a file: the caller fills one while a thread writes another.
+//! Blocks on their way to a file: the caller fills one while threads write others.
 //!
 //! A direct write takes memory that is aligned, and returns when the device has the bytes. So bytes are copied to blocks
-//! that are, and the caller does not wait for the device before all blocks are full.
+//! that are, several are on their way at a time, and the caller does not wait for the device before all blocks are full.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::direct;
@@ -17,25 +18,33 @@ use crate::pages;
 /// content with less.
 const ALIGNMENT: usize = 4096;
 
-/// A device that is given less at a time is not at its rate.
-const BLOCK: usize = 8 << 20;
+/// What is written with one call. It is a large page, too: a device takes few pieces of memory at a time.
+const BLOCK: usize = 2 << 20;
 
-/// One is filled, one is written.
-const BLOCKS: usize = 2;
+/// How many are on their way to the device. It is not at its rate with one.
+const WRITERS: usize = 3;
+
+/// What may wait beside these, so that neither side waits for the other at every block.
+const BLOCKS: usize = 8;
 
 /// What blocks are written to.
 pub(super) trait Target: Send + Sync {
-    /// Appends some of `bytes`, and says how many.
-    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes some of `bytes` from the byte `at` of the file on, and says how many.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
     /// From now on writes need not be aligned.
     fn end_direct(&self) -> io::Result<()>;
 }
 
 impl Target for File {
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut file = self;
-        Write::write(&mut file, bytes)
+    #[cfg(unix)]
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(self, bytes, at)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_write(self, bytes, at)
     }
 
     fn end_direct(&self) -> io::Result<()> {
@@ -45,44 +54,48 @@ impl Target for File {
 
 #[derive(Debug)]
 pub(super) struct Staged {
+    way: Arc<Way>,
     filling: Option<Block>,
-    empty: Receiver<Block>,
+    /// Blocks that have been written, or why one could not be.
+    written: Receiver<io::Result<Block>>,
     /// `None` when there is no more to come.
     full: Option<Sender<Block>>,
-    writing: Option<JoinHandle<io::Result<()>>>,
+    writing: Vec<JoinHandle<()>>,
     accepted: u64,
 }
 
 impl Staged {
-    /// Begins to write about `len` bytes, directly if the target has been asked for that.
+    /// Begins to write about `len` bytes from the start of the target on, directly if it has been asked for that.
     ///
     /// # Errors
     /// If the system has no thread to give.
     pub(super) fn start(target: Arc<dyn Target>, len: u64, direct: bool) -> io::Result<Self> {
-        let (full, to_write) = channel::<Block>();
-        let (give_back, empty) = channel();
+        let (full, to_write) = channel();
+        let (give_back, written) = channel();
         let size = usize::try_from(len).unwrap_or(BLOCK).clamp(ALIGNMENT, BLOCK);
         for _ in 0..BLOCKS {
             // The receiver is in this very function.
-            let _ = give_back.send(Block::new(size.next_multiple_of(ALIGNMENT)));
+            let _ = give_back.send(Ok(Block::new(size.next_multiple_of(ALIGNMENT))));
         }
-        let write = move || {
-            let mut direct = direct;
-            for mut block in to_write {
-                write_out(&*target, block.bytes(), &mut direct)?;
-                block.len = 0;
-                // Nobody wants it back after the last.
-                let _ = give_back.send(block);
-            }
-            Ok(())
-        };
-        Ok(Self {
+        let mut staged = Self {
+            way: Arc::new(Way {
+                target,
+                direct: AtomicBool::new(direct),
+            }),
             filling: None,
-            empty,
+            written,
             full: Some(full),
-            writing: Some(thread::Builder::new().name("fabric-write".to_owned()).spawn(write)?),
+            writing: Vec::with_capacity(WRITERS),
             accepted: 0,
-        })
+        };
+        let to_write = Arc::new(Mutex::new(to_write));
+        for _ in 0..usize::try_from(len.div_ceil(BLOCK as u64)).map_or(WRITERS, |blocks| blocks.clamp(1, WRITERS)) {
+            let (way, to_write, give_back) = (staged.way.clone(), to_write.clone(), give_back.clone());
+            let write = move || way.write_all(&to_write, &give_back);
+            let named = thread::Builder::new().name("fabric-write".to_owned());
+            staged.writing.push(named.spawn(write)?);
+        }
+        Ok(staged)
     }
 
     /// Takes the bytes. They may not be in the file yet.
@@ -93,10 +106,7 @@ impl Staged {
         while !bytes.is_empty() {
             let mut block = match self.filling.take() {
                 Some(block) => block,
-                None => match self.empty.recv() {
-                    Ok(block) => block,
-                    Err(_) => return Err(self.failure()),
-                },
+                None => self.empty_block()?,
             };
             let taken = block.fill(bytes);
             bytes = &bytes[taken..];
@@ -115,90 +125,159 @@ impl Staged {
     /// # Errors
     /// The first that any write met.
     pub(super) fn finish(mut self) -> io::Result<u64> {
-        if let Some(last) = self.filling.take() {
+        let mut rest = Vec::new();
+        if let Some(mut last) = self.filling.take() {
+            rest = last.split_off(last.len / ALIGNMENT * ALIGNMENT);
             self.hand_over(last)?;
         }
-        self.join().map(|()| self.accepted)
+        if self.full.is_none() {
+            return Err(stopped());
+        }
+        self.stop()?;
+        self.written.try_iter().try_for_each(|block| block.map(drop))?;
+        // The end of a file is no multiple of the alignment. Now that nothing else is being written, it is written as usual.
+        self.way.write(&rest, self.accepted - rest.len() as u64)?;
+        Ok(self.accepted)
+    }
+
+    fn empty_block(&mut self) -> io::Result<Block> {
+        match self.written.recv() {
+            Ok(Ok(mut block)) => {
+                block.begin(self.accepted);
+                Ok(block)
+            }
+            Ok(Err(error)) => {
+                self.stop()?;
+                Err(error)
+            }
+            Err(_) => Err(stopped()),
+        }
     }
 
     fn hand_over(&mut self, block: Block) -> io::Result<()> {
         match &self.full {
             Some(full) if full.send(block).is_ok() => Ok(()),
-            _ => Err(self.failure()),
+            // All threads have ended, and at least one of them has said why.
+            _ => Err(self.empty_block().err().unwrap_or_else(stopped)),
         }
     }
 
-    /// Why the thread has stopped.
-    fn failure(&mut self) -> io::Error {
-        let stopped = || io::Error::other("the thread that writes the file has stopped");
-        self.join().err().unwrap_or_else(stopped)
-    }
-
-    fn join(&mut self) -> io::Result<()> {
+    /// Lets the threads write what they were given, and waits for them.
+    fn stop(&mut self) -> io::Result<()> {
         self.full = None;
-        match self.writing.take().map(JoinHandle::join) {
-            Some(Ok(written)) => written,
-            _ => Err(io::Error::other("the thread that writes the file has stopped")),
-        }
+        let ended = self.writing.drain(..).map(JoinHandle::join);
+        // All of them are waited for, however the first ended.
+        let panicked = ended.filter(Result::is_err).count();
+        if panicked > 0 { Err(stopped()) } else { Ok(()) }
     }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("a thread that writes the file has stopped")
 }
 
 impl Drop for Staged {
-    /// Waits for the thread: nothing is written to a file that has been given up.
+    /// Waits for the threads: nothing is written to a file that has been given up.
     fn drop(&mut self) {
         // Whoever gives a file up does not ask what became of it.
-        let _ = self.join();
+        let _ = self.stop();
     }
 }
 
-/// Writes a block. What direct writes cannot do, the end of a file that is no multiple of the alignment and all of it
-/// where the file system wants something else, ordinary ones do.
-fn write_out(target: &dyn Target, mut bytes: &[u8], direct: &mut bool) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let whole = bytes.len() / ALIGNMENT * ALIGNMENT;
-        if *direct && whole == 0 {
-            target.end_direct()?;
-            *direct = false;
-        }
-        match target.write(if *direct { &bytes[..whole] } else { bytes }) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if *direct && direct::refuses(&error) => {
-                target.end_direct()?;
-                *direct = false;
+/// How bytes get to the target.
+struct Way {
+    target: Arc<dyn Target>,
+    direct: AtomicBool,
+}
+
+impl Way {
+    /// Writes blocks until there are no more, or until one cannot be written.
+    fn write_all(&self, blocks: &Mutex<Receiver<Block>>, give_back: &Sender<io::Result<Block>>) {
+        loop {
+            let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(block) = next else { return };
+            let written = self.write(block.bytes(), block.at);
+            let failed = written.is_err();
+            // Nobody wants it back after the last.
+            let _ = give_back.send(written.map(|()| block));
+            if failed {
+                return;
             }
-            Err(error) => return Err(error),
         }
     }
-    Ok(())
+
+    /// Writes bytes to their place. What direct writes cannot do, less than the alignment and all of it where the file
+    /// system wants something else, ordinary ones do.
+    fn write(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let mut direct = self.direct.load(Ordering::Relaxed);
+            let whole = bytes.len() / ALIGNMENT * ALIGNMENT;
+            if direct && whole == 0 {
+                self.end_direct()?;
+                direct = false;
+            }
+            match self.target.write_at(if direct { &bytes[..whole] } else { bytes }, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    at += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another thread may have met the refusal first.
+                Err(error) if direct && direct::refuses(&error) => self.end_direct()?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn end_direct(&self) -> io::Result<()> {
+        self.target.end_direct()?;
+        self.direct.store(false, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
-/// Aligned memory.
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way")
+            .field("direct", &self.direct)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Aligned memory, and where in the file it belongs.
 struct Block {
     /// Longer than the block by the alignment.
     memory: Vec<u8>,
     start: usize,
+    size: usize,
     /// How much is filled.
     len: usize,
+    at: u64,
 }
 
 impl Block {
     fn new(size: usize) -> Self {
-        let memory: Vec<u8> = pages::zeroed(size + ALIGNMENT);
+        // What is not touched takes no memory.
+        let alignment = if size == BLOCK { BLOCK } else { ALIGNMENT };
+        let memory: Vec<u8> = pages::zeroed(size + alignment);
         Self {
-            start: memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT),
+            start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
+            size,
             len: 0,
+            at: 0,
         }
     }
 
-    fn size(&self) -> usize {
-        self.memory.len() - ALIGNMENT
+    fn begin(&mut self, at: u64) {
+        self.len = 0;
+        self.at = at;
     }
 
     fn is_full(&self) -> bool {
-        self.len == self.size()
+        self.len == self.size
     }
 
     fn bytes(&self) -> &[u8] {
@@ -207,10 +286,17 @@ impl Block {
 
     /// Takes what there is room for, and says how much that is.
     fn fill(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(self.size() - self.len);
+        let taken = bytes.len().min(self.size - self.len);
         self.memory[self.start + self.len..][..taken].copy_from_slice(&bytes[..taken]);
         self.len += taken;
         taken
+    }
+
+    /// Gives back what is behind the first `len` bytes.
+    fn split_off(&mut self, len: usize) -> Vec<u8> {
+        let rest = self.bytes()[len..].to_vec();
+        self.len = len;
+        rest
     }
 }
 

@@ -1,7 +1,7 @@
 //! A file that is being written: as it comes, or by way of staging blocks.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use super::direct;
@@ -55,6 +55,8 @@ impl Writer {
             // The room that was reserved counts as the file's until it is given back.
             self.file.set_len(written)?;
         }
+        // Staged bytes went to their places past the file's own position.
+        (&*self.file).seek(SeekFrom::Start(written))?;
         Ok(())
     }
 }

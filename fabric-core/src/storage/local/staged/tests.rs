@@ -34,13 +34,13 @@ impl Device {
 }
 
 impl Target for Device {
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         let mut state = self.state();
         state.interrupted = !state.interrupted;
         if state.interrupted {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let at = state.bytes.len();
+        let at = usize::try_from(at).unwrap();
         if let Some((_, code)) = self.fails_from.filter(|(from, _)| at >= *from) {
             return Err(io::Error::from_raw_os_error(code));
         }
@@ -52,7 +52,9 @@ impl Target for Device {
             }
         }
         let now = bytes.len().min(self.most.unwrap_or(usize::MAX));
-        state.bytes.extend_from_slice(&bytes[..now]);
+        let end = state.bytes.len().max(at + now);
+        state.bytes.resize(end, 0);
+        state.bytes[at..at + now].copy_from_slice(&bytes[..now]);
         if state.no_longer_direct {
             state.buffered += now;
         } else {
@@ -117,7 +119,7 @@ fn a_file_system_without_direct_writes_gets_ordinary_ones() {
         assert!(state.bytes == bytes);
         // Where there are no direct writes at all, nothing can refuse one.
         if cfg!(target_os = "linux") {
-            assert_eq!(state.direct, from);
+            assert!(state.direct <= from, "{} bytes", state.direct);
         }
     }
 }
@@ -163,7 +165,7 @@ fn an_error_of_the_last_block_is_that_of_the_end() {
 }
 
 #[test]
-fn who_gives_a_file_up_waits_for_its_thread() {
+fn who_gives_a_file_up_waits_for_its_threads() {
     let device = Arc::new(Device::default());
     let mut staged = Staged::start(device.clone(), u64::MAX, true).unwrap();
     staged.write_all(&pattern(BLOCK + 1)).unwrap();
