@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Outcome;
 use crate::system::{FileExt, create_direct, open_direct};
@@ -66,10 +67,25 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<File> {
 
 /// Writes a new file past the page cache, into space that was set aside, and syncs it: the floor of a durable save.
 pub(crate) fn write_direct(path: &Path, bytes: &Aligned) -> Outcome {
+    write_direct_by(path, bytes, 1, DIRECT_BLOCK)
+}
+
+/// The same by several threads, that take blocks in turn.
+pub(crate) fn write_direct_by(path: &Path, bytes: &Aligned, threads: usize, block: usize) -> Outcome {
     let file = create_direct(path, bytes.len as u64)?;
-    for (at, block) in bytes.bytes().chunks(DIRECT_BLOCK).enumerate() {
-        file.write_all_at(block, (at * DIRECT_BLOCK) as u64)?;
-    }
+    let next = AtomicUsize::new(0);
+    let write = || -> std::io::Result<()> {
+        let blocks = || bytes.bytes().chunks(block).enumerate();
+        while let Some((at, bytes)) = blocks().nth(next.fetch_add(1, Ordering::Relaxed)) {
+            file.write_all_at(bytes, (at * block) as u64)?;
+        }
+        Ok(())
+    };
+    let outcomes: Vec<std::io::Result<()>> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..threads).map(|_| scope.spawn(write)).collect();
+        writers.into_iter().filter_map(|writer| writer.join().ok()).collect()
+    });
+    outcomes.into_iter().collect::<std::io::Result<()>>()?;
     Ok(file.sync_data()?)
 }
 

@@ -55,6 +55,10 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
             floors::write_direct(&written, &source)
         })
         .making(&written),
+        Task::new(floor, "the same, 3 threads, 2 MiB at a time", || {
+            floors::write_direct_by(&written, &source, 3, 2 << 20)
+        })
+        .making(&written),
         Task::new(floor, "O_DIRECT read, 4 threads", || {
             floors::read_direct(&read, &mut direct, 4)
         }),

@@ -34,6 +34,9 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let peers = bench.peers();
     let mut tasks = vec![
         Task::new(Kind::Floor, DIRECT, || floors::write_direct(&made, &source)),
+        Task::new(Kind::Floor, "the same, 3 threads, 2 MiB at a time", || {
+            floors::write_direct_by(&made, &source, 3, 2 << 20)
+        }),
         Task::new(Kind::Ours, DURABLE, || Ok(fabric.save(&made, &variables).map(drop)?)),
         Task::new(Kind::Floor, PLAIN, || floors::write(&made, source.bytes()).map(drop)),
         Task::new(Kind::Ours, RELAXED, || save_relaxed(&fabric, &made, &variables)),
