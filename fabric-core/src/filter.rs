@@ -8,7 +8,8 @@ use crate::entry::TensorInfo;
 /// Decides, entry by entry, what belongs to a checkpoint.
 ///
 /// Fields declare one with `#[checkpoint(filter = ...)]`; a call adds one with
-/// [`SaveOptions::filter`](crate::SaveOptions::filter). Names are relative to the field.
+/// [`SaveOptions::filter`](crate::SaveOptions::filter). Names are relative to the field. Where a rank holds a part of a
+/// tensor, filters are told the element type and shape of the whole: they keep the same under every strategy.
 #[derive(Clone)]
 pub struct Filter(Rule);
 
@@ -57,6 +58,11 @@ impl Filter {
             Rule::Function(keep) => keep(name, tensor),
             Rule::Closure(keep) => keep(name, tensor),
         }
+    }
+
+    /// Whether more than the name may decide.
+    pub(crate) fn looks_at_tensors(&self) -> bool {
+        matches!(self.0, Rule::Function(_) | Rule::Closure(_))
     }
 }
 

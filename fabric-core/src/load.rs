@@ -196,6 +196,7 @@ fn find<'r>(
     watch: Watch<'_>,
     matching: Timed<'_>,
 ) -> Result<Matched<'r>> {
+    places.ask(|at| parts.whole(at).map(|whole| &whole.info));
     let wanted = wanted(places, parts, raw);
     let mut plan = plan(&wanted, &places.components, &raw.index, policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;

@@ -188,7 +188,7 @@ impl SaveOptions {
     }
 
     /// Saves only those tensors below `field` that the closure keeps. It sees names relative to the field and each
-    /// tensor's element type and shape. The file records what was left out.
+    /// tensor's element type and shape; where ranks hold parts, those of the whole. The file records what was left out.
     pub fn filter<S: ?Sized, T: ?Sized>(
         mut self,
         field: Field<S, T>,

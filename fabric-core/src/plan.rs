@@ -1,5 +1,6 @@
 //! Decisions without I/O: which entry comes from where, and what is written where.
 
+pub(crate) mod asked;
 mod fresh;
 mod hint;
 pub(crate) mod load;

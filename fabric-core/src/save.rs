@@ -4,6 +4,7 @@
 //! `docs/design.md` argues.
 
 mod agree;
+mod asking;
 pub(crate) mod contents;
 mod directory;
 pub(crate) mod generation;
@@ -27,6 +28,7 @@ use crate::device;
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
 use crate::phases::{Phase, Phases, is_anybody_listening};
+use crate::plan::asked::Wholes;
 use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
 use crate::plan::shard::{Global, Local};
 use crate::progress::Callback;
@@ -133,15 +135,15 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
 ) -> Result<(Decided, Vec<Part>)> {
     let progress = options.progress.take();
     let mut planning = None;
-    let prepare = || {
+    let read = || {
         before()?;
         // Not earlier: it may have waited for another save.
         planning = Some(phases.begin(Phase::Plan));
-        let prepared = prepare(ranks, state, options)?;
-        let said = agree::Hello::of(&prepared, ranks, path).encode()?;
-        Ok((prepared, said))
+        let mut visitor = Visitor::new();
+        state.visit(&mut visitor);
+        Ok(resolve(visitor.finish())?)
     };
-    let (mut prepared, said) = ranks.step("save: plan", prepare)?;
+    let (mut prepared, said) = asking::plan(ranks, path, S::VERSION, options, read)?;
     let agreed = agree::agree(ranks, &prepared, path, &said)?;
     let tensors = std::mem::take(&mut prepared.tensors);
     let (pieces, parts) = match ranks.strategy.layout() {
@@ -198,12 +200,16 @@ pub(crate) struct Agreed {
     per_rank: Vec<(String, u32, Vec<u8>)>,
 }
 
-fn prepare<S: Checkpoint + ?Sized>(ranks: &Ranks, state: &S, options: SaveOptions) -> Result<Prepared> {
-    let mut visitor = Visitor::new();
-    state.visit(&mut visitor);
-    let mut reading = resolve(visitor.finish())?;
+/// Plans what is written of a state, whose tensors in parts are `wholes` as far as filters ask about them.
+fn prepare(
+    ranks: &Ranks,
+    mut reading: Reading<'_>,
+    options: SaveOptions,
+    version: u32,
+    wholes: &Wholes,
+) -> Result<Prepared> {
     let durability = options.durability;
-    let mut plan = plan(&mut reading, options)?;
+    let mut plan = plan(&mut reading, options, wholes)?;
     if ranks.alone() {
         // What differs by rank is like everything else where there is one.
         let own = std::mem::take(&mut plan.per_rank);
@@ -227,7 +233,7 @@ fn prepare<S: Checkpoint + ?Sized>(ranks: &Ranks, state: &S, options: SaveOption
         tensors,
         plan,
         locals,
-        version: S::VERSION,
+        version,
         durability,
     })
 }

@@ -2,6 +2,7 @@
 
 mod containers;
 mod field;
+mod filtering;
 mod identity;
 mod message;
 mod metadata;
@@ -17,6 +18,7 @@ mod walk;
 
 pub(crate) use field::Shard;
 pub use field::{Field, FieldSchema, Keys};
+pub(crate) use filtering::FilterUse;
 pub(crate) use identity::{StorageKey, same_view};
 pub use message::Message;
 pub use metadata::Metadata;
@@ -24,7 +26,7 @@ pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState
 pub use recording::Recording;
 pub(crate) use resolve::{NamedOptimizer, NamedParameter, Resolved, resolve};
 pub use slot::ValueSlot;
-pub(crate) use walk::{Content, FilterUse, Item, OptimizerPart, Walked};
+pub(crate) use walk::{Content, Item, OptimizerPart, Walked};
 pub use walk::{Role, Visitor, VisitorMut, Walk};
 
 use crate::value::{Value, ValueError};

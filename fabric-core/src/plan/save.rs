@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::asked::Wholes;
 use crate::entry::{DType, TensorInfo, strip};
 use crate::error::StateError;
 use crate::filter::Filter;
@@ -37,12 +38,13 @@ pub(crate) struct PlannedTensor {
     pub(crate) info: TensorInfo,
 }
 
-/// Applies the call's filters and decides what is written.
-pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions) -> Result<SavePlan, StateError> {
+/// Asks the filters, of which `wholes` are to know what tensors in parts are, and decides what is written.
+pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Wholes) -> Result<SavePlan, StateError> {
     let SaveOptions { filters, exclude, .. } = options;
+    state.ask(|at| wholes.get(&at));
     for (component, filter) in &filters {
         check_component(state, component)?;
-        state.filter(component, filter);
+        state.filter(component, filter, |at| wholes.get(&at));
     }
     for used in &state.filters {
         check_filter(used, &filters)?;

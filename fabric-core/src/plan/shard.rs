@@ -37,8 +37,29 @@ impl Local {
     /// rank writes one file: the same schema runs under all strategies.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant.
+    /// If the strategy does not say which axis is meant, or the elements cannot be split.
     pub(crate) fn new(
+        name: &Arc<str>,
+        info: TensorInfo,
+        shards: &[Shard],
+        strategy: &Strategy,
+        mesh: &Mesh,
+    ) -> Result<Self, StateError> {
+        let local = Self::cut(name, info, shards, strategy, mesh)?;
+        if !local.cuts.is_empty() && local.info.dtype().bits() < 8 {
+            return Err(StateError::Tensor {
+                name: name.to_string(),
+                what: "has elements smaller than a byte, which cannot be split".to_owned(),
+            });
+        }
+        Ok(local)
+    }
+
+    /// The same of any element type, for what may not have to be written.
+    ///
+    /// # Errors
+    /// If the strategy does not say which axis is meant.
+    pub(crate) fn cut(
         name: &Arc<str>,
         info: TensorInfo,
         shards: &[Shard],
@@ -80,11 +101,6 @@ impl Local {
             }
         }
         cuts.sort_unstable();
-        if !cuts.is_empty() && info.dtype().bits() < 8 {
-            return Err(refused(
-                "has elements smaller than a byte, which cannot be split".to_owned(),
-            ));
-        }
         Ok(Self {
             name: name.clone(),
             info,

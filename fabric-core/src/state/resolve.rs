@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::filtering::FilterUse;
 use super::optimizer::{OptimizerDescription, ParamGroup};
-use super::walk::{FilterUse, PendingOptimizer, Scope};
+use super::walk::{PendingOptimizer, Scope};
 use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
-use crate::entry::{TensorInfo, check_name, strip};
+use crate::entry::{TensorInfo, check_name};
 use crate::error::StateError;
-use crate::filter::Filter;
 use crate::hash::{HashMap, set_of};
 use crate::value::Value;
 
@@ -44,22 +44,6 @@ pub(crate) struct NamedParameter {
     pub(crate) words: Vec<String>,
     /// Its state among the items.
     pub(crate) items: Range<usize>,
-}
-
-impl<V, O> Resolved<V, O> {
-    /// Applies a filter that a call gave for everything below `component`.
-    pub(crate) fn filter(&mut self, component: &str, filter: &Filter) {
-        let mut used = FilterUse::new(component.to_owned(), filter.clone());
-        for item in &mut self.items {
-            let Content::Tensor(tensor, _) = &item.content else {
-                continue;
-            };
-            if let Some(relative) = strip(&item.scope.name, component) {
-                item.filtered |= !used.keeps(relative, &TensorInfo::from(tensor));
-            }
-        }
-        self.filters.push(used);
-    }
 }
 
 /// What an optimizer calls one of its parameters.

@@ -3,10 +3,11 @@
 use candle_core::Tensor;
 
 use super::field::{FieldSchema, Shard};
+use super::filtering::{ActiveFilter, FilterUse};
 use super::optimizer::{OptimizerDescription, OptimizerState};
 use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
-use crate::entry::{TensorInfo, join, root};
+use crate::entry::{join, root};
 use crate::filter::Filter;
 use crate::hash::HashSet;
 use crate::value::{Value, ValueError};
@@ -37,7 +38,7 @@ pub(crate) struct Scope {
     pub(crate) optional: Option<usize>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) per_rank: bool,
-    filters: Vec<ActiveFilter>,
+    pub(super) filters: Vec<ActiveFilter>,
 }
 
 /// Everything that a walk found.
@@ -56,7 +57,7 @@ pub(crate) struct Walked<V, O> {
 pub(crate) struct Item<V> {
     pub(crate) scope: Scope,
     pub(crate) content: Content<V>,
-    /// The schema's own filter leaves it out.
+    /// A filter leaves it out; none has been asked before [`Resolved::ask`](super::Resolved::ask).
     pub(crate) filtered: bool,
 }
 
@@ -93,22 +94,6 @@ pub enum Role {
     Parameter,
     /// Kept, but not learned: running statistics, masks, positions.
     Buffer,
-}
-
-#[derive(Clone)]
-struct ActiveFilter {
-    /// Where names relative to the filtered field begin.
-    from: usize,
-    log: usize,
-}
-
-/// How a filter fared over the whole state.
-#[derive(Clone, Debug)]
-pub(crate) struct FilterUse {
-    pub(crate) declared: String,
-    pub(crate) filter: Filter,
-    pub(crate) rejected: Vec<String>,
-    pub(crate) kept: usize,
 }
 
 impl Scope {
@@ -261,39 +246,10 @@ impl<V, O> Walked<V, O> {
         })
     }
 
-    /// Adds an entry, after asking the filters above it.
-    pub(crate) fn push(&mut self, mut item: Item<V>) {
+    /// Adds an entry. The filters above it are asked later, when it is known what it may be a part of.
+    pub(crate) fn push(&mut self, item: Item<V>) {
         self.declare(&item.scope.name);
-        if let Content::Tensor(tensor, _) = &item.content {
-            let info = TensorInfo::from(tensor);
-            for active in &item.scope.filters {
-                let relative = item.scope.name.get(active.from..).unwrap_or_default();
-                item.filtered |= !self.filters[active.log].keeps(relative, &info);
-            }
-        }
         self.items.push(item);
-    }
-}
-
-impl FilterUse {
-    pub(crate) fn new(declared: String, filter: Filter) -> Self {
-        Self {
-            declared,
-            filter,
-            rejected: Vec::new(),
-            kept: 0,
-        }
-    }
-
-    /// Asks the filter and keeps count.
-    pub(crate) fn keeps(&mut self, relative: &str, info: &TensorInfo) -> bool {
-        let keeps = self.filter.keeps(relative, info);
-        if keeps {
-            self.kept += 1;
-        } else {
-            self.rejected.push(relative.to_owned());
-        }
-        keeps
     }
 }
 

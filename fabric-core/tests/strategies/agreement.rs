@@ -46,11 +46,19 @@ fn assert_unharmed(strategy: &Strategy, ranks: usize, storage: &Memory, when: &s
 
 #[test]
 fn a_filter_that_panics_on_one_rank_is_an_error_on_the_others() {
-    for strategy in layouts() {
+    let cases = layouts().map(|strategy| (strategy, false, "save: plan"));
+    // Asked when the ranks know what the whole tensor is.
+    let in_parts = (Strategy::mesh([("tp", 3)]), true, "save: filter");
+    for (strategy, in_parts, expected_step) in cases.into_iter().chain([in_parts]) {
         let storage = with_old(&strategy, 3);
         let ended = run_over(&strategy, &vec![storage.clone(); 3], ThreadGroup::TIMEOUT, |fabric| {
             let rank = fabric.rank();
-            let options = SaveOptions::new().filter(State::FIELDS.whole, move |_, _| {
+            let field = if in_parts {
+                State::FIELDS.column
+            } else {
+                State::FIELDS.whole
+            };
+            let options = SaveOptions::new().filter(field, move |_, _| {
                 assert!(rank != 1, "a filter of rank 1");
                 true
             });
@@ -70,7 +78,7 @@ fn a_filter_that_panics_on_one_rank_is_an_error_on_the_others() {
                     step,
                     message,
                 })) => {
-                    assert_eq!((failed, step.as_str()), (1, "save: plan"));
+                    assert_eq!((failed, step.as_str()), (1, expected_step));
                     assert!(
                         message.contains("panicked") && message.contains("a filter of rank 1"),
                         "{message}"

@@ -8,6 +8,7 @@ mod bytes_read_distributed;
 mod damage;
 mod failing_storage;
 mod files;
+mod filters;
 mod foreign;
 mod matrix;
 mod mortal;
