@@ -3,6 +3,8 @@
 //! A direct write takes memory that is aligned, and returns when the device has the bytes. So bytes are copied to blocks
 //! that are, several are on their way at a time, and the caller does not wait for the device before all blocks are full.
 
+mod block;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -11,8 +13,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use self::block::Block;
 use super::direct;
-use crate::pages;
 
 /// Where in memory and in the file direct writes begin, and what their lengths are multiples of. The device may be
 /// content with less.
@@ -147,19 +149,26 @@ impl Staged {
                 Ok(block)
             }
             Ok(Err(error)) => {
-                self.stop()?;
+                // Once one write has failed, nothing that the others come to matters.
+                let _ = self.stop();
                 Err(error)
             }
-            Err(_) => Err(stopped()),
+            Err(_) => Err(self.failure()),
         }
     }
 
     fn hand_over(&mut self, block: Block) -> io::Result<()> {
         match &self.full {
             Some(full) if full.send(block).is_ok() => Ok(()),
-            // All threads have ended, and at least one of them has said why.
-            _ => Err(self.empty_block().err().unwrap_or_else(stopped)),
+            _ => Err(self.failure()),
         }
+    }
+
+    /// Why the threads have ended; some blocks may have been given back before.
+    fn failure(&mut self) -> io::Error {
+        let ended = self.stop().err();
+        let failed = self.written.try_iter().find_map(Result::err);
+        failed.or(ended).unwrap_or_else(stopped)
     }
 
     /// Lets the threads write what they were given, and waits for them.
@@ -243,66 +252,6 @@ impl fmt::Debug for Way {
         f.debug_struct("Way")
             .field("direct", &self.direct)
             .finish_non_exhaustive()
-    }
-}
-
-/// Aligned memory, and where in the file it belongs.
-struct Block {
-    /// Longer than the block by the alignment.
-    memory: Vec<u8>,
-    start: usize,
-    size: usize,
-    /// How much is filled.
-    len: usize,
-    at: u64,
-}
-
-impl Block {
-    fn new(size: usize) -> Self {
-        // What is not touched takes no memory.
-        let alignment = if size == BLOCK { BLOCK } else { ALIGNMENT };
-        let memory: Vec<u8> = pages::zeroed(size + alignment);
-        Self {
-            start: memory.as_ptr().align_offset(alignment).min(alignment),
-            memory,
-            size,
-            len: 0,
-            at: 0,
-        }
-    }
-
-    fn begin(&mut self, at: u64) {
-        self.len = 0;
-        self.at = at;
-    }
-
-    fn is_full(&self) -> bool {
-        self.len == self.size
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..][..self.len]
-    }
-
-    /// Takes what there is room for, and says how much that is.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(self.size - self.len);
-        self.memory[self.start + self.len..][..taken].copy_from_slice(&bytes[..taken]);
-        self.len += taken;
-        taken
-    }
-
-    /// Gives back what is behind the first `len` bytes.
-    fn split_off(&mut self, len: usize) -> Vec<u8> {
-        let rest = self.bytes()[len..].to_vec();
-        self.len = len;
-        rest
-    }
-}
-
-impl fmt::Debug for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").field("len", &self.len).finish_non_exhaustive()
     }
 }
 

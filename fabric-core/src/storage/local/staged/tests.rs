@@ -155,6 +155,22 @@ fn an_error_in_the_background_is_that_of_a_later_write() {
 }
 
 #[test]
+fn when_all_threads_have_failed_the_error_is_still_the_first() {
+    let device = Arc::new(Device {
+        fails_from: Some((0, ENOSPC)),
+        ..Device::default()
+    });
+    let mut staged = Staged::start(device, u64::MAX, true).unwrap();
+    staged.write_all(&pattern(WRITERS * BLOCK)).unwrap();
+    while !staged.writing.iter().all(JoinHandle::is_finished) {
+        thread::yield_now();
+    }
+    // There are still empty blocks, but nobody to write them.
+    let failed = staged.write_all(&pattern(BLOCK)).unwrap_err();
+    assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
 fn an_error_of_the_last_block_is_that_of_the_end() {
     let device = Arc::new(Device {
         fails_from: Some((0, EIO)),
