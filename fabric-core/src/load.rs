@@ -2,31 +2,28 @@
 
 mod apply;
 mod groups;
+mod matching;
 mod parts;
 mod scalar;
 mod stage;
 mod verify;
 mod watched;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use self::parts::{AgreedParts, Parts};
-use self::stage::Staged;
-use crate::error::{Error, Result, StateError};
+use self::matching::{Matched, find};
+use self::parts::Parts;
+use crate::error::{Result, StateError};
 use crate::options::LoadOptions;
-use crate::phases::{Phase, Phases, Timed, is_anybody_listening};
-use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
+use crate::phases::{Phase, Phases};
+use crate::plan::load::Policy;
 use crate::progress::Meter;
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
-use crate::source::StoredTensor;
 use crate::source::names::{Renamed, unfold};
 use crate::source::read::Shares;
-use crate::state::{
-    Checkpoint, Content, Item, OptimizerPart, OptimizerState, Resolved, StorageKey, ValueSlot, VisitorMut, resolve,
-};
+use crate::state::{Checkpoint, OptimizerState, Resolved, ValueSlot, VisitorMut, resolve};
 
 /// What a load did.
 #[derive(Clone, Debug)]
@@ -80,16 +77,6 @@ impl RawCheckpoint {
     fn phases(&self) -> Phases {
         Phases::of_load(self.origin(), self.ranks.rank())
     }
-}
-
-/// What was found fit to be loaded.
-struct Matched<'r> {
-    plan: LoadPlan<'r>,
-    staged: Staged,
-    /// The stored tensors of the plan, in its order.
-    located: Vec<Cow<'r, StoredTensor>>,
-    /// How long they are; 0 if nobody wants to know.
-    bytes: u64,
 }
 
 /// Loads, and tells whoever wants to know what happens on the way. If `whole`, all entries are meant for this state.
@@ -186,47 +173,6 @@ fn restore<S: Checkpoint + ?Sized>(
     })
 }
 
-/// Matches everything, decodes the values, and finds the bytes of the tensors; changes nothing.
-fn find<'r>(
-    raw: &'r RawCheckpoint,
-    places: &mut Places<'_>,
-    parts: &AgreedParts<'_>,
-    policy: &Policy,
-    shares: &Arc<Shares>,
-    watch: Watch<'_>,
-    matching: Timed<'_>,
-) -> Result<Matched<'r>> {
-    places.ask(|at| parts.whole(at).map(|whole| &whole.info));
-    let wanted = wanted(places, parts, raw);
-    let mut plan = plan(&wanted, &places.components, &raw.index, policy);
-    apply::compare_ties(raw, &wanted, &mut plan)?;
-    let scalars = scalar::read(raw, &plan)?;
-    let staged = stage::stage(raw, &scalars, places, &mut plan);
-    if !plan.report.is_acceptable() {
-        return Err(Error::Mismatch(Box::new(plan.report)));
-    }
-    check_writable(places, &plan)?;
-    let located = apply::locate(raw, &plan, parts, shares)?;
-    let is_counted = watch.meter.is_some() || is_anybody_listening();
-    let bytes = if is_counted { apply::bytes(&located) } else { 0 };
-    matching.bytes(bytes);
-    drop(matching);
-    let verify_first = policy.options.verify_first;
-    if let Some(meter) = watch.meter {
-        meter.announce(bytes + if verify_first { verify::bytes(&located) } else { 0 });
-    }
-    if verify_first {
-        let _verifying = watch.phases.begin(Phase::Verify);
-        verify::verify(raw, &plan, &located, watch.meter)?;
-    }
-    Ok(Matched {
-        plan,
-        staged,
-        located,
-        bytes,
-    })
-}
-
 /// Puts together the checksums of blocks of which every rank has read a part.
 fn settle(ranks: &Ranks, raw: &RawCheckpoint, shares: &Shares, said: &[Vec<u8>], phases: &Phases) -> Result<()> {
     if said.iter().all(Vec::is_empty) {
@@ -258,74 +204,6 @@ fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateErr
             return Err(StateError::NoSuchComponent {
                 name: name.clone(),
                 components: places.components.join(", "),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The state's entries as matching sees them.
-fn wanted<'w>(places: &'w Places<'_>, parts: &'w AgreedParts<'_>, raw: &RawCheckpoint) -> Vec<Wanted<'w>> {
-    let describe = |(at, item): (usize, &'w Item<Box<dyn ValueSlot + '_>>)| {
-        let kind = match &item.content {
-            Content::Tensor(tensor, _) => WantedKind::Tensor {
-                info: parts
-                    .whole(at)
-                    .map_or_else(|| tensor.into(), |whole| whole.info.clone()),
-                memory: StorageKey::of(tensor),
-            },
-            Content::Value(slot) => WantedKind::Value {
-                absence: stage::absence(&**slot),
-                optimizer: false,
-            },
-            Content::Optimizer { part, .. } => WantedKind::Value {
-                absence: if *part == OptimizerPart::Kind {
-                    Absence::Fine
-                } else {
-                    Absence::Missing
-                },
-                optimizer: true,
-            },
-        };
-        Wanted {
-            name: &item.scope.name,
-            alternatives: &item.scope.alternatives,
-            kind,
-            filtered: item.filtered,
-            optional: item.scope.optional,
-            fresh: None,
-            per_rank: parts.per_rank(at),
-        }
-    };
-    let mut wanted: Vec<Wanted<'w>> = places.items.iter().enumerate().map(describe).collect();
-    for (number, optimizer) in places.optimizers.iter().enumerate() {
-        // The groups stand behind the kind.
-        let groups = &wanted[optimizer.kind_item + 1];
-        if optimizer.foreign && groups.names().any(|name| raw.index.contains(name)) {
-            for (parameter, at) in optimizer.parameters.iter().enumerate() {
-                for entry in &mut wanted[at.items.clone()] {
-                    entry.fresh = Some((number, parameter));
-                }
-            }
-        }
-    }
-    wanted
-}
-
-/// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
-fn check_writable(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<(), StateError> {
-    for filling in &plan.tensors {
-        let item = &places.items[filling.wanted];
-        let Content::Tensor(tensor, _) = &item.content else {
-            continue;
-        };
-        // The question that candle asks before it lets anybody write: better here, where nothing has changed.
-        if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
-            return Err(StateError::Tensor {
-                name: item.scope.name.clone(),
-                what: "is expanded: its elements share memory and cannot be restored; keep the tensor it was expanded \
-                       from in the state"
-                    .to_owned(),
             });
         }
     }

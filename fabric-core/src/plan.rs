@@ -3,6 +3,7 @@
 pub(crate) mod asked;
 mod fresh;
 mod hint;
+mod leftover;
 pub(crate) mod load;
 pub(crate) mod save;
 pub(crate) mod shard;

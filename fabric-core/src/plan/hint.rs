@@ -1,4 +1,4 @@
-//! What would match if the file's names were changed: a hint for a load that did not.
+//! What may have been meant by a load that did not match: near names, and an option that would make names match.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,28 @@ use crate::source::names::{ANYWHERE, without};
 const MOST: usize = 1 << 20;
 
 impl Matching<'_, '_> {
+    /// For each missing entry the nearest unused name of the source, if one is near.
+    pub(super) fn suggestions(&self) -> Vec<(String, String)> {
+        const NEAR: f64 = 0.8;
+        const MOST: usize = 1 << 20;
+        if self.plan.report.missing.is_empty() {
+            return Vec::new();
+        }
+        let unused: Vec<&str> = self.index.names().filter(|name| !self.known.contains(*name)).collect();
+        let missing = &self.plan.report.missing;
+        if unused.len().saturating_mul(missing.len()) > MOST {
+            return Vec::new();
+        }
+        let nearest = |name: &String| {
+            let scored = unused
+                .iter()
+                .map(|other| (strsim::normalized_damerau_levenshtein(name, other), *other));
+            let (score, other) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+            (score >= NEAR).then(|| (name.clone(), other.to_owned()))
+        };
+        missing.iter().filter_map(nearest).collect()
+    }
+
     /// The option that would make most of the missing entries match, as a sentence.
     pub(super) fn hint(&self) -> Option<String> {
         let missing: HashSet<&str> = self.plan.report.missing.iter().map(String::as_str).collect();
