@@ -11,7 +11,7 @@ mod legacy;
 mod storages;
 mod tensor;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod value;
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ pub(super) use self::storages::Storages;
 use self::tensor::{Rebuilt, is_tensor, tensor};
 use super::pickle::{self, Limits, Object, Pickle};
 use super::window::Slice;
-use super::zip::{Archive, ZipError};
+use super::zip::{Archive, Member, ZipError};
 use super::{Files, Index, Source, StoredTensor, param_groups};
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
@@ -85,8 +85,8 @@ pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<A
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
 pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path) -> Result<(Pickle, Storages)> {
-    let (bytes, storages) = unpack(slice, file, path)?;
-    Ok((load(&bytes, path)?, storages))
+    let Unpacked { pickle, storages, .. } = unpack(slice, file, path)?;
+    Ok((load(&pickle, path)?, storages))
 }
 
 /// Reads a pickle of `torch.save`.
@@ -94,20 +94,22 @@ pub(super) fn load(bytes: &[u8], path: &Path) -> Result<Pickle> {
     pickle::load(bytes, globals::allowed, Limits::default()).map_err(|error| Error::corrupt(path, error.to_string()))
 }
 
-/// The pickle of an archive as bytes, and the storages.
-pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<(Cow<'f, [u8]>, Storages)> {
+/// What is in an archive.
+pub(super) struct Unpacked<'f> {
+    /// The pickle as bytes.
+    pub(super) pickle: Cow<'f, [u8]>,
+    pub(super) storages: Storages,
+    pub(super) archive: Archive,
+}
+
+/// The pickle of an archive, not loaded yet, and the storages. Only the pickle and the byte order are read of the members.
+pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<Unpacked<'f>> {
     let zip = |error| zip_error(error, path);
     let archive = Archive::read(slice).map_err(zip)?;
-    let mut pickles = archive.members().filter_map(|(name, member)| {
-        let prefix = name.strip_suffix(b"data.pkl")?;
-        (prefix.is_empty() || prefix.ends_with(b"/")).then_some((member, prefix))
-    });
-    let (Some((pickle, prefix)), None) = (pickles.next(), pickles.next()) else {
-        return Err(unknown(
-            path,
-            "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`",
-        ));
-    };
+    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| {
+        let what = "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`";
+        unknown(path, what)
+    })?;
     let mut swapped = false;
     let mut storages = HashMap::default();
     for (name, member) in archive.members() {
@@ -121,8 +123,21 @@ pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<(
             storages.insert(key.into(), Storage::of_member(member, file));
         }
     }
-    let bytes = pickle.contents(slice, "data.pkl", MAX_PICKLE).map_err(zip)?;
-    Ok((bytes, Storages::new(storages, swapped)))
+    let pickle = pickle.contents(slice, "data.pkl", MAX_PICKLE).map_err(zip)?;
+    Ok(Unpacked {
+        pickle,
+        storages: Storages::new(storages, swapped),
+        archive,
+    })
+}
+
+/// The member that is the pickle, and what the names of all members begin with.
+fn only_pickle(archive: &Archive) -> Option<(&Member, &[u8])> {
+    let mut pickles = archive.members().filter_map(|(name, member)| {
+        let prefix = name.strip_suffix(b"data.pkl")?;
+        (prefix.is_empty() || prefix.ends_with(b"/")).then_some((member, prefix))
+    });
+    pickles.next().filter(|_| pickles.next().is_none())
 }
 
 /// Whether numbers are stored most significant byte first.

@@ -28,7 +28,7 @@ pub(crate) struct Held<'f> {
 
 impl<'f> Held<'f> {
     /// The `len` bytes from `start`, if all of them are here.
-    fn get(self, start: u64, len: usize) -> Option<&'f [u8]> {
+    pub(crate) fn get(self, start: u64, len: usize) -> Option<&'f [u8]> {
         let from = usize::try_from(start.checked_sub(self.start)?).ok()?;
         self.bytes.get(from..from.checked_add(len)?)
     }

@@ -1,8 +1,13 @@
 //! Payloads: archives of `torch.save`, one after the other in `.distcp` files, one for each chunk or object.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::Path;
 
+use super::alike::Model;
+use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::source::pickle::Pickle;
 use crate::source::torch::{self, Storages};
@@ -36,6 +41,11 @@ impl Run {
                 _ => Error::io("read", path)(error),
             })?;
         Ok(Self { start, bytes })
+    }
+
+    /// The bytes of a payload, if all of them are here.
+    fn payload(&self, payload: Place) -> Option<&[u8]> {
+        self.held().get(payload.start, usize::try_from(payload.len).ok()?)
     }
 
     fn held(&self) -> Held<'_> {
@@ -72,56 +82,74 @@ pub(super) fn read(file: &dyn ReadFile, path: &Path, payload: Place) -> Result<(
     torch::archive(slice, payload.file, path)
 }
 
-/// Finds the bytes of chunks, one after the other.
+/// Finds the bytes of the chunks of one run, one after the other.
 ///
 /// The pickle of a payload says what type and shape its tensor has. Chunks of one type and shape have the same, byte for
-/// byte, and it is read once for those that follow each other.
+/// byte, and it is read once for those that follow each other. As a rule the whole payload is like the one in front of
+/// it, and nothing is parsed again.
 #[derive(Debug, Default)]
-pub(super) struct Finder {
-    last: Option<(Vec<u8>, Pickle)>,
+pub(super) struct Finder<'r> {
+    pickle: Option<(Vec<u8>, Pickle)>,
+    model: Option<Model<'r>>,
 }
 
-impl Finder {
+impl<'r> Finder<'r> {
     /// Finds the bytes of a chunk, whose payload must hold what `.metadata` says of it. All of the payload is in `run`, if
     /// there is one.
     pub(super) fn locate(
         &mut self,
-        (file, path): (&dyn ReadFile, &Path),
+        file: (&dyn ReadFile, &Path),
         (entry, tensor): (&str, &StoredTensor),
         chunk: &Part,
-        run: Option<&Run>,
+        run: Option<&'r Run>,
     ) -> Result<Part> {
+        let say = |what: String| Error::corrupt(file.1, format!("entry `{entry}`, chunk {}: {what}", chunk.region));
+        let payload = run.and_then(|run| run.payload(chunk.place));
+        if let (Some(model), Some(payload)) = (&self.model, payload)
+            && let Some(part) = model.part(payload, chunk)
+        {
+            agrees(model.info(), tensor, chunk).map_err(say)?;
+            return Ok(part);
+        }
+        self.model = None;
         let edges = match run {
             Some(_) => Default::default(),
-            None => edges(file, path, chunk.place)?,
+            None => edges(file.0, file.1, chunk.place)?,
         };
         let held = match (run, &edges) {
             (Some(run), _) => [run.held(), Held::default()],
             (None, [head, tail]) => [head.held(), tail.held()],
         };
-        let (bytes, storages) = torch::unpack(slice(file, chunk.place, held), chunk.place.file, path)?;
-        let pickle = match self.last.take() {
-            Some((last, pickle)) if *last == *bytes => &self.last.insert((last, pickle)).1,
-            _ => {
-                let pickle = torch::load(&bytes, path)?;
-                &self.last.insert((bytes.into_owned(), pickle)).1
-            }
-        };
-        let say = |what: String| Error::corrupt(path, format!("entry `{entry}`, chunk {}: {what}", chunk.region));
-        let found = torch::only_tensor(pickle, &storages).map_err(say)?;
-        if found.info.dtype() != tensor.info.dtype() || found.info.shape() != chunk.region.size {
-            return Err(say(format!(
-                "the payload is {}, and `.metadata` says {} {:?}",
-                found.info,
-                tensor.info.dtype(),
-                chunk.region.size
-            )));
-        }
+        let unpacked = torch::unpack(slice(file.0, chunk.place, held), chunk.place.file, file.1)?;
+        let pickle = self.load(&unpacked.pickle, file.1)?;
+        let found = torch::only_tensor(pickle, &unpacked.storages).map_err(say)?;
+        agrees(&found.info, tensor, chunk).map_err(say)?;
         let part = found.parts.into_iter().next();
         let part = part.ok_or_else(|| say("the payload has no bytes".into()))?;
+        let model = |bytes| Model::of(bytes, chunk.place, &unpacked.archive, (found.info, &part));
+        self.model = payload.and_then(model);
         Ok(Part {
             region: chunk.region.clone(),
             ..part
         })
     }
+
+    /// The pickle, which may be the last that was loaded.
+    fn load(&mut self, bytes: &[u8], path: &Path) -> Result<&Pickle> {
+        let last = match self.pickle.take() {
+            Some((last, pickle)) if last == bytes => (last, pickle),
+            _ => (bytes.to_vec(), torch::load(bytes, path)?),
+        };
+        Ok(&self.pickle.insert(last).1)
+    }
+}
+
+/// Compares the tensor in a payload with what `.metadata` says of it.
+fn agrees(found: &TensorInfo, tensor: &StoredTensor, chunk: &Part) -> Result<(), String> {
+    let dtype = tensor.info.dtype();
+    if found.dtype() == dtype && found.shape() == chunk.region.size {
+        return Ok(());
+    }
+    let size = &chunk.region.size;
+    Err(format!("the payload is {found}, and `.metadata` says {dtype} {size:?}"))
 }

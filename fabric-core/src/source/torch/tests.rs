@@ -1,7 +1,7 @@
 //! Files that PyTorch and Lightning wrote, compared with what PyTorch says is in them, and damaged in every way.
 
 mod damage;
-mod made;
+pub(in crate::source) mod made;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

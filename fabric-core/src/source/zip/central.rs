@@ -10,6 +10,9 @@ const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 /// The least bytes of an entry: with an empty name.
 const ENTRY_LEN: usize = 46;
 
+/// From the checksum of an entry to its name.
+pub(super) const CRC32_BEFORE_NAME: usize = 30;
+
 /// Stored as it is.
 const STORED: u16 = 0;
 

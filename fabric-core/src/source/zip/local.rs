@@ -9,6 +9,9 @@ use crate::hash::set_of;
 const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const HEADER_LEN: usize = 30;
 
+/// From the end of a member's contents to the checksum in the data descriptor that may follow: behind a signature.
+pub(super) const CRC32_BEHIND: u64 = 4;
+
 /// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
 pub(super) fn locate(
     slice: Slice<'_>,
@@ -42,6 +45,7 @@ pub(super) fn locate(
         members.push(Named {
             at: entry.name_at,
             len: entry.name.len(),
+            header: entry.header,
             member,
         });
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::checksum::crc32;
 
 /// A zip archive of stored members.
-pub(super) fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(in crate::source) fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut bytes, mut central) = (Vec::new(), Vec::new());
     let short = |n: usize| u16::try_from(n).unwrap().to_le_bytes();
     let long = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
