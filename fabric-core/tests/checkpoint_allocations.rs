@@ -41,7 +41,10 @@ fn saving_and_loading_take_a_few_blocks_beside_the_state() {
         loaded.expect("a load");
         for (what, of) in [("save", of_save), ("load", of_load)] {
             assert!(of.largest <= BLOCK + RECORDS, "{what} of {elements} elements: {of:?}");
-            assert!(of.peak <= BLOCKS * BLOCK + RECORDS, "{what} of {elements} elements: {of:?}");
+            assert!(
+                of.peak <= BLOCKS * BLOCK + RECORDS,
+                "{what} of {elements} elements: {of:?}"
+            );
         }
     }
     hostile_files_take_no_more_than_they_have();
