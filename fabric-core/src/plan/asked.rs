@@ -6,8 +6,9 @@ use crate::entry::TensorInfo;
 use crate::error::StateError;
 use crate::filter::Filter;
 use crate::hash::HashMap;
-use crate::ranks::{Lines, Ranks};
+use crate::mesh::Mesh;
 use crate::state::Content;
+use crate::strategy::Strategy;
 
 /// Tensors in parts under filters that look at shapes.
 #[derive(Debug, Default)]
@@ -23,11 +24,13 @@ pub(crate) type Wholes = HashMap<usize, TensorInfo>;
 impl Asked {
     /// # Errors
     /// If the strategy does not say which axis a tensor is split over.
-    pub(crate) fn of(state: &Reading<'_>, called: &[(String, Filter)], ranks: &Ranks) -> Result<Self, StateError> {
+    pub(crate) fn of(
+        state: &Reading<'_>,
+        called: &[(String, Filter)],
+        strategy: &Strategy,
+        mesh: &Mesh,
+    ) -> Result<Self, StateError> {
         let mut asked = Self::default();
-        if ranks.alone() {
-            return Ok(asked);
-        }
         for (at, item) in state.items.iter().enumerate() {
             let Content::Tensor(tensor, _) = &item.content else {
                 continue;
@@ -36,7 +39,7 @@ impl Asked {
                 continue;
             }
             let name = item.scope.name.as_str().into();
-            let local = Local::cut(&name, tensor.into(), &item.scope.shards, &ranks.strategy, &ranks.mesh)?;
+            let local = Local::cut(&name, tensor.into(), &item.scope.shards, strategy, mesh)?;
             if !local.cuts.is_empty() {
                 asked.items.push(at);
                 asked.locals.push(local);
@@ -47,17 +50,6 @@ impl Asked {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
-    }
-
-    /// What all ranks must ask about alike.
-    pub(crate) fn lines(&self, ranks: &Ranks) -> Lines {
-        let asked = self.locals.iter();
-        asked
-            .map(|local| {
-                let about = format!("a filter by shape over `{}`", local.name);
-                (about, format!("asked about {}", local.describe(&ranks.mesh)))
-            })
-            .collect()
     }
 
     pub(crate) fn wholes(&self, globals: Vec<Global>) -> Wholes {

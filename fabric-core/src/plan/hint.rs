@@ -7,14 +7,13 @@ use crate::error::entries;
 use crate::hash::HashSet;
 use crate::source::names::{ANYWHERE, without};
 
-/// More names than this are not looked through.
+/// More names, or pairs of names, than this are not looked through.
 const MOST: usize = 1 << 20;
 
 impl Matching<'_, '_> {
     /// For each missing entry the nearest unused name of the source, if one is near.
     pub(super) fn suggestions(&self) -> Vec<(String, String)> {
         const NEAR: f64 = 0.8;
-        const MOST: usize = 1 << 20;
         if self.plan.report.missing.is_empty() {
             return Vec::new();
         }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use bincode::config;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Agreed, Prepared};
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::plan::shard;
+use crate::plan::shard::{self, Global, Local};
 use crate::ranks::{Lines, Ranks, digest, value_line};
 
 /// What a rank says of its save.
@@ -40,7 +41,7 @@ impl Hello {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        bincode::serde::encode_to_vec(self, config::standard()).map_err(|error| Error::Options(error.to_string()))
+        encode(self)
     }
 }
 
@@ -76,15 +77,14 @@ pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec
             per_rank: Vec::new(),
         });
     }
-    let hellos = said.iter().map(|bytes| decode(bytes)).collect::<Result<Vec<_>>>()?;
+    let hellos = said
+        .iter()
+        .map(|bytes| decode::<Hello>(bytes))
+        .collect::<Result<Vec<_>>>()?;
     let schemas: Vec<u64> = hellos.iter().map(|hello| hello.schema).collect();
     ranks.same("save: compare", &schemas, || lines(prepared, ranks, path))?;
-    let globals = if hellos.iter().all(|hello| hello.sizes == hellos[0].sizes) {
-        shard::uniform(&prepared.locals, &ranks.mesh)?
-    } else {
-        let ((), sizes) = ranks.step("save: sizes", || Ok(((), shard::sizes(&prepared.locals))))?;
-        shard::uneven(&prepared.locals, &ranks.mesh, &sizes)?
-    };
+    let alike = hellos.iter().all(|hello| hello.sizes == hellos[0].sizes);
+    let globals = wholes(ranks, "save: sizes", &prepared.locals, alike)?;
     let mut per_rank = Vec::new();
     for (rank, hello) in (0u32..).zip(hellos) {
         let names = prepared.plan.per_rank.iter().map(|(name, _)| name.clone());
@@ -93,10 +93,28 @@ pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec
     Ok(Agreed { globals, per_rank })
 }
 
-fn decode(bytes: &[u8]) -> Result<Hello> {
+/// What tensors in parts are as a whole. All ranks know whether their parts are `alike`; if not, they exchange the sizes.
+///
+/// # Errors
+/// If they cannot be parts of one tensor.
+pub(super) fn wholes(ranks: &Ranks, step: &str, locals: &[Local], alike: bool) -> Result<Vec<Global>> {
+    if alike {
+        return Ok(shard::uniform(locals, &ranks.mesh)?);
+    }
+    let ((), sizes) = ranks.step(step, || Ok(((), shard::sizes(locals))))?;
+    Ok(shard::uneven(locals, &ranks.mesh, &sizes)?)
+}
+
+/// A message to the other ranks.
+pub(super) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
+    bincode::serde::encode_to_vec(message, config::standard()).map_err(|error| Error::Options(error.to_string()))
+}
+
+/// What another rank's [`encode`] made.
+pub(super) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M> {
     // A rank's own values are as long as its user made them; what bincode may count is bounded all the same.
     const LIMIT: usize = 1 << 31;
     bincode::serde::decode_from_slice(bytes, config::standard().with_limit::<LIMIT>())
-        .map(|(hello, _)| hello)
+        .map(|(message, _)| message)
         .map_err(|error| Error::Options(format!("a rank's message cannot be read: {error}")))
 }

@@ -4,13 +4,12 @@
 
 use std::path::Path;
 
-use bincode::config;
 use serde::{Deserialize, Serialize};
 
-use super::agree::Hello;
+use super::agree::{Hello, decode, encode, wholes};
 use super::{Prepared, prepare};
 use crate::checksum;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::SaveOptions;
 use crate::plan::asked::{Asked, Wholes};
 use crate::plan::save::Reading;
@@ -44,7 +43,11 @@ pub(super) fn plan<'s>(
 ) -> Result<(Prepared, Vec<Vec<u8>>)> {
     let alone = || {
         let reading = read()?;
-        let asked = Asked::of(&reading, &options.filters, ranks)?;
+        let asked = if ranks.alone() {
+            Asked::default()
+        } else {
+            Asked::of(&reading, &options.filters, &ranks.strategy, &ranks.mesh)?
+        };
         let mut hello = Vec::new();
         let planned = if asked.is_empty() {
             let prepared = prepare(ranks, reading, options, version, &Wholes::default())?;
@@ -66,7 +69,10 @@ pub(super) fn plan<'s>(
         Ok(((planned, asked), said))
     };
     let ((planned, asked), said) = ranks.step("save: plan", alone)?;
-    let firsts = said.iter().map(|bytes| decode(bytes)).collect::<Result<Vec<_>>>()?;
+    let firsts = said
+        .iter()
+        .map(|bytes| decode::<First>(bytes))
+        .collect::<Result<Vec<_>>>()?;
     let questions: Vec<u64> = firsts.iter().map(|first| first.questions).collect();
     ranks.same("save: compare", &questions, || lines(&asked, ranks, path))?;
     let (reading, options) = match planned {
@@ -76,13 +82,8 @@ pub(super) fn plan<'s>(
         }
         Planned::Asking(reading, options) => (reading, options),
     };
-    let globals = if firsts.iter().all(|first| first.sizes == firsts[0].sizes) {
-        shard::uniform(&asked.locals, &ranks.mesh)?
-    } else {
-        let ((), sizes) = ranks.step("save: shapes", || Ok(((), shard::sizes(&asked.locals))))?;
-        shard::uneven(&asked.locals, &ranks.mesh, &sizes)?
-    };
-    let wholes = asked.wholes(globals);
+    let alike = firsts.iter().all(|first| first.sizes == firsts[0].sizes);
+    let wholes = asked.wholes(wholes(ranks, "save: shapes", &asked.locals, alike)?);
     ranks.step("save: filter", || {
         let prepared = prepare(ranks, reading, options, version, &wholes)?;
         let said = Hello::of(&prepared, ranks, path).encode()?;
@@ -90,20 +91,12 @@ pub(super) fn plan<'s>(
     })
 }
 
+/// What all ranks must ask about alike.
 fn lines(asked: &Asked, ranks: &Ranks, path: &Path) -> Lines {
-    let mut lines = vec![("the path".to_owned(), path.display().to_string())];
-    lines.extend(asked.lines(ranks));
-    lines
-}
-
-fn encode(first: &First) -> Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(first, config::standard()).map_err(|error| Error::Options(error.to_string()))
-}
-
-fn decode(bytes: &[u8]) -> Result<First> {
-    // As long as what a rank says of its plan, which has its own values.
-    const LIMIT: usize = 1 << 31;
-    bincode::serde::decode_from_slice(bytes, config::standard().with_limit::<LIMIT>())
-        .map(|(first, _)| first)
-        .map_err(|error| Error::Options(format!("a rank's message cannot be read: {error}")))
+    let questions = asked.locals.iter().map(|local| {
+        let about = format!("a filter by shape over `{}`", local.name);
+        (about, format!("asked about {}", local.describe(&ranks.mesh)))
+    });
+    let path = ("the path".to_owned(), path.display().to_string());
+    std::iter::once(path).chain(questions).collect()
 }
