@@ -9,6 +9,8 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use crate::streaming;
+
 /// The bytes that one checksum covers: small enough to name the damage and to stay in the cache between the copy and
 /// the checksum, large enough that the sums are few.
 pub(crate) const BLOCK: usize = 1 << 20;
@@ -24,6 +26,22 @@ pub(crate) fn of(block: &[u8]) -> u64 {
 /// CRC-32/ISO-HDLC, which zip archives hold for each member; check value `cbf43926`.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
+}
+
+/// Copies `from` to `into`, which is as long, past the cache; the checksum of it.
+pub(crate) fn copied(from: &[u8], into: &mut [u8]) -> u64 {
+    copied_by(CrcAlgorithm::Crc64Nvme, from, into)
+}
+
+/// The same with [`crc32`].
+pub(crate) fn copied_crc32(from: &[u8], into: &mut [u8]) -> u32 {
+    narrow(copied_by(CrcAlgorithm::Crc32IsoHdlc, from, into))
+}
+
+fn copied_by(algorithm: CrcAlgorithm, from: &[u8], into: &mut [u8]) -> u64 {
+    let mut digest = Digest::new(algorithm);
+    streaming::copy(from, into, |piece| digest.update(piece));
+    digest.finalize()
 }
 
 /// The CRC-32 of two runs of bytes, one after the other, from that of each and the length of the second.
@@ -137,6 +155,17 @@ mod tests {
             let (first, second) = all.split_at(cut);
             let combined = crc32_combine(crc32(first), crc32(second), second.len() as u64);
             assert_eq!(combined, crc32(&all), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_checksum_of_what_was_copied() {
+        for len in [0, 1, 100, 8192, 10_000, 100_000] {
+            let from = bytes(len);
+            let (mut one, mut other) = (vec![0; len], vec![0; len]);
+            assert_eq!(copied(&from, &mut one), of(&from), "{len} bytes");
+            assert_eq!(copied_crc32(&from, &mut other), crc32(&from), "{len} bytes");
+            assert!(one == from && other == from);
         }
     }
 

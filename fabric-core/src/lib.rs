@@ -107,6 +107,7 @@ mod source;
 mod state;
 pub mod storage;
 mod strategy;
+mod streaming;
 mod target;
 mod value;
 

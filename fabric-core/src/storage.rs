@@ -142,6 +142,17 @@ pub trait ReadFile: Send + Sync + Debug {
     /// If the device fails.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Lends `len` bytes from `offset` on where they lie in memory, if they do: calls `take` once, with all of them, and is
+    /// `true`; or is `false`, as by default, and they are to be [read](Self::read_at). Nothing changes them while they are
+    /// lent, so `take` should not be long about it.
+    ///
+    /// An offer for whoever copies much and can do so better than [`read_at`](Self::read_at). It has no errors of its own:
+    /// what it cannot lend, reading meets.
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        let _ = (offset, len, take);
+        false
+    }
+
     /// Fills `into` from `offset`.
     ///
     /// # Errors

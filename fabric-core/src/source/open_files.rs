@@ -167,6 +167,11 @@ impl ReadFile for Reader {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file()?.read_at(into, offset)
     }
+
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        // What keeps the file from being opened, reading it tells.
+        self.file().is_ok_and(|file| file.lend(offset, len, take))
+    }
 }
 
 #[cfg(test)]

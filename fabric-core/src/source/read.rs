@@ -3,6 +3,7 @@
 mod block;
 mod check;
 mod cut;
+mod lent;
 mod neighbours;
 mod parallel;
 mod runs;
@@ -22,6 +23,7 @@ pub(crate) use stretches::Stretches;
 use std::sync::{Arc, Mutex};
 
 use self::check::RunCheck;
+use self::lent::read_blocks;
 use self::runs::Runs;
 use super::{Part, Reader, Source, StoredTensor};
 use crate::checksum::BLOCK;
@@ -92,13 +94,8 @@ fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
 
 fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], threads: usize) -> Result<()> {
     let run = RunCheck::of(source, entry, part)?;
-    let read = |(block, into): (Block, &mut [u8])| {
-        read_block(source, entry, block, into)?;
-        run.note(block.number, into);
-        Ok(())
-    };
     if threads < 2 || part.place.len < SHARED_FROM as u64 {
-        part.blocks().zip(into.chunks_mut(BLOCK)).try_for_each(read)?;
+        read_blocks(source, entry, part.blocks(), into, &run)?;
     } else {
         let stretch = stretch(into.len(), threads);
         let work = Mutex::new(into.chunks_mut(stretch * BLOCK).enumerate());
@@ -107,7 +104,7 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
             let (number, into) = next?;
             let blocks = part.blocks().skip(number * stretch);
-            Some(blocks.zip(into.chunks_mut(BLOCK)).try_for_each(read))
+            Some(read_blocks(source, entry, blocks, into, &run))
         })?;
     }
     run.finish(source, entry)

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{FileKind, ReadFile, Storage, WriteFile};
 
-/// Passes everything on to another storage and counts the bytes read from each file.
+/// Passes everything on to another storage and counts the bytes read from each file, or lent by it.
 ///
 /// Clones share the counts, so keep one and hand the other to what you examine.
 ///
@@ -153,8 +153,22 @@ impl ReadFile for Reader {
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let count = self.inner.read_at(into, offset)?;
+        self.note(offset, count);
+        Ok(count)
+    }
+
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        let lent = self.inner.lend(offset, len, take);
+        if lent {
+            self.note(offset, len);
+        }
+        lent
+    }
+}
+
+impl Reader {
+    fn note(&self, offset: u64, count: usize) {
         let place = offset..offset.saturating_add(count as u64);
         self.read.lock().entry(self.path.clone()).or_default().push(place);
-        Ok(count)
     }
 }

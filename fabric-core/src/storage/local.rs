@@ -6,6 +6,8 @@ mod direct;
 #[cfg(not(target_os = "linux"))]
 #[path = "local/buffered.rs"]
 mod direct;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod mapped;
 mod staged;
 mod writer;
 
@@ -33,6 +35,11 @@ const MOST_CREATIONS: usize = 100;
 /// cache, where the file system can do that: durable at the rate of the device, and what others have in the cache stays
 /// there. The file itself does not come into the cache, so the first to read it reads from the device. The blocks that
 /// this takes, 16 MiB in all, belong to the writer.
+///
+/// On Linux with x86-64 a large read of what is in the page cache goes through a map of some MiB, for a moment, and only
+/// while the system lets nobody write to the file: under a read lease (`fcntl(2)`), which needs a file of one's own on a
+/// file system of this machine. Whoever opens the file for writing meanwhile waits for the moment to pass. The holder of a
+/// lease is sent `SIGURG` then, which does nothing unless the program asks for it.
 ///
 /// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
 ///
@@ -72,7 +79,11 @@ impl Storage for Local {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         direct::expect_sequential(&file);
-        Ok(Box::new(Reader { file }))
+        Ok(Box::new(Reader {
+            file,
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            windows: mapped::Windows::default(),
+        }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
@@ -207,6 +218,8 @@ fn sync_directory(_path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 struct Reader {
     file: File,
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    windows: mapped::Windows,
 }
 
 impl ReadFile for Reader {
@@ -226,6 +239,11 @@ impl ReadFile for Reader {
     #[cfg(unix)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(&self.file, into, offset)
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        self.windows.lend(&self.file, offset, len, take)
     }
 
     #[cfg(windows)]

@@ -226,15 +226,22 @@ impl ReadFile for Reader {
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let content = self.file.content();
-        // An offset beyond what can be addressed is beyond the end.
-        let rest = usize::try_from(offset)
-            .ok()
-            .and_then(|offset| content.bytes.get(offset..))
-            .unwrap_or_default();
+        let rest = from(&content.bytes, offset);
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
+
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        let content = self.file.content();
+        from(&content.bytes, offset).get(..len).map(take).is_some()
+    }
+}
+
+/// The bytes from an offset on. One beyond what can be addressed is beyond the end.
+fn from(bytes: &[u8], offset: u64) -> &[u8] {
+    let offset = usize::try_from(offset).ok();
+    offset.and_then(|offset| bytes.get(offset..)).unwrap_or_default()
 }
 
 #[derive(Debug)]

@@ -32,3 +32,13 @@ fn clones_share_the_counts_and_reset_clears_them() {
     storage.reset();
     assert_eq!(storage.bytes_read("a"), 0);
 }
+
+#[test]
+fn what_is_lent_counts_as_read() {
+    let storage = Counting::new(Memory::new());
+    write(&storage, Path::new("a"), b"0123456789");
+    let file = storage.open(Path::new("a")).unwrap();
+    assert!(file.lend(2, 5, &mut |bytes| assert_eq!(bytes, b"23456")));
+    assert!(!file.lend(2, 9, &mut |_| panic!("there are eight")));
+    assert_eq!(storage.bytes_read("a"), 5);
+}

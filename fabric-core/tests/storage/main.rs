@@ -86,6 +86,7 @@ every_backend! {
     reading_past_the_end_gives_no_bytes
     an_empty_file_is_empty
     several_threads_read_one_file
+    what_is_lent_is_what_is_read_and_all_of_it
     what_is_no_link_resolves_to_itself
     a_file_is_abandoned_when_its_writer_is_gone
     only_files_can_be_abandoned

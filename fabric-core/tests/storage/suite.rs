@@ -305,6 +305,32 @@ pub(crate) fn several_threads_read_one_file(storage: &dyn Storage, root: &Path) 
     });
 }
 
+pub(crate) fn what_is_lent_is_what_is_read_and_all_of_it(storage: &dyn Storage, root: &Path) {
+    let bytes: Vec<u8> = (0..=250).cycle().take(3 << 20).collect();
+    write(storage, &root.join("file"), &bytes);
+    let file = storage.open(&root.join("file")).unwrap();
+    for (offset, len) in [(0, bytes.len()), (7, 1), (2048, 2 << 20), (bytes.len(), 0)] {
+        let mut calls = 0;
+        let lent = file.lend(offset as u64, len, &mut |lent| {
+            calls += 1;
+            assert!(lent == &bytes[offset..offset + len], "{len} bytes from {offset}");
+        });
+        assert_eq!(calls, usize::from(lent));
+    }
+    for (offset, len) in [
+        (1, bytes.len()),
+        (bytes.len() as u64, 1),
+        (1 << 40, 1),
+        (0, usize::MAX),
+        (u64::MAX, 2 << 20),
+    ] {
+        let lent = file.lend(offset, len, &mut |_| {
+            panic!("{len} bytes from {offset} are not in the file")
+        });
+        assert!(!lent);
+    }
+}
+
 pub(crate) fn what_is_no_link_resolves_to_itself(storage: &dyn Storage, root: &Path) {
     write(storage, &root.join("file"), b"");
     for path in [root, &root.join("file"), &root.join("nothing"), Path::new("bare")] {

@@ -99,11 +99,16 @@ pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes:
     if block.sum.is_none_or(|sum| sum.is_of(bytes)) {
         return Ok(());
     }
-    Err(Error::Checksum {
+    Err(damaged(source, entry, block))
+}
+
+/// The error for a block that has another checksum.
+pub(super) fn damaged(source: &dyn Source, entry: &str, block: Block) -> Error {
+    Error::Checksum {
         path: source.file(block.file).1.to_path_buf(),
         entry: entry.to_owned(),
         block: block.number,
         start: block.start,
         end: block.start + block.len as u64,
-    })
+    }
 }

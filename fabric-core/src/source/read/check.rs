@@ -13,6 +13,7 @@ use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::source::{Check, CheckedRun, Part, Place, Source};
+use crate::streaming;
 
 /// Runs up to this size are verified even for the smallest view.
 const ALWAYS: u64 = 64 << 20;
@@ -27,14 +28,19 @@ pub(super) struct RunCheck {
 }
 
 impl RunCheck {
+    /// For blocks that have checksums of their own, or none.
+    pub(super) fn none() -> Self {
+        Self { run: None }
+    }
+
     /// Prepares the reading of `part`, and verifies the run around it if it has to be read for that.
     pub(super) fn of(source: &dyn Source, entry: &str, part: &Part) -> Result<Self> {
         let Check::Run(run) = &part.check else {
-            return Ok(Self { run: None });
+            return Ok(Self::none());
         };
         if part.is_whole_run() && part.place.len <= BLOCK as u64 {
             // Its only block has the sum of the run.
-            return Ok(Self { run: None });
+            return Ok(Self::none());
         }
         if part.is_whole_run() {
             let blocks = part.blocks().count();
@@ -46,7 +52,7 @@ impl RunCheck {
         if run.place.len <= ALWAYS || run.place.len / TIMES <= part.place.len {
             verify_run(source, entry, run)?;
         }
-        Ok(Self { run: None })
+        Ok(Self::none())
     }
 
     /// Takes note of a block.
@@ -55,6 +61,14 @@ impl RunCheck {
             && let Some(sum) = sums.get(number)
         {
             sum.store(checksum::crc32(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Copies a block, and takes note of it.
+    pub(super) fn copy(&self, number: usize, from: &[u8], into: &mut [u8]) {
+        match self.run.as_ref().and_then(|(_, sums)| sums.get(number)) {
+            Some(sum) => sum.store(checksum::copied_crc32(from, into), Ordering::Relaxed),
+            None => streaming::copy(from, into, |_| {}),
         }
     }
 

@@ -2,12 +2,17 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::check::RunCheck;
+use super::lent::read_blocks;
 use super::runs::{Pieces, Run};
 use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds, read_block};
 use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::source::{Check, Cut, Part, Source, StoredTensor};
+
+/// What a thread takes at a time of a long run.
+const STRETCH: usize = 4 * BLOCK;
 
 /// A part of a part, where it goes, and how its checksums are put together.
 struct Reading<'r> {
@@ -55,7 +60,7 @@ impl Reading<'_> {
     /// A view of a storage has no checksum of its own: what it lies in is verified as for a whole view.
     fn verify_around(&self) -> Result<()> {
         if matches!(self.part.check, Check::Run(_)) && !self.part.is_whole_run() {
-            super::check::RunCheck::of(self.source, self.entry, self.part)?;
+            RunCheck::of(self.source, self.entry, self.part)?;
         }
         Ok(())
     }
@@ -65,25 +70,47 @@ impl Reading<'_> {
         let into = into
             .get_mut(run.to..run.to + run.len)
             .ok_or_else(|| out_of_bounds(self.source, self.entry))?;
-        let mut blocks = Vec::new();
+        let mut stretches = Vec::new();
         let (mut rest, mut from) = (into, run.from);
         while !rest.is_empty() {
-            let len = rest.len().min(BLOCK - from % BLOCK);
+            let len = rest.len().min(match from % BLOCK {
+                0 => STRETCH,
+                within => BLOCK - within,
+            });
             let (now, later) = rest.split_at_mut(len);
-            blocks.push((from, now));
+            stretches.push((from, now));
             (rest, from) = (later, from + len);
         }
         let threads = if run.len < SHARED_FROM { 1 } else { threads };
-        let work = Mutex::new(blocks.into_iter());
+        let work = Mutex::new(stretches.into_iter());
         in_parallel(threads, || {
             let (from, into) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+            Some(self.stretch(from, into))
+        })
+    }
+
+    /// Bytes that begin with a block, or lie in one.
+    fn stretch(&self, from: usize, into: &mut [u8]) -> Result<()> {
+        let by_blocks = from.is_multiple_of(BLOCK) && !matches!(self.part.check, Check::Run(_));
+        let ends = (from + into.len()) as u64 == self.part.place.len;
+        let whole = match (by_blocks, ends) {
+            (false, _) => 0,
+            (true, true) => into.len(),
+            (true, false) => into.len() - into.len() % BLOCK,
+        };
+        let (blocks, rest) = into.split_at_mut(whole);
+        let known = self.part.blocks().skip(from / BLOCK);
+        read_blocks(self.source, self.entry, known, blocks, &RunCheck::none())?;
+        for (number, into) in rest.chunks_mut(BLOCK).enumerate() {
+            let from = from + whole + number * BLOCK;
             let piece = Run {
                 from,
                 to: 0,
                 len: into.len(),
             };
-            Some(self.block(from / BLOCK, &[piece], into, &mut Vec::new(), &mut Vec::new()))
-        })
+            self.block(from / BLOCK, &[piece], into, &mut Vec::new(), &mut Vec::new())?;
+        }
+        Ok(())
     }
 
     /// The runs that lie in one block.

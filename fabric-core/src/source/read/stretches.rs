@@ -1,7 +1,8 @@
 //! Reads any stretch of a tensor that lies in a file as it will lie in memory, in any order and from any thread.
 
 use super::check::RunCheck;
-use super::{Part, Source, StoredTensor, out_of_bounds, read_block};
+use super::lent::read_blocks;
+use super::{Part, Source, StoredTensor};
 use crate::checksum::BLOCK;
 use crate::error::Result;
 
@@ -37,14 +38,8 @@ impl<'s> Stretches<'s> {
     /// the tensor.
     pub(crate) fn read(&self, at: usize, into: &mut [u8]) -> Result<()> {
         debug_assert!(at.is_multiple_of(BLOCK));
-        let mut blocks = self.part.blocks().skip(at / BLOCK);
-        for into in into.chunks_mut(BLOCK) {
-            let block = blocks.next().filter(|block| block.len == into.len());
-            let block = block.ok_or_else(|| out_of_bounds(self.source, self.entry))?;
-            read_block(self.source, self.entry, block, into)?;
-            self.run.note(block.number, into);
-        }
-        Ok(())
+        let blocks = self.part.blocks().skip(at / BLOCK);
+        read_blocks(self.source, self.entry, blocks, into, &self.run)
     }
 
     /// Compares the checksum of the whole, if it has one, when every stretch has been read.

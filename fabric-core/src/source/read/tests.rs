@@ -1,4 +1,4 @@
-//! How threads share a long tensor.
+//! How threads share a long tensor, and a box of one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::stretches::Stretches;
 use super::*;
 use crate::Fabric;
-use crate::storage::{Memory, Storage};
+use crate::storage::{Faulty, Memory, Storage};
 
 const PATH: &str = "last.ckpt";
 const TENSOR: &str = "weight";
@@ -25,11 +25,33 @@ fn saved(len: usize) -> (Memory, Vec<u8>) {
     (memory, bytes)
 }
 
+/// By way of a storage that lends and of one that does not, with the same outcome.
 fn read_by(memory: &Memory, threads: usize) -> Result<Vec<u8>> {
-    let raw = Fabric::builder().storage(memory.clone()).build()?.open(PATH)?;
-    let stored = &raw.index.tensors[TENSOR];
+    let lent = read_through(memory.clone(), threads, None);
+    let read = read_through(Faulty::new(memory.clone()), threads, None);
+    match (&lent, &read) {
+        (Ok(lent), Ok(read)) => assert!(lent == read, "{threads} threads"),
+        (lent, read) => assert_eq!(
+            lent.as_ref().err().map(ToString::to_string),
+            read.as_ref().err().map(ToString::to_string)
+        ),
+    }
+    lent
+}
+
+/// All of the tensor, or a box of it.
+fn read_through(storage: impl Storage + 'static, threads: usize, region: Option<&Region>) -> Result<Vec<u8>> {
+    let raw = Fabric::builder().storage(storage).build()?.open(PATH)?;
+    let reader = Reader {
+        replica: 0,
+        shares: Arc::default(),
+    };
+    let whole = &raw.index.tensors[TENSOR];
+    let stored = &region.map_or_else(|| whole.clone(), |region| whole.cut_out(region, &reader));
     let mut into = vec![255; stored.info.byte_len().unwrap()];
     read_into(&*raw.source, TENSOR, stored, &mut into, threads)?;
+    let message = reader.shares.encode();
+    reader.shares.settle(&*raw.source, &[message])?;
     Ok(into)
 }
 
@@ -47,6 +69,34 @@ fn any_number_of_threads_reads_every_byte_of_a_long_tensor() {
                 read_by(&memory, threads).unwrap() == bytes,
                 "{len} bytes, {threads} threads"
             );
+        }
+    }
+}
+
+#[test]
+fn any_box_of_a_long_tensor_is_read_whatever_blocks_it_begins_and_ends_in() {
+    let len = SHARED_FROM + 9 * BLOCK + 7;
+    let (memory, bytes) = saved(len);
+    for (from, to) in [
+        (0, len),
+        (0, 9 * BLOCK),
+        (1, len),
+        (BLOCK, len),
+        (BLOCK - 1, 2 * BLOCK + 1),
+        (3 * BLOCK, 20 * BLOCK + 5),
+        (3 * BLOCK + 5, len - 1),
+        (len - 7, len),
+        (len - 8, len),
+    ] {
+        let region = Region {
+            offset: vec![from],
+            size: vec![to - from],
+        };
+        for threads in [1, 2, 8] {
+            let lent = read_through(memory.clone(), threads, Some(&region)).unwrap();
+            assert!(lent == bytes[from..to], "{from} to {to}, {threads} threads");
+            let read = read_through(Faulty::new(memory.clone()), threads, Some(&region)).unwrap();
+            assert!(read == bytes[from..to], "{from} to {to}, {threads} threads");
         }
     }
 }

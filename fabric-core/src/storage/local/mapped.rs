@@ -1,0 +1,121 @@
+//! Bytes that are lent where they lie: in the page cache, through a map.
+//!
+//! `pread` copies page by page, by a loop of the system's that knows neither streaming stores nor checksums. Through a map
+//! one pass does all three. What keeps people from it: a file that is cut short while it is mapped, or a page that cannot
+//! be read, ends the process by a signal. So a window is opened only
+//!
+//! - under a [lease](lease), for as long as the system lets nobody write to the file or cut it;
+//! - onto pages that are in the cache, which are put into the map by a call that has errors.
+//!
+//! It is closed a moment later. What is left is a process that is stopped within this moment for longer than the system
+//! keeps a writer waiting, 45 seconds, while that writer cuts the file; and a page that is dropped within it, and that
+//! the device then fails to give back.
+
+mod lease;
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use rustix::param::page_size;
+
+use self::lease::Leases;
+
+/// To open a window onto less costs more than it saves.
+const LEAST: usize = 2 << 20;
+
+/// The maps of one open file.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    leases: Leases,
+}
+
+impl Windows {
+    /// Lends what lies in the cache, as [`ReadFile::lend`](crate::storage::ReadFile::lend) promises.
+    pub(super) fn lend(&self, file: &File, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        if len < LEAST {
+            return false;
+        }
+        let Some(lease) = self.leases.take(file) else {
+            return false;
+        };
+        let window = Window::open(file, offset, len).filter(Window::populate);
+        if let Some(window) = &window {
+            take(window.bytes());
+        }
+        let lent = window.is_some();
+        // First the window, then what it needs.
+        drop(window);
+        drop(lease);
+        lent
+    }
+}
+
+/// Some pages of a file, for reading, and which bytes of them are wanted.
+struct Window {
+    first: *mut u8,
+    mapped: usize,
+    skipped: usize,
+    len: usize,
+}
+
+#[expect(unsafe_code, reason = "a load through `pread` takes half as long again")]
+impl Window {
+    /// `None` if the file is shorter. The caller holds a lease on it, and keeps it for longer than the window.
+    fn open(file: &File, offset: u64, len: usize) -> Option<Self> {
+        let end = offset.checked_add(len as u64)?;
+        if file.metadata().ok()?.len() < end {
+            return None;
+        }
+        let start = offset - offset % page_size() as u64;
+        let mapped = usize::try_from(end - start).ok()?;
+        // SAFETY: the system chooses a place that nobody uses.
+        let first = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                mapped,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                start.try_into().ok()?,
+            )
+        };
+        (first != libc::MAP_FAILED).then(|| Self {
+            first: first.cast(),
+            mapped,
+            skipped: mapped - len,
+            len,
+        })
+    }
+
+    /// Puts the pages into the map, if all of them are in the cache. What is not is read from the device with more threads
+    /// and longer calls than this would be.
+    fn populate(&self) -> bool {
+        let mut cached = vec![0; self.mapped.div_ceil(page_size())];
+        // SAFETY: the map is ours, and `cached` has a byte for each page of it.
+        let asked = unsafe { libc::mincore(self.first.cast(), self.mapped, cached.as_mut_ptr()) };
+        if asked != 0 || cached.iter().any(|page| page & 1 == 0) {
+            return false;
+        }
+        // SAFETY: the map is ours. This reads as any access would, and returns an error in place of a signal.
+        unsafe { libc::madvise(self.first.cast(), self.mapped, libc::MADV_POPULATE_READ) == 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the map is there for as long as `self`, all of it was within the file when it was made, and under the lease
+        // the file can become no shorter, nor its bytes others.
+        unsafe { std::slice::from_raw_parts(self.first.wrapping_add(self.skipped), self.len) }
+    }
+}
+
+#[expect(unsafe_code, reason = "what was mapped is unmapped")]
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: the map is ours, and who borrowed its bytes borrowed `self`.
+        let unmapped = unsafe { libc::munmap(self.first.cast(), self.mapped) };
+        debug_assert_eq!(unmapped, 0, "a map can be taken away");
+    }
+}
+
+#[cfg(test)]
+mod tests;

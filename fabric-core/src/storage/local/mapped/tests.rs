@@ -1,0 +1,172 @@
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use rustix::fs::{Advice, fadvise, fstatfs};
+
+use super::*;
+
+const PAGE: usize = 4096;
+
+/// A file in a directory of its own, of `len` bytes that are in the cache, and these.
+fn file_of(len: usize) -> (tempfile::TempDir, File, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
+    std::fs::write(directory.path().join("file"), &bytes).unwrap();
+    let file = File::open(directory.path().join("file")).unwrap();
+    settle(&file);
+    (directory, file, bytes)
+}
+
+/// Waits for the end of what else may have the file open for writing: a process that another test is just starting.
+fn settle(file: &File) {
+    for _ in 0..5000 {
+        if !has_leases(file) || lent(&Windows::default(), file, 0, LEAST).is_some() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn lent(windows: &Windows, file: &File, offset: usize, len: usize) -> Option<Vec<u8>> {
+    let mut bytes = None;
+    let lent = windows.lend(file, offset as u64, len, &mut |lent| {
+        assert!(bytes.replace(lent.to_vec()).is_none(), "it is called once");
+    });
+    assert_eq!(lent, bytes.is_some());
+    bytes
+}
+
+/// Directories for temporary files may lie anywhere. Where leases are to be had, the tests insist.
+fn has_leases(file: &File) -> bool {
+    let kind = fstatfs(file).unwrap().f_type;
+    [0xef53, 0x0102_1994, 0x5846_5342].contains(&kind)
+}
+
+#[test]
+fn any_range_of_a_cached_file_is_lent() {
+    let (_directory, file, bytes) = file_of(3 * LEAST + 5);
+    let windows = Windows::default();
+    for (offset, len) in [
+        (0, LEAST),
+        (0, bytes.len()),
+        (1, LEAST),
+        (PAGE / 2, 2 * LEAST + 1),
+        (PAGE, LEAST),
+        (LEAST + 5, 2 * LEAST),
+    ] {
+        match lent(&windows, &file, offset, len) {
+            Some(found) => assert!(found == bytes[offset..offset + len], "{len} bytes from {offset}"),
+            None => assert!(!has_leases(&file), "{len} bytes from {offset} are in the cache"),
+        }
+    }
+}
+
+#[test]
+fn little_and_what_is_not_in_the_file_is_not_lent() {
+    let (_directory, file, bytes) = file_of(2 * LEAST);
+    let windows = Windows::default();
+    for (offset, len) in [
+        (0, LEAST - 1),
+        (1, bytes.len()),
+        (bytes.len(), LEAST),
+        (usize::MAX, LEAST),
+        (PAGE, usize::MAX),
+    ] {
+        assert_eq!(lent(&windows, &file, offset, len), None, "{len} bytes from {offset}");
+    }
+}
+
+#[test]
+fn what_is_on_the_device_only_is_not_lent() {
+    let (_directory, file, _) = file_of(2 * LEAST);
+    file.sync_all().unwrap();
+    fadvise(&file, LEAST as u64, None, Advice::DontNeed).unwrap();
+    let in_memory = fstatfs(&file).unwrap().f_type == 0x0102_1994;
+    if !in_memory {
+        assert_eq!(lent(&Windows::default(), &file, 0, 2 * LEAST), None);
+    }
+}
+
+#[test]
+fn a_file_that_somebody_writes_is_not_lent() {
+    let (directory, file, _) = file_of(LEAST);
+    let windows = Windows::default();
+    let writer = OpenOptions::new()
+        .append(true)
+        .open(directory.path().join("file"))
+        .unwrap();
+    assert_eq!(lent(&windows, &file, 0, LEAST), None);
+    drop(writer);
+    settle(&file);
+    assert_eq!(lent(&windows, &file, 0, LEAST).is_some(), has_leases(&file));
+}
+
+/// The signal that says so reaches this process, too, and does not end it.
+#[test]
+fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_meanwhile() {
+    let (directory, file, bytes) = file_of(2 * LEAST);
+    let windows = Windows::default();
+    let path = directory.path().join("file");
+    let begun = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let cutting = scope.spawn(|| {
+            begun.wait();
+            let mut cut = OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+            cut.write_all(b"short").unwrap();
+        });
+        let lent_once = windows.lend(&file, 0, bytes.len(), &mut |lent_bytes| {
+            begun.wait();
+            // Until the writer is known to wait.
+            while lent(&windows, &file, 0, LEAST).is_some() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(lent_bytes == bytes);
+            assert_eq!(file.metadata().unwrap().len(), bytes.len() as u64);
+        });
+        assert_eq!(lent_once, has_leases(&file));
+        if !lent_once {
+            begun.wait();
+        }
+        cutting.join().unwrap();
+    });
+    assert_eq!(std::fs::read(&path).unwrap(), b"short");
+    assert_eq!(lent(&windows, &file, 0, LEAST), None);
+}
+
+#[test]
+fn several_threads_are_lent_one_file_at_once() {
+    let (_directory, file, bytes) = file_of(4 * LEAST);
+    let windows = Windows::default();
+    let all = Barrier::new(4);
+    std::thread::scope(|scope| {
+        for at in 0..4 {
+            let (windows, file, bytes, all) = (&windows, &file, &bytes, &all);
+            scope.spawn(move || {
+                let lent = windows.lend(file, (at * LEAST) as u64, LEAST, &mut |lent| {
+                    all.wait();
+                    assert!(lent == &bytes[at * LEAST..(at + 1) * LEAST]);
+                });
+                assert_eq!(lent, has_leases(file));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_panic_gives_the_file_back() {
+    let (directory, file, _) = file_of(LEAST);
+    let windows = Windows::default();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        windows.lend(&file, 0, LEAST, &mut |_| panic!("in the middle"))
+    }));
+    assert_eq!(panicked.is_err(), has_leases(&file));
+    // Would wait for 45 seconds, if it did not.
+    let opened = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(directory.path().join("file"));
+    assert!(opened.is_ok(), "{opened:?}");
+}
