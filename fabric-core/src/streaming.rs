@@ -10,12 +10,17 @@ const PIECE: usize = 8 << 10;
 /// What one store of the processor's must not straddle.
 const LINE: usize = 64;
 
-/// Copies `from` to `into`, which is as long, and shows `see` every byte once and in order.
+/// Copies `from` to `into`, which is as long, and shows `see` every byte once and in order. What is short stays in the cache:
+/// it does no harm there.
 ///
 /// # Panics
 /// If the lengths differ.
 pub(crate) fn copy(from: &[u8], into: &mut [u8], mut see: impl FnMut(&[u8])) {
     assert_eq!(from.len(), into.len(), "a copy of other length");
+    if from.len() < 2 * PIECE {
+        see(from);
+        return into.copy_from_slice(from);
+    }
     let head = into.as_ptr().align_offset(LINE).min(into.len());
     let (from_head, from) = from.split_at(head);
     let (into_head, into) = into.split_at_mut(head);
@@ -81,7 +86,20 @@ mod tests {
     #[test]
     fn every_byte_is_seen_once_and_copied_whatever_the_places_and_the_length() {
         let from: Vec<u8> = (0..=250).cycle().take(3 * PIECE + 200).collect();
-        for len in [0, 1, 15, 63, 64, 65, 127, PIECE - 1, PIECE, PIECE + 64, 3 * PIECE + 1] {
+        for len in [
+            0,
+            1,
+            15,
+            63,
+            64,
+            65,
+            127,
+            PIECE,
+            2 * PIECE - 1,
+            2 * PIECE,
+            2 * PIECE + 63,
+            3 * PIECE + 1,
+        ] {
             for (skip_from, skip_into) in [(0, 0), (1, 0), (0, 1), (16, 16), (63, 7), (7, 63)] {
                 let from = &from[skip_from..skip_from + len];
                 let mut into = vec![255; skip_into + len + 9];
