@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::entry::Region;
 use crate::error::Result;
-use crate::save::image::Contents;
+use crate::save::image::{Contents, Run};
 use crate::source::read::{Shares, stream};
 use crate::source::{Reader, Source, StoredTensor};
 
@@ -40,7 +40,8 @@ impl<'s> Stored<'s> {
 }
 
 impl Contents for Stored<'_> {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
+        let take = |bytes: &[u8]| take(Run::of(bytes));
         let (name, stored, region) = &self.pieces[piece];
         let located = self.source.locate(name, stored, region.as_ref())?;
         match region {

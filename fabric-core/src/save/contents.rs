@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
-use super::image::Contents;
+use super::image::{Contents, Run};
 use crate::bytes;
 use crate::checksum::BLOCK;
 use crate::entry::{DType, Region};
@@ -26,7 +26,8 @@ pub(super) struct Live {
 }
 
 impl Contents for Live {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
+        let take = &mut |bytes: &[u8]| take(Run::of(bytes));
         let Part { name, tensor, region } = &self.parts[piece];
         let Some(region) = region else {
             return read_out(name, tensor, take);

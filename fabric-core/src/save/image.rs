@@ -19,7 +19,34 @@ const LONG: usize = 4 * BLOCK;
 pub(crate) trait Contents {
     /// Hands every byte of a piece to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
     /// of [`BLOCK`] long.
-    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()>;
+}
+
+/// Bytes of a piece on their way to a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'r> {
+    pub(crate) bytes: &'r [u8],
+    /// The checksums of its blocks, if whoever copied the bytes computed them.
+    pub(crate) sums: Option<&'r [u64]>,
+}
+
+impl<'r> Run<'r> {
+    /// Bytes that nobody has looked at.
+    pub(crate) fn of(bytes: &'r [u8]) -> Self {
+        Self { bytes, sums: None }
+    }
+
+    /// The same in runs of at most so many blocks.
+    pub(crate) fn split(self, blocks: usize) -> impl Iterator<Item = Self> {
+        let runs = self.bytes.chunks(blocks * BLOCK).enumerate();
+        runs.map(move |(number, bytes)| {
+            let first = number * blocks;
+            let sums = self
+                .sums
+                .and_then(|sums| sums.get(first..first + bytes.len().div_ceil(BLOCK)));
+            Self { bytes, sums }
+        })
+    }
 }
 
 /// A box of a tensor that a file holds.
@@ -149,27 +176,40 @@ struct Runs<'f> {
 
 impl Runs<'_> {
     /// Writes a run of blocks, and adds their checksums to `sums`.
-    fn write(&mut self, run: &[u8], sums: &mut Vec<u8>) -> Result<()> {
-        if run.len() < BLOCK {
-            sums.extend(checksum::to_bytes(&checksum::sums(run)));
-            return self.hold(run);
+    fn write(&mut self, run: Run<'_>, sums: &mut Vec<u8>) -> Result<()> {
+        let Run { bytes, sums: known } = run;
+        if bytes.len() >= BLOCK {
+            self.flush()?;
         }
-        self.flush()?;
-        if run.len() < LONG {
-            self.put(run)?;
-            sums.extend(checksum::to_bytes(&checksum::sums(run)));
-            return Ok(());
+        if let Some(known) = known {
+            self.put_or_hold(bytes)?;
+            sums.extend(checksum::to_bytes(known));
+        } else if bytes.len() < LONG {
+            self.put_or_hold(bytes)?;
+            sums.extend(checksum::to_bytes(&checksum::sums(bytes)));
+        } else {
+            sums.extend(checksum::to_bytes(&self.put_and_sum(bytes)?));
         }
-        // A second thread computes the checksums: the system takes longer to write a block than to read it.
-        let computed = std::thread::scope(|scope| {
-            let computed = scope.spawn(|| checksum::sums(run));
-            self.put(run)?;
+        Ok(())
+    }
+
+    /// A second thread computes the checksums: the system takes longer to write a block than to read it.
+    fn put_and_sum(&mut self, bytes: &[u8]) -> Result<Vec<u64>> {
+        std::thread::scope(|scope| {
+            let computed = scope.spawn(|| checksum::sums(bytes));
+            self.put(bytes)?;
             computed
                 .join()
                 .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
-        })?;
-        sums.extend(checksum::to_bytes(&computed));
-        Ok(())
+        })
+    }
+
+    fn put_or_hold(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() < BLOCK {
+            self.hold(bytes)
+        } else {
+            self.put(bytes)
+        }
     }
 
     /// Keeps bytes until a block is full.

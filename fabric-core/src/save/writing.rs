@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::image::{Contents, Piece};
-use crate::checksum::BLOCK;
+use super::image::{Contents, Piece, Run};
 use crate::entry::TensorInfo;
 use crate::error::Result;
 use crate::progress::{Callback, Meter};
 
-/// Longer runs are written in turns, with a word in between: long enough to be worth the thread that computes checksums.
-const LONGEST: usize = 8 * BLOCK;
+/// Runs of more blocks are written in turns, with a word in between: long enough to be worth the thread that computes checksums.
+const LONGEST: usize = 8;
 
 /// What a rank writes, and how much of it is written: told by the thread that writes, read by whoever wants to know.
 #[derive(Debug)]
@@ -67,16 +66,16 @@ pub(crate) struct Watched<'c> {
 }
 
 impl Contents for Watched<'_> {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
         let Writing {
             names, meter, current, ..
         } = self.writing;
         current.store(piece, Ordering::Relaxed);
         let name = names.get(piece).map_or("", |name| &**name);
         self.contents.read(piece, &mut |run| {
-            run.chunks(LONGEST).try_for_each(|run| {
+            run.split(LONGEST).try_for_each(|run| {
                 take(run)?;
-                meter.add(name, run.len() as u64)
+                meter.add(name, run.bytes.len() as u64)
             })
         })
     }

@@ -88,8 +88,8 @@ mod tests {
             let mut found = Vec::new();
             for filled in receiver.try_iter() {
                 let filled = filled.expect("nothing fails");
-                for (_, range) in filled.runs {
-                    found.extend_from_slice(&filled.chunk[range]);
+                for run in filled.runs {
+                    found.extend_from_slice(&filled.chunk[run.bytes]);
                 }
             }
             assert!(found == bytemuck::cast_slice::<f32, u8>(&expected));

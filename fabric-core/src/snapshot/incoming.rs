@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::mpsc::Receiver;
 
-use super::pack::Filled;
+use super::pack::{Filled, Packed};
 use crate::error::{Error, Result};
-use crate::save::image::Contents;
+use crate::save::image::{Contents, Run};
 
 /// Pieces in the order in which they were copied.
 pub(super) struct Incoming {
@@ -30,7 +30,7 @@ impl Incoming {
 }
 
 impl Contents for Incoming {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
         let mut left = self.lens[piece];
         while left > 0 {
             let written = self.arrived.borrow_mut().next(piece, take)?;
@@ -42,7 +42,7 @@ impl Contents for Incoming {
 
 impl Arrived {
     /// Hands over the next run, which is one of this piece, and gives its length.
-    fn next(&mut self, piece: usize, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<usize> {
+    fn next(&mut self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<usize> {
         let (filled, at) = match self.open.take() {
             Some(open) => open,
             None => {
@@ -50,14 +50,17 @@ impl Arrived {
                 (self.filled.recv().map_err(stopped)??, 0)
             }
         };
-        let (of, range) = &filled.runs[at];
+        let Packed { piece: of, bytes, sums } = &filled.runs[at];
         if *of != piece {
             return Err(Error::Options(format!(
                 "piece {of} was copied where piece {piece} is to be written"
             )));
         }
-        let len = range.len();
-        take(&filled.chunk[range.clone()])?;
+        let len = bytes.len();
+        take(Run {
+            bytes: &filled.chunk[bytes.clone()],
+            sums: Some(&filled.sums[sums.clone()]),
+        })?;
         // A chunk that was read to its end goes back at once.
         if at + 1 < filled.runs.len() {
             self.open = Some((filled, at + 1));

@@ -5,15 +5,25 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::staging::{Chunk, Staging};
-use crate::checksum::BLOCK;
+use crate::checksum::{BLOCK, Running};
 use crate::error::{Error, Result};
+use crate::streaming;
 
 /// A chunk with the bytes of pieces.
 #[derive(Debug)]
 pub(super) struct Filled {
     pub(super) chunk: Chunk,
-    /// Which bytes belong to which piece, in order. A piece that does not end in a chunk has whole blocks there.
-    pub(super) runs: Vec<(usize, Range<usize>)>,
+    pub(super) runs: Vec<Packed>,
+    /// The checksums of all blocks, in order.
+    pub(super) sums: Vec<u64>,
+}
+
+/// A run of a piece in a chunk: whole blocks, if the piece does not end there.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) piece: usize,
+    pub(super) bytes: Range<usize>,
+    pub(super) sums: Range<usize>,
 }
 
 /// Why nothing more is copied.
@@ -57,6 +67,9 @@ struct Open {
     used: usize,
     /// How much of the piece may still be put behind what was put last.
     room: usize,
+    /// The checksum of what was put of the present block, and how much that is. No block goes on in another chunk.
+    sum: Running,
+    summed: usize,
 }
 
 impl<'a> Packer<'a> {
@@ -88,7 +101,8 @@ impl<'a> Packer<'a> {
             ))));
         }
         while !bytes.is_empty() {
-            let put = self.roomy()?.put(bytes);
+            let left = self.left;
+            let put = self.roomy()?.put(bytes, left);
             self.left -= put;
             bytes = &bytes[put..];
         }
@@ -126,9 +140,12 @@ impl Open {
             filled: Filled {
                 chunk,
                 runs: Vec::new(),
+                sums: Vec::new(),
             },
             used: 0,
             room: 0,
+            sum: Running::new(),
+            summed: 0,
         }
     }
 
@@ -138,22 +155,35 @@ impl Open {
             let free = self.filled.chunk.len() - self.used;
             self.room = if left <= free { left } else { free / BLOCK * BLOCK };
             if self.room > 0 {
-                self.filled.runs.push((piece, self.used..self.used));
+                let sums = self.filled.sums.len();
+                self.filled.runs.push(Packed {
+                    piece,
+                    bytes: self.used..self.used,
+                    sums: sums..sums,
+                });
             }
         }
         self.room > 0
     }
 
-    /// Puts as many bytes as there is room for, and says how many.
-    fn put(&mut self, bytes: &[u8]) -> usize {
-        let len = bytes.len().min(self.room);
+    /// Puts bytes of the present block, as many as there are and there is room for, and says how many. `left` are to come of
+    /// the piece.
+    fn put(&mut self, bytes: &[u8], left: usize) -> usize {
+        let len = bytes.len().min(self.room).min(BLOCK - self.summed);
         let end = self.used + len;
-        self.filled.chunk[self.used..end].copy_from_slice(&bytes[..len]);
-        if let Some((_, run)) = self.filled.runs.last_mut() {
-            run.end = end;
-        }
+        let (into, sum) = (&mut self.filled.chunk[self.used..end], &mut self.sum);
+        streaming::copy(&bytes[..len], into, |bytes| sum.update(bytes));
         self.used = end;
         self.room -= len;
+        self.summed += len;
+        if self.summed == BLOCK || len == left {
+            self.filled.sums.push(self.sum.finish());
+            (self.sum, self.summed) = (Running::new(), 0);
+        }
+        if let Some(run) = self.filled.runs.last_mut() {
+            run.bytes.end = end;
+            run.sums.end = self.filled.sums.len();
+        }
         len
     }
 }
@@ -163,9 +193,10 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::checksum;
 
     #[test]
-    fn every_run_but_the_last_of_a_piece_is_of_whole_blocks() {
+    fn every_run_but_the_last_of_a_piece_is_of_whole_blocks_and_has_their_checksums() {
         let staging = Arc::new(Staging::new(64 * BLOCK));
         let (sender, receiver) = channel();
         let lens = [5, 3 * BLOCK + 1, 17 * BLOCK + 9, 1, 0, 8 * BLOCK];
@@ -184,10 +215,12 @@ mod tests {
         let mut seen = lens.map(|_| 0);
         for filled in receiver.try_iter() {
             let filled = filled.expect("nothing fails");
-            for (piece, range) in filled.runs {
-                seen[piece] += range.len();
-                assert!(range.len() % BLOCK == 0 || seen[piece] == lens[piece], "piece {piece}");
-                assert!(filled.chunk[range].iter().all(|&byte| usize::from(byte) == piece));
+            for Packed { piece, bytes, sums } in filled.runs {
+                seen[piece] += bytes.len();
+                assert!(bytes.len() % BLOCK == 0 || seen[piece] == lens[piece], "piece {piece}");
+                let bytes = &filled.chunk[bytes];
+                assert!(bytes.iter().all(|&byte| usize::from(byte) == piece));
+                assert_eq!(filled.sums[sums], checksum::sums(bytes), "piece {piece}");
             }
         }
         assert_eq!(seen, lens);

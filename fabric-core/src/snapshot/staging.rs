@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::checksum::BLOCK;
+use crate::pages;
 
 /// As long as a chunk gets: long enough to be worth handing over, short enough that the disk does not wait for the first.
 const LONGEST: usize = 8 * BLOCK;
@@ -47,7 +48,7 @@ impl Staging {
             if pool.made < self.most {
                 pool.made += 1;
                 drop(pool);
-                break vec![0; self.chunk].into();
+                break pages::zeroed(self.chunk).into();
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         };
