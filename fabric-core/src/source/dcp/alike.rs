@@ -18,8 +18,8 @@ const SERIALIZATION_ID: &[u8] = b".data/serialization_id";
 
 /// A payload whose tensor was found, to compare others with.
 #[derive(Debug)]
-pub(super) struct Model<'r> {
-    bytes: &'r [u8],
+pub(super) struct Model {
+    bytes: Vec<u8>,
     /// Where it lies.
     pub(super) payload: Place,
     info: TensorInfo,
@@ -33,11 +33,11 @@ pub(super) struct Model<'r> {
     free: SmallVec<[Range<usize>; 6]>,
 }
 
-impl<'r> Model<'r> {
+impl Model {
     /// A payload, what was found in it, and the archive that it is. `None` if it is not one to compare others with: where
     /// the checksum is zero, the archive may have been written without any.
     pub(super) fn of(
-        bytes: &'r [u8],
+        bytes: &[u8],
         payload: Place,
         archive: &Archive,
         (info, part): (TensorInfo, &Part),
@@ -60,7 +60,7 @@ impl<'r> Model<'r> {
         }
         free.sort_unstable_by_key(|free| free.start);
         Some(Self {
-            bytes,
+            bytes: bytes.to_vec(),
             payload,
             info,
             tensor: part.place,

@@ -32,15 +32,21 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Reads `len` bytes, a small number.
-    pub(super) fn read(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Self> {
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-        file.read_exact_at(&mut bytes, start)
+    fn read(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Self> {
+        let mut run = Self::default();
+        run.refill(file, path, start, len)?;
+        Ok(run)
+    }
+
+    /// Reads `len` bytes, a small number, in the place of those that are here.
+    pub(super) fn refill(&mut self, file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<()> {
+        self.start = start;
+        self.bytes.resize(usize::try_from(len).unwrap_or_default(), 0);
+        file.read_exact_at(&mut self.bytes, start)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => Error::corrupt(path, "it ends inside a payload"),
                 _ => Error::io("read", path)(error),
-            })?;
-        Ok(Self { start, bytes })
+            })
     }
 
     /// The bytes of a payload, if all of them are here.
@@ -82,18 +88,18 @@ pub(super) fn read(file: &dyn ReadFile, path: &Path, payload: Place) -> Result<(
     torch::archive(slice, payload.file, path)
 }
 
-/// Finds the bytes of the chunks of one run, one after the other.
+/// Finds the bytes of chunks, one after the other.
 ///
 /// The pickle of a payload says what type and shape its tensor has. Chunks of one type and shape have the same, byte for
 /// byte, and it is read once for those that follow each other. As a rule the whole payload is like the one in front of
 /// it, and nothing is parsed again.
 #[derive(Debug, Default)]
-pub(super) struct Finder<'r> {
+pub(super) struct Finder {
     pickle: Option<(Vec<u8>, Pickle)>,
-    model: Option<Model<'r>>,
+    model: Option<Model>,
 }
 
-impl<'r> Finder<'r> {
+impl Finder {
     /// Finds the bytes of a chunk, whose payload must hold what `.metadata` says of it. All of the payload is in `run`, if
     /// there is one.
     pub(super) fn locate(
@@ -101,7 +107,7 @@ impl<'r> Finder<'r> {
         file: (&dyn ReadFile, &Path),
         (entry, tensor): (&str, &StoredTensor),
         chunk: &Part,
-        run: Option<&'r Run>,
+        run: Option<&Run>,
     ) -> Result<Part> {
         let say = |what: String| Error::corrupt(file.1, format!("entry `{entry}`, chunk {}: {what}", chunk.region));
         let payload = run.and_then(|run| run.payload(chunk.place));
