@@ -12,6 +12,7 @@
 
 mod build;
 mod input;
+mod items;
 mod machine;
 mod memo;
 mod number;
@@ -25,7 +26,7 @@ pub(crate) use self::standard::standard;
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+pub(crate) use self::items::Items;
 
 /// An object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,9 +42,6 @@ impl Id {
         self.0 as usize
     }
 }
-
-/// The items of a tuple: a few in place, since most tuples are shapes and pairs, and an index has a dozen for each tensor.
-pub(crate) type Items = SmallVec<[Id; 4]>;
 
 /// What a pickle describes.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +70,9 @@ pub(crate) enum Object {
     /// An object that is not read, and what it is: the name of its class.
     Opaque(Arc<str>),
 }
+
+/// An index has dozens of objects for each tensor: the memory for them is a good part of what reading it costs.
+const _: () = assert!(size_of::<Object>() == 32);
 
 /// A function or class that a pickle names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,13 +9,14 @@ use super::{AllowList, Id, Items, Limits, Object, Pickle, PickleError, Problem, 
 /// # Errors
 /// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
 pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<Pickle, PickleError> {
-    // An object takes two bytes at least, and mostly ten.
-    let mut objects = Vec::with_capacity((bytes.len() / 10).clamp(8, 1 << 10));
+    // An object takes a byte at least, and mostly six. Memory that is not used costs nothing, but no more than 32 MiB are
+    // asked for before they are needed.
+    let mut objects = Vec::with_capacity((bytes.len() / 4).clamp(8, 1 << 20));
     objects.extend([
         Object::None,
         Object::Bool(true),
         Object::Bool(false),
-        Object::Tuple(Items::default()),
+        Object::Tuple(Items::EMPTY),
     ]);
     let mut machine = Machine {
         input: Input::new(bytes, limits.text),
@@ -23,6 +24,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<P
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Memo::default(),
+        small: [Id::NONE; 256],
         allowed,
         limits,
         copies: bytes.len().saturating_mul(2).saturating_add(1 << 16),
@@ -54,6 +56,8 @@ pub(super) struct Machine<'b> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: Memo,
+    /// The objects of the numbers below 256, `None` for those that have not occurred.
+    small: [Id; 256],
     pub(super) allowed: AllowList,
     limits: Limits,
     /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
@@ -74,6 +78,7 @@ impl Machine<'_> {
             op::NEWTRUE => self.push_id(Id::TRUE),
             op::NEWFALSE => self.push_id(Id::FALSE),
             op::EMPTY_TUPLE => self.push_id(Id::EMPTY_TUPLE),
+            op::BININT1 => self.small(),
             op::GET | op::BINGET | op::LONG_BINGET => self.recall(opcode),
             op::PUT | op::BINPUT | op::LONG_BINPUT | op::MEMOIZE => self.remember(opcode),
             op::APPEND | op::APPENDS | op::ADDITEMS => self.extend(opcode),
@@ -93,7 +98,6 @@ impl Machine<'_> {
         let input = &mut self.input;
         let object = match opcode {
             op::BININT => Object::Int(input.i32()?.into()),
-            op::BININT1 => Object::Int(input.u8()?.into()),
             op::BININT2 => Object::Int(input.u16()?.into()),
             op::INT => number::decimal(input.line()?, true)?,
             op::LONG => number::decimal(input.line()?, false)?,
@@ -113,6 +117,18 @@ impl Machine<'_> {
             _ => self.text(opcode)?,
         };
         self.push(object)
+    }
+
+    /// Sizes and offsets are mostly small: all numbers that are equal are one object.
+    fn small(&mut self) -> Result<(), Problem> {
+        let number = self.input.u8()?;
+        let known = self.small[usize::from(number)];
+        if known != Id::NONE {
+            return self.push_id(known);
+        }
+        let id = self.add(Object::Int(number.into()))?;
+        self.small[usize::from(number)] = id;
+        self.push_id(id)
     }
 
     fn text(&mut self, opcode: u8) -> Result<Object, Problem> {

@@ -317,6 +317,17 @@ fn objects_that_contain_themselves_or_multiply_are_refused() {
 }
 
 #[test]
+fn a_long_list_of_one_number_or_flag_is_a_value() {
+    for item in [&b"\x88"[..], b"K\x07", b"N"] {
+        let items = item.repeat(100_000);
+        let pickle = [&b"\x80\x02}X\x01\0\0\0l]("[..], &items, b"es."].concat();
+        let source = open_bytes(&zip(&[("a/data.pkl", &pickle)])).unwrap_or_else(|error| panic!("{error}"));
+        let list = source.index().values["l"].0.as_array().map(Vec::len);
+        assert_eq!(list, Some(100_000));
+    }
+}
+
+#[test]
 fn two_entries_of_one_name_are_refused() {
     let tensor = tensor("torch.ByteStorage", 1, 0, &[1], &[1]);
     let dotted = [
