@@ -154,14 +154,11 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
 
 /// A tensor whose chunks have not been looked into.
 fn framed(tensor: metadata::Tensor) -> (String, StoredTensor) {
+    let mut parts = Vec::with_capacity(tensor.regions.len());
     let chunks = tensor.regions.into_iter().zip(tensor.payloads);
-    let stored = StoredTensor {
-        info: tensor.info,
-        parts: chunks
-            .map(|(region, payload)| Part::plain(region, payload.place(), Check::Framed))
-            .collect(),
-    };
-    (tensor.name, stored)
+    parts.extend(chunks.map(|(region, payload)| Part::plain(region, payload.place(), Check::Framed)));
+    let info = tensor.info;
+    (tensor.name, StoredTensor { info, parts })
 }
 
 impl Payload {

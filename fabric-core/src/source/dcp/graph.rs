@@ -1,5 +1,6 @@
 //! Looks at the objects of a pickle as instances of PyTorch's classes, with sentences for what is something else.
 
+use crate::entry::Dims;
 use crate::source::pickle::{Id, Meaning, Object, Pickle, standard};
 
 /// Modules that held the classes of `.metadata` at some time; their names alone tell them apart.
@@ -65,29 +66,20 @@ impl<'p> Graph<'p> {
         }
     }
 
-    /// The class of an instance without its module, its arguments and its state; `None` if it is something else.
-    fn class(self, id: Id) -> Option<(&'p str, &'p [Id], Option<Id>)> {
+    /// The arguments and the state of an instance of `class`; `None` if it is something else.
+    fn of_class(self, id: Id, class: &str) -> Option<(&'p [Id], Option<Id>)> {
         let (name, arguments, state) = self.0.call(id)?;
-        let in_module = |module: &&str| name.strip_prefix(module)?.strip_prefix('.');
-        let class = MODULES.iter().find_map(in_module)?;
-        Some((class, arguments, state))
+        let module = name.strip_suffix(class)?.strip_suffix('.')?;
+        MODULES.contains(&module).then_some((arguments, state))
     }
 
     pub(super) fn is(self, id: Id, class: &str) -> bool {
-        self.class(id).is_some_and(|(found, ..)| found == class)
+        self.of_class(id, class).is_some()
     }
 
     /// The object as an instance of `class`, with attributes.
     pub(super) fn instance(self, id: Id, class: &'static str) -> Result<Instance<'p>, String> {
-        let state = match self.class(id) {
-            Some((found, _, state)) if found == class => state,
-            _ => {
-                return Err(format!(
-                    "found {}, expected an object of class `{class}`",
-                    self.describe(id)
-                ));
-            }
-        };
+        let (_, state) = self.of_class(id, class).ok_or_else(|| self.other_than(id, class))?;
         let attributes = match state.map(|state| self.0.get(state)) {
             None | Some(Object::None) => &[][..],
             Some(Object::Dict(attributes)) if attributes.len() <= MAX_ATTRIBUTES => attributes,
@@ -105,13 +97,12 @@ impl<'p> Graph<'p> {
 
     /// The bare state of a `class`, whatever it is.
     pub(super) fn state(self, id: Id, class: &str) -> Result<Id, String> {
-        match self.class(id) {
-            Some((found, _, Some(state))) if found == class => Ok(state),
-            _ => Err(format!(
-                "found {}, expected an object of class `{class}`",
-                self.describe(id)
-            )),
-        }
+        let state = self.of_class(id, class).and_then(|(_, state)| state);
+        state.ok_or_else(|| self.other_than(id, class))
+    }
+
+    fn other_than(self, id: Id, class: &str) -> String {
+        format!("found {}, expected an object of class `{class}`", self.describe(id))
     }
 
     pub(super) fn dict(self, id: Id, what: &str) -> Result<&'p [(Id, Id)], String> {
@@ -144,10 +135,10 @@ impl<'p> Graph<'p> {
     }
 
     /// A `torch.Size`, or a plain tuple of sizes.
-    pub(super) fn size(self, id: Id, what: &str) -> Result<Vec<usize>, String> {
+    pub(super) fn size(self, id: Id, what: &str) -> Result<Dims, String> {
         let sizes = match self.0.call(id) {
             Some(("torch.Size", [sizes], _)) => *sizes,
-            Some(("torch.Size", [], _)) => return Ok(Vec::new()),
+            Some(("torch.Size", [], _)) => return Ok(Dims::new()),
             _ => id,
         };
         let one = |id: &Id| {
@@ -161,7 +152,11 @@ impl<'p> Graph<'p> {
                 items.len()
             ));
         }
-        items.iter().map(one).collect()
+        let mut dims = Dims::with_capacity(items.len());
+        for id in items {
+            dims.push(one(id)?);
+        }
+        Ok(dims)
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Files of every version since 1.13 are read: classes have moved between modules, and attributes have been added.
 
+use smallvec::SmallVec;
+
 use super::graph::{Graph, allowed};
-use crate::entry::{DType, Region, TensorInfo, covers};
-use crate::hash::{HashMap, HashSet};
+use crate::entry::{DType, Dims, Region, TensorInfo, covers};
+use crate::hash::{HashMap, map_of, set_of};
 use crate::source::pickle::{Id, Limits, Object, load};
 use crate::source::torch;
 
@@ -29,9 +31,9 @@ pub(super) struct Metadata {
 pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) info: TensorInfo,
-    /// The boxes, and the run of bytes that each is.
-    pub(super) regions: Vec<Region>,
-    pub(super) payloads: Vec<Payload>,
+    /// The boxes, and the run of bytes that each is: one, where one rank saved.
+    pub(super) regions: SmallVec<[Region; 1]>,
+    pub(super) payloads: SmallVec<[Payload; 1]>,
 }
 
 /// A pickled object.
@@ -59,7 +61,10 @@ pub(super) struct Payload {
 }
 
 /// Where a chunk is found: the entry, and for tensors the first index of the chunk.
-type Place<'p> = (&'p str, Option<Vec<usize>>);
+type Place<'p> = (&'p str, Option<Dims>);
+
+/// The boxes of a tensor, and their places.
+type Chunks = (SmallVec<[Region; 1]>, SmallVec<[Payload; 1]>);
 
 /// Reads the pickle and proves that all that it names has its place.
 ///
@@ -99,7 +104,9 @@ impl<'p> Reader<'p> {
     /// `storage_data`: which run of bytes each chunk is.
     fn storage(&mut self, id: Id) -> Result<(), String> {
         let mut numbers = HashMap::default();
-        for (key, value) in self.graph.dict(id, "`storage_data`")? {
+        let entries = self.graph.dict(id, "`storage_data`")?;
+        self.places = map_of(entries.len());
+        for (key, value) in entries {
             let place = self.place(*key)?;
             let payload = self
                 .payload(*value, &mut numbers)
@@ -216,8 +223,10 @@ impl<'p> Reader<'p> {
 
     /// `state_dict_metadata`: what each entry is.
     fn entries(&mut self, id: Id) -> Result<(), String> {
-        let mut seen = HashSet::default();
-        for (name, what) in self.graph.dict(id, "`state_dict_metadata`")? {
+        let entries = self.graph.dict(id, "`state_dict_metadata`")?;
+        let mut seen = set_of(entries.len());
+        self.metadata.tensors.reserve(entries.len().min(self.places.len()));
+        for (name, what) in entries {
             let name = self.graph.text(*name, "the name of an entry")?;
             if name.is_empty() || name.len() > MAX_NAME {
                 let len = name.len();
@@ -252,7 +261,7 @@ impl<'p> Reader<'p> {
     fn tensor(&mut self, name: &'p str, id: Id) -> Result<Tensor, String> {
         let tensor = self.graph.instance(id, "TensorStorageMetadata")?;
         let shape = self.graph.size(tensor.required("size")?, "its size")?;
-        let info = TensorInfo::new(self.dtype(tensor.required("properties")?)?, shape);
+        let info = TensorInfo::of(self.dtype(tensor.required("properties")?)?, &shape);
         if info.byte_len().is_none() {
             return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
         }
@@ -270,11 +279,10 @@ impl<'p> Reader<'p> {
     }
 
     /// The chunks that hold something, and their places.
-    fn chunks(&mut self, name: &'p str, id: Id) -> Result<(Vec<Region>, Vec<Payload>), String> {
+    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Chunks, String> {
         let chunks = self.graph.items(id, "the list of its chunks")?;
         let most = chunks.len().min(self.places.len());
-        let (mut regions, mut payloads) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut place = (name, Some(Vec::new()));
+        let (mut regions, mut payloads) = (SmallVec::with_capacity(most), SmallVec::with_capacity(most));
         for chunk in chunks {
             let visits = self.visits.checked_sub(1);
             self.visits = visits.ok_or("it refers to the same chunks again and again")?;
@@ -283,7 +291,7 @@ impl<'p> Reader<'p> {
             if region.size.contains(&0) {
                 continue;
             }
-            place.1.get_or_insert_default().clone_from(&region.offset);
+            let place = (name, Some(Dims::from_slice(&region.offset)));
             let payload = self.places.get(&place).copied();
             let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
             self.chunks += 1;
@@ -299,8 +307,14 @@ impl<'p> Reader<'p> {
     fn region(&self, id: Id) -> Result<Region, String> {
         let chunk = self.graph.instance(id, "ChunkStorageMetadata")?;
         Ok(Region {
-            offset: self.graph.size(chunk.required("offsets")?, "the offset of a chunk")?,
-            size: self.graph.size(chunk.required("sizes")?, "the size of a chunk")?,
+            offset: self
+                .graph
+                .size(chunk.required("offsets")?, "the offset of a chunk")?
+                .to_vec(),
+            size: self
+                .graph
+                .size(chunk.required("sizes")?, "the size of a chunk")?
+                .to_vec(),
         })
     }
 
