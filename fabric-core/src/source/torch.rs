@@ -28,7 +28,7 @@ use super::window::Slice;
 use super::zip::{Archive, Member, ZipError};
 use super::{Files, Index, Source, StoredTensor, param_groups};
 use crate::error::{Error, Result};
-use crate::hash::HashMap;
+use crate::hash::map_of;
 use crate::storage::ReadFile;
 
 /// Longer pickles are refused: a hundred bytes for each of ten million entries.
@@ -111,7 +111,7 @@ pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<U
         unknown(path, what)
     })?;
     let mut swapped = false;
-    let mut storages = HashMap::default();
+    let mut storages = map_of(archive.count());
     for (name, member) in archive.members() {
         let name = name.strip_prefix(prefix).unwrap_or_default();
         if name == b"byteorder" {

@@ -114,6 +114,11 @@ impl Archive {
         })
     }
 
+    /// How many members there are.
+    pub(crate) fn count(&self) -> usize {
+        self.members.len()
+    }
+
     /// All members with their names, in the order of the file. The names were found to be texts when the directory was read.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&[u8], &Member)> {
         let name = |named: &Named| &self.directory[named.at..named.at + named.len];

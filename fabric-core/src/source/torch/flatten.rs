@@ -1,5 +1,6 @@
 //! Gives every tensor and value of a pickle its name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::storages::Storages;
@@ -29,9 +30,9 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
     let root = pickle.root;
     match pickle.get(root) {
         Object::Dict(entries) => walk.dict(entries, "", 0)?,
-        Object::List(_) | Object::Tuple(_) if walk.holds[root.index()] => walk.entry(root, "", 0)?,
-        _ if is_tensor(pickle, root) => walk.entry(root, TENSOR, 0)?,
-        _ => walk.entry(root, VALUE, 0)?,
+        Object::List(_) | Object::Tuple(_) if walk.holds[root.index()] => walk.entry(root, String::new(), 0)?,
+        _ if is_tensor(pickle, root) => walk.entry(root, TENSOR.to_owned(), 0)?,
+        _ => walk.entry(root, VALUE.to_owned(), 0)?,
     }
     walk.finish()
 }
@@ -42,7 +43,7 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
 /// As [`flatten`].
 pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Named, String> {
     let mut walk = Walk::new(pickle, storages);
-    walk.entry(pickle.root, name, 0)?;
+    walk.entry(pickle.root, name.to_owned(), 0)?;
     walk.finish()
 }
 
@@ -136,7 +137,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    fn entry(&mut self, id: Id, name: &str, depth: usize) -> Result<(), String> {
+    fn entry(&mut self, id: Id, name: String, depth: usize) -> Result<(), String> {
         let say = |what: String| format!("entry `{name}` {what}");
         if depth > MAX_DEPTH {
             return Err(say(format!("nests deeper than {MAX_DEPTH} levels, or contains itself")));
@@ -151,18 +152,18 @@ impl<'p> Walk<'p> {
         let pickle = self.pickle;
         if is_tensor(pickle, id) {
             match tensor(pickle, id, self.storages).map_err(say)? {
-                Rebuilt::Tensor(tensor) => self.tensors.push((name.to_owned(), tensor)),
-                Rebuilt::NotRead(what) => self.values.push((name.to_owned(), Value::opaque(&what))),
+                Rebuilt::Tensor(tensor) => self.tensors.push((name, tensor)),
+                Rebuilt::NotRead(what) => self.values.push((name, Value::opaque(&what))),
             }
             return Ok(());
         }
         match pickle.get(id) {
-            Object::Dict(entries) if self.holds[id.index()] => self.dict(entries, name, depth),
-            Object::List(items) | Object::Set(items) if self.holds[id.index()] => self.items(items, name, depth),
-            Object::Tuple(items) if self.holds[id.index()] => self.items(items, name, depth),
+            Object::Dict(entries) if self.holds[id.index()] => self.dict(entries, &name, depth),
+            Object::List(items) | Object::Set(items) if self.holds[id.index()] => self.items(items, &name, depth),
+            Object::Tuple(items) if self.holds[id.index()] => self.items(items, &name, depth),
             _ => {
                 let value = value(pickle, id, depth, &mut self.budget).map_err(say)?;
-                self.values.push((name.to_owned(), value));
+                self.values.push((name, value));
                 Ok(())
             }
         }
@@ -171,29 +172,28 @@ impl<'p> Walk<'p> {
     fn dict(&mut self, entries: &[(Id, Id)], name: &str, depth: usize) -> Result<(), String> {
         for (key, item) in entries {
             let key = self.key(*key).map_err(|what| format!("entry `{name}` {what}"))?;
-            self.entry(*item, &join(name, &key), depth + 1)?;
+            self.entry(*item, join(name, &key), depth + 1)?;
         }
         Ok(())
     }
 
     fn items(&mut self, items: &[Id], name: &str, depth: usize) -> Result<(), String> {
         for (at, item) in items.iter().enumerate() {
-            self.entry(*item, &join(name, &at.to_string()), depth + 1)?;
+            self.entry(*item, join(name, &at.to_string()), depth + 1)?;
         }
         Ok(())
     }
 
     /// A key as a part of a name: PyTorch's optimizers use numbers.
-    fn key(&self, id: Id) -> Result<String, String> {
-        let key = match self.pickle.get(id) {
+    fn key(&self, id: Id) -> Result<Cow<'p, str>, String> {
+        Ok(match self.pickle.get(id) {
             Object::Text(text) if text.is_empty() => return Err("has an empty key".into()),
-            Object::Text(text) if text.len() <= MAX_NAME => text.to_string(),
-            Object::Int(number) => number.to_string(),
-            Object::Bool(true) => "True".to_owned(),
-            Object::Bool(false) => "False".to_owned(),
-            Object::None => "None".to_owned(),
+            Object::Text(text) if text.len() <= MAX_NAME => Cow::Borrowed(text),
+            Object::Int(number) => Cow::Owned(number.to_string()),
+            Object::Bool(true) => "True".into(),
+            Object::Bool(false) => "False".into(),
+            Object::None => "None".into(),
             other => return Err(format!("has a key that cannot be part of a name: {}", other.kind())),
-        };
-        Ok(key)
+        })
     }
 }

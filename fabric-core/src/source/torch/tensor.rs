@@ -2,7 +2,7 @@
 
 use super::globals::{Elements, dtype, number_len, storage_class};
 use super::storages::{Storage, Storages};
-use crate::entry::{Region, TensorInfo};
+use crate::entry::{Dims, Region, TensorInfo};
 use crate::source::pickle::{Id, Object, Pickle};
 use crate::source::{Arrangement, Check, Part, Place, StoredTensor};
 
@@ -87,7 +87,7 @@ fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> 
         (None, None) => return Ok(Rebuilt::NotRead(format!("tensor over a {}", reference.class))),
     };
     let view = View {
-        info: TensorInfo::new(dtype, numbers(pickle, *size)?),
+        info: TensorInfo::of(dtype, &numbers(pickle, *size)?),
         offset: number(pickle, *offset)?,
         strides: numbers(pickle, *stride)?,
     };
@@ -116,7 +116,7 @@ fn number(pickle: &Pickle, id: Id) -> Result<usize, String> {
 }
 
 /// A tuple of sizes, or a `torch.Size` of one.
-fn numbers(pickle: &Pickle, id: Id) -> Result<Vec<usize>, String> {
+fn numbers(pickle: &Pickle, id: Id) -> Result<Dims, String> {
     let id = match pickle.call(id) {
         Some(("torch.Size", [sizes], _)) => *sizes,
         _ => id,
@@ -128,7 +128,11 @@ fn numbers(pickle: &Pickle, id: Id) -> Result<Vec<usize>, String> {
             items.len()
         ));
     }
-    items.iter().map(|id| number(pickle, *id)).collect()
+    let mut numbers = Dims::with_capacity(items.len());
+    for id in items {
+        numbers.push(number(pickle, *id)?);
+    }
+    Ok(numbers)
 }
 
 /// What a pickle says of a storage: `('storage', class, key, location, count[, view])`.
@@ -196,7 +200,7 @@ impl<'p> StorageReference<'p> {
 struct View {
     info: TensorInfo,
     offset: usize,
-    strides: Vec<usize>,
+    strides: Dims,
 }
 
 impl View {
@@ -237,7 +241,10 @@ impl View {
             region: Region::whole(shape),
             place,
             check: if len == 0 { Check::Nothing } else { storage.check() },
-            arrangement: (len > 0 && !packed).then_some(Arrangement { strides, swapped }),
+            arrangement: (len > 0 && !packed).then(|| Arrangement {
+                strides: strides.to_vec(),
+                swapped,
+            }),
             cut: None,
         };
         Ok(StoredTensor {
