@@ -60,15 +60,23 @@ impl Checkpoint for Var {
     }
 }
 
-tensors_only! {
-    // A map hands its variables out in an order of its own; names give one that lasts.
-    VarMap => |map| {
-        let variables = map.data().lock().unwrap_or_else(PoisonError::into_inner);
-        let mut listed: Listed = variables
-            .iter()
-            .map(|(name, var)| (name.clone(), var.as_tensor().clone(), super::Role::Parameter))
-            .collect();
-        listed.sort_by(|a, b| a.0.cmp(&b.0));
-        listed
-    };
+#[diagnostic::do_not_recommend]
+impl Checkpoint for VarMap {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        show_map(self, entries);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        show_map(self, entries);
+    }
+}
+
+/// A map hands its variables out in an order of its own; names give one that lasts.
+fn show_map<V, O>(map: &VarMap, entries: &mut Walk<V, O>) {
+    let variables = map.data().lock().unwrap_or_else(PoisonError::into_inner);
+    let mut listed: Vec<(&String, &Var)> = variables.iter().collect();
+    listed.sort_unstable_by_key(|(name, _)| *name);
+    for (name, var) in listed {
+        entries.tensor(name, var);
+    }
 }
