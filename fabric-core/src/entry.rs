@@ -5,7 +5,7 @@ mod name;
 mod region;
 
 pub use dtype::DType;
-pub(crate) use name::{check_name, join, of_rank, root, strip, without_rank};
+pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
 pub use region::Region;
 pub(crate) use region::{covers, is_all};
 

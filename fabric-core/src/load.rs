@@ -195,15 +195,10 @@ fn names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
 /// A handle that names nothing of this state is a handle of another type.
 fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateError> {
     for name in &options.only {
-        let known = places.components.iter().any(|component| component == name)
-            || places
-                .items
-                .iter()
-                .any(|item| crate::entry::strip(&item.scope.name, name).is_some());
-        if name.is_empty() || !known {
+        if name.is_empty() || !places.knows(name) {
             return Err(StateError::NoSuchComponent {
                 name: name.clone(),
-                components: places.components.join(", "),
+                components: places.components().join(", "),
             });
         }
     }

@@ -1,5 +1,6 @@
 //! The trait that makes a type a state, and its implementations.
 
+mod components;
 mod containers;
 mod field;
 mod filtering;

@@ -43,13 +43,14 @@ impl<'p> Matching<'p, '_> {
     }
 
     /// Entries of the source, below what was asked for, that belong to no entry of the state.
-    pub(super) fn note_unexpected(&mut self, components: &[String]) {
+    pub(super) fn note_unexpected<'s>(&mut self, components: impl FnOnce() -> Vec<&'s str>) {
+        let components = components();
         let aliases = self
             .wanted
             .iter()
             .flat_map(|wanted| wanted.alternatives)
             .map(|name| root(name));
-        let roots: HashSet<&str> = components.iter().map(String::as_str).chain(aliases).collect();
+        let roots: HashSet<&str> = components.into_iter().chain(aliases).collect();
         let only = self.only();
         let asked = |name: &str| {
             if only.is_empty() {

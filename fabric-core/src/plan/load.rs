@@ -54,9 +54,9 @@ pub(crate) struct Filling<'i> {
 }
 
 /// Matches everything with everything, and decides nothing else.
-pub(crate) fn plan<'i>(
+pub(crate) fn plan<'i, 's>(
     wanted: &[Wanted<'_>],
-    components: &[String],
+    components: impl FnOnce() -> Vec<&'s str>,
     index: &'i Index,
     policy: &Policy,
 ) -> LoadPlan<'i> {

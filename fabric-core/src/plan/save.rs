@@ -102,14 +102,12 @@ impl SavePlan {
 }
 
 fn check_component(state: &Reading<'_>, name: &str) -> Result<(), StateError> {
-    let known = state.components.iter().any(|component| component == name)
-        || state.items.iter().any(|item| strip(&item.scope.name, name).is_some());
-    if known && !name.is_empty() {
+    if !name.is_empty() && state.knows(name) {
         return Ok(());
     }
     Err(StateError::NoSuchComponent {
         name: name.to_owned(),
-        components: state.components.join(", "),
+        components: state.components().join(", "),
     })
 }
 

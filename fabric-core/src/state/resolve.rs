@@ -4,20 +4,21 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::components::Fields;
 use super::filtering::FilterUse;
 use super::optimizer::{OptimizerDescription, ParamGroup};
 use super::walk::{PendingOptimizer, Scope};
 use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
-use crate::entry::{TensorInfo, check_name};
+use crate::entry::{TensorInfo, check_name, first_twice};
 use crate::error::StateError;
-use crate::hash::{HashMap, set_of};
+use crate::hash::HashMap;
 use crate::value::Value;
 
 /// A state whose entries all have names, each once.
 pub(crate) struct Resolved<V, O> {
     pub(crate) items: Vec<Item<V>>,
     pub(crate) optimizers: Vec<NamedOptimizer<O>>,
-    pub(crate) components: Vec<String>,
+    pub(crate) fields: Fields,
     pub(crate) filters: Vec<FilterUse>,
 }
 
@@ -75,7 +76,7 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
     Ok(Resolved {
         items: walked.items,
         optimizers,
-        components: walked.components,
+        fields: walked.fields,
         filters: walked.filters,
     })
 }
@@ -240,16 +241,15 @@ fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Valu
 }
 
 fn check_names<V>(items: &[Item<V>]) -> Result<(), StateError> {
-    let mut seen = set_of(items.len());
-    for item in items {
-        let name = item.scope.name.as_str();
+    let mut names: Vec<&str> = items.iter().map(|item| item.scope.name.as_str()).collect();
+    for name in &names {
         check_name(name).map_err(|what| StateError::Name {
-            name: name.to_owned(),
+            name: (*name).to_owned(),
             what,
         })?;
-        if !seen.insert(name) {
-            return Err(StateError::Duplicate(name.to_owned()));
-        }
     }
-    Ok(())
+    match first_twice(&mut names) {
+        Some(name) => Err(StateError::Duplicate(name.to_owned())),
+        None => Ok(()),
+    }
 }

@@ -2,14 +2,14 @@
 
 use candle_core::Tensor;
 
+use super::components::Fields;
 use super::field::{FieldSchema, Shard};
 use super::filtering::{ActiveFilter, FilterUse};
 use super::optimizer::{OptimizerDescription, OptimizerState};
 use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
-use crate::entry::{join, root};
+use crate::entry::join;
 use crate::filter::Filter;
-use crate::hash::HashSet;
 use crate::value::{Value, ValueError};
 
 /// A walk that reads a state, for saving.
@@ -46,10 +46,7 @@ pub(crate) struct Walked<V, O> {
     pub(crate) items: Vec<Item<V>>,
     /// Optimizers name their entries after parameters, so they wait until all of those are known.
     pub(crate) optimizers: Vec<PendingOptimizer<O>>,
-    /// The names at the first level, also of fields that hold no entry at present.
-    pub(crate) components: Vec<String>,
-    /// The same, to look up.
-    declared: HashSet<String>,
+    pub(crate) fields: Fields,
     pub(crate) filters: Vec<FilterUse>,
 }
 
@@ -126,8 +123,7 @@ impl<V, O> Walk<V, O> {
             walked: Walked {
                 items: Vec::new(),
                 optimizers: Vec::new(),
-                components: Vec::new(),
-                declared: HashSet::default(),
+                fields: Fields::default(),
                 filters: Vec::new(),
             },
         }
@@ -212,8 +208,11 @@ impl<V, O> Walk<V, O> {
     }
 
     fn descend(&mut self, name: &str, aliases: &[&str]) {
+        let is_first_level = self.scope.name.is_empty();
         self.scope.descend(name, aliases);
-        self.walked.declare(&self.scope.name);
+        if is_first_level {
+            self.walked.fields.declare(&self.scope.name, self.walked.items.len());
+        }
     }
 
     fn activate(&mut self, declared: &'static str, filter: Filter) {
@@ -228,15 +227,6 @@ impl<V, O> Walk<V, O> {
 }
 
 impl<V, O> Walked<V, O> {
-    /// Notes the component that an entry belongs to.
-    fn declare(&mut self, name: &str) {
-        let component = root(name);
-        if !self.declared.contains(component) {
-            self.declared.insert(component.to_owned());
-            self.components.push(component.to_owned());
-        }
-    }
-
     /// A filter's record; one record for all places where the same declaration is met.
     fn log(&mut self, declared: String, filter: Filter) -> usize {
         let known = self.filters.iter().position(|used| used.declared == declared);
@@ -248,7 +238,6 @@ impl<V, O> Walked<V, O> {
 
     /// Adds an entry. The filters above it are asked later, when it is known what it may be a part of.
     pub(crate) fn push(&mut self, item: Item<V>) {
-        self.declare(&item.scope.name);
         self.items.push(item);
     }
 }

@@ -1,0 +1,42 @@
+//! The names at the first level of a state: what calls name when they speak of a part of it.
+
+use super::Resolved;
+use crate::entry::{root, strip};
+use crate::hash::HashSet;
+
+/// The fields at the first level, also those that hold no entry at present. The other names there are those of entries.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// Each with the number of entries before it.
+    declared: Vec<(usize, String)>,
+}
+
+impl Fields {
+    pub(super) fn declare(&mut self, name: &str, entries_before: usize) {
+        self.declared.push((entries_before, root(name).to_owned()));
+    }
+}
+
+impl<V, O> Resolved<V, O> {
+    /// The names at the first level, each once, in declared order.
+    pub(crate) fn components(&self) -> Vec<&str> {
+        let mut fields = self.fields.declared.iter().peekable();
+        let mut names = Vec::new();
+        for (at, item) in self.items.iter().enumerate() {
+            while let Some((_, field)) = fields.next_if(|(before, _)| *before <= at) {
+                names.push(field.as_str());
+            }
+            names.push(root(&item.scope.name));
+        }
+        names.extend(fields.map(|(_, field)| field.as_str()));
+        let mut seen = HashSet::default();
+        names.retain(|name| seen.insert(*name));
+        names
+    }
+
+    /// Whether this is the name of a component, or of something inside of one.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.fields.declared.iter().any(|(_, field)| field == name)
+            || self.items.iter().any(|item| strip(&item.scope.name, name).is_some())
+    }
+}
