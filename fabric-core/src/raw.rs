@@ -82,7 +82,7 @@ impl RawCheckpoint {
     /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.index.tensors.len() + self.index.values.len()
+        self.index.len()
     }
 
     /// Whether there is no entry.

@@ -6,6 +6,7 @@ mod dcp;
 pub(crate) mod directory;
 mod hub;
 mod index;
+mod lookup;
 pub(crate) mod names;
 mod open;
 mod open_files;
@@ -21,6 +22,7 @@ mod zip;
 pub(crate) use cut::{Cut, Reader};
 pub(crate) use directory::is_one as is_directory;
 pub(crate) use index::{Entry, Index};
+pub(crate) use lookup::Lookup;
 pub(crate) use open::{aside, open};
 
 use std::borrow::Cow;

@@ -44,6 +44,10 @@ impl<'p> Matching<'p, '_> {
 
     /// Entries of the source, below what was asked for, that belong to no entry of the state.
     pub(super) fn note_unexpected<'s>(&mut self, components: impl FnOnce() -> Vec<&'s str>) {
+        if self.known.len() == self.index.len() {
+            // As most often: every entry belongs to one of the state.
+            return;
+        }
         let components = components();
         let aliases = self
             .wanted

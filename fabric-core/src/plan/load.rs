@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 pub(crate) use super::wanted::{Absence, PerRank, Wanted, WantedKind};
 use crate::entry::{TensorInfo, of_rank, strip};
-use crate::hash::{HashMap, HashSet, set_of};
+use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
-use crate::source::{Entry, Index, StoredTensor};
+use crate::source::{Entry, Index, Lookup, StoredTensor};
 use crate::state::StorageKey;
 
 /// What the caller allows.
@@ -98,6 +98,7 @@ impl<'p, 'i> Matching<'p, 'i> {
                     strict: policy.options.strict,
                     ..LoadReport::default()
                 },
+                consumed: set_of(wanted.len()),
                 ..LoadPlan::default()
             },
         }
@@ -113,13 +114,13 @@ impl<'p, 'i> Matching<'p, 'i> {
 
     /// Looks every wanted entry up under all of its names.
     fn find(&mut self) {
+        let mut entries = Lookup::of(self.index);
         for (at, wanted) in self.wanted.iter().enumerate() {
             let takes_part = self.takes_part(wanted);
             if takes_part && !wanted.filtered {
                 self.take_for_others(wanted);
             }
-            let mut present: SmallVec<[Entry<'i>; 1]> =
-                wanted.names().filter_map(|name| self.index.entry(name)).collect();
+            let mut present: SmallVec<[Entry<'i>; 1]> = wanted.names().filter_map(|name| entries.entry(name)).collect();
             present.dedup_by_key(|entry| entry.name());
             self.known.extend(present.iter().map(|entry| entry.name()));
             present.retain(|entry| !wanted.is_not_there_yet(*entry));
@@ -151,7 +152,7 @@ impl<'p, 'i> Matching<'p, 'i> {
     }
 
     fn match_tensors(&mut self) {
-        let mut filled: HashMap<&StorageKey, Named<'i>> = HashMap::default();
+        let mut filled: HashMap<&StorageKey, Named<'i>> = map_of(self.wanted.len());
         for (at, wanted) in self.wanted.iter().enumerate() {
             let (WantedKind::Tensor { info, memory }, Some(found)) = (&wanted.kind, self.found[at]) else {
                 continue;

@@ -44,20 +44,30 @@ impl Index {
         tensor.or_else(value)
     }
 
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.tensors.len() + self.values.len()
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
-    /// What is left when the entries of these names are taken.
+    /// What is left when the entries of these names are taken, which are names of this index.
     pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
         fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {
             let rest = entries.iter().filter(|(name, _)| !taken.contains(name.as_str()));
             rest.map(|(name, entry)| (name.clone(), entry.clone())).collect()
         }
+        let (tensors, values) = if taken.len() == self.len() {
+            Default::default()
+        } else {
+            (rest(&self.tensors, taken), rest(&self.values, taken))
+        };
         Self {
             origin: self.origin.clone(),
-            tensors: rest(&self.tensors, taken),
-            values: rest(&self.values, taken),
+            tensors,
+            values,
             filtered: self.filtered.clone(),
             tensors_only: self.tensors_only,
             state_version: self.state_version,
