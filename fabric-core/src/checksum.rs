@@ -90,6 +90,7 @@ pub(crate) fn blocks(len: u64) -> u64 {
 }
 
 /// Checksums as a file holds them: 8 bytes each, little-endian.
+#[cfg(test)]
 pub(crate) fn to_bytes(sums: &[u64]) -> Vec<u8> {
     sums.iter().flat_map(|sum| sum.to_le_bytes()).collect()
 }

@@ -75,9 +75,9 @@ fn agree_on(header: &Header, file: &FileRecord, tensors: &[TensorRecord]) -> Res
         return Err("the header does not match its checksum in the manifest".to_owned());
     }
     let mut tensors: Vec<_> = tensors.iter().collect();
-    tensors.sort_by_key(|tensor| &tensor.name);
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let mut entries: Vec<_> = header.tensors.iter().filter(|entry| entry.name != MANIFEST).collect();
-    entries.sort_by_key(|entry| &entry.name);
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(name) = first_difference(tensors.iter().map(|t| &t.name), entries.iter().map(|e| &e.name)) {
         return Err(format!(
             "entry `{name}` is in the header or in the manifest, not in both"
@@ -89,7 +89,7 @@ fn agree_on(header: &Header, file: &FileRecord, tensors: &[TensorRecord]) -> Res
             .iter()
             .map(|part| (part.start, part.start.saturating_add(part.len)));
         // A whole tensor is its only part; of a shard, the header knows the part alone.
-        let here = |part: &PartRecord| entry.info.dtype() == tensor.dtype && entry.info.shape() == part.size;
+        let here = |part: &PartRecord| entry.info.dtype() == tensor.dtype && entry.info.shape() == &part.size[..];
         if !tensor.parts.iter().all(here) || !places.clone().eq([(entry.start, entry.end)]) {
             let places: Vec<_> = places.map(|(start, end)| format!("{start}..{end}")).collect();
             return Err(format!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::contents::Stored;
-use crate::entry::{Region, without_rank};
+use crate::entry::without_rank;
 use crate::error::{Error, Result};
 use crate::format::directory::SplitRecord;
 use crate::format::manifest::{CBOR, TieRecord, ValueRecord};
@@ -131,8 +131,8 @@ fn one_file(
 ) -> Result<u64> {
     let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
         name: (*name).into(),
-        region: Region::whole(stored.info.shape()),
         whole: stored.info.clone(),
+        region: None,
     });
     let mut image = Image::new(
         pieces.collect(),
@@ -182,7 +182,7 @@ fn directory(
             pieces.push(Piece {
                 name: (*name).into(),
                 whole: stored.info.clone(),
-                region,
+                region: Some(region),
             });
         }
         contents.turn_to(stored_pieces);

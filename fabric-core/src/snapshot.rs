@@ -171,8 +171,7 @@ impl State {
 
 /// The pieces in the order of their bytes in a file, with their lengths.
 fn order(pieces: &[Piece]) -> Vec<(usize, usize)> {
-    let info = |piece: &Piece| TensorInfo::new(piece.whole.dtype(), piece.region.size.clone());
-    let infos: Vec<TensorInfo> = pieces.iter().map(info).collect();
+    let infos: Vec<TensorInfo> = pieces.iter().map(Piece::info).collect();
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     order.sort_by(|&a, &b| Layout::compare((&pieces[a].name, &infos[a]), (&pieces[b].name, &infos[b])));
     let len = |at: usize| infos[at].byte_len().unwrap_or_default();

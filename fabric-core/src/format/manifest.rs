@@ -11,10 +11,11 @@ pub(super) mod check;
 pub(super) mod tests;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{envelope, wire};
 use crate::checksum;
-use crate::entry::{DType, Region, TensorInfo};
+use crate::entry::{DType, Dims, Region, TensorInfo};
 
 /// The first bytes of a manifest. The first is no ASCII, and the last is one that text conversions change.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89FABRIC\n";
@@ -76,7 +77,8 @@ pub(crate) struct TensorRecord {
     #[serde(with = "wire::dtype")]
     pub(crate) dtype: DType,
     /// The shape of the whole tensor, of which each part holds a box.
-    pub(crate) shape: Vec<usize>,
+    #[serde(with = "wire::few")]
+    pub(crate) shape: Dims,
     pub(crate) parts: Vec<PartRecord>,
 }
 
@@ -84,9 +86,11 @@ pub(crate) struct TensorRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     /// The first index along each dimension of the tensor.
-    pub(crate) offset: Vec<usize>,
+    #[serde(with = "wire::few")]
+    pub(crate) offset: Dims,
     /// The number of indices along each dimension.
-    pub(crate) size: Vec<usize>,
+    #[serde(with = "wire::few")]
+    pub(crate) size: Dims,
     /// Which of the manifest's files, counted from 0.
     pub(crate) file: u32,
     /// The first byte, counted from the start of the file.
@@ -95,9 +99,12 @@ pub(crate) struct PartRecord {
     /// The number of bytes.
     pub(crate) len: u64,
     /// The checksums of its blocks, 8 bytes each, little-endian.
-    #[serde(deserialize_with = "wire::bytes")]
-    pub(crate) sums: Vec<u8>,
+    #[serde(with = "wire::short")]
+    pub(crate) sums: Sums,
 }
+
+/// Checksums as bytes; that of a small tensor needs no allocation.
+pub(crate) type Sums = SmallVec<[u8; 16]>;
 
 /// What one file of a directory holds, where, and its checksums.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -165,29 +172,41 @@ pub(crate) enum ManifestError {
 impl TensorRecord {
     /// The element type and the shape of the whole tensor.
     pub(crate) fn info(&self) -> TensorInfo {
-        TensorInfo::new(self.dtype, self.shape.clone())
+        TensorInfo::of(self.dtype, &self.shape)
     }
 }
 
 impl PartRecord {
     /// A part whose `len` bytes begin at `start`, with the checksums still to come.
     pub(crate) fn new(region: Region, file: u32, start: u64, len: u64) -> Self {
-        let blank = usize::try_from(checksum::blocks(len)).unwrap_or(usize::MAX);
         Self {
-            offset: region.offset,
-            size: region.size,
+            offset: Dims::from_vec(region.offset),
+            size: Dims::from_vec(region.size),
             file,
             start,
             len,
-            sums: vec![0; blank.saturating_mul(checksum::LEN)],
+            sums: blank_sums(len),
+        }
+    }
+
+    /// The same of a part that is all of a tensor.
+    pub(crate) fn whole(info: &TensorInfo, start: u64, len: u64) -> Self {
+        let size = Dims::from_slice(info.shape());
+        Self {
+            offset: Dims::from_elem(0, size.len()),
+            size,
+            file: 0,
+            start,
+            len,
+            sums: blank_sums(len),
         }
     }
 
     /// The box of the tensor that this part holds.
     pub(crate) fn region(&self) -> Region {
         Region {
-            offset: self.offset.clone(),
-            size: self.size.clone(),
+            offset: self.offset.to_vec(),
+            size: self.size.to_vec(),
         }
     }
 
@@ -195,6 +214,12 @@ impl PartRecord {
     pub(crate) fn sums(&self) -> Vec<u64> {
         checksum::from_bytes(&self.sums)
     }
+}
+
+/// Room for the checksums of `len` bytes.
+fn blank_sums(len: u64) -> Sums {
+    let blocks = usize::try_from(checksum::blocks(len)).unwrap_or(usize::MAX);
+    Sums::from_elem(0, blocks.saturating_mul(checksum::LEN))
 }
 
 impl Manifest {

@@ -22,8 +22,7 @@ pub(crate) use layout::Layout;
 
 use super::{MANIFEST, MARKER};
 use crate::checksum;
-use crate::entry::{DType, TensorInfo};
-use crate::hash::HashSet;
+use crate::entry::{DType, Dims, TensorInfo, first_twice};
 
 /// The bytes before the JSON: its length.
 pub(crate) const LENGTH_BYTES: usize = 8;
@@ -49,8 +48,8 @@ pub(crate) struct Header {
 
 /// A tensor and the place of its bytes, counted from the start of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Placed {
-    pub(crate) name: String,
+pub(crate) struct Placed<N = String> {
+    pub(crate) name: N,
     pub(crate) info: TensorInfo,
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -142,14 +141,12 @@ impl Header {
         };
         let raw = json::parse(&bytes[LENGTH_BYTES..])?;
         let data = len as u64;
-        let mut names = HashSet::default();
-        for (name, _) in &raw.tensors {
-            if name.is_empty() {
-                return Err(HeaderError::EmptyName);
-            }
-            if !names.insert(name.as_str()) {
-                return Err(HeaderError::Duplicate { name: name.clone() });
-            }
+        let mut names: Vec<&str> = raw.tensors.iter().map(|(name, _)| name.as_str()).collect();
+        if names.iter().any(|name| name.is_empty()) {
+            return Err(HeaderError::EmptyName);
+        }
+        if let Some(name) = first_twice(&mut names) {
+            return Err(HeaderError::Duplicate { name: name.to_owned() });
         }
         let tensors = raw.tensors.into_iter().map(|(name, tensor)| place(name, tensor, data));
         let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
@@ -196,15 +193,15 @@ fn place(name: String, tensor: json::Tensor, data: u64) -> Result<Placed, Header
         .shape
         .iter()
         .map(|&d| usize::try_from(d).ok())
-        .collect::<Option<Vec<_>>>();
-    let info = shape.map(|shape| TensorInfo::new(dtype, shape));
+        .collect::<Option<Dims>>();
+    let info = shape.map(|shape| TensorInfo::of(dtype, &shape));
     let bits = info
         .as_ref()
         .and_then(|info| info.elements()?.checked_mul(dtype.bits()));
     let (Some(info), Some(bits)) = (info, bits) else {
         return Err(HeaderError::Overflow {
             name,
-            shape: tensor.shape,
+            shape: tensor.shape.into_vec(),
         });
     };
     if bits % 8 != 0 {

@@ -47,7 +47,7 @@ fn container() -> Vec<u8> {
     let mut bytes = layout.header;
     for (tensor, fill) in manifest.tensors.iter_mut().zip(b'a'..) {
         let contents = vec![fill; usize::try_from(tensor.parts[0].len).unwrap()];
-        tensor.parts[0].sums = checksum::to_bytes(&checksum::sums(&contents));
+        tensor.parts[0].sums = checksum::to_bytes(&checksum::sums(&contents)).into();
         bytes.extend(contents);
     }
     bytes.extend(manifest.encode().unwrap());
@@ -60,7 +60,7 @@ fn record(placed: &safetensors::Placed) -> TensorRecord {
     TensorRecord {
         name: placed.name.clone(),
         dtype: placed.info.dtype(),
-        shape: placed.info.shape().to_vec(),
+        shape: placed.info.shape().into(),
         parts: vec![PartRecord::new(region, 0, placed.start, placed.end - placed.start)],
     }
 }

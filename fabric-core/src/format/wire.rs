@@ -3,7 +3,12 @@
 //! Texts and byte strings are read as slices of the payload first: bincode would allocate the length that a payload
 //! claims, and find only then that the bytes are not there.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::{Array, SmallVec};
 
 pub(in crate::format) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     <&str>::deserialize(deserializer).map(str::to_owned)
@@ -21,6 +26,72 @@ pub(in crate::format) fn axes<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 
 pub(in crate::format) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     <&[u8]>::deserialize(deserializer).map(<[u8]>::to_vec)
+}
+
+/// A byte string, of which a short one needs no allocation.
+pub(in crate::format) mod short {
+    use super::{Array, Deserialize, Deserializer, Serializer, SmallVec};
+
+    pub(in crate::format) fn serialize<S, A>(bytes: &SmallVec<A>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        A: Array<Item = u8>,
+    {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(in crate::format) fn deserialize<'de, D, A>(deserializer: D) -> Result<SmallVec<A>, D::Error>
+    where
+        D: Deserializer<'de>,
+        A: Array<Item = u8>,
+    {
+        <&[u8]>::deserialize(deserializer).map(SmallVec::from_slice)
+    }
+}
+
+/// A sequence, of which a short one needs no allocation. Room is made for what is there, not for what is claimed.
+pub(in crate::format) mod few {
+    use super::{Array, Deserialize, Deserializer, Few, PhantomData, Serialize, Serializer, SmallVec};
+
+    pub(in crate::format) fn serialize<S, A>(items: &SmallVec<A>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        A: Array,
+        A::Item: Serialize,
+    {
+        items.as_slice().serialize(serializer)
+    }
+
+    pub(in crate::format) fn deserialize<'de, D, A>(deserializer: D) -> Result<SmallVec<A>, D::Error>
+    where
+        D: Deserializer<'de>,
+        A: Array,
+        A::Item: Deserialize<'de>,
+    {
+        deserializer.deserialize_seq(Few(PhantomData))
+    }
+}
+
+struct Few<A>(PhantomData<A>);
+
+impl<'de, A> Visitor<'de> for Few<A>
+where
+    A: Array,
+    A::Item: Deserialize<'de>,
+{
+    type Value = SmallVec<A>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<SmallVec<A>, S::Error> {
+        let mut items = SmallVec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 /// A number that takes 8 bytes, little-endian, whatever its value.

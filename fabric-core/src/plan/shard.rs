@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::entry::{Region, TensorInfo};
+use crate::entry::{Dims, Region, TensorInfo};
 use crate::error::StateError;
 use crate::mesh::{Cells, Cut, Mesh, Split};
 use crate::state::Shard;
@@ -160,7 +160,7 @@ pub(crate) fn uneven(locals: &[Local], mesh: &Mesh, sizes: &[Vec<u8>]) -> Result
 
 /// One whole tensor; `lengths` gives those of the pieces of its `n`th cut.
 fn globally(local: &Local, lengths: impl Fn(usize) -> Result<Vec<usize>, StateError>) -> Result<Global, StateError> {
-    let mut shape = local.info.shape().to_vec();
+    let mut shape = Dims::from_slice(local.info.shape());
     let mut cuts = Vec::with_capacity(local.cuts.len());
     for (at, (dim, axes)) in local.cuts.iter().enumerate() {
         let lengths = lengths(at)?;
@@ -172,7 +172,7 @@ fn globally(local: &Local, lengths: impl Fn(usize) -> Result<Vec<usize>, StateEr
             cells: Cells::of(lengths),
         });
     }
-    let info = TensorInfo::new(local.info.dtype(), shape);
+    let info = TensorInfo::of(local.info.dtype(), &shape);
     if info.byte_len().is_none() {
         return Err(StateError::Tensor {
             name: local.name.to_string(),

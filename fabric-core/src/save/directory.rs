@@ -48,7 +48,7 @@ pub(super) fn own(ranks: &Ranks, prepared: &Prepared, agreed: &Agreed, tensors: 
         pieces.push(Piece {
             name: planned.name.clone(),
             whole: global.info.clone(),
-            region,
+            region: Some(region),
         });
     }
     (pieces, parts)

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::checksum::{self, BLOCK};
-use crate::entry::{Region, TensorInfo};
+use crate::entry::{Dims, Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::MANIFEST;
-use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, TensorRecord};
+use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
 use crate::storage::WriteFile;
 
@@ -55,7 +55,18 @@ pub(crate) struct Piece {
     pub(crate) name: Arc<str>,
     /// The whole tensor.
     pub(crate) whole: TensorInfo,
-    pub(crate) region: Region,
+    /// `None`: all of it.
+    pub(crate) region: Option<Region>,
+}
+
+impl Piece {
+    /// The element type and the shape of the box.
+    pub(crate) fn info(&self) -> TensorInfo {
+        match &self.region {
+            Some(region) => TensorInfo::of(self.whole.dtype(), &region.size),
+            None => self.whole.clone(),
+        }
+    }
 }
 
 /// What the file says of itself at its end.
@@ -66,7 +77,7 @@ pub(crate) enum Closing {
 
 /// A file that is decided to the last byte but for its checksums.
 pub(crate) struct Image {
-    layout: Layout,
+    layout: Layout<Arc<str>>,
     /// The pieces in the order of their bytes.
     order: Vec<usize>,
     closing: Closing,
@@ -79,11 +90,8 @@ impl Image {
     /// If there are more pieces or larger tensors than the format can hold.
     pub(crate) fn new(pieces: Vec<Piece>, mut closing: Closing, path: &Path) -> Result<Self> {
         let refused = |what: String| Error::Options(format!("{} cannot be written: {what}", path.display()));
-        let info = |piece: &Piece| TensorInfo::of(piece.whole.dtype(), &piece.region.size);
-        let infos: Vec<(String, TensorInfo)> = pieces
-            .iter()
-            .map(|piece| (piece.name.to_string(), info(piece)))
-            .collect();
+        let infos = pieces.iter().map(|piece| (piece.name.clone(), piece.info()));
+        let infos: Vec<(Arc<str>, TensorInfo)> = infos.collect();
         let mut order: Vec<usize> = (0..infos.len()).collect();
         order.sort_by(|&a, &b| {
             let ((a, a_info), (b, b_info)) = (&infos[a], &infos[b]);
@@ -176,19 +184,19 @@ struct Runs<'f> {
 
 impl Runs<'_> {
     /// Writes a run of blocks, and adds their checksums to `sums`.
-    fn write(&mut self, run: Run<'_>, sums: &mut Vec<u8>) -> Result<()> {
+    fn write(&mut self, run: Run<'_>, sums: &mut Sums) -> Result<()> {
         let Run { bytes, sums: known } = run;
         if bytes.len() >= BLOCK {
             self.flush()?;
         }
         if let Some(known) = known {
             self.put_or_hold(bytes)?;
-            sums.extend(checksum::to_bytes(known));
+            add(sums, known.iter().copied());
         } else if bytes.len() < LONG {
             self.put_or_hold(bytes)?;
-            sums.extend(checksum::to_bytes(&checksum::sums(bytes)));
+            add(sums, bytes.chunks(BLOCK).map(checksum::of));
         } else {
-            sums.extend(checksum::to_bytes(&self.put_and_sum(bytes)?));
+            add(sums, self.put_and_sum(bytes)?.into_iter());
         }
         Ok(())
     }
@@ -250,26 +258,35 @@ impl Runs<'_> {
     }
 }
 
+/// Adds the checksums of a run's blocks.
+fn add(sums: &mut Sums, blocks: impl Iterator<Item = u64>) {
+    blocks.for_each(|sum| sums.extend_from_slice(&sum.to_le_bytes()));
+}
+
 /// A piece without its place and checksums.
 fn record(piece: Piece, info: &TensorInfo) -> TensorRecord {
     let len = info.byte_len().unwrap_or_default() as u64;
+    let part = match piece.region {
+        Some(region) => PartRecord::new(region, 0, 0, len),
+        None => PartRecord::whole(info, 0, len),
+    };
     TensorRecord {
-        name: piece.name.to_string(),
+        name: (*piece.name).to_owned(),
         dtype: piece.whole.dtype(),
-        shape: piece.whole.shape().to_vec(),
-        parts: vec![PartRecord::new(piece.region, 0, 0, len)],
+        shape: Dims::from_slice(piece.whole.shape()),
+        parts: vec![part],
     }
 }
 
 /// Writes the places that the layout found into the manifest, whose tensors it has in this order; the length of the
 /// manifest does not depend on them.
-fn place(closing: &mut Closing, layout: &Layout, order: &[usize]) {
+fn place(closing: &mut Closing, layout: &Layout<Arc<str>>, order: &[usize]) {
     let tensors = closing.tensors();
     for (&at, placed) in order.iter().zip(&layout.tensors) {
-        debug_assert_eq!(tensors[at].name, placed.name);
+        debug_assert_eq!(*tensors[at].name, *placed.name);
         tensors[at].parts[0].start = placed.start;
     }
-    debug_assert!(layout.tensors.last().is_some_and(|placed| placed.name == MANIFEST));
+    debug_assert!(layout.tensors.last().is_some_and(|placed| *placed.name == *MANIFEST));
     closing.set_file(FileRecord {
         name: String::new(),
         header_len: layout.header.len() as u64,

@@ -9,7 +9,6 @@ use super::heading::Heading;
 use super::image::{Closing, Contents, Image, Piece};
 use super::publish::publish;
 use super::{Decided, Prepared, SaveReport};
-use crate::entry::Region;
 use crate::error::Result;
 use crate::ranks::Ranks;
 use crate::storage::Storage;
@@ -25,8 +24,8 @@ pub(super) fn own(ranks: &Ranks, prepared: &Prepared, tensors: &[Tensor]) -> (Ve
         .map(|(planned, tensor)| {
             let piece = Piece {
                 name: planned.name.clone(),
-                region: Region::whole(planned.info.shape()),
                 whole: planned.info.clone(),
+                region: None,
             };
             let part = Part {
                 name: planned.name.clone(),

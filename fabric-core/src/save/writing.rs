@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::image::{Contents, Piece, Run};
-use crate::entry::TensorInfo;
 use crate::error::Result;
 use crate::progress::{Callback, Meter};
 
@@ -55,8 +54,8 @@ impl Writing {
 
 /// The bytes of pieces.
 pub(crate) fn bytes(pieces: &[Piece]) -> u64 {
-    let len = |piece: &Piece| TensorInfo::of(piece.whole.dtype(), &piece.region.size).byte_len();
-    pieces.iter().map(|piece| len(piece).unwrap_or_default() as u64).sum()
+    let lens = pieces.iter().map(|piece| piece.info().byte_len().unwrap_or_default());
+    lens.map(|len| len as u64).sum()
 }
 
 /// Contents on their way to a file.

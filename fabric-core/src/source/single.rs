@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Check, Files, Index, Part, Place, Source, StoredTensor};
-use crate::entry::{Region, TensorInfo, of_rank};
+use crate::entry::{Region, of_rank};
 use crate::error::{Error, Result};
 use crate::format::agree;
 use crate::format::directory::FILE_NAME;
@@ -141,22 +141,17 @@ pub(super) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMa
 }
 
 fn stored_tensor(record: TensorRecord) -> (String, StoredTensor) {
-    let part = |part: PartRecord| {
+    let part = |part: &PartRecord| {
         let place = Place {
             file: part.file as usize,
             start: part.start,
             len: part.len,
         };
-        let sums = Check::Blocks(part.sums());
-        let region = Region {
-            offset: part.offset,
-            size: part.size,
-        };
-        Part::plain(region, place, sums)
+        Part::plain(part.region(), place, Check::Blocks(part.sums()))
     };
     let stored = StoredTensor {
-        info: TensorInfo::new(record.dtype, record.shape),
-        parts: record.parts.into_iter().map(part).collect(),
+        info: record.info(),
+        parts: record.parts.iter().map(part).collect(),
     };
     (record.name, stored)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
 use crate::checksum;
-use crate::entry::{DType, Region, TensorInfo, check_name, covers, is_all};
+use crate::entry::{DType, Region, TensorInfo, check_name, covers, first_twice, is_all};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
 
@@ -123,20 +123,19 @@ pub(in crate::format) fn names<'n>(
         .iter()
         .filter(|value| value.rank.is_none())
         .map(|value| &value.name);
-    let mut taken: Vec<&String> = tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared).collect();
+    let taken = tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared);
+    let mut taken: Vec<&str> = taken.map(String::as_str).collect();
     for name in &taken {
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
     }
-    // They come as a few sorted runs, which costs a sort that sees runs next to nothing.
-    taken.sort();
-    if let Some((name, _)) = taken.iter().zip(taken.iter().skip(1)).find(|(name, next)| name == next) {
+    if let Some(name) = first_twice(&mut taken) {
         return Err(format!("entry `{name}` is there twice"));
     }
     let mut ranked = BTreeSet::new();
     for value in values.iter().filter(|value| value.rank.is_some()) {
         let name = &value.name;
         check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
-        if taken.binary_search(&name).is_ok() || !ranked.insert((name, value.rank)) {
+        if taken.binary_search(&name.as_str()).is_ok() || !ranked.insert((name, value.rank)) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
@@ -167,7 +166,7 @@ fn check_part(part: &PartRecord, dtype: DType, files: &[FileRecord]) -> Result<(
         return Err(format!("a part is in file {file}, and there are {}", files.len()));
     };
     if bytes(dtype, &part.size) != Some(len) {
-        let info = TensorInfo::new(dtype, part.size.clone());
+        let info = TensorInfo::of(dtype, &part.size);
         return Err(format!("a part is {info} and has {len} bytes"));
     }
     if start < record.header_len || start.checked_add(len).is_none_or(|end| end > record.len) {

@@ -1,5 +1,6 @@
 use bincode::config;
 use proptest::prelude::*;
+use smallvec::smallvec;
 
 use super::*;
 use crate::checksum::BLOCK;
@@ -24,7 +25,7 @@ pub(in crate::format) fn sample() -> Manifest {
     let tensor = |name: &str, dtype, shape: &[usize], parts| TensorRecord {
         name: name.to_owned(),
         dtype,
-        shape: shape.to_vec(),
+        shape: shape.into(),
         parts,
     };
     let value = |name: &str, rank, bytes: &[u8]| ValueRecord {
@@ -35,11 +36,11 @@ pub(in crate::format) fn sample() -> Manifest {
     };
     let rows = vec![
         PartRecord {
-            sums: vec![1; 8],
+            sums: smallvec![1; 8],
             ..PartRecord::new(region(&[0, 0], &[2, 3]), 0, 4096, 24)
         },
         PartRecord {
-            sums: vec![2; 8],
+            sums: smallvec![2; 8],
             ..PartRecord::new(region(&[2, 0], &[1, 3]), 1, 4104, 12)
         },
     ];
@@ -202,7 +203,7 @@ fn small_numbers_fit_the_limit_of_every_tier() {
     let tensor = |i| TensorRecord {
         name: format!("t{i}"),
         dtype: DType::U8,
-        shape: vec![1; 16],
+        shape: smallvec![1; 16],
         parts: vec![part(i)],
     };
     let file = |len| FileRecord {
@@ -256,7 +257,7 @@ proptest! {
         let tensor = |(name, at): (String, u64)| TensorRecord {
             name,
             dtype: DType::F32,
-            shape: shape.clone(),
+            shape: shape.clone().into(),
             parts: vec![PartRecord::new(Region::whole(&shape), 0, 4096 + at * len, len)],
         };
         let value = |(name, bytes)| ValueRecord { name, rank: None, form: CBOR, bytes };

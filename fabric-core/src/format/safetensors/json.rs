@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use smallvec::SmallVec;
 
 use super::HeaderError;
+use crate::format::wire::few;
 
 /// The key of a header that is no tensor.
 pub(super) const METADATA: &str = "__metadata__";
@@ -22,7 +24,8 @@ pub(super) struct Raw<'h> {
 pub(super) struct Tensor<'h> {
     #[serde(borrow)]
     pub(super) dtype: Cow<'h, str>,
-    pub(super) shape: Vec<u64>,
+    #[serde(with = "few")]
+    pub(super) shape: SmallVec<[u64; 4]>,
     pub(super) data_offsets: (u64, u64),
 }
 

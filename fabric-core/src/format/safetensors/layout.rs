@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use super::json::METADATA;
 use super::{LENGTH_BYTES, MANIFEST, MARKER, MAX_JSON, Placed};
-use crate::entry::{DType, TensorInfo, check_name};
-use crate::hash::HashSet;
+use crate::entry::{DType, TensorInfo, check_name, first_twice};
 
 /// A page of memory.
 const PAGE: u64 = 4096;
@@ -28,11 +27,11 @@ const MARKED: &str = "1";
 /// that order, with blank places and checksums; lay out again with its encoded length; fill in the places. The bytes of
 /// the manifest are written last, when the checksums are known, and have the length that was promised.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<N = String> {
     /// The first bytes of the file: length, JSON, padding.
     pub(crate) header: Vec<u8>,
     /// The tensors in the order of their bytes; the manifest last, if there is one.
-    pub(crate) tensors: Vec<Placed>,
+    pub(crate) tensors: Vec<Placed<N>>,
     /// The length of the whole file.
     pub(crate) file_len: u64,
 }
@@ -59,28 +58,30 @@ impl Layout {
     pub(crate) fn compare((a_name, a): (&str, &TensorInfo), (b_name, b): (&str, &TensorInfo)) -> Ordering {
         (Reverse(width(a)), a_name).cmp(&(Reverse(width(b)), b_name))
     }
+}
 
+impl<N: AsRef<str> + From<&'static str>> Layout<N> {
     /// Finds a place for every tensor, and for a manifest of `manifest_len` bytes.
     ///
     /// The same tensors have the same layout whatever order they come in: larger elements first, so that every tensor is
     /// aligned to its element, equal ones by name; the manifest, which is known last, at the end.
     pub(crate) fn new(
-        mut tensors: Vec<(String, TensorInfo)>,
+        mut tensors: Vec<(N, TensorInfo)>,
         metadata: &BTreeMap<String, String>,
         manifest_len: Option<u64>,
     ) -> Result<Self, LayoutError> {
-        tensors.sort_by(|(a_name, a), (b_name, b)| Self::compare((a_name, a), (b_name, b)));
+        tensors.sort_by(|(a_name, a), (b_name, b)| Layout::compare((a_name.as_ref(), a), (b_name.as_ref(), b)));
         check_names(&tensors)?;
         let mut metadata = metadata.clone();
         let mut sized = Vec::with_capacity(tensors.len() + 1);
         for (name, info) in tensors {
-            let len = byte_len(&name, &info)?;
+            let len = byte_len(name.as_ref(), &info)?;
             sized.push((name, info, len));
         }
         if let Some(len) = manifest_len {
             metadata.insert(MARKER.to_owned(), MARKED.to_owned());
             let shape = vec![usize::try_from(len).unwrap_or(usize::MAX)];
-            sized.push((MANIFEST.to_owned(), TensorInfo::new(DType::U8, shape), len));
+            sized.push((MANIFEST.into(), TensorInfo::new(DType::U8, shape), len));
         }
         let mut tensors = consecutive(sized)?;
         let header = header(&tensors, &metadata)?;
@@ -103,18 +104,18 @@ fn width(info: &TensorInfo) -> usize {
     info.dtype().bits().div_ceil(8)
 }
 
-fn check_names(tensors: &[(String, TensorInfo)]) -> Result<(), LayoutError> {
-    let mut names = HashSet::default();
-    for (name, _) in tensors {
+fn check_names<N: AsRef<str>>(tensors: &[(N, TensorInfo)]) -> Result<(), LayoutError> {
+    let mut names: Vec<&str> = tensors.iter().map(|(name, _)| name.as_ref()).collect();
+    for name in &names {
         check_name(name).map_err(|what| LayoutError::Name {
-            name: name.clone(),
+            name: (*name).to_owned(),
             what,
         })?;
-        if !names.insert(name) {
-            return Err(LayoutError::Duplicate(name.clone()));
-        }
     }
-    Ok(())
+    match first_twice(&mut names) {
+        Some(name) => Err(LayoutError::Duplicate(name.to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn byte_len(name: &str, info: &TensorInfo) -> Result<u64, LayoutError> {
@@ -143,12 +144,13 @@ fn byte_len(name: &str, info: &TensorInfo) -> Result<u64, LayoutError> {
 }
 
 /// Places one after the other, counted from the start of the data; the longest header still fits before them.
-fn consecutive(sized: Vec<(String, TensorInfo, u64)>) -> Result<Vec<Placed>, LayoutError> {
+fn consecutive<N: AsRef<str>>(sized: Vec<(N, TensorInfo, u64)>) -> Result<Vec<Placed<N>>, LayoutError> {
     let limit = i64::MAX.unsigned_abs() - 2 * MAX_JSON;
     let mut start = 0u64;
     let mut placed = Vec::with_capacity(sized.len());
     for (name, info, len) in sized {
         let Some(end) = start.checked_add(len).filter(|&end| end <= limit) else {
+            let name = name.as_ref().to_owned();
             return Err(LayoutError::TooLarge { name, info });
         };
         placed.push(Placed { name, info, start, end });
@@ -158,7 +160,7 @@ fn consecutive(sized: Vec<(String, TensorInfo, u64)>) -> Result<Vec<Placed>, Lay
 }
 
 /// The header's bytes, padded so that the data is aligned.
-fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, LayoutError> {
+fn header<N: AsRef<str>>(tensors: &[Placed<N>], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, LayoutError> {
     let mut json = vec![b'{'];
     if !metadata.is_empty() {
         quote(&mut json, METADATA);
@@ -173,7 +175,7 @@ fn header(tensors: &[Placed], metadata: &BTreeMap<String, String>) -> Result<Vec
         json.push(b',');
     }
     for Placed { name, info, start, end } in tensors {
-        quote(&mut json, name);
+        quote(&mut json, name.as_ref());
         json.extend(br#":{"dtype":"#);
         quote(&mut json, info.dtype().name());
         json.extend(br#","shape":["#);

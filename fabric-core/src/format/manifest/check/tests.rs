@@ -1,3 +1,5 @@
+use smallvec::smallvec;
+
 use crate::entry::DType;
 use crate::format::manifest::tests::{envelope, payload, sample};
 use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, VERSION};
@@ -94,7 +96,7 @@ fn parts_must_tile_their_tensor_and_lie_in_their_file() {
     );
     assert!(refused(|p| p.size[0] = 2).contains("outside"));
     assert!(refused(|p| p.offset[0] = usize::MAX).contains("outside"));
-    assert!(refused(|p| p.offset = vec![0]).contains("rank"));
+    assert!(refused(|p| p.offset = smallvec![0]).contains("rank"));
     assert_eq!(
         refused(|p| p.file = 2),
         "entry `model.weight`: a part is in file 2, and there are 2"
@@ -106,8 +108,8 @@ fn parts_must_tile_their_tensor_and_lie_in_their_file() {
     assert!(refused(|p| p.sums.clear()).contains("checksums"));
     assert!(refused(|p| p.sums.push(0)).contains("checksums"));
     assert!(refusal(|m| m.tensors[2].parts.clear()).contains("no part holds"));
-    assert!(refusal(|m| m.tensors[1].shape = vec![usize::MAX, 2]).contains("no size"));
-    assert!(refusal(|m| (m.tensors[1].dtype, m.tensors[1].shape) = (DType::F4, vec![1])).contains("no size"));
+    assert!(refusal(|m| m.tensors[1].shape = smallvec![usize::MAX, 2]).contains("no size"));
+    assert!(refusal(|m| (m.tensors[1].dtype, m.tensors[1].shape) = (DType::F4, smallvec![1])).contains("no size"));
 }
 
 #[test]
