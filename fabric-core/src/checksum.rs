@@ -95,7 +95,7 @@ pub(crate) fn to_bytes(sums: &[u64]) -> Vec<u8> {
     sums.iter().flat_map(|sum| sum.to_le_bytes()).collect()
 }
 
-/// The reverse of [`to_bytes`]; a rest of fewer than 8 bytes is left out.
+/// Checksums out of a file; a rest of fewer than 8 bytes is left out.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<u64> {
     let (sums, _) = bytes.as_chunks::<LEN>();
     sums.iter().map(|sum| u64::from_le_bytes(*sum)).collect()

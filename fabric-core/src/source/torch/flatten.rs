@@ -49,7 +49,7 @@ pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) ->
 
 /// What naming and copying may cost: objects that are referred to again and again are named again and again, and a
 /// few hundred bytes could describe more entries than any memory holds. Honest pickles take a byte at least to refer to
-/// anything, and name it a few times.
+/// anything, and what that is counts twice at most: as an entry, and as a value.
 pub(super) struct Budget {
     steps: usize,
     bytes: usize,
@@ -58,7 +58,7 @@ pub(super) struct Budget {
 impl Budget {
     fn of(pickle: &Pickle) -> Self {
         Self {
-            steps: pickle.len.saturating_mul(8).saturating_add(10_000),
+            steps: pickle.len.saturating_mul(2).saturating_add(10_000),
             bytes: pickle.len.saturating_mul(16).saturating_add(1 << 20),
         }
     }
