@@ -24,6 +24,13 @@ use self::lease::Leases;
 /// To open a window onto less costs more than it saves.
 const LEAST: usize = 2 << 20;
 
+/// Where maps begin: the cache has files in pages as large as this where it can, and such a page is mapped at once if it lies in
+/// memory as it lies in the file.
+const LARGE_PAGE: u64 = 2 << 20;
+
+/// One page in so many bytes is asked whether it is in the cache. What this misses is read from the device after all.
+const PROBED: usize = 512 << 10;
+
 /// The maps of one open file.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
@@ -67,7 +74,7 @@ impl Window {
         if file.metadata().ok()?.len() < end {
             return None;
         }
-        let start = offset - offset % page_size() as u64;
+        let start = offset - offset % LARGE_PAGE;
         let mapped = usize::try_from(end - start).ok()?;
         // SAFETY: the system chooses a place that nobody uses.
         let first = unsafe {
@@ -88,17 +95,24 @@ impl Window {
         })
     }
 
-    /// Puts the pages into the map, if all of them are in the cache. What is not is read from the device with more threads
-    /// and longer calls than this would be.
+    /// Puts the pages into the map, if they are in the cache. What is not is read from the device with more threads and longer
+    /// calls than this would be.
     fn populate(&self) -> bool {
-        let mut cached = vec![0; self.mapped.div_ceil(page_size())];
-        // SAFETY: the map is ours, and `cached` has a byte for each page of it.
-        let asked = unsafe { libc::mincore(self.first.cast(), self.mapped, cached.as_mut_ptr()) };
-        if asked != 0 || cached.iter().any(|page| page & 1 == 0) {
+        let from = self.skipped - self.skipped % page_size();
+        if !(from..self.mapped).step_by(PROBED).all(|at| self.is_cached(at)) {
             return false;
         }
+        let (first, len) = (self.first.wrapping_add(from), self.mapped - from);
         // SAFETY: the map is ours. This reads as any access would, and returns an error in place of a signal.
-        unsafe { libc::madvise(self.first.cast(), self.mapped, libc::MADV_POPULATE_READ) == 0 }
+        unsafe { libc::madvise(first.cast(), len, libc::MADV_POPULATE_READ) == 0 }
+    }
+
+    /// Of the page that begins there.
+    fn is_cached(&self, at: usize) -> bool {
+        let mut cached = 0;
+        // SAFETY: the page is one of the map, and `cached` has a byte for it.
+        let asked = unsafe { libc::mincore(self.first.wrapping_add(at).cast(), 1, &raw mut cached) };
+        asked == 0 && cached & 1 == 1
     }
 
     fn bytes(&self) -> &[u8] {
