@@ -48,30 +48,66 @@ impl Drop for Stores {
 /// Copies one piece to where a line begins, and has the one behind it fetched. [`Stores`] must be dropped before anybody
 /// looks.
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "what only some processors have may be called only there")]
+fn store(from: &[u8], into: &mut [u8]) {
+    let (from_lines, from_rest) = from.as_chunks::<LINE>();
+    let (into_lines, into_rest) = into.as_chunks_mut::<LINE>();
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: this processor has AVX-512.
+        unsafe { store_whole(from_lines, into_lines) };
+    } else {
+        store_quarters(from_lines, into_lines);
+    }
+    into_rest.copy_from_slice(from_rest);
+}
+
+/// Line by line, each with one store: a tenth less time than with four.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+#[expect(unsafe_code, reason = "streaming stores")]
+fn store_whole(from: &[[u8; LINE]], into: &mut [[u8; LINE]]) {
+    use std::arch::x86_64::{_mm512_loadu_si512, _mm512_stream_si512};
+
+    for (from, into) in from.iter().zip(into) {
+        fetch_ahead(from);
+        debug_assert!(into.as_ptr().addr().is_multiple_of(LINE));
+        // SAFETY: both are as wide as what is loaded and stored. A load needs no alignment. A store does: `copy` begins where a
+        // line does, and a piece is so many lines. Nobody else has `into` until the fence of `Stores`.
+        unsafe { _mm512_stream_si512(into.as_mut_ptr().cast(), _mm512_loadu_si512(from.as_ptr().cast())) };
+    }
+}
+
+/// The same with what every x86-64 has.
+#[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
     reason = "a checked copy of a mapped file takes a third longer without streaming stores"
 )]
-fn store(from: &[u8], into: &mut [u8]) {
-    use std::arch::x86_64::{__m128i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_stream_si128};
+fn store_quarters(from: &[[u8; LINE]], into: &mut [[u8; LINE]]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
 
     const WIDTH: usize = size_of::<__m128i>();
-    let (from_lines, from_rest) = from.as_chunks::<LINE>();
-    let (into_lines, into_rest) = into.as_chunks_mut::<LINE>();
-    for (from, into) in from_lines.iter().zip(into_lines) {
-        let ahead = from.as_ptr().wrapping_add(PIECE);
-        // SAFETY: a prefetch is advice, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
+    for (from, into) in from.iter().zip(into) {
+        fetch_ahead(from);
         let (from, _) = from.as_chunks::<WIDTH>();
         let (into, _) = into.as_chunks_mut::<WIDTH>();
         for (from, into) in from.iter().zip(into) {
             debug_assert!(into.as_ptr().addr().is_multiple_of(WIDTH));
-            // SAFETY: both are as wide as what is loaded and stored. A load needs no alignment. A store does: `copy` begins
-            // where a line does, and a piece is so many lines. Nobody else has `into` until the fence of `Stores`.
+            // SAFETY: as for whole lines.
             unsafe { _mm_stream_si128(into.as_mut_ptr().cast(), _mm_loadu_si128(from.as_ptr().cast())) };
         }
     }
-    into_rest.copy_from_slice(from_rest);
+}
+
+/// Has the line fetched that is one piece behind.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "the processor does not look that far ahead by itself")]
+#[inline]
+fn fetch_ahead(line: &[u8; LINE]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+    // SAFETY: a prefetch is advice, wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(PIECE).cast()) };
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -116,6 +152,20 @@ mod tests {
                 assert!(around.copied().all(|byte| byte == 255), "nothing else is written");
             }
         }
+    }
+
+    /// Whichever of them this processor uses.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn lines_are_copied_by_quarters_as_well() {
+        let from: Vec<u8> = (0..=250).cycle().take(PIECE + LINE).collect();
+        let mut into = vec![0; from.len()];
+        let skipped = into.as_ptr().align_offset(LINE);
+        let (from, _) = from[..PIECE].as_chunks::<LINE>();
+        let (lines, _) = into[skipped..][..PIECE].as_chunks_mut::<LINE>();
+        store_quarters(from, lines);
+        drop(Stores);
+        assert!(*lines == *from);
     }
 
     #[test]
