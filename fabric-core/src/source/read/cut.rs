@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::check::RunCheck;
-use super::lent::read_blocks;
+use super::lent::{WINDOW, read_blocks};
 use super::runs::{Pieces, Run};
 use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds, read_block};
 use crate::checksum::BLOCK;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::source::{Check, Cut, Part, Source, StoredTensor};
 
 /// What a thread takes at a time of a long run.
-const STRETCH: usize = 4 * BLOCK;
+const STRETCH: usize = WINDOW * BLOCK;
 
 /// A part of a part, where it goes, and how its checksums are put together.
 struct Reading<'r> {

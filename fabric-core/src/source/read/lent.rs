@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::source::Source;
 
 /// The blocks that are lent at a time. What a thread is lent counts as memory of the process.
-const WINDOW: usize = 4;
+pub(super) const WINDOW: usize = 4;
 
 /// Fills `into` with `blocks`, which follow each other in one file, and compares their checksums or notes them.
 pub(super) fn read_blocks(
@@ -35,11 +35,15 @@ pub(super) fn read_blocks(
     Ok(())
 }
 
-/// Whether the storage lent them.
+/// Whether the storage lent them. Storages are not only ours: what counts is what came, not what was promised.
 fn copy_lent(source: &dyn Source, entry: &str, blocks: &[Block], into: &mut [u8], run: &RunCheck) -> Result<bool> {
     let Some(first) = blocks.first() else { return Ok(true) };
-    let mut broken = None;
-    let lent = source.file(first.file).0.lend(first.start, into.len(), &mut |bytes| {
+    let (mut lent, mut broken) = (false, None);
+    source.file(first.file).0.lend(first.start, into.len(), &mut |bytes| {
+        if bytes.len() != into.len() {
+            return;
+        }
+        lent = true;
         let pieces = bytes.chunks(BLOCK).zip(into.chunks_mut(BLOCK));
         let mut copied = blocks.iter().zip(pieces);
         broken = copied.find_map(|(block, (from, into))| (!copy(*block, from, into, run)).then_some(*block));
@@ -62,6 +66,72 @@ fn copy(block: Block, from: &[u8], into: &mut [u8], run: &RunCheck) -> bool {
         None => {
             run.copy(block.number, from, into);
             true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::source::Index;
+    use crate::storage::ReadFile;
+
+    /// A file of sevens that keeps no promise when it lends.
+    #[derive(Debug)]
+    struct Faithless {
+        lends: Option<usize>,
+        says: bool,
+    }
+
+    impl ReadFile for Faithless {
+        fn len(&self) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+
+        fn read_at(&self, into: &mut [u8], _offset: u64) -> io::Result<usize> {
+            into.fill(7);
+            Ok(into.len())
+        }
+
+        fn lend(&self, _offset: u64, _len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+            if let Some(len) = self.lends {
+                take(&vec![9; len]);
+            }
+            self.says
+        }
+    }
+
+    impl Source for Faithless {
+        fn index(&self) -> &Arc<Index> {
+            unreachable!("nothing is looked up")
+        }
+
+        fn file(&self, _number: usize) -> (&dyn ReadFile, &Path) {
+            (self, Path::new("sevens"))
+        }
+    }
+
+    #[test]
+    fn what_was_not_lent_whole_is_read() {
+        for lends in [None, Some(0), Some(BLOCK), Some(2 * BLOCK + 1)] {
+            for says in [false, true] {
+                let source = Faithless { lends, says };
+                let block = |number: usize| Block {
+                    number,
+                    file: 0,
+                    start: (number * BLOCK) as u64,
+                    len: BLOCK,
+                    sum: None,
+                };
+                let mut into = vec![0; 2 * BLOCK];
+                let read = read_blocks(&source, "x", (0..2).map(block), &mut into, &RunCheck::none());
+                read.expect("it can be read");
+                assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
+            }
         }
     }
 }
