@@ -72,6 +72,7 @@
 //!
 //! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
 //! masks. Two processes that are no ranks of one group must not save to one path at the same time: each save is whole, the last rename wins.
+#![deny(clippy::unwrap_used, clippy::expect_used)]
 
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");

@@ -1,4 +1,5 @@
 //! The derive macro of fabric-core; use it from there.
+#![deny(clippy::unwrap_used, clippy::expect_used)]
 
 mod attr;
 mod bounds;
