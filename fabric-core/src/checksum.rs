@@ -46,12 +46,9 @@ fn copied_by(algorithm: CrcAlgorithm, from: &[u8], into: &mut [u8]) -> u64 {
 
 /// The CRC-32 of two runs of bytes, one after the other, from that of each and the length of the second.
 pub(crate) fn crc32_combine(first: u32, second: u32, second_len: u64) -> u32 {
-    narrow(crc_fast::checksum_combine(
-        CrcAlgorithm::Crc32IsoHdlc,
-        first.into(),
-        second.into(),
-        second_len,
-    ))
+    let mut both = crc32fast::Hasher::new_with_initial(first);
+    both.combine(&crc32fast::Hasher::new_with_initial_len(second, second_len));
+    both.finalize()
 }
 
 /// The CRC-32 of this many zeros.
