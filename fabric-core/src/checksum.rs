@@ -9,7 +9,7 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::streaming;
+use crate::streaming::{self, Crc, LINE, Sum};
 
 /// The bytes that one checksum covers: small enough to name the damage and to stay in the cache between the copy and
 /// the checksum, large enough that the sums are few.
@@ -30,18 +30,16 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
 
 /// Copies `from` to `into`, which is as long, past the cache; the checksum of it.
 pub(crate) fn copied(from: &[u8], into: &mut [u8]) -> u64 {
-    copied_by(CrcAlgorithm::Crc64Nvme, from, into)
+    let mut sum = Running::new();
+    sum.copy(from, into);
+    sum.finish()
 }
 
 /// The same with [`crc32`].
 pub(crate) fn copied_crc32(from: &[u8], into: &mut [u8]) -> u32 {
-    narrow(copied_by(CrcAlgorithm::Crc32IsoHdlc, from, into))
-}
-
-fn copied_by(algorithm: CrcAlgorithm, from: &[u8], into: &mut [u8]) -> u64 {
-    let mut digest = Digest::new(algorithm);
-    streaming::copy(from, into, |piece| digest.update(piece));
-    digest.finalize()
+    let mut sum = Running::of(Crc::Crc32IsoHdlc);
+    sum.copy(from, into);
+    narrow(sum.finish())
 }
 
 /// The CRC-32 of two runs of bytes, one after the other, from that of each and the length of the second.
@@ -99,19 +97,56 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// A checksum over bytes that come in pieces.
-pub(crate) struct Running(Digest);
+pub(crate) struct Running {
+    digest: Digest,
+    crc: Crc,
+}
+
+fn algorithm(crc: Crc) -> CrcAlgorithm {
+    match crc {
+        Crc::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+        Crc::Crc32IsoHdlc => CrcAlgorithm::Crc32IsoHdlc,
+    }
+}
 
 impl Running {
     pub(crate) fn new() -> Self {
-        Self(Digest::new(CrcAlgorithm::Crc64Nvme))
+        Self::of(Crc::Crc64Nvme)
+    }
+
+    fn of(crc: Crc) -> Self {
+        Self {
+            digest: Digest::new(algorithm(crc)),
+            crc,
+        }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.digest.update(bytes);
+    }
+
+    /// Copies `from` to `into`, which is as long, past the cache, and adds it.
+    pub(crate) fn copy(&mut self, from: &[u8], into: &mut [u8]) {
+        streaming::copy(from, into, self);
     }
 
     pub(crate) fn finish(&self) -> u64 {
-        self.0.finalize()
+        self.digest.finalize()
+    }
+}
+
+impl Sum for Running {
+    fn update(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    fn register(&self) -> (Crc, u64) {
+        (self.crc, self.digest.get_state())
+    }
+
+    fn restart(&mut self, folded: &[u8; LINE]) {
+        self.digest = Digest::new_with_init_state(algorithm(self.crc), 0);
+        self.digest.update(folded);
     }
 }
 
@@ -158,12 +193,36 @@ mod tests {
 
     #[test]
     fn a_copy_has_the_checksum_of_what_was_copied() {
-        for len in [0, 1, 100, 8192, 10_000, 100_000] {
-            let from = bytes(len);
-            let (mut one, mut other) = (vec![0; len], vec![0; len]);
-            assert_eq!(copied(&from, &mut one), of(&from), "{len} bytes");
-            assert_eq!(copied_crc32(&from, &mut other), crc32(&from), "{len} bytes");
-            assert!(one == from && other == from);
+        let unit = 64 << 10;
+        for len in [
+            0,
+            1,
+            100,
+            8192,
+            10_000,
+            unit,
+            unit + 63,
+            2 * unit + 64,
+            3 * unit - 1,
+            5 * unit + 12_345,
+        ] {
+            for (skip_from, skip_into) in [(0, 0), (0, 1), (1, 0), (16, 16), (63, 7)] {
+                let (from, before) = (bytes(skip_from + len), b"what came before");
+                let from = &from[skip_from..];
+                let mut into = vec![0; skip_into + len];
+                let into = &mut into[skip_into..];
+                let place = format!("{len} bytes from {skip_from} to {skip_into}");
+                assert_eq!(copied(from, into), of(from), "{place}");
+                assert!(into == from, "{place}");
+                into.fill(0);
+                assert_eq!(copied_crc32(from, into), crc32(from), "{place}");
+                assert!(into == from, "{place}");
+                let mut running = Running::new();
+                running.update(before);
+                running.copy(from, into);
+                running.update(before);
+                assert_eq!(running.finish(), of(&[before, from, before].concat()), "{place}");
+            }
         }
     }
 

@@ -1,36 +1,93 @@
-//! A copy of many bytes that looks at them on the way, and leaves nothing in the cache.
+//! A copy of many bytes that sums them up on the way, and leaves nothing in the cache.
 //!
 //! An ordinary copy fetches each line of the destination before it overwrites it, and pushes out of the cache what the
-//! program needs. Streaming stores do neither, so that two thirds of the memory traffic are left. They come in pieces
-//! that the first cache holds: one is looked at while it is fresh, then copied, and the next one fetched meanwhile.
+//! program needs. Streaming stores do neither, so that two thirds of the memory traffic are left. Where the processor can,
+//! one loop does [all of it](folded). Elsewhere, and for what that loop leaves, they come in pieces that the first cache
+//! holds: one is summed while it is fresh, then copied, and the next one fetched meanwhile.
+
+#[cfg(target_arch = "x86_64")]
+mod folded;
 
 /// The bytes that are looked at, and then copied, at a time.
 const PIECE: usize = 8 << 10;
 
 /// What one store of the processor's must not straddle.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
-/// Copies `from` to `into`, which is as long, and shows `see` every byte once and in order. What is short stays in the cache:
-/// it does no harm there.
+/// What a copy tells of the bytes that it copies.
+pub(crate) trait Sum {
+    /// Takes the next bytes.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// The CRC that it is, and the register of it.
+    fn register(&self) -> (Crc, u64);
+
+    /// Begins again, with a register of 0 and with these bytes, which stand for all that there was.
+    fn restart(&mut self, folded: &[u8; LINE]);
+}
+
+/// The CRCs that can be folded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Crc {
+    Crc64Nvme,
+    Crc32IsoHdlc,
+}
+
+/// Nobody wants to know.
+pub(crate) struct Unsummed;
+
+impl Sum for Unsummed {
+    fn update(&mut self, _: &[u8]) {}
+
+    fn register(&self) -> (Crc, u64) {
+        (Crc::Crc64Nvme, 0)
+    }
+
+    fn restart(&mut self, _: &[u8; LINE]) {}
+}
+
+/// Copies `from` to `into`, which is as long, and adds it to `sum`. What is short stays in the cache: it does no harm there.
 ///
 /// # Panics
 /// If the lengths differ.
-pub(crate) fn copy(from: &[u8], into: &mut [u8], mut see: impl FnMut(&[u8])) {
+pub(crate) fn copy(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
     assert_eq!(from.len(), into.len(), "a copy of other length");
     if from.len() < 2 * PIECE {
-        see(from);
+        sum.update(from);
         return into.copy_from_slice(from);
     }
     let head = into.as_ptr().align_offset(LINE).min(into.len());
     let (from_head, from) = from.split_at(head);
     let (into_head, into) = into.split_at_mut(head);
-    see(from_head);
+    sum.update(from_head);
     into_head.copy_from_slice(from_head);
+    let folded = fold(from, into, sum);
+    in_pieces(&from[folded..], &mut into[folded..], sum);
+}
+
+/// Copies to where a line begins, by pieces.
+fn in_pieces(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
     let _stores = Stores;
     for (from, into) in from.chunks(PIECE).zip(into.chunks_mut(PIECE)) {
-        see(from);
+        sum.update(from);
         store(from, into);
     }
+}
+
+/// Copies as much as can be copied and summed in one loop, and says how much that was.
+#[cfg(target_arch = "x86_64")]
+fn fold(from: &[u8], into: &mut [u8], sum: &mut impl Sum) -> usize {
+    let (crc, register) = sum.register();
+    let Some((copied, folded)) = folded::copy(crc, register, from, into) else {
+        return 0;
+    };
+    sum.restart(&folded);
+    copied
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fold(_: &[u8], _: &mut [u8], _: &mut impl Sum) -> usize {
+    0
 }
 
 /// Streaming stores on their way. Dropped, all are where everybody sees them.
@@ -119,37 +176,71 @@ fn store(from: &[u8], into: &mut [u8]) {
 mod tests {
     use super::*;
 
+    /// All bytes, in order.
+    struct Seen(Vec<u8>);
+
+    impl Sum for Seen {
+        fn update(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+
+        fn register(&self) -> (Crc, u64) {
+            unreachable!("pieces have none")
+        }
+
+        fn restart(&mut self, _: &[u8; LINE]) {
+            unreachable!("pieces are not folded")
+        }
+    }
+
+    const LENGTHS: [usize; 12] = [
+        0,
+        1,
+        15,
+        63,
+        64,
+        65,
+        127,
+        PIECE,
+        2 * PIECE - 1,
+        2 * PIECE,
+        2 * PIECE + 63,
+        3 * PIECE + 1,
+    ];
+
     #[test]
-    fn every_byte_is_seen_once_and_copied_whatever_the_places_and_the_length() {
+    fn every_byte_is_copied_whatever_the_places_and_the_length() {
         let from: Vec<u8> = (0..=250).cycle().take(3 * PIECE + 200).collect();
-        for len in [
-            0,
-            1,
-            15,
-            63,
-            64,
-            65,
-            127,
-            PIECE,
-            2 * PIECE - 1,
-            2 * PIECE,
-            2 * PIECE + 63,
-            3 * PIECE + 1,
-        ] {
+        for len in LENGTHS {
             for (skip_from, skip_into) in [(0, 0), (1, 0), (0, 1), (16, 16), (63, 7), (7, 63)] {
                 let from = &from[skip_from..skip_from + len];
                 let mut into = vec![255; skip_into + len + 9];
-                let mut seen = Vec::new();
-                copy(from, &mut into[skip_into..skip_into + len], |piece| {
-                    seen.extend_from_slice(piece);
-                });
-                assert!(seen == from, "{len} bytes from {skip_from} to {skip_into}");
+                copy(from, &mut into[skip_into..skip_into + len], &mut Unsummed);
                 assert!(
                     into[skip_into..skip_into + len] == *from,
                     "{len} bytes from {skip_from} to {skip_into}"
                 );
                 let around = into[..skip_into].iter().chain(&into[skip_into + len..]);
                 assert!(around.copied().all(|byte| byte == 255), "nothing else is written");
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_the_pieces_is_seen_once_and_in_order() {
+        let from: Vec<u8> = (0..=250).cycle().take(3 * PIECE + 200).collect();
+        for len in LENGTHS {
+            for skip in [0, 1, 63] {
+                let from = &from[skip..skip + len];
+                let (mut into, mut seen) = (vec![255; LINE + len + 9], Seen(Vec::new()));
+                let line = into.as_ptr().align_offset(LINE);
+                in_pieces(from, &mut into[line..line + len], &mut seen);
+                assert!(seen.0 == from, "{len} bytes from {skip}");
+                assert!(into[line..line + len] == *from, "{len} bytes from {skip}");
+                assert!(
+                    into[line + len..].iter().all(|byte| *byte == 255),
+                    "nothing else is written"
+                );
             }
         }
     }
@@ -171,6 +262,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a copy of other length")]
     fn another_length_is_a_mistake_of_ours() {
-        copy(&[0; 3], &mut [0; 4], |_| {});
+        copy(&[0; 3], &mut [0; 4], &mut Unsummed);
     }
 }

@@ -7,7 +7,6 @@ use std::sync::mpsc::Sender;
 use super::staging::{Chunk, Staging};
 use crate::checksum::{BLOCK, Running};
 use crate::error::{Error, Result};
-use crate::streaming;
 
 /// A chunk with the bytes of pieces.
 #[derive(Debug)]
@@ -171,8 +170,7 @@ impl Open {
     fn put(&mut self, bytes: &[u8], left: usize) -> usize {
         let len = bytes.len().min(self.room).min(BLOCK - self.summed);
         let end = self.used + len;
-        let (into, sum) = (&mut self.filled.chunk[self.used..end], &mut self.sum);
-        streaming::copy(&bytes[..len], into, |bytes| sum.update(bytes));
+        self.sum.copy(&bytes[..len], &mut self.filled.chunk[self.used..end]);
         self.used = end;
         self.room -= len;
         self.summed += len;

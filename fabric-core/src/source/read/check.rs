@@ -13,7 +13,7 @@ use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::source::{Check, CheckedRun, Part, Place, Source};
-use crate::streaming;
+use crate::streaming::{self, Unsummed};
 
 /// Runs up to this size are verified even for the smallest view.
 const ALWAYS: u64 = 64 << 20;
@@ -68,7 +68,7 @@ impl RunCheck {
     pub(super) fn copy(&self, number: usize, from: &[u8], into: &mut [u8]) {
         match self.run.as_ref().and_then(|(_, sums)| sums.get(number)) {
             Some(sum) => sum.store(checksum::copied_crc32(from, into), Ordering::Relaxed),
-            None => streaming::copy(from, into, |_| {}),
+            None => streaming::copy(from, into, &mut Unsummed),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{ALIGNMENT, BLOCK};
-use crate::{pages, streaming};
+use crate::pages;
+use crate::streaming::{self, Unsummed};
 
 /// Aligned memory, and where in the file it belongs.
 pub(super) struct Block {
@@ -48,7 +49,7 @@ impl Block {
         let taken = bytes.len().min(self.size - self.len);
         let into = &mut self.memory[self.start + self.len..][..taken];
         // The device reads it, and nobody else.
-        streaming::copy(&bytes[..taken], into, |_| {});
+        streaming::copy(&bytes[..taken], into, &mut Unsummed);
         self.len += taken;
         taken
     }

@@ -1,0 +1,110 @@
+//! Arithmetic modulo the polynomial of a CRC.
+//!
+//! A CRC whose input and output are reflected holds polynomials over GF(2) with the coefficient of x^0 in the highest bit.
+
+/// What a CRC divides by, and so the field that its sums are of.
+#[derive(Debug)]
+pub(super) struct Polynomial {
+    width: u32,
+    /// Without the highest power, x^0 in the highest of `width` bits.
+    reflected: u64,
+}
+
+impl Polynomial {
+    /// Of CRC-64/NVME.
+    pub(super) const CRC64_NVME: Self = Self {
+        width: 64,
+        reflected: 0x9a6c_9329_ac4b_c9b5,
+    };
+
+    /// Of CRC-32/ISO-HDLC.
+    pub(super) const CRC32_ISO_HDLC: Self = Self {
+        width: 32,
+        reflected: 0xedb8_8320,
+    };
+
+    /// x^0.
+    const fn one(&self) -> u64 {
+        1 << (self.width - 1)
+    }
+
+    const fn ones(&self) -> u64 {
+        u64::MAX >> (64 - self.width)
+    }
+
+    pub(super) const fn times_x(&self, of: u64) -> u64 {
+        (of >> 1) ^ if of & 1 == 1 { self.reflected } else { 0 }
+    }
+
+    /// The inverse of [`times_x`](Self::times_x): the polynomial is added where that makes it divisible.
+    const fn over_x(&self, of: u64) -> u64 {
+        if of & self.one() == 0 {
+            of << 1
+        } else {
+            ((of ^ self.reflected) << 1 | 1) & self.ones()
+        }
+    }
+
+    pub(super) const fn product(&self, one: u64, other: u64) -> u64 {
+        let (mut power, mut sum, mut rest) = (one, 0, other);
+        while rest != 0 {
+            if rest & self.one() != 0 {
+                sum ^= power;
+            }
+            power = self.times_x(power);
+            rest = (rest << 1) & self.ones();
+        }
+        sum
+    }
+
+    /// x to the `exponent`, which may be negative.
+    pub(super) const fn power(&self, exponent: i64) -> u64 {
+        let x = if exponent < 0 {
+            self.over_x(self.one())
+        } else {
+            self.times_x(self.one())
+        };
+        let (mut power, mut square, mut rest) = (self.one(), x, exponent.unsigned_abs());
+        while rest != 0 {
+            if rest & 1 == 1 {
+                power = self.product(power, square);
+            }
+            square = self.product(square, square);
+            rest >>= 1;
+        }
+        power
+    }
+
+    /// The same polynomial in 64 bits.
+    pub(super) const fn widened(&self, of: u64) -> u64 {
+        of << (64 - self.width)
+    }
+
+    /// How many bits it is narrower than 64.
+    pub(super) const fn narrower(&self) -> i64 {
+        64 - self.width as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_are_those_of_a_field() {
+        for field in [Polynomial::CRC64_NVME, Polynomial::CRC32_ISO_HDLC] {
+            let (one, some) = (field.one(), field.power(12_345));
+            assert_eq!(field.power(0), one);
+            assert_eq!(field.power(1), field.times_x(one));
+            assert_eq!(
+                field.power(i64::from(field.width)),
+                field.reflected,
+                "what is left of the highest power"
+            );
+            assert_eq!(field.product(some, one), some);
+            assert_eq!(field.over_x(field.times_x(some)), some);
+            assert_eq!(field.product(field.power(1000), field.power(-999)), field.power(1));
+            assert_eq!(field.product(some, field.power(-12_345)), one);
+        }
+    }
+}
