@@ -142,7 +142,7 @@ pub trait ReadFile: Send + Sync + Debug {
     /// If the device fails.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Lends `len` bytes from `offset` on where they lie in memory, if they do: calls `take` once, with all of them, and is
+    /// Lends `len` bytes from `offset` on where they lie in memory, if they do or can be brought there: calls `take` once, with all of them, and is
     /// `true`; or is `false`, as by default, and they are to be [read](Self::read_at). Nothing changes them while they are
     /// lent, so `take` should not be long about it.
     ///

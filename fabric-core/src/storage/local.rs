@@ -36,7 +36,7 @@ const MOST_CREATIONS: usize = 100;
 /// there. The file itself does not come into the cache, so the first to read it reads from the device. The blocks that
 /// this takes, 16 MiB in all, belong to the writer.
 ///
-/// On Linux with x86-64 a large read of what is in the page cache goes through a map of some MiB, for a moment, and only
+/// On Linux with x86-64 a large read goes through a map of some MiB, for a moment, and only
 /// while the system lets nobody write to the file: under a read lease (`fcntl(2)`), which needs a file of one's own on a
 /// file system of this machine. Whoever opens the file for writing meanwhile waits for the moment to pass. The holder of a
 /// lease is sent `SIGURG` then, which does nothing unless the program asks for it.

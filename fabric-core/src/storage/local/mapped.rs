@@ -5,9 +5,10 @@
 //! be read, ends the process by a signal. So a window is opened only
 //!
 //! - under a [lease](lease), for as long as the system lets nobody write to the file or cut it;
-//! - onto pages that are in the cache, which are put into the map by a call that has errors.
+//! - onto pages that are put into the map, and first into the cache, by a call that has errors.
 //!
-//! It is closed a moment later. What is left is a process that is stopped within this moment for longer than the system
+//! It is closed a moment later. What is not in the cache comes there in large pages, which the ordinary way of reading ahead
+//! does not make of several threads that read one file: so the next load of the file is a fast one. What is left is a process that is stopped within this moment for longer than the system
 //! keeps a writer waiting, 45 seconds, while that writer cuts the file; and a page that is dropped within it, and that
 //! the device then fails to give back.
 
@@ -28,8 +29,11 @@ const LEAST: usize = 2 << 20;
 /// memory as it lies in the file.
 const LARGE_PAGE: u64 = 2 << 20;
 
-/// One page in so many bytes is asked whether it is in the cache. What this misses is read from the device after all.
+/// One page in so many bytes is asked whether it is in the cache.
 const PROBED: usize = 512 << 10;
+
+/// Less than this is not read from the device in large pages, of which too much might be for others.
+const LEAST_READ: usize = 4 << 20;
 
 /// The maps of one open file.
 #[derive(Debug, Default)]
@@ -46,7 +50,8 @@ impl Windows {
         let Some(lease) = self.leases.take(file) else {
             return false;
         };
-        let window = Window::open(file, offset, len).filter(Window::populate);
+        // What was read from the device may have taken long, and somebody may wait now.
+        let window = Window::open(file, offset, len).filter(|window| window.populate() && lease.is_whole());
         if let Some(window) = &window {
             take(window.bytes());
         }
@@ -95,16 +100,20 @@ impl Window {
         })
     }
 
-    /// Puts the pages into the map, if they are in the cache. What is not is read from the device with more threads and longer
-    /// calls than this would be.
+    /// Puts the pages into the map.
     fn populate(&self) -> bool {
         let from = self.skipped - self.skipped % page_size();
+        let pages = (self.first.wrapping_add(from).cast(), self.mapped - from);
         if !(from..self.mapped).step_by(PROBED).all(|at| self.is_cached(at)) {
-            return false;
+            if self.len < LEAST_READ {
+                return false;
+            }
+            // Large pages, and not those behind them. Who does not know of large ones reads ahead as for any map.
+            if advise(pages, libc::MADV_HUGEPAGE) {
+                advise(pages, libc::MADV_RANDOM);
+            }
         }
-        let (first, len) = (self.first.wrapping_add(from), self.mapped - from);
-        // SAFETY: the map is ours. This reads as any access would, and returns an error in place of a signal.
-        unsafe { libc::madvise(first.cast(), len, libc::MADV_POPULATE_READ) == 0 }
+        advise(pages, libc::MADV_POPULATE_READ)
     }
 
     /// Of the page that begins there.
@@ -120,6 +129,14 @@ impl Window {
         // the file can become no shorter, nor its bytes others.
         unsafe { std::slice::from_raw_parts(self.first.wrapping_add(self.skipped), self.len) }
     }
+}
+
+/// Whether the system could do it.
+#[expect(unsafe_code, reason = "the standard library has no call for it")]
+fn advise((first, len): (*mut libc::c_void, usize), advice: libc::c_int) -> bool {
+    // SAFETY: the caller's map is its own. These advices read it as any access would, with an error in place of a signal, and say
+    // how that is to be done.
+    unsafe { libc::madvise(first, len, advice) == 0 }
 }
 
 #[expect(unsafe_code, reason = "what was mapped is unmapped")]

@@ -45,8 +45,8 @@ impl Leases {
         let held = if state.holders == 0 {
             fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) == Some(0)
         } else {
-            // It is called broken from when a writer waits for it. No new holder may make him wait for longer.
-            fcntl(file, libc::F_GETLEASE, 0) == Some(libc::F_RDLCK)
+            // No new holder may make a writer wait for longer.
+            is_whole(file)
         };
         if !held {
             return None;
@@ -57,6 +57,13 @@ impl Leases {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease<'_> {
+    /// Whether nobody waits for its end.
+    pub(super) fn is_whole(&self) -> bool {
+        is_whole(self.file)
     }
 }
 
@@ -76,6 +83,11 @@ fn possible(file: &File) -> bool {
     let kind = system.and_then(|system| u32::try_from(system.f_type).ok());
     // The default signal would end the process.
     kind.is_some_and(|kind| LOCAL.contains(&kind)) && fcntl(file, SET_SIGNAL, libc::SIGURG) == Some(0)
+}
+
+/// A lease is called broken from when a writer waits for it.
+fn is_whole(file: &File) -> bool {
+    fcntl(file, libc::F_GETLEASE, 0) == Some(libc::F_RDLCK)
 }
 
 /// `None` if the system refuses.

@@ -85,14 +85,30 @@ fn little_and_what_is_not_in_the_file_is_not_lent() {
     }
 }
 
-#[test]
-fn what_is_on_the_device_only_is_not_lent() {
-    let (_directory, file, _) = file_of(2 * LEAST);
+/// Takes what is behind the first bytes of the file out of the cache. Whether the file has a device to go to.
+fn forget(file: &File) -> bool {
     file.sync_all().unwrap();
-    fadvise(&file, LEAST as u64, None, Advice::DontNeed).unwrap();
-    let in_memory = fstatfs(&file).unwrap().f_type == 0x0102_1994;
-    if !in_memory {
-        assert_eq!(lent(&Windows::default(), &file, 0, 2 * LEAST), None);
+    fadvise(file, LEAST as u64, None, Advice::DontNeed).unwrap();
+    fstatfs(file).unwrap().f_type != 0x0102_1994
+}
+
+#[test]
+fn a_little_that_is_on_the_device_only_is_not_lent() {
+    let (_directory, file, _) = file_of(2 * LEAST);
+    if forget(&file) {
+        assert_eq!(lent(&Windows::default(), &file, LEAST, LEAST), None);
+    }
+}
+
+#[test]
+fn much_that_is_on_the_device_only_is_read_and_lent_and_then_in_the_cache() {
+    let (_directory, file, bytes) = file_of(4 * LEAST);
+    let (windows, leases) = (Windows::default(), has_leases(&file));
+    forget(&file);
+    for (offset, len) in [(LEAST + 5, LEAST_READ), (2 * LEAST, LEAST), (3 * LEAST - 1, LEAST)] {
+        let found = lent(&windows, &file, offset, len);
+        assert_eq!(found.is_some(), leases, "{len} bytes from {offset}");
+        assert!(found.is_none_or(|found| found == bytes[offset..offset + len]));
     }
 }
 
