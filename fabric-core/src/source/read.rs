@@ -23,7 +23,7 @@ pub(crate) use stretches::Stretches;
 use std::sync::{Arc, Mutex};
 
 use self::check::RunCheck;
-use self::lent::read_blocks;
+use self::lent::{WINDOW, read_blocks};
 use self::runs::Runs;
 use super::{Part, Reader, Source, StoredTensor};
 use crate::checksum::BLOCK;
@@ -111,9 +111,9 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
 }
 
 /// How many blocks a thread takes at a time. Neighbours go to one thread: the system reads ahead of it then, and two
-/// threads do not wait for one large page of new memory, or both clear it.
+/// threads do not wait for one large page of new memory, or both clear it. As many as are lent at a time, at least.
 fn stretch(len: usize, threads: usize) -> usize {
-    len.div_ceil(threads).div_ceil(BLOCK).clamp(1, MOST_BLOCKS)
+    len.div_ceil(threads).div_ceil(BLOCK).clamp(WINDOW, MOST_BLOCKS)
 }
 
 /// Where a part begins in the tensor's own bytes, if it is one run of them.

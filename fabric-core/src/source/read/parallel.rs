@@ -1,45 +1,166 @@
 //! Threads that share a piece of work.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{Builder, Scope};
+use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Calls `step` on several threads until it gives nothing more, or an error, which is returned.
+/// As many reads keep a device busy.
+const MOST: usize = 8;
+
+/// How often a thread looks whether it waits.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Calls `step` on several threads, at most so many, until it gives nothing more, or an error, which is returned.
+///
+/// It begins with one for each processor. If they turn out to wait more than they compute, the others come: so what is in the cache
+/// is not read by more threads than can run, and a device has enough to do.
 pub(crate) fn in_parallel(threads: usize, step: impl Fn() -> Option<Result<()>> + Sync) -> Result<()> {
-    let failure = Mutex::new(None);
-    let stop = AtomicBool::new(false);
-    let worker = || {
-        while !stop.load(Ordering::Relaxed) {
-            match step() {
+    let crew = Crew {
+        step,
+        threads: AtomicUsize::new(1),
+        stop: AtomicBool::new(false),
+        failure: Mutex::new(None),
+    };
+    std::thread::scope(|scope| {
+        crew.grow(scope, threads.min(processors()), threads);
+        crew.work(scope, threads);
+    });
+    let failure = crew.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
+}
+
+/// What the threads share.
+struct Crew<S> {
+    step: S,
+    threads: AtomicUsize,
+    stop: AtomicBool,
+    failure: Mutex<Option<Error>>,
+}
+
+impl<S: Fn() -> Option<Result<()>> + Sync> Crew<S> {
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, most: usize) {
+        let mut idleness = (self.threads.load(Ordering::Relaxed) < most).then(Idleness::begin);
+        while !self.stop.load(Ordering::Relaxed) {
+            match (self.step)() {
                 None => return,
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
-                    stop.store(true, Ordering::Relaxed);
-                    failure
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .get_or_insert(error);
+                    self.stop.store(true, Ordering::Relaxed);
+                    let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    failure.get_or_insert(error);
                 }
             }
+            if idleness.as_mut().is_some_and(Idleness::prevails) {
+                self.grow(scope, most, most);
+                idleness = None;
+            }
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(worker);
+    }
+
+    /// Without a further thread the work is done all the same, by those there are.
+    fn grow<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, to: usize, most: usize) {
+        let from = self.threads.fetch_max(to, Ordering::Relaxed);
+        for _ in from..to {
+            let _ = Builder::new().spawn_scoped(scope, move || self.work(scope, most));
         }
-        worker();
-    });
-    failure
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .map_or(Ok(()), Err)
+    }
 }
 
-/// How many threads share the reading: more than a few gain nothing on one device, and fewer leave it idle while they
-/// compute.
+/// Whether a thread waits more than it computes.
+struct Idleness {
+    since: Instant,
+    computed: Option<Duration>,
+}
+
+impl Idleness {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            computed: computed(),
+        }
+    }
+
+    /// Looks at what was since it looked last, if that was a while ago.
+    fn prevails(&mut self) -> bool {
+        let passed = self.since.elapsed();
+        if passed < LOOK {
+            return false;
+        }
+        let before = std::mem::replace(self, Self::begin());
+        let both = before.computed.zip(self.computed);
+        both.is_some_and(|(before, now)| now.saturating_sub(before) < passed / 2)
+    }
+}
+
+/// For how long this thread has had a processor, where that can be told.
+fn computed() -> Option<Duration> {
+    #[cfg(unix)]
+    return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
+        .try_into()
+        .ok();
+    #[cfg(not(unix))]
+    return None;
+}
+
+/// How many threads may share the reading.
 pub(crate) fn threads() -> usize {
+    MOST
+}
+
+/// How many of them begin. Where nobody can tell how long they wait, enough for a device.
+fn processors() -> usize {
     // The system looks into several files to tell.
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).clamp(4, 8))
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    let least = if cfg!(unix) { 1 } else { MOST / 2 };
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).max(least))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    /// The threads that took part in so many steps.
+    fn crew(threads: usize, steps: usize, step: impl Fn() + Sync) -> HashSet<ThreadId> {
+        let (left, seen) = (AtomicUsize::new(steps), Mutex::new(HashSet::new()));
+        let done = in_parallel(threads, || {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .ok()?;
+            seen.lock().unwrap().insert(thread::current().id());
+            step();
+            Some(Ok(()))
+        });
+        done.unwrap();
+        seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn threads_that_wait_are_joined_by_the_others_and_by_no_more() {
+        let wait = || thread::sleep(Duration::from_millis(5));
+        let seen = crew(6, 200, wait);
+        assert!(seen.len() <= 6);
+        assert!(seen.len() == 6 || !cfg!(unix), "{} threads wait", seen.len());
+    }
+
+    #[test]
+    fn one_thread_is_the_caller() {
+        assert_eq!(crew(1, 10, || {}), HashSet::from([thread::current().id()]));
+    }
+
+    #[test]
+    fn an_error_ends_the_work() {
+        let steps = AtomicUsize::new(0);
+        let done = in_parallel(4, || {
+            if steps.fetch_add(1, Ordering::Relaxed) == 10 {
+                return Some(Err(Error::Options("the eleventh".into())));
+            }
+            Some(Ok(()))
+        });
+        assert!(matches!(done, Err(Error::Options(_))), "{done:?}");
+    }
 }

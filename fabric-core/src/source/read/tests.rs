@@ -160,8 +160,16 @@ fn a_damaged_block_is_called_by_its_number_whichever_thread_meets_it() {
 }
 
 #[test]
-fn no_thread_is_left_without_work_if_there_is_enough() {
-    for (blocks, threads, each) in [(16, 2, 8), (16, 4, 4), (16, 8, 2), (1024, 2, 8), (3, 8, 1), (0, 4, 1)] {
+fn a_thread_takes_as_much_as_is_lent_at_a_time_and_leaves_work_for_the_others() {
+    for (blocks, threads, each) in [
+        (16, 2, 8),
+        (16, 4, 4),
+        (16, 8, 4),
+        (64, 8, 8),
+        (40, 8, 5),
+        (1024, 2, 8),
+        (3, 8, 4),
+    ] {
         assert_eq!(
             stretch(blocks * BLOCK, threads),
             each,
