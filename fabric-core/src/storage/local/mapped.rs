@@ -8,17 +8,17 @@
 //! - onto pages that are put into the map, and first into the cache, by a call that has errors.
 //!
 //! It is closed a moment later. What is not in the cache comes there in large pages, which the ordinary way of reading ahead
-//! does not make of several threads that read one file: so the next load of the file is a fast one. What is left is a process that is stopped within this moment for longer than the system
-//! keeps a writer waiting, 45 seconds, while that writer cuts the file; and a page that is dropped within it, and that
-//! the device then fails to give back.
+//! does not make when several threads read one file: so the next load of the file is a fast one.
+//!
+//! What is left is a process that is stopped within this moment for longer than the system keeps a writer waiting, 45
+//! seconds, while that writer cuts the file; and a page that is dropped within it, and that the device then fails to give
+//! back.
 
 mod lease;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr;
-
-use rustix::param::page_size;
 
 use self::lease::Leases;
 
@@ -28,6 +28,9 @@ const LEAST: usize = 2 << 20;
 /// Where maps begin: the cache has files in pages as large as this where it can, and such a page is mapped at once if it lies in
 /// memory as it lies in the file.
 const LARGE_PAGE: u64 = 2 << 20;
+
+/// x86-64 has no other.
+const PAGE: usize = 4096;
 
 /// One page in so many bytes is asked whether it is in the cache.
 const PROBED: usize = 512 << 10;
@@ -102,7 +105,7 @@ impl Window {
 
     /// Puts the pages into the map.
     fn populate(&self) -> bool {
-        let from = self.skipped - self.skipped % page_size();
+        let from = self.skipped - self.skipped % PAGE;
         let pages = (self.first.wrapping_add(from).cast(), self.mapped - from);
         if !(from..self.mapped).step_by(PROBED).all(|at| self.is_cached(at)) {
             if self.len < LEAST_READ {

@@ -9,8 +9,6 @@ use rustix::fs::{Advice, fadvise, fstatfs};
 
 use super::*;
 
-const PAGE: usize = 4096;
-
 /// A file in a directory of its own, of `len` bytes that are in the cache, and these.
 fn file_of(len: usize) -> (tempfile::TempDir, File, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
