@@ -7,7 +7,6 @@ mod parts;
 mod scalar;
 mod stage;
 mod verify;
-mod watched;
 
 use std::sync::Arc;
 

@@ -39,15 +39,17 @@ fn prefer_large<T>(elements: &mut [T]) {
     const SMALL: usize = 4096;
 
     let len = size_of_val(elements);
-    let first = elements.as_mut_ptr().cast::<u8>();
-    let skipped = first.align_offset(SMALL);
-    if len < LARGE + skipped {
+    if len < LARGE {
         return;
     }
-    let whole = (len - skipped) / SMALL * SMALL;
-    // SAFETY: the range lies inside of the slice, which we hold alone. This advice changes by how many pages the memory
-    // is backed, and neither its contents nor where it lies.
-    let advised = unsafe { libc::madvise(first.wrapping_add(skipped).cast(), whole, libc::MADV_HUGEPAGE) };
+    // Whole pages: neighbours that ask too are one piece of memory to the system then, and it lets a process have only so many.
+    let first = elements.as_mut_ptr().cast::<u8>();
+    let before = first.addr() % SMALL;
+    let whole = (before + len).next_multiple_of(SMALL);
+    // SAFETY: every page of the range holds a byte of the slice at least, so it is mapped. This advice changes by how many
+    // pages the memory is backed, and neither its contents nor where it lies; what else is in the first page and the last
+    // stays what it is.
+    let advised = unsafe { libc::madvise(first.wrapping_sub(before).cast(), whole, libc::MADV_HUGEPAGE) };
     // A system without large pages, or with pages that are no multiple of ours, refuses. The memory is as good.
     let _ = advised;
 }

@@ -1,25 +1,20 @@
 //! A checkpoint without a state: names, shapes, and contents on demand.
 
+mod tensors;
+mod var_builder;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::op::BackpropOp;
-use candle_core::{DType as CandleDType, Device, Shape, Storage, Tensor};
-use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{Init, VarBuilder};
 use serde::de::DeserializeOwned;
 
-use crate::bytes;
-use crate::device;
-use crate::entry::{TensorInfo, join, strip};
+use crate::entry::{TensorInfo, strip};
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::ranks::Ranks;
 use crate::source::names::Renamed;
-use crate::source::read::{read_into, threads};
 use crate::source::{Index, Source, StoredTensor};
-use crate::target::{to_dtype, write};
 use crate::value::Value;
 
 /// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
@@ -109,48 +104,6 @@ impl RawCheckpoint {
         self.index.tensors.get(name).map(|stored| &stored.info)
     }
 
-    /// Reads a tensor into new memory on `device`.
-    ///
-    /// # Errors
-    /// If there is no such entry, it is a value, candle has no such element type, or its bytes are damaged.
-    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let stored = self.stored(name)?;
-        let dtype = stored.info.dtype();
-        let len = stored.info.byte_len().unwrap_or_default();
-        if cfg!(feature = "cuda")
-            && device.is_cuda()
-            && let Some(candle) = dtype.to_candle()
-        {
-            return self.straight(name, stored, candle, device);
-        }
-        let memory = |candle| Some((candle, bytes::new(candle, len)?));
-        let (candle, mut memory) = dtype.to_candle().and_then(memory).ok_or_else(|| Error::WrongType {
-            name: name.to_owned(),
-            what: format!("has element type {dtype}, which candle's tensors do not have"),
-        })?;
-        read_into(&*self.source, name, stored, bytes::of_mut(&mut memory), threads())?;
-        let shape = stored.info.shape();
-        if device.is_cpu() {
-            // The tensor takes the memory over.
-            return Ok(Tensor::from_storage(
-                Storage::Cpu(memory),
-                shape,
-                BackpropOp::none(),
-                false,
-            ));
-        }
-        Tensor::from_raw_buffer(bytes::of(&memory), candle, shape, device).map_err(Error::candle(name))
-    }
-
-    /// Reads a tensor into new memory of the device, not by way of as much memory of the host.
-    fn straight(&self, name: &str, stored: &StoredTensor, dtype: CandleDType, device: &Device) -> Result<Tensor> {
-        let tensor = Tensor::zeros(stored.info.shape(), dtype, device).map_err(Error::candle(name))?;
-        // The zeros must be there before several threads write over them.
-        device::settle(std::iter::once((name, &tensor)))?;
-        write(&*self.source, name, &tensor, stored, false, threads())?;
-        Ok(tensor)
-    }
-
     /// A value as the type `T`. A value inside of a map is called by its keys: `hyper_parameters.width`.
     ///
     /// # Errors
@@ -217,24 +170,6 @@ impl RawCheckpoint {
         }
     }
 
-    /// A candle [`VarBuilder`] over the tensors: a model is built straight from the checkpoint, with no
-    /// initialisation wasted. Element types are converted to the one that the builder asks for, as candle does.
-    ///
-    /// ```no_run
-    /// # use candle_core::{DType, Device};
-    /// # use fabric_core::Fabric;
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let checkpoint = Fabric::new().open("run/last.ckpt")?;
-    /// let builder = checkpoint.subtree("model").var_builder(DType::F32, &Device::Cpu);
-    /// let layer = candle_nn::linear(64, 10, builder.pp("fc1"))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn var_builder(&self, dtype: CandleDType, device: &Device) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
-    }
-
     /// The checkpoint's path.
     #[must_use]
     pub fn origin(&self) -> &Path {
@@ -282,36 +217,5 @@ impl std::fmt::Debug for RawCheckpoint {
             .field("origin", &self.index.origin)
             .field("names", &self.names())
             .finish_non_exhaustive()
-    }
-}
-
-impl SimpleBackend for RawCheckpoint {
-    fn get(
-        &self,
-        shape: Shape,
-        name: &str,
-        _: Init,
-        dtype: CandleDType,
-        device: &Device,
-    ) -> candle_core::Result<Tensor> {
-        if let Some(info) = self.info(name)
-            && info.shape() != shape.dims()
-        {
-            return Err(candle_core::Error::UnexpectedShape {
-                msg: format!("shape mismatch for {}", join("", name)),
-                expected: shape,
-                got: info.shape().into(),
-            });
-        }
-        self.get_unchecked(name, dtype, device)
-    }
-
-    fn get_unchecked(&self, name: &str, dtype: CandleDType, device: &Device) -> candle_core::Result<Tensor> {
-        let tensor = self.tensor(name, device).map_err(candle_core::Error::wrap)?;
-        to_dtype(&tensor, dtype)
-    }
-
-    fn contains_tensor(&self, name: &str) -> bool {
-        self.index.tensors.contains_key(name)
     }
 }

@@ -2,9 +2,14 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+mod fill;
 mod in_place;
 #[cfg(any(test, feature = "cuda"))]
 mod lanes;
+mod watched;
+
+pub(crate) use fill::{Fill, fill_all};
+pub(crate) use watched::Watched;
 
 use std::borrow::Cow;
 
@@ -18,7 +23,7 @@ use crate::source::read::{read_into, stream};
 use crate::source::{Source, StoredTensor};
 
 /// Fills `tensor` from the source. Shapes are equal; element types are, unless `cast`.
-pub(crate) fn write(
+fn write(
     source: &dyn Source,
     name: &str,
     tensor: &Tensor,

@@ -15,6 +15,7 @@ mod metadata;
 mod modules;
 mod optimizers;
 mod parts;
+mod raw;
 mod resume;
 mod same_bytes;
 mod states;

@@ -2,67 +2,19 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use candle_core::Tensor;
 
 use super::Places;
 use super::parts::AgreedParts;
-use super::watched::Watched;
-use crate::checksum::BLOCK;
-use crate::device;
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::source::read::{Block, Shares, check_block, in_parallel, neighbours, read_block, stream, threads};
-use crate::source::{Check, Reader, Sought, StoredTensor};
+use crate::source::read::{Shares, stream};
+use crate::source::{Reader, Sought, StoredTensor};
 use crate::state::Content;
-use crate::target::{write, write_bytes};
-
-/// Tensors from this size on have all threads to themselves, if they are a good part of what is moved: otherwise it is
-/// quicker if each thread has a tensor.
-const LARGE: u64 = 16 << 20;
-
-/// What is a good part: one of so many.
-const PARTS: u64 = 8;
-
-/// Smaller tensors that lie together are read with one call.
-const SMALL: u64 = 64 << 10;
-
-/// One tensor to fill.
-struct Move<'m> {
-    name: &'m str,
-    tensor: &'m Tensor,
-    stored: &'m StoredTensor,
-    cast: bool,
-    begun: AtomicBool,
-}
-
-impl Move<'_> {
-    fn place(&self) -> (usize, u64) {
-        self.stored
-            .parts
-            .first()
-            .map_or((0, 0), |part| (part.place.file, part.place.start))
-    }
-
-    fn bytes(&self) -> u64 {
-        self.stored.info.byte_len().unwrap_or_default() as u64
-    }
-
-    /// The only block, if the tensor is small and stored in one piece as it will be in memory.
-    fn single_block(&self) -> Option<Block> {
-        let [part] = &self.stored.parts[..] else { return None };
-        let small = part.place.len <= SMALL && !self.cast;
-        let itself = part.arrangement.is_none()
-            && part.cut.is_none()
-            && (part.is_whole_run() || !matches!(part.check, Check::Run(_)));
-        part.blocks().next().filter(|_| small && itself)
-    }
-}
+use crate::target::{Fill, fill_all, write_bytes};
 
 /// Finds the bytes of every tensor of the plan, in its order: of those that this rank holds a part of, the parts that it
 /// needs. Most indexes know where they are.
@@ -115,7 +67,7 @@ pub(super) fn move_tensors(
     located: &[Cow<'_, StoredTensor>],
     meter: Option<&Meter>,
 ) -> Result<()> {
-    let mut moves: Vec<Move<'_>> = plan
+    let mut fills: Vec<Fill<'_>> = plan
         .tensors
         .iter()
         .zip(located)
@@ -124,20 +76,12 @@ pub(super) fn move_tensors(
             let Content::Tensor(tensor, _) = &item.content else {
                 return None;
             };
-            Some(Move {
-                name: &item.scope.name,
-                tensor,
-                stored,
-                cast: filling.cast,
-                begun: AtomicBool::new(false),
-            })
+            Some(Fill::new(&item.scope.name, tensor, stored, filling.cast))
         })
         .collect();
-    moves.sort_by_key(Move::place);
-    device::settle(moves.iter().map(|m| (m.name, m.tensor)))?;
-    fill_all(raw, &moves, meter).map_err(|source| {
-        let begun = moves.iter().filter(|m| m.begun.load(Ordering::Relaxed));
-        wrapped(begun.map(|m| m.name.to_owned()).collect(), source)
+    fill_all(&*raw.source, &mut fills, meter).map_err(|source| {
+        let begun = fills.iter().filter(|fill| fill.is_begun());
+        wrapped(begun.map(|fill| fill.name.to_owned()).collect(), source)
     })
 }
 
@@ -162,64 +106,6 @@ fn wrapped(mut written: Vec<String>, source: Error) -> Error {
         written,
         source: Box::new(source),
     }
-}
-
-fn fill_all(raw: &RawCheckpoint, moves: &[Move<'_>], meter: Option<&Meter>) -> Result<()> {
-    let total: u64 = moves.iter().map(Move::bytes).sum();
-    let large = LARGE.max(total / PARTS);
-    let (large, rest): (Vec<&Move<'_>>, Vec<&Move<'_>>) = moves.iter().partition(|m| m.bytes() >= large);
-    for large in large {
-        fill(raw, large, threads(), meter)?;
-    }
-    let total: u64 = rest.iter().map(|m| m.bytes()).sum();
-    let batches = neighbours(&rest, BLOCK as u64, |m| m.single_block().map(Block::place));
-    let next = AtomicUsize::new(0);
-    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
-        let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
-        Some(match &rest[batch.clone()] {
-            [one] => fill(raw, one, 1, meter),
-            many => fill_batch(raw, many, meter),
-        })
-    })
-}
-
-fn fill(raw: &RawCheckpoint, m: &Move<'_>, threads: usize, meter: Option<&Meter>) -> Result<()> {
-    m.begun.store(true, Ordering::Relaxed);
-    let Some(meter) = meter else {
-        return write(&*raw.source, m.name, m.tensor, m.stored, m.cast, threads);
-    };
-    let watched = Watched::new(&*raw.source, meter, m.name, m.bytes());
-    write(&watched, m.name, m.tensor, m.stored, m.cast, threads)?;
-    watched.finish()
-}
-
-/// Reads neighbours with one call, then verifies and copies each.
-fn fill_batch(raw: &RawCheckpoint, batch: &[&Move<'_>], meter: Option<&Meter>) -> Result<()> {
-    let blocks: Vec<Block> = batch.iter().filter_map(|m| m.single_block()).collect();
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
-        return Ok(());
-    };
-    let len = usize::try_from(last.start - first.start)
-        .unwrap_or(usize::MAX)
-        .saturating_add(last.len);
-    let mut bytes = vec![0; len];
-    let all = Block {
-        len,
-        sum: None,
-        ..*first
-    };
-    read_block(&*raw.source, batch[0].name, all, &mut bytes)?;
-    for (m, block) in batch.iter().zip(&blocks) {
-        let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
-        let bytes = &bytes[from..from + block.len];
-        check_block(&*raw.source, m.name, *block, bytes)?;
-        m.begun.store(true, Ordering::Relaxed);
-        write_bytes(m.name, m.tensor, bytes)?;
-        if let Some(meter) = meter {
-            meter.add(m.name, bytes.len() as u64)?;
-        }
-    }
-    Ok(())
 }
 
 /// How many bytes will be read into tensors.

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use super::watched::Watched;
 use crate::error::Result;
 use crate::plan::load::LoadPlan;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::source::read::{in_parallel, read_block, threads, verify_part};
 use crate::source::{Check, Part, StoredTensor};
+use crate::target::Watched;
 
 /// Compares the checksums of all that the plan will move.
 pub(super) fn verify(

@@ -1,9 +1,31 @@
 //! What any world saved, any other loads.
 
+use std::collections::BTreeMap;
+
+use candle_core::Device;
 use fabric_core::Strategy;
 use fabric_core::storage::Memory;
 
-use super::world::{State, run};
+use super::world::{State, alone, run};
+
+/// All tensors of a save, read at once and without a state.
+fn every_tensor(storage: &Memory) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let raw = alone(storage).open("run/last").expect("a checkpoint");
+    let tensors = raw.tensors(&Device::Cpu).expect("every tensor");
+    let numbers = tensors.into_iter().map(|(name, tensor)| {
+        let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1());
+        (name, (tensor.dims().to_vec(), numbers.expect("floats")))
+    });
+    numbers.collect()
+}
+
+/// The same of what one process saves.
+fn every_tensor_of_one() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let storage = Memory::new();
+    let fabric = alone(&storage);
+    fabric.save("run/last", &State::new(&fabric, 7)).expect("saved");
+    every_tensor(&storage)
+}
 
 /// Strategies with their numbers of ranks.
 fn worlds() -> Vec<(Strategy, usize)> {
@@ -28,6 +50,11 @@ fn every_world_loads_what_every_other_saved() {
         run(&from, from_ranks, &storage, |fabric| {
             fabric.save("run/last", &State::new(fabric, 7)).expect("saved");
         });
+        assert_eq!(
+            every_tensor(&storage),
+            every_tensor_of_one(),
+            "{from:?} on {from_ranks}"
+        );
         for (to, to_ranks) in worlds() {
             run(&to, to_ranks, &storage, |fabric| {
                 let mut state = State::new(fabric, 900);

@@ -13,7 +13,7 @@ use crate::storage::ReadFile;
 
 /// Counts an entry's own bytes, each once: what lies around them and is read along, or twice, is not counted.
 #[derive(Debug)]
-pub(super) struct Watched<'w> {
+pub(crate) struct Watched<'w> {
     source: &'w dyn Source,
     meter: &'w Meter,
     entry: &'w str,
@@ -22,7 +22,7 @@ pub(super) struct Watched<'w> {
 }
 
 impl<'w> Watched<'w> {
-    pub(super) fn new(source: &'w dyn Source, meter: &'w Meter, entry: &'w str, bytes: u64) -> Self {
+    pub(crate) fn new(source: &'w dyn Source, meter: &'w Meter, entry: &'w str, bytes: u64) -> Self {
         Self {
             source,
             meter,
@@ -32,7 +32,7 @@ impl<'w> Watched<'w> {
     }
 
     /// Counts what is left, when the entry has been read.
-    pub(super) fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         self.count(u64::MAX)
     }
 

@@ -1,0 +1,139 @@
+//! Fills many tensors at once.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use candle_core::Tensor;
+
+use super::watched::Watched;
+use super::{write, write_bytes};
+use crate::checksum::BLOCK;
+use crate::device;
+use crate::error::Result;
+use crate::progress::Meter;
+use crate::source::read::{Block, check_block, in_parallel, neighbours, read_block, threads};
+use crate::source::{Check, Source, StoredTensor};
+
+/// Tensors from this size on have all threads to themselves, if they are a good part of what is moved: otherwise it is
+/// quicker if each thread has a tensor.
+const LARGE: u64 = 16 << 20;
+
+/// What is a good part: one of so many.
+const PARTS: u64 = 8;
+
+/// Smaller tensors that lie together are read with one call.
+const SMALL: u64 = 64 << 10;
+
+/// One tensor to fill. Shapes are equal; element types are, unless it is cast.
+pub(crate) struct Fill<'f> {
+    pub(crate) name: &'f str,
+    tensor: &'f Tensor,
+    stored: &'f StoredTensor,
+    cast: bool,
+    begun: AtomicBool,
+}
+
+impl<'f> Fill<'f> {
+    pub(crate) fn new(name: &'f str, tensor: &'f Tensor, stored: &'f StoredTensor, cast: bool) -> Self {
+        Self {
+            name,
+            tensor,
+            stored,
+            cast,
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the tensor is not as it was before, or may not be.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    fn place(&self) -> (usize, u64) {
+        self.stored
+            .parts
+            .first()
+            .map_or((0, 0), |part| (part.place.file, part.place.start))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.stored.info.byte_len().unwrap_or_default() as u64
+    }
+
+    /// The only block, if the tensor is small and stored in one piece as it will be in memory.
+    fn single_block(&self) -> Option<Block> {
+        let [part] = &self.stored.parts[..] else { return None };
+        let small = part.place.len <= SMALL && !self.cast;
+        let itself = part.arrangement.is_none()
+            && part.cut.is_none()
+            && (part.is_whole_run() || !matches!(part.check, Check::Run(_)));
+        part.blocks().next().filter(|_| small && itself)
+    }
+}
+
+/// Fills them all, in the order of the file.
+///
+/// # Errors
+/// The first one met. Some are begun then.
+pub(crate) fn fill_all(source: &dyn Source, fills: &mut [Fill<'_>], meter: Option<&Meter>) -> Result<()> {
+    fills.sort_by_key(Fill::place);
+    device::settle(fills.iter().map(|fill| (fill.name, fill.tensor)))?;
+    let total: u64 = fills.iter().map(Fill::bytes).sum();
+    let large = LARGE.max(total / PARTS);
+    let (large, rest): (Vec<&Fill<'_>>, Vec<&Fill<'_>>) = fills.iter().partition(|fill| fill.bytes() >= large);
+    for large in large {
+        fill_one(source, large, threads(), meter)?;
+    }
+    let total: u64 = rest.iter().map(|fill| fill.bytes()).sum();
+    let batches = neighbours(&rest, BLOCK as u64, |fill| fill.single_block().map(Block::place));
+    let next = AtomicUsize::new(0);
+    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
+        let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
+        Some(match &rest[batch.clone()] {
+            [one] => fill_one(source, one, 1, meter),
+            many => fill_batch(source, many, meter),
+        })
+    })
+}
+
+fn fill_one(source: &dyn Source, fill: &Fill<'_>, threads: usize, meter: Option<&Meter>) -> Result<()> {
+    fill.begin();
+    let Some(meter) = meter else {
+        return write(source, fill.name, fill.tensor, fill.stored, fill.cast, threads);
+    };
+    let watched = Watched::new(source, meter, fill.name, fill.bytes());
+    write(&watched, fill.name, fill.tensor, fill.stored, fill.cast, threads)?;
+    watched.finish()
+}
+
+/// Reads neighbours with one call, then verifies and copies each.
+fn fill_batch(source: &dyn Source, batch: &[&Fill<'_>], meter: Option<&Meter>) -> Result<()> {
+    let blocks: Vec<Block> = batch.iter().filter_map(|fill| fill.single_block()).collect();
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+        return Ok(());
+    };
+    let len = usize::try_from(last.start - first.start)
+        .unwrap_or(usize::MAX)
+        .saturating_add(last.len);
+    let mut bytes = vec![0; len];
+    let all = Block {
+        len,
+        sum: None,
+        ..*first
+    };
+    read_block(source, batch[0].name, all, &mut bytes)?;
+    for (fill, block) in batch.iter().zip(&blocks) {
+        let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
+        let bytes = &bytes[from..from + block.len];
+        check_block(source, fill.name, *block, bytes)?;
+        fill.begin();
+        write_bytes(fill.name, fill.tensor, bytes)?;
+        if let Some(meter) = meter {
+            meter.add(fill.name, bytes.len() as u64)?;
+        }
+    }
+    Ok(())
+}
