@@ -9,6 +9,7 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use crate::blank::Blank;
 use crate::streaming::{self, Crc, LINE, Sum};
 
 /// The bytes that one checksum covers: small enough to name the damage and to stay in the cache between the copy and
@@ -29,14 +30,14 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Copies `from` to `into`, which is as long, past the cache; the checksum of it.
-pub(crate) fn copied(from: &[u8], into: &mut [u8]) -> u64 {
+pub(crate) fn copied(from: &[u8], into: Blank<'_>) -> u64 {
     let mut sum = Running::new();
     sum.copy(from, into);
     sum.finish()
 }
 
 /// The same with [`crc32`].
-pub(crate) fn copied_crc32(from: &[u8], into: &mut [u8]) -> u32 {
+pub(crate) fn copied_crc32(from: &[u8], into: Blank<'_>) -> u32 {
     let mut sum = Running::of(Crc::Crc32IsoHdlc);
     sum.copy(from, into);
     narrow(sum.finish())
@@ -126,7 +127,7 @@ impl Running {
     }
 
     /// Copies `from` to `into`, which is as long, past the cache, and adds it.
-    pub(crate) fn copy(&mut self, from: &[u8], into: &mut [u8]) {
+    pub(crate) fn copy<'m>(&mut self, from: &[u8], into: impl Into<Blank<'m>>) {
         streaming::copy(from, into, self);
     }
 
@@ -212,10 +213,10 @@ mod tests {
                 let mut into = vec![0; skip_into + len];
                 let into = &mut into[skip_into..];
                 let place = format!("{len} bytes from {skip_from} to {skip_into}");
-                assert_eq!(copied(from, into), of(from), "{place}");
+                assert_eq!(copied(from, into.into()), of(from), "{place}");
                 assert!(into == from, "{place}");
                 into.fill(0);
-                assert_eq!(copied_crc32(from, into), crc32(from), "{place}");
+                assert_eq!(copied_crc32(from, into.into()), crc32(from), "{place}");
                 assert!(into == from, "{place}");
                 let mut running = Running::new();
                 running.update(before);

@@ -4,30 +4,24 @@
 //! a cached file into them; with large ones it does not. Most Linux systems use large pages where a program asks for
 //! them.
 
-/// Numbers whose zero is all zero bits: the system has such memory ready.
-pub(crate) trait Number: Copy {
-    /// `len` zeros. No page of them has been touched, if there are many.
-    fn zeros(len: usize) -> Vec<Self>;
-}
-
-macro_rules! numbers {
-    ($($number:ty)*) => {
-        $(impl Number for $number {
-            fn zeros(len: usize) -> Vec<Self> {
-                // For these, and only for them, the standard library asks for zeroed memory in place of writing it.
-                vec![<$number>::default(); len]
-            }
-        })*
-    };
-}
-
-numbers!(u8 u16 u32 i16 i32 i64 f32 f64);
+use std::collections::TryReserveError;
 
 /// `len` zeros.
-pub(crate) fn zeroed<T: Number>(len: usize) -> Vec<T> {
-    let mut elements = T::zeros(len);
-    prefer_large(&mut elements);
-    elements
+pub(crate) fn zeroed(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    prefer_large(&mut bytes);
+    bytes
+}
+
+/// Room for `len` elements.
+///
+/// # Errors
+/// If there is not as much memory.
+pub(crate) fn reserved<T>(len: usize) -> Result<Vec<T>, TryReserveError> {
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(len)?;
+    prefer_large(elements.spare_capacity_mut());
+    Ok(elements)
 }
 
 /// Asks for large pages under memory that has not been touched yet. A wish: whether it came true cannot be seen.
@@ -73,20 +67,25 @@ mod tests {
             (2 << 20) + 4096,
             (5 << 20) + 3,
         ] {
-            let mut bytes = zeroed::<u8>(len);
+            let mut bytes = zeroed(len);
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 0));
             bytes.fill(7);
             assert!(bytes.iter().all(|byte| *byte == 7));
         }
-        assert!(zeroed::<f64>(1 << 20).iter().all(|number| number.to_bits() == 0));
+        assert!(reserved::<f64>(1 << 20).is_ok_and(|room| room.is_empty() && room.capacity() >= 1 << 20));
+    }
+
+    #[test]
+    fn more_than_there_is_is_an_error() {
+        assert!(reserved::<f64>(usize::MAX / 8).is_err());
     }
 
     /// As the system tells, where it tells.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_long_vector_has_asked_for_large_pages() {
-        let mut bytes = zeroed::<u8>(64 << 20);
+        let mut bytes = zeroed(64 << 20);
         bytes.fill(1);
         let inside = bytes[32 << 20..].as_ptr().addr();
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();

@@ -8,6 +8,10 @@
 #[cfg(target_arch = "x86_64")]
 mod folded;
 
+use std::mem::MaybeUninit;
+
+use crate::blank::{Blank, as_blank};
+
 /// The bytes that are looked at, and then copied, at a time.
 const PIECE: usize = 8 << 10;
 
@@ -50,23 +54,31 @@ impl Sum for Unsummed {
 ///
 /// # Panics
 /// If the lengths differ.
-pub(crate) fn copy(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
+#[expect(unsafe_code, reason = "a pass over new memory takes as long as the copy")]
+pub(crate) fn copy<'m>(from: &[u8], into: impl Into<Blank<'m>>, sum: &mut impl Sum) {
+    let into = into.into();
     assert_eq!(from.len(), into.len(), "a copy of other length");
+    // SAFETY: as many bytes are copied as there are.
+    unsafe { into.write(|into| copy_whole(from, into, sum)) }
+}
+
+/// Puts something into every byte of `into`.
+fn copy_whole(from: &[u8], into: &mut [MaybeUninit<u8>], sum: &mut impl Sum) {
     if from.len() < 2 * PIECE {
         sum.update(from);
-        return into.copy_from_slice(from);
+        return into.copy_from_slice(as_blank(from));
     }
     let head = into.as_ptr().align_offset(LINE).min(into.len());
     let (from_head, from) = from.split_at(head);
     let (into_head, into) = into.split_at_mut(head);
     sum.update(from_head);
-    into_head.copy_from_slice(from_head);
+    into_head.copy_from_slice(as_blank(from_head));
     let folded = fold(from, into, sum);
     in_pieces(&from[folded..], &mut into[folded..], sum);
 }
 
 /// Copies to where a line begins, by pieces.
-fn in_pieces(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
+fn in_pieces(from: &[u8], into: &mut [MaybeUninit<u8>], sum: &mut impl Sum) {
     let _stores = Stores;
     for (from, into) in from.chunks(PIECE).zip(into.chunks_mut(PIECE)) {
         sum.update(from);
@@ -76,7 +88,7 @@ fn in_pieces(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
 
 /// Copies as much as can be copied and summed in one loop, and says how much that was.
 #[cfg(target_arch = "x86_64")]
-fn fold(from: &[u8], into: &mut [u8], sum: &mut impl Sum) -> usize {
+fn fold(from: &[u8], into: &mut [MaybeUninit<u8>], sum: &mut impl Sum) -> usize {
     let (crc, register) = sum.register();
     let Some((copied, folded)) = folded::copy(crc, register, from, into) else {
         return 0;
@@ -86,7 +98,7 @@ fn fold(from: &[u8], into: &mut [u8], sum: &mut impl Sum) -> usize {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fold(_: &[u8], _: &mut [u8], _: &mut impl Sum) -> usize {
+fn fold(_: &[u8], _: &mut [MaybeUninit<u8>], _: &mut impl Sum) -> usize {
     0
 }
 
@@ -106,7 +118,7 @@ impl Drop for Stores {
 /// looks.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "what only some processors have may be called only there")]
-fn store(from: &[u8], into: &mut [u8]) {
+fn store(from: &[u8], into: &mut [MaybeUninit<u8>]) {
     let (from_lines, from_rest) = from.as_chunks::<LINE>();
     let (into_lines, into_rest) = into.as_chunks_mut::<LINE>();
     if is_x86_feature_detected!("avx512f") {
@@ -115,14 +127,14 @@ fn store(from: &[u8], into: &mut [u8]) {
     } else {
         store_quarters(from_lines, into_lines);
     }
-    into_rest.copy_from_slice(from_rest);
+    into_rest.copy_from_slice(as_blank(from_rest));
 }
 
 /// Line by line, each with one store: a tenth less time than with four.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "streaming stores")]
-fn store_whole(from: &[[u8; LINE]], into: &mut [[u8; LINE]]) {
+fn store_whole(from: &[[u8; LINE]], into: &mut [[MaybeUninit<u8>; LINE]]) {
     use std::arch::x86_64::{_mm512_loadu_si512, _mm512_stream_si512};
 
     for (from, into) in from.iter().zip(into) {
@@ -140,7 +152,7 @@ fn store_whole(from: &[[u8; LINE]], into: &mut [[u8; LINE]]) {
     unsafe_code,
     reason = "a checked copy of a mapped file takes a third longer without streaming stores"
 )]
-fn store_quarters(from: &[[u8; LINE]], into: &mut [[u8; LINE]]) {
+fn store_quarters(from: &[[u8; LINE]], into: &mut [[MaybeUninit<u8>; LINE]]) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
 
     const WIDTH: usize = size_of::<__m128i>();
@@ -168,8 +180,8 @@ fn fetch_ahead(line: &[u8; LINE]) {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn store(from: &[u8], into: &mut [u8]) {
-    into.copy_from_slice(from);
+fn store(from: &[u8], into: &mut [MaybeUninit<u8>]) {
+    into.copy_from_slice(as_blank(from));
 }
 
 #[cfg(test)]
@@ -191,6 +203,15 @@ mod tests {
         fn restart(&mut self, _: &[u8; LINE]) {
             unreachable!("pieces are not folded")
         }
+    }
+
+    /// What the parts of a copy write to.
+    #[expect(unsafe_code, reason = "what is tested")]
+    pub(super) fn in_blank<T>(bytes: &mut [u8], write: impl FnOnce(&mut [MaybeUninit<u8>]) -> T) -> T {
+        let mut outcome = None;
+        // SAFETY: the bytes hold something already.
+        unsafe { Blank::from(bytes).write(|into| outcome = Some(write(into))) };
+        outcome.unwrap()
     }
 
     const LENGTHS: [usize; 12] = [
@@ -234,7 +255,7 @@ mod tests {
                 let from = &from[skip..skip + len];
                 let (mut into, mut seen) = (vec![255; LINE + len + 9], Seen(Vec::new()));
                 let line = into.as_ptr().align_offset(LINE);
-                in_pieces(from, &mut into[line..line + len], &mut seen);
+                in_blank(&mut into[line..line + len], |into| in_pieces(from, into, &mut seen));
                 assert!(seen.0 == from, "{len} bytes from {skip}");
                 assert!(into[line..line + len] == *from, "{len} bytes from {skip}");
                 assert!(
@@ -253,15 +274,16 @@ mod tests {
         let mut into = vec![0; from.len()];
         let skipped = into.as_ptr().align_offset(LINE);
         let (from, _) = from[..PIECE].as_chunks::<LINE>();
-        let (lines, _) = into[skipped..][..PIECE].as_chunks_mut::<LINE>();
-        store_quarters(from, lines);
-        drop(Stores);
-        assert!(*lines == *from);
+        in_blank(&mut into[skipped..][..PIECE], |into| {
+            let _stores = Stores;
+            store_quarters(from, into.as_chunks_mut().0);
+        });
+        assert!(into[skipped..][..PIECE] == *from.as_flattened());
     }
 
     #[test]
     #[should_panic(expected = "a copy of other length")]
     fn another_length_is_a_mistake_of_ours() {
-        copy(&[0; 3], &mut [0; 4], &mut Unsummed);
+        copy(&[0; 3], &mut [0; 4][..], &mut Unsummed);
     }
 }

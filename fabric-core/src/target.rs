@@ -6,9 +6,11 @@ mod fill;
 mod in_place;
 #[cfg(any(test, feature = "cuda"))]
 mod lanes;
+mod new;
 mod watched;
 
 pub(crate) use fill::{Fill, fill_all};
+pub(crate) use new::NewTensor;
 pub(crate) use watched::Watched;
 
 use std::borrow::Cow;

@@ -76,7 +76,7 @@ pub(super) fn move_tensors(
             let Content::Tensor(tensor, _) = &item.content else {
                 return None;
             };
-            Some(Fill::new(&item.scope.name, tensor, stored, filling.cast))
+            Some(Fill::live(&item.scope.name, tensor, stored, filling.cast))
         })
         .collect();
     fill_all(&*raw.source, &mut fills, meter).map_err(|source| {

@@ -8,6 +8,7 @@ mod neighbours;
 mod parallel;
 mod runs;
 mod shares;
+mod slab;
 #[cfg(any(test, feature = "cuda"))]
 mod stretches;
 mod strided;
@@ -25,7 +26,9 @@ use std::sync::{Arc, Mutex};
 use self::check::RunCheck;
 use self::lent::{WINDOW, read_blocks};
 use self::runs::Runs;
+use self::slab::{in_sequence, item, part_len, slab};
 use super::{Part, Reader, Source, StoredTensor};
+use crate::blank::Blank;
 use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
@@ -41,14 +44,28 @@ const MOST_BLOCKS: usize = 8;
 
 /// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; `threads` is how many
 /// may share the work.
-pub(crate) fn read_into(
+pub(crate) fn read_into<'m>(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    into: &mut [u8],
+    into: impl Into<Blank<'m>>,
     threads: usize,
 ) -> Result<()> {
-    let tensor = &*source.locate(entry, tensor, None)?;
+    let (tensor, into) = (&*source.locate(entry, tensor, None)?, into.into());
+    let Some(slabs) = in_sequence(tensor, into.len()) else {
+        return read_parts(source, entry, tensor, into.into_bytes(), threads);
+    };
+    let mut left = into;
+    for slab in slabs {
+        let (now, later) = left.split_at(slab.len);
+        read_slab(source, entry, slab.part, now, threads)?;
+        left = later;
+    }
+    Ok(())
+}
+
+/// Reads parts that lie in the tensor in any way.
+fn read_parts(source: &dyn Source, entry: &str, tensor: &StoredTensor, into: &mut [u8], threads: usize) -> Result<()> {
     for part in &tensor.parts {
         if let Some(cut) = &part.cut {
             cut::read(source, entry, tensor, part, cut, into, threads)?;
@@ -61,7 +78,7 @@ pub(crate) fn read_into(
                     return Err(out_of_bounds(source, entry));
                 };
                 match &part.arrangement {
-                    None => read_slab(source, entry, part, into, threads)?,
+                    None => read_slab(source, entry, part, into.into(), threads)?,
                     Some(arrangement) => strided::gather(source, entry, part, arrangement, item(tensor), into)?,
                 }
             }
@@ -71,20 +88,6 @@ pub(crate) fn read_into(
     Ok(())
 }
 
-/// The bytes of a part's elements, packed.
-fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
-    if part.arrangement.is_none() {
-        return usize::try_from(part.place.len).ok();
-    }
-    let sizes = part.region.size.iter();
-    sizes.clone().try_fold(item(tensor), |len, size| len.checked_mul(*size))
-}
-
-/// The bytes of one element; 0 if it is smaller than a byte.
-fn item(tensor: &StoredTensor) -> usize {
-    tensor.info.dtype().bits() / 8
-}
-
 fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
     Error::corrupt(
         source.file(0).1,
@@ -92,13 +95,13 @@ fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
     )
 }
 
-fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], threads: usize) -> Result<()> {
+fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: Blank<'_>, threads: usize) -> Result<()> {
     let run = RunCheck::of(source, entry, part)?;
     if threads < 2 || part.place.len < SHARED_FROM as u64 {
         read_blocks(source, entry, part.blocks(), into, &run)?;
     } else {
         let stretch = stretch(into.len(), threads);
-        let work = Mutex::new(into.chunks_mut(stretch * BLOCK).enumerate());
+        let work = Mutex::new(into.chunks(stretch * BLOCK).enumerate());
         // The lock covers the taking of a stretch, not its reading.
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
@@ -114,21 +117,6 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
 /// threads do not wait for one large page of new memory, or both clear it. As many as are lent at a time, at least.
 fn stretch(len: usize, threads: usize) -> usize {
     len.div_ceil(threads).div_ceil(BLOCK).clamp(WINDOW, MOST_BLOCKS)
-}
-
-/// Where a part begins in the tensor's own bytes, if it is one run of them.
-fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
-    let shape = tensor.info.shape();
-    let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
-    let split = dims.next();
-    if dims.any(|d| region.size[d] != shape[d]) && split.is_some() {
-        return None;
-    }
-    let mut at = 0usize;
-    for (d, &len) in shape.iter().enumerate() {
-        at = at.checked_mul(len)?.checked_add(region.offset[d])?;
-    }
-    Some(at.checked_mul(tensor.info.dtype().bits())? / 8)
 }
 
 /// Reads a part that lies in the tensor row by row, block after block.

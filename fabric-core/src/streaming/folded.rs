@@ -14,6 +14,7 @@ use std::arch::x86_64::{
     _mm512_loadu_si512, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_stream_si512, _mm512_ternarylogic_epi64,
     _mm512_zextsi128_si512,
 };
+use std::mem::MaybeUninit;
 
 use self::polynomial::Polynomial;
 use super::{Crc, LINE, Stores};
@@ -82,7 +83,7 @@ const fn bits(bytes: usize) -> i64 {
 /// Copies as much as it can, from the start. Says how much that was, and gives bytes to go on with, with a register of 0, where the
 /// register was this one before. `None` if it is nothing, or if the processor cannot.
 #[expect(unsafe_code, reason = "what only some processors have may be called only there")]
-pub(super) fn copy(crc: Crc, register: u64, from: &[u8], into: &mut [u8]) -> Option<(usize, [u8; LINE])> {
+pub(super) fn copy(crc: Crc, register: u64, from: &[u8], into: &mut [MaybeUninit<u8>]) -> Option<(usize, [u8; LINE])> {
     let (from, _) = from.as_chunks::<LINE>();
     let (into, _) = into.as_chunks_mut::<LINE>();
     if from.len().min(into.len()) < STREAMS * SHORT || !into.as_ptr().addr().is_multiple_of(LINE) || !is_possible() {
@@ -100,7 +101,12 @@ fn is_possible() -> bool {
 
 /// How many lines were copied, and the sum.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
-fn copy_lines(keys: &Keys, register: u64, from: &[[u8; LINE]], into: &mut [[u8; LINE]]) -> (usize, [u8; LINE]) {
+fn copy_lines(
+    keys: &Keys,
+    register: u64,
+    from: &[[u8; LINE]],
+    into: &mut [[MaybeUninit<u8>; LINE]],
+) -> (usize, [u8; LINE]) {
     let line = in_register(keys.line);
     let begin = keys.polynomial.product(register, keys.back);
     let begin = keys.polynomial.widened(begin).cast_signed();
@@ -117,7 +123,7 @@ fn copy_shares<const SHARE: usize>(
     mut sum: __m512i,
     (line, share): (__m512i, __m512i),
     from: &[[u8; LINE]],
-    into: &mut [[u8; LINE]],
+    into: &mut [[MaybeUninit<u8>; LINE]],
 ) -> (usize, __m512i) {
     let shares = from.as_chunks::<SHARE>().0.as_chunks::<STREAMS>().0;
     let shares_into = into.as_chunks_mut::<SHARE>().0.as_chunks_mut::<STREAMS>().0;
@@ -174,7 +180,7 @@ fn load(line: &[u8; LINE]) -> __m512i {
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "streaming stores")]
 #[inline]
-fn store(bytes: __m512i, line: &mut [u8; LINE]) {
+fn store(bytes: __m512i, line: &mut [MaybeUninit<u8>; LINE]) {
     debug_assert!(line.as_ptr().addr().is_multiple_of(LINE));
     // SAFETY: the line is as wide as what is stored, and aligned: `copy` looks at where the first one begins. Nobody else has
     // it until the fence of `Stores`.
@@ -192,6 +198,7 @@ fn to_bytes(sum: __m512i) -> [u8; LINE] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::in_blank;
     use super::*;
 
     /// The register of the CRC after these bytes, bit by bit.
@@ -226,7 +233,7 @@ mod tests {
                     let mut into = vec![0; len + LINE];
                     let line = into.as_ptr().align_offset(LINE);
                     let into = &mut into[line..line + len];
-                    let copied = copy(crc, register, from, into);
+                    let copied = in_blank(into, |into| copy(crc, register, from, into));
                     assert_eq!(copied.map_or(0, |(copied, _)| copied), whole, "of {len} bytes");
                     let Some((copied, folded)) = copied else { continue };
                     assert_eq!(
@@ -245,6 +252,9 @@ mod tests {
     fn what_does_not_begin_with_a_line_is_left() {
         let mut into = vec![0; 1 << 20];
         let line = into.as_ptr().align_offset(LINE);
-        assert!(copy(Crc::Crc64Nvme, 0, &vec![0; 1 << 18], &mut into[line + 1..]).is_none());
+        let copied = in_blank(&mut into[line + 1..], |into| {
+            copy(Crc::Crc64Nvme, 0, &vec![0; 1 << 18], into)
+        });
+        assert!(copied.is_none());
     }
 }

@@ -4,14 +4,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candle_core::Tensor;
 
+use super::new::{NewTensor, Room};
 use super::watched::Watched;
 use super::{write, write_bytes};
 use crate::checksum::BLOCK;
 use crate::device;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::read::{Block, check_block, in_parallel, neighbours, read_block, threads};
+use crate::source::read::{Block, check_block, in_parallel, neighbours, read_block, read_into, threads};
 use crate::source::{Check, Source, StoredTensor};
+use crate::streaming::{self, Unsummed};
 
 /// Tensors from this size on have all threads to themselves, if they are a good part of what is moved: otherwise it is
 /// quicker if each thread has a tensor.
@@ -23,20 +25,41 @@ const PARTS: u64 = 8;
 /// Smaller tensors that lie together are read with one call.
 const SMALL: u64 = 64 << 10;
 
+/// What is filled.
+#[derive(Clone, Copy)]
+enum Target<'f> {
+    Live(&'f Tensor),
+    Room(&'f Room),
+}
+
 /// One tensor to fill. Shapes are equal; element types are, unless it is cast.
 pub(crate) struct Fill<'f> {
     pub(crate) name: &'f str,
-    tensor: &'f Tensor,
+    target: Target<'f>,
     stored: &'f StoredTensor,
     cast: bool,
     begun: AtomicBool,
 }
 
 impl<'f> Fill<'f> {
-    pub(crate) fn new(name: &'f str, tensor: &'f Tensor, stored: &'f StoredTensor, cast: bool) -> Self {
+    /// Of a tensor that is there.
+    pub(crate) fn live(name: &'f str, tensor: &'f Tensor, stored: &'f StoredTensor, cast: bool) -> Self {
+        Self::of(name, Target::Live(tensor), stored, cast)
+    }
+
+    /// Of one that is not there yet.
+    pub(crate) fn new(name: &'f str, tensor: &'f NewTensor, stored: &'f StoredTensor) -> Self {
+        let target = match tensor {
+            NewTensor::Room(room) => Target::Room(room),
+            NewTensor::Zeros(tensor) => Target::Live(tensor),
+        };
+        Self::of(name, target, stored, false)
+    }
+
+    fn of(name: &'f str, target: Target<'f>, stored: &'f StoredTensor, cast: bool) -> Self {
         Self {
             name,
-            tensor,
+            target,
             stored,
             cast,
             begun: AtomicBool::new(false),
@@ -63,6 +86,27 @@ impl<'f> Fill<'f> {
         self.stored.info.byte_len().unwrap_or_default() as u64
     }
 
+    fn write(&self, source: &dyn Source, threads: usize) -> Result<()> {
+        match self.target {
+            Target::Live(tensor) => write(source, self.name, tensor, self.stored, self.cast, threads),
+            Target::Room(room) => room.write(source, self.name, |into| {
+                read_into(source, self.name, self.stored, into, threads)
+            }),
+        }
+    }
+
+    fn write_bytes(&self, source: &dyn Source, bytes: &[u8]) -> Result<()> {
+        match self.target {
+            Target::Live(tensor) => write_bytes(self.name, tensor, bytes),
+            Target::Room(room) => room.write(source, self.name, |into| {
+                if into.len() == bytes.len() {
+                    streaming::copy(bytes, into, &mut Unsummed);
+                }
+                Ok(())
+            }),
+        }
+    }
+
     /// The only block, if the tensor is small and stored in one piece as it will be in memory.
     fn single_block(&self) -> Option<Block> {
         let [part] = &self.stored.parts[..] else { return None };
@@ -80,7 +124,10 @@ impl<'f> Fill<'f> {
 /// The first one met. Some are begun then.
 pub(crate) fn fill_all(source: &dyn Source, fills: &mut [Fill<'_>], meter: Option<&Meter>) -> Result<()> {
     fills.sort_by_key(Fill::place);
-    device::settle(fills.iter().map(|fill| (fill.name, fill.tensor)))?;
+    device::settle(fills.iter().filter_map(|fill| match fill.target {
+        Target::Live(tensor) => Some((fill.name, tensor)),
+        Target::Room(_) => None,
+    }))?;
     let total: u64 = fills.iter().map(Fill::bytes).sum();
     let large = LARGE.max(total / PARTS);
     let (large, rest): (Vec<&Fill<'_>>, Vec<&Fill<'_>>) = fills.iter().partition(|fill| fill.bytes() >= large);
@@ -102,10 +149,10 @@ pub(crate) fn fill_all(source: &dyn Source, fills: &mut [Fill<'_>], meter: Optio
 fn fill_one(source: &dyn Source, fill: &Fill<'_>, threads: usize, meter: Option<&Meter>) -> Result<()> {
     fill.begin();
     let Some(meter) = meter else {
-        return write(source, fill.name, fill.tensor, fill.stored, fill.cast, threads);
+        return fill.write(source, threads);
     };
     let watched = Watched::new(source, meter, fill.name, fill.bytes());
-    write(&watched, fill.name, fill.tensor, fill.stored, fill.cast, threads)?;
+    fill.write(&watched, threads)?;
     watched.finish()
 }
 
@@ -130,7 +177,7 @@ fn fill_batch(source: &dyn Source, batch: &[&Fill<'_>], meter: Option<&Meter>) -
         let bytes = &bytes[from..from + block.len];
         check_block(source, fill.name, *block, bytes)?;
         fill.begin();
-        write_bytes(fill.name, fill.tensor, bytes)?;
+        fill.write_bytes(source, bytes)?;
         if let Some(meter) = meter {
             meter.add(fill.name, bytes.len() as u64)?;
         }

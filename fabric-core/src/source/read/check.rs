@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::{Block, in_parallel, read_block, threads};
+use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
@@ -65,7 +66,7 @@ impl RunCheck {
     }
 
     /// Copies a block, and takes note of it.
-    pub(super) fn copy(&self, number: usize, from: &[u8], into: &mut [u8]) {
+    pub(super) fn copy(&self, number: usize, from: &[u8], into: Blank<'_>) {
         match self.run.as_ref().and_then(|(_, sums)| sums.get(number)) {
             Some(sum) => sum.store(checksum::copied_crc32(from, into), Ordering::Relaxed),
             None => streaming::copy(from, into, &mut Unsummed),

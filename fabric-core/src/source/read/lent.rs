@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::block::damaged;
 use super::check::RunCheck;
 use super::{Block, Sum, out_of_bounds, read_block};
+use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::error::Result;
 use crate::source::Source;
@@ -17,16 +18,16 @@ pub(super) fn read_blocks(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,
-    into: &mut [u8],
+    into: Blank<'_>,
     run: &RunCheck,
 ) -> Result<()> {
-    for into in into.chunks_mut(WINDOW * BLOCK) {
+    for into in into.chunks(WINDOW * BLOCK) {
         let blocks: SmallVec<[Block; WINDOW]> = blocks.by_ref().take(into.len().div_ceil(BLOCK)).collect();
         if blocks.iter().map(|block| block.len).sum::<usize>() != into.len() {
             return Err(out_of_bounds(source, entry));
         }
-        if !copy_lent(source, entry, &blocks, into, run)? {
-            for (block, into) in blocks.iter().zip(into.chunks_mut(BLOCK)) {
+        if let Some(into) = copy_lent(source, entry, &blocks, into, run)? {
+            for (block, into) in blocks.iter().zip(into.into_bytes().chunks_mut(BLOCK)) {
                 read_block(source, entry, *block, into)?;
                 run.note(block.number, into);
             }
@@ -35,31 +36,37 @@ pub(super) fn read_blocks(
     Ok(())
 }
 
-/// Whether the storage lent them. Storages are not only ours: what counts is what came, not what was promised.
-fn copy_lent(source: &dyn Source, entry: &str, blocks: &[Block], into: &mut [u8], run: &RunCheck) -> Result<bool> {
-    let Some(first) = blocks.first() else { return Ok(true) };
-    let (mut lent, mut broken) = (false, None);
-    source.file(first.file).0.lend(first.start, into.len(), &mut |bytes| {
-        if bytes.len() != into.len() {
+/// Copies what the storage lends; gives `into` back if it does not. Storages are not only ours: what counts is what came, not
+/// what was promised.
+fn copy_lent<'m>(
+    source: &dyn Source,
+    entry: &str,
+    blocks: &[Block],
+    into: Blank<'m>,
+    run: &RunCheck,
+) -> Result<Option<Blank<'m>>> {
+    let Some(first) = blocks.first() else { return Ok(None) };
+    let (len, mut into, mut broken) = (into.len(), Some(into), None);
+    source.file(first.file).0.lend(first.start, len, &mut |bytes| {
+        let Some(into) = into.take_if(|_| bytes.len() == len) else {
             return;
-        }
-        lent = true;
-        let pieces = bytes.chunks(BLOCK).zip(into.chunks_mut(BLOCK));
+        };
+        let pieces = bytes.chunks(BLOCK).zip(into.chunks(BLOCK));
         let mut copied = blocks.iter().zip(pieces);
         broken = copied.find_map(|(block, (from, into))| (!copy(*block, from, into, run)).then_some(*block));
     });
     if let Some(block) = broken {
         return Err(damaged(source, entry, block));
     }
-    if lent {
+    if into.is_none() {
         // Here and not above: what listens may take its time, and somebody may wait for the file.
         blocks.iter().try_for_each(|block| source.note_read(block.len))?;
     }
-    Ok(lent)
+    Ok(into)
 }
 
 /// Whether the block is as its checksum says.
-fn copy(block: Block, from: &[u8], into: &mut [u8], run: &RunCheck) -> bool {
+fn copy(block: Block, from: &[u8], into: Blank<'_>, run: &RunCheck) -> bool {
     match block.sum {
         Some(Sum::Crc64(sum)) => checksum::copied(from, into) == sum,
         Some(Sum::Crc32(sum)) => checksum::copied_crc32(from, into) == sum,
@@ -128,7 +135,7 @@ mod tests {
                     sum: None,
                 };
                 let mut into = vec![0; 2 * BLOCK];
-                let read = read_blocks(&source, "x", (0..2).map(block), &mut into, &RunCheck::none());
+                let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::none());
                 read.expect("it can be read");
                 assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
             }

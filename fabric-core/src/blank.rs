@@ -1,0 +1,176 @@
+//! Memory that is about to be written, and may hold nothing yet.
+//!
+//! To clear the memory of a new tensor before it is filled is a second pass over it, by one thread. Without that it must be
+//! certain that every byte is written before anybody reads one: so pieces of such memory are given out once, each is written
+//! whole or not at all, and what was written is counted.
+
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytemuck::AnyBitPattern;
+
+/// A piece of memory to write, once and whole.
+pub(crate) struct Blank<'m> {
+    bytes: &'m mut [MaybeUninit<u8>],
+    /// How many bytes of the memory that this is a piece of hold nothing yet. `None` if all of it holds something.
+    left: Option<&'m AtomicUsize>,
+}
+
+/// Puts `count` elements behind those that are there, which `write` writes as bytes. Whether it wrote all of them: if not,
+/// none are there.
+#[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
+pub(crate) fn extend<T: AnyBitPattern, E>(
+    elements: &mut Vec<T>,
+    count: usize,
+    write: impl FnOnce(Blank<'_>) -> Result<(), E>,
+) -> Result<bool, E> {
+    elements.reserve(count);
+    let room = &mut elements.spare_capacity_mut()[..count];
+    let len = size_of_val(room);
+    // SAFETY: the bytes of the room, which need not hold anything before or afterwards.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), len) };
+    let left = AtomicUsize::new(len);
+    write(Blank {
+        bytes,
+        left: Some(&left),
+    })?;
+    // No piece is counted twice: no two overlap, and to write one is to give it away.
+    let all = left.into_inner() == 0;
+    if all {
+        // SAFETY: there is room for so many, all of it is written, and any bytes are an element.
+        unsafe { elements.set_len(elements.len() + count) }
+    }
+    Ok(all)
+}
+
+impl<'m> Blank<'m> {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// # Panics
+    /// If it is shorter than that.
+    pub(crate) fn split_at(self, len: usize) -> (Self, Self) {
+        let left = self.left;
+        let (before, behind) = self.bytes.split_at_mut(len);
+        let piece = |bytes| Self { bytes, left };
+        (piece(before), piece(behind))
+    }
+
+    /// Pieces of this length; the last one may be shorter.
+    pub(crate) fn chunks(self, len: usize) -> impl Iterator<Item = Self> + Send {
+        let left = self.left;
+        self.bytes.chunks_mut(len).map(move |bytes| Self { bytes, left })
+    }
+
+    /// The bytes, to be written in any order. What held nothing holds zeros.
+    #[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
+    pub(crate) fn into_bytes(self) -> &'m mut [u8] {
+        if self.left.is_some() {
+            self.bytes.fill(MaybeUninit::new(0));
+        }
+        self.count();
+        // SAFETY: every one of them holds something: all was new and is cleared, or nothing was new.
+        unsafe { &mut *(std::ptr::from_mut(self.bytes) as *mut [u8]) }
+    }
+
+    /// Has `write` write all of it.
+    ///
+    /// # Safety
+    /// `write` puts something into every byte, and nowhere memory that holds nothing.
+    #[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
+    pub(crate) unsafe fn write(self, write: impl FnOnce(&mut [MaybeUninit<u8>])) {
+        write(&mut *self.bytes);
+        self.count();
+    }
+
+    fn count(&self) {
+        if let Some(left) = self.left {
+            left.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'m> From<&'m mut [u8]> for Blank<'m> {
+    #[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
+    fn from(bytes: &'m mut [u8]) -> Self {
+        // SAFETY: a byte lies in memory as it does without the wrapper. Nobody can make these hold nothing: `into_bytes` does
+        // not, and `write` is promised not to.
+        let bytes = unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) };
+        Self { bytes, left: None }
+    }
+}
+
+impl<'m> From<&'m mut Vec<u8>> for Blank<'m> {
+    fn from(bytes: &'m mut Vec<u8>) -> Self {
+        bytes.as_mut_slice().into()
+    }
+}
+
+/// Bytes as what may hold nothing, to be copied into such.
+#[expect(
+    unsafe_code,
+    reason = "the standard library has no such copy in the oldest version that we build with"
+)]
+pub(crate) fn as_blank(bytes: &[u8]) -> &[MaybeUninit<u8>] {
+    // SAFETY: a byte lies in memory as it does without the wrapper, and behind a shared reference nobody writes.
+    unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four numbers that `write` writes behind another one, if it does.
+    fn written(write: impl FnOnce(Blank<'_>) -> Result<(), ()>) -> Result<Option<Vec<u8>>, ()> {
+        let mut elements = vec![u16::MAX];
+        let all = extend(&mut elements, 4, write)?;
+        assert_eq!((elements[0], elements.len()), (u16::MAX, if all { 5 } else { 1 }));
+        Ok(all.then(|| bytemuck::cast_slice(&elements[1..]).to_vec()))
+    }
+
+    fn copy(from: &[u8], into: Blank<'_>) {
+        #[expect(unsafe_code, reason = "what is tested")]
+        // SAFETY: the bytes are as many.
+        unsafe {
+            into.write(|into| into.copy_from_slice(as_blank(from)));
+        }
+    }
+
+    #[test]
+    fn memory_is_written_when_all_of_its_pieces_are() {
+        let done = written(|blank| {
+            let (first, rest) = blank.split_at(3);
+            for (piece, at) in rest.chunks(2).zip(0..) {
+                copy(&[at, at][..piece.len()], piece);
+            }
+            copy(b"abc", first);
+            Ok(())
+        });
+        assert_eq!(done, Ok(Some(b"abc\x00\x00\x01\x01\x02".to_vec())));
+    }
+
+    #[test]
+    fn memory_is_not_written_when_a_piece_is_forgotten() {
+        let done = written(|blank| {
+            let (first, _) = blank.split_at(7);
+            copy(b"abcdefg", first);
+            Ok(())
+        });
+        assert_eq!(done, Ok(None));
+        assert_eq!(written(|_| Ok(())), Ok(None));
+        assert_eq!(written(|_| Err(())), Err(()));
+    }
+
+    #[test]
+    fn what_is_asked_for_as_bytes_is_zero_if_it_was_new() {
+        let done = written(|blank| {
+            let bytes = blank.into_bytes();
+            bytes[1] = 7;
+            Ok(())
+        });
+        assert_eq!(done, Ok(Some(vec![0, 7, 0, 0, 0, 0, 0, 0])));
+        let mut held = vec![1, 2, 3];
+        assert_eq!(Blank::from(&mut held).into_bytes(), [1, 2, 3]);
+    }
+}

@@ -1,0 +1,63 @@
+//! Parts that are one run of a tensor's bytes.
+
+use smallvec::SmallVec;
+
+use crate::entry::Region;
+use crate::source::{Part, StoredTensor};
+
+/// Such a part: `len` bytes of the tensor, from `start` on.
+pub(super) struct Slab<'t> {
+    pub(super) part: &'t Part,
+    start: usize,
+    pub(super) len: usize,
+}
+
+/// The parts, if all are stored as they lie in memory, each behind the one before it, and they are `len` bytes together.
+pub(super) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
+    let mut slabs = SmallVec::<[Slab<'_>; 1]>::new();
+    for part in &tensor.parts {
+        if part.cut.is_some() || part.arrangement.is_some() {
+            return None;
+        }
+        let (start, len) = (slab(&part.region, tensor)?, part_len(part, tensor)?);
+        slabs.push(Slab { part, start, len });
+    }
+    slabs.sort_unstable_by_key(|slab| (slab.start, slab.len));
+    let mut end = 0usize;
+    for slab in &slabs {
+        if slab.start != end {
+            return None;
+        }
+        end = end.checked_add(slab.len)?;
+    }
+    (end == len).then_some(slabs)
+}
+
+/// Where a part begins in the tensor's own bytes, if it is one run of them.
+pub(super) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
+    let shape = tensor.info.shape();
+    let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
+    let split = dims.next();
+    if dims.any(|d| region.size[d] != shape[d]) && split.is_some() {
+        return None;
+    }
+    let mut at = 0usize;
+    for (d, &len) in shape.iter().enumerate() {
+        at = at.checked_mul(len)?.checked_add(region.offset[d])?;
+    }
+    Some(at.checked_mul(tensor.info.dtype().bits())? / 8)
+}
+
+/// The bytes of a part's elements, packed.
+pub(super) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
+    if part.arrangement.is_none() {
+        return usize::try_from(part.place.len).ok();
+    }
+    let sizes = part.region.size.iter();
+    sizes.clone().try_fold(item(tensor), |len, size| len.checked_mul(*size))
+}
+
+/// The bytes of one element; 0 if it is smaller than a byte.
+pub(super) fn item(tensor: &StoredTensor) -> usize {
+    tensor.info.dtype().bits() / 8
+}
