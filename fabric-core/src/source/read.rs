@@ -15,6 +15,7 @@ mod strided;
 
 pub(crate) use block::{Block, Sum, check_block, read_block};
 pub(crate) use check::verify_part;
+pub(crate) use lent::with_bytes;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{in_parallel, threads};
 pub(crate) use shares::Shares;

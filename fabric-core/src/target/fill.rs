@@ -11,7 +11,7 @@ use crate::checksum::BLOCK;
 use crate::device;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::read::{Block, check_block, in_parallel, neighbours, read_block, read_into, threads};
+use crate::source::read::{Block, check_block, in_parallel, neighbours, read_into, threads, with_bytes};
 use crate::source::{Check, Source, StoredTensor};
 use crate::streaming::{self, Unsummed};
 
@@ -156,7 +156,7 @@ fn fill_one(source: &dyn Source, fill: &Fill<'_>, threads: usize, meter: Option<
     watched.finish()
 }
 
-/// Reads neighbours with one call, then verifies and copies each.
+/// Takes neighbours from the file at once, and verifies all of them before it writes the first.
 fn fill_batch(source: &dyn Source, batch: &[&Fill<'_>], meter: Option<&Meter>) -> Result<()> {
     let blocks: Vec<Block> = batch.iter().filter_map(|fill| fill.single_block()).collect();
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
@@ -165,22 +165,31 @@ fn fill_batch(source: &dyn Source, batch: &[&Fill<'_>], meter: Option<&Meter>) -
     let len = usize::try_from(last.start - first.start)
         .unwrap_or(usize::MAX)
         .saturating_add(last.len);
-    let mut bytes = vec![0; len];
     let all = Block {
         len,
         sum: None,
         ..*first
     };
-    read_block(source, batch[0].name, all, &mut bytes)?;
+    let mut packed = Vec::new();
+    // Nothing is written in here: to get at a tensor may take long, and nobody can write to the file meanwhile.
+    with_bytes(source, batch[0].name, all, |bytes| {
+        for (fill, block) in batch.iter().zip(&blocks) {
+            let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
+            let bytes = &bytes[from..from + block.len];
+            check_block(source, fill.name, *block, bytes)?;
+            packed.extend_from_slice(bytes);
+        }
+        Ok(())
+    })?;
+    let mut rest = &packed[..];
     for (fill, block) in batch.iter().zip(&blocks) {
-        let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
-        let bytes = &bytes[from..from + block.len];
-        check_block(source, fill.name, *block, bytes)?;
+        let (bytes, later) = rest.split_at(block.len);
         fill.begin();
         fill.write_bytes(source, bytes)?;
         if let Some(meter) = meter {
             meter.add(fill.name, bytes.len() as u64)?;
         }
+        rest = later;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::block::damaged;
+use super::block::{check_block, damaged};
 use super::check::RunCheck;
 use super::{Block, Sum, out_of_bounds, read_block};
 use crate::blank::Blank;
@@ -63,6 +63,29 @@ fn copy_lent<'m>(
         blocks.iter().try_for_each(|block| source.note_read(block.len))?;
     }
     Ok(into)
+}
+
+/// Hands bytes to `take`, as they lie where the storage lends them, or read. `take` should be quick: somebody may wait for the
+/// file.
+pub(crate) fn with_bytes<T>(
+    source: &dyn Source,
+    entry: &str,
+    block: Block,
+    mut take: impl FnMut(&[u8]) -> Result<T>,
+) -> Result<T> {
+    let mut taken = None;
+    source.file(block.file).0.lend(block.start, block.len, &mut |bytes| {
+        if taken.is_none() && bytes.len() == block.len {
+            taken = Some(check_block(source, entry, block, bytes).and_then(|()| take(bytes)));
+        }
+    });
+    if let Some(taken) = taken {
+        source.note_read(block.len)?;
+        return taken;
+    }
+    let mut bytes = vec![0; block.len];
+    read_block(source, entry, block, &mut bytes)?;
+    take(&bytes)
 }
 
 /// Whether the block is as its checksum says.
@@ -138,6 +161,12 @@ mod tests {
                 let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::none());
                 read.expect("it can be read");
                 assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
+                let bytes = with_bytes(&source, "x", block(1), |bytes| Ok(bytes.to_vec())).expect("it can be read");
+                let expected = if lends == Some(BLOCK) { 9 } else { 7 };
+                assert!(
+                    bytes.len() == BLOCK && bytes.iter().all(|byte| *byte == expected),
+                    "{source:?}"
+                );
             }
         }
     }
