@@ -42,6 +42,35 @@ mod calls {
     pub(crate) fn sync() {
         rustix::fs::sync();
     }
+
+    /// Makes sure that the system has so many bytes of memory ready, and that what the program allocates next is new to it.
+    ///
+    /// A virtual machine may have given its free memory back to the host, in large pages, and gets it again when it is touched,
+    /// which takes as long as all that is measured here. So as much is touched now, and given to the system.
+    #[expect(unsafe_code, reason = "no library asks for this")]
+    pub(crate) fn ready_memory(bytes: usize) {
+        let mut memory = Vec::<u8>::with_capacity(bytes);
+        let room = memory.spare_capacity_mut();
+        let page = room.as_ptr().align_offset(4096);
+        if page < room.len() {
+            let pages = &mut room[page..];
+            // SAFETY: the advice is about memory of ours, and changes nothing that it holds.
+            unsafe {
+                libc::madvise(
+                    pages.as_mut_ptr().cast(),
+                    pages.len() / 4096 * 4096,
+                    libc::MADV_HUGEPAGE,
+                )
+            };
+        }
+        memory.resize(bytes, 1);
+        drop(std::hint::black_box(memory));
+        // SAFETY: it gives back what nobody uses.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -67,6 +96,8 @@ mod calls {
     }
 
     pub(crate) fn sync() {}
+
+    pub(crate) fn ready_memory(_: usize) {}
 }
 
 #[cfg(windows)]

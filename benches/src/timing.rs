@@ -32,6 +32,8 @@ pub(crate) struct Task<'t> {
     name: String,
     kind: Kind,
     before: Before,
+    /// Bytes of memory that are made ready before each round.
+    memory: usize,
     work: Box<dyn FnMut() -> Outcome<f64> + 't>,
 }
 
@@ -61,6 +63,7 @@ impl<'t> Task<'t> {
             name: name.into(),
             kind,
             before: Before::Nothing,
+            memory: 0,
             work: Box::new(work),
         }
     }
@@ -77,6 +80,13 @@ impl<'t> Task<'t> {
         self
     }
 
+    /// Takes so many bytes of memory from the system, for itself or for the page cache.
+    pub(crate) fn needing(mut self, bytes: usize) -> Self {
+        // What is not taken whole, and what others take meanwhile.
+        self.memory = bytes + bytes / 4;
+        self
+    }
+
     fn once(&mut self) -> Outcome<f64> {
         match &self.before {
             Before::Nothing => {}
@@ -85,6 +95,9 @@ impl<'t> Task<'t> {
                 system::sync();
             }
             Before::Drop(path) => files::drop_pages(path)?,
+        }
+        if self.memory > 0 {
+            system::ready_memory(self.memory);
         }
         let seconds = (self.work)().map_err(|error| format!("{}: {error}", self.name))?;
         if let Before::Remove(_) = self.before {

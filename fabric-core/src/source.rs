@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use self::read::{in_parallel, threads};
+use self::read::{THREADS, in_parallel};
 use crate::entry::{Region, TensorInfo};
 use crate::error::Result;
 use crate::storage::ReadFile;
@@ -65,7 +65,7 @@ pub(crate) trait Source: Send + Sync + Debug {
     fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         let located: Vec<OnceLock<Cow<'t, StoredTensor>>> = sought.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
-        in_parallel(threads(), || {
+        in_parallel(THREADS, || {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let (sought, found) = (sought.get(at)?, located.get(at)?);
             let tensor = self.locate(sought.entry, sought.stored, sought.wanted.as_ref());

@@ -154,44 +154,40 @@ fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
 /// Tensors that did not exist before: new memory has to be touched for the first time.
 fn fresh(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     const READ: &str = "std::fs::read";
-    const RAW: &str = "raw tensors into fresh memory";
+    const RAW: &str = "all tensors at once";
+    const ONE_BY_ONE: &str = "tensor by tensor";
     let ours = bench.path("ours.ckpt");
     let fabric = Fabric::new();
-    let seconds_until = |begin: Instant| begin.elapsed().as_secs_f64();
-    // A virtual machine may get its memory from the host when it first touches it, which is nobody's doing here.
-    drop(vec![1u8; 2 * form.bytes()]);
-    // Giving the memory back is not in the times.
     let tasks = vec![
-        Task::timing_itself(Kind::Floor, READ, || {
-            let begin = Instant::now();
-            let bytes = std::fs::read(&ours)?;
-            let seconds = seconds_until(begin);
-            drop(bytes);
-            Ok(seconds)
-        }),
-        Task::timing_itself(Kind::Ours, RAW, || {
-            let begin = Instant::now();
+        giving(Kind::Floor, READ, || Ok(std::fs::read(&ours)?)),
+        giving(Kind::Ours, RAW, || Ok(fabric.open(&ours)?.tensors(&Device::Cpu)?)),
+        giving(Kind::Ours, ONE_BY_ONE, || {
             let raw = fabric.open(&ours)?;
-            let tensors: Result<Vec<_>, _> = raw
-                .names()
-                .into_iter()
-                .map(|name| raw.tensor(name, &Device::Cpu))
-                .collect();
-            let seconds = seconds_until(begin);
-            drop(tensors?);
-            Ok(seconds)
+            let tensors = raw.names().into_iter().map(|name| raw.tensor(name, &Device::Cpu));
+            Ok(tensors.collect::<fabric_core::Result<Vec<_>>>()?)
         }),
     ];
+    let tasks = tasks.into_iter().map(|task| task.needing(form.bytes())).collect();
     let measured = in_turn(tasks, bench.runs())?;
-    theme
-        .tables
-        .push(measured.table("The same file into memory that is new", form.bytes(), READ));
+    let caption = "The same file as raw tensors, in memory that is new to the process";
+    theme.tables.push(measured.table(caption, form.bytes(), READ));
     theme.at_least(
         "raw tensors into fresh memory / `std::fs::read`",
         4.,
         measured.ratio(RAW, READ),
     );
     Ok(())
+}
+
+/// Work that gives out memory. To take it back is not in the time.
+fn giving<'t, T>(kind: Kind, name: &str, work: impl Fn() -> Outcome<T> + 't) -> Task<'t> {
+    Task::timing_itself(kind, name, move || {
+        let begin = Instant::now();
+        let given = work()?;
+        let seconds = begin.elapsed().as_secs_f64();
+        drop(given);
+        Ok(seconds)
+    })
 }
 
 fn cold(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {

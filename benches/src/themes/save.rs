@@ -55,7 +55,10 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         }
         crate::files::remove(&made)?;
     }
-    let tasks = tasks.into_iter().map(|task| task.making(&made)).collect();
+    let tasks = tasks
+        .into_iter()
+        .map(|task| task.making(&made).needing(form.bytes()))
+        .collect();
     let measured = in_turn(tasks, bench.runs())?;
     let caption = format!("{}, to a new file", form.words());
     theme

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::plan::load::LoadPlan;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
-use crate::source::read::{in_parallel, read_block, threads, verify_part};
+use crate::source::read::{THREADS, in_parallel, read_block, verify_part};
 use crate::source::{Check, Part, StoredTensor};
 use crate::target::Watched;
 
@@ -37,7 +37,7 @@ pub(super) fn verify(
         .iter()
         .flat_map(|(name, item, part)| part.blocks_read(*item).map(move |block| (*name, block)));
     let work = Mutex::new(blocks);
-    in_parallel(threads(), || {
+    in_parallel(THREADS, || {
         let (name, block) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
         let mut bytes = vec![0; block.len];
         let read = read_block(&*raw.source, name, block, &mut bytes);

@@ -17,7 +17,7 @@ pub(crate) use block::{Block, Sum, check_block, read_block};
 pub(crate) use check::verify_part;
 pub(crate) use lent::with_bytes;
 pub(crate) use neighbours::neighbours;
-pub(crate) use parallel::{in_parallel, threads};
+pub(crate) use parallel::{THREADS, in_parallel};
 pub(crate) use shares::Shares;
 #[cfg(feature = "cuda")]
 pub(crate) use stretches::Stretches;

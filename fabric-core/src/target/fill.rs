@@ -11,7 +11,7 @@ use crate::checksum::BLOCK;
 use crate::device;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::read::{Block, check_block, in_parallel, neighbours, read_into, threads, with_bytes};
+use crate::source::read::{Block, THREADS, check_block, in_parallel, neighbours, read_into, with_bytes};
 use crate::source::{Check, Source, StoredTensor};
 use crate::streaming::{self, Unsummed};
 
@@ -132,12 +132,12 @@ pub(crate) fn fill_all(source: &dyn Source, fills: &mut [Fill<'_>], meter: Optio
     let large = LARGE.max(total / PARTS);
     let (large, rest): (Vec<&Fill<'_>>, Vec<&Fill<'_>>) = fills.iter().partition(|fill| fill.bytes() >= large);
     for large in large {
-        fill_one(source, large, threads(), meter)?;
+        fill_one(source, large, THREADS, meter)?;
     }
     let total: u64 = rest.iter().map(|fill| fill.bytes()).sum();
     let batches = neighbours(&rest, BLOCK as u64, |fill| fill.single_block().map(Block::place));
     let next = AtomicUsize::new(0);
-    in_parallel(if total < LARGE / 4 { 1 } else { threads() }, || {
+    in_parallel(if total < LARGE / 4 { 1 } else { THREADS }, || {
         let batch = batches.get(next.fetch_add(1, Ordering::Relaxed))?;
         Some(match &rest[batch.clone()] {
             [one] => fill_one(source, one, 1, meter),

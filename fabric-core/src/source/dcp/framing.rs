@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::payload::{Finder, Run, SMALL};
 use crate::error::Result;
-use crate::source::read::{in_parallel, neighbours, threads};
+use crate::source::read::{THREADS, in_parallel, neighbours};
 use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
 
 /// The most that is read with one call.
@@ -40,7 +40,7 @@ pub(super) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow
     let small = |chunk: &Chunk| Some(chunk.place).filter(|place| place.len <= SMALL);
     let runs = neighbours(&chunks, RUN, small);
     let found: Mutex<Vec<(Chunk, Part)>> = Mutex::new(Vec::with_capacity(chunks.len()));
-    let threads = if chunks.len() < SHARED_FROM { 1 } else { threads() };
+    let threads = if chunks.len() < SHARED_FROM { 1 } else { THREADS };
     let several = runs.len().div_ceil(4 * threads).clamp(1, RUNS);
     let shares: Vec<&[Range<usize>]> = runs.chunks(several).collect();
     let next = AtomicUsize::new(0);

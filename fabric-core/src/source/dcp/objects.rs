@@ -9,7 +9,7 @@ use super::gather::{Leaf, gather};
 use super::metadata::Stored;
 use super::payload;
 use crate::error::{Error, Result};
-use crate::source::read::{in_parallel, threads};
+use crate::source::read::{THREADS, in_parallel};
 use crate::source::{Index, torch};
 
 /// Fewer are read by one thread.
@@ -38,7 +38,7 @@ pub(super) fn read(objects: &[Stored], files: &[OpenFile], index: &mut Index, me
 fn read_all(objects: &[Stored], files: &[OpenFile]) -> Result<Vec<Index>> {
     let found: Vec<Mutex<Index>> = objects.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
-    in_parallel(if objects.len() < SHARED_FROM { 1 } else { threads() }, || {
+    in_parallel(if objects.len() < SHARED_FROM { 1 } else { THREADS }, || {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let (object, found) = (objects.get(at)?, found.get(at)?);
         Some(read_one(object, files).map(|index| {

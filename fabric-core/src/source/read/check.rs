@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use super::{Block, in_parallel, read_block, threads};
+use super::{Block, THREADS, in_parallel, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
@@ -114,7 +114,7 @@ fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result
     let check = RunCheck::of(source, entry, &whole)?;
     let blocks: Vec<Block> = whole.blocks().collect();
     let next = AtomicUsize::new(0);
-    let threads = if blocks.len() < 16 { 1 } else { threads() };
+    let threads = if blocks.len() < 16 { 1 } else { THREADS };
     in_parallel(threads, || {
         let block = *blocks.get(next.fetch_add(1, Ordering::Relaxed))?;
         let mut bytes = vec![0; block.len];

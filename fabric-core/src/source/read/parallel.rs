@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// As many reads keep a device busy.
-const MOST: usize = 8;
+/// The threads that may share the reading: as many reads keep a device busy.
+pub(crate) const THREADS: usize = 8;
 
 /// How often a thread looks whether it waits.
 const LOOK: Duration = Duration::from_millis(2);
@@ -105,16 +105,11 @@ fn computed() -> Option<Duration> {
     return None;
 }
 
-/// How many threads may share the reading.
-pub(crate) fn threads() -> usize {
-    MOST
-}
-
 /// How many of them begin. Where nobody can tell how long they wait, enough for a device.
 fn processors() -> usize {
     // The system looks into several files to tell.
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    let least = if cfg!(unix) { 1 } else { MOST / 2 };
+    let least = if cfg!(unix) { 1 } else { THREADS / 2 };
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).max(least))
 }
 
