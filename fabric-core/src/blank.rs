@@ -7,8 +7,6 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytemuck::AnyBitPattern;
-
 /// A piece of memory to write, once and whole.
 pub(crate) struct Blank<'m> {
     bytes: &'m mut [MaybeUninit<u8>],
@@ -16,31 +14,18 @@ pub(crate) struct Blank<'m> {
     left: Option<&'m AtomicUsize>,
 }
 
-/// Puts `count` elements behind those that are there, which `write` writes as bytes. Whether it wrote all of them: if not,
-/// none are there.
-#[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
-pub(crate) fn extend<T: AnyBitPattern, E>(
-    elements: &mut Vec<T>,
-    count: usize,
+/// Has new memory written. Whether all of it was, so that it can be read from now on.
+pub(crate) fn write_new<E>(
+    memory: &mut [MaybeUninit<u8>],
     write: impl FnOnce(Blank<'_>) -> Result<(), E>,
 ) -> Result<bool, E> {
-    elements.reserve(count);
-    let room = &mut elements.spare_capacity_mut()[..count];
-    let len = size_of_val(room);
-    // SAFETY: the bytes of the room, which need not hold anything before or afterwards.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), len) };
-    let left = AtomicUsize::new(len);
+    let left = AtomicUsize::new(memory.len());
     write(Blank {
-        bytes,
+        bytes: memory,
         left: Some(&left),
     })?;
     // No piece is counted twice: no two overlap, and to write one is to give it away.
-    let all = left.into_inner() == 0;
-    if all {
-        // SAFETY: there is room for so many, all of it is written, and any bytes are an element.
-        unsafe { elements.set_len(elements.len() + count) }
-    }
-    Ok(all)
+    Ok(left.into_inner() == 0)
 }
 
 impl<'m> Blank<'m> {
@@ -121,12 +106,13 @@ pub(crate) fn as_blank(bytes: &[u8]) -> &[MaybeUninit<u8>] {
 mod tests {
     use super::*;
 
-    /// Four numbers that `write` writes behind another one, if it does.
-    fn written(write: impl FnOnce(Blank<'_>) -> Result<(), ()>) -> Result<Option<Vec<u8>>, ()> {
-        let mut elements = vec![u16::MAX];
-        let all = extend(&mut elements, 4, write)?;
-        assert_eq!((elements[0], elements.len()), (u16::MAX, if all { 5 } else { 1 }));
-        Ok(all.then(|| bytemuck::cast_slice(&elements[1..]).to_vec()))
+    /// Eight new bytes that `write` writes, if it does.
+    fn written(write: impl FnOnce(Blank<'_>) -> Result<(), ()>) -> Result<Option<[u8; 8]>, ()> {
+        let mut memory = [MaybeUninit::uninit(); 8];
+        let all = write_new(&mut memory, write)?;
+        // SAFETY: it says that all of them hold something.
+        #[expect(unsafe_code, reason = "what is tested")]
+        Ok(all.then(|| memory.map(|byte| unsafe { byte.assume_init() })))
     }
 
     fn copy(from: &[u8], into: Blank<'_>) {
@@ -147,7 +133,7 @@ mod tests {
             copy(b"abc", first);
             Ok(())
         });
-        assert_eq!(done, Ok(Some(b"abc\x00\x00\x01\x01\x02".to_vec())));
+        assert_eq!(done, Ok(Some(*b"abc\x00\x00\x01\x01\x02")));
     }
 
     #[test]
@@ -169,7 +155,7 @@ mod tests {
             bytes[1] = 7;
             Ok(())
         });
-        assert_eq!(done, Ok(Some(vec![0, 7, 0, 0, 0, 0, 0, 0])));
+        assert_eq!(done, Ok(Some([0, 7, 0, 0, 0, 0, 0, 0])));
         let mut held = vec![1, 2, 3];
         assert_eq!(Blank::from(&mut held).into_bytes(), [1, 2, 3]);
     }

@@ -2,9 +2,10 @@
 
 use std::collections::TryReserveError;
 
+use bytemuck::AnyBitPattern;
 use candle_core::{CpuStorage, DType};
 
-use crate::blank::{Blank, extend};
+use crate::blank::{Blank, write_new};
 use crate::pages::reserved;
 
 /// To read.
@@ -91,5 +92,55 @@ pub(crate) fn fill<E>(
         CpuStorage::F32(v) => extend(v, len / 4, write),
         CpuStorage::F64(v) => extend(v, len / 8, write),
         CpuStorage::F8E4M3(v) => extend(v, len, write),
+    }
+}
+
+/// Puts `count` elements behind those that are there, if `write` writes all of them as bytes.
+#[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
+fn extend<T: AnyBitPattern, E>(
+    elements: &mut Vec<T>,
+    count: usize,
+    write: impl FnOnce(Blank<'_>) -> Result<(), E>,
+) -> Result<bool, E> {
+    elements.reserve(count);
+    let room = &mut elements.spare_capacity_mut()[..count];
+    let len = size_of_val(room);
+    // SAFETY: the bytes of the room, which need not hold anything, before or afterwards.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), len) };
+    let all = write_new(bytes, write)?;
+    if all {
+        // SAFETY: there is room for so many, all of it is written, and any bytes are an element.
+        unsafe { elements.set_len(elements.len() + count) }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_elements_when_all_bytes_of_them_are_written() {
+        for (dtype, len) in [
+            (DType::F32, 12),
+            (DType::BF16, 6),
+            (DType::F8E4M3, 3),
+            (DType::F4, 5),
+            (DType::I64, 0),
+        ] {
+            let mut memory = reserve(dtype, len).unwrap().unwrap();
+            assert_eq!(fill(&mut memory, len, |_| Err("cannot be read")), Err("cannot be read"));
+            let forgotten = fill(&mut memory, len, |into| {
+                let (first, _) = into.split_at(len / 2);
+                first.into_bytes().fill(7);
+                Ok::<_, ()>(())
+            });
+            assert_eq!((forgotten, of(&memory)), (Ok(len == 0), &[][..]), "{dtype:?}");
+            let written = fill(&mut memory, len, |into| {
+                into.into_bytes().fill(9);
+                Ok::<_, ()>(())
+            });
+            assert_eq!((written, of(&memory)), (Ok(true), &vec![9; len][..]), "{dtype:?}");
+        }
     }
 }

@@ -41,7 +41,8 @@ impl RawCheckpoint {
     /// Tensors that the file has once under several names are read once for each.
     ///
     /// # Errors
-    /// If candle does not have the element type of one of them, or the bytes of one are damaged.
+    /// If candle does not have the element type of one of them, or the bytes of one are damaged: the others can still be had
+    /// with [`tensor`](Self::tensor).
     pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
         let stored: Vec<(&String, &StoredTensor)> = self.index.tensors.iter().collect();
         let source = &*self.source;
