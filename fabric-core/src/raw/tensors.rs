@@ -38,7 +38,8 @@ impl RawCheckpoint {
     /// # }
     /// ```
     ///
-    /// Tensors that the file has once under several names are read once for each.
+    /// Tensors that the file has once under several names are read once for each. On their way to a device that is neither the
+    /// CPU nor one of CUDA all of them are in main memory.
     ///
     /// # Errors
     /// If candle does not have the element type of one of them, or the bytes of one are damaged: the others can still be had
