@@ -57,7 +57,10 @@ fn every_fixture_is_bit_equal_to_the_full_tensors() {
             expected.keys().collect::<Vec<_>>(),
             "{name}"
         );
+        let at_once = raw.tensors(&Device::Cpu).unwrap();
+        assert_eq!(at_once.len(), expected.len(), "{name}");
         for (entry, tensor) in expected {
+            assert_eq!(bits(&at_once[&entry]), bits(&tensor), "{name}: {entry}, all at once");
             assert_eq!(bits(&found[&entry]), bits(&tensor), "{name}, {entry}");
         }
     }
