@@ -136,9 +136,54 @@ pub enum Error {
         source: candle_core::Error,
     },
 
-    /// Options that contradict each other or the state.
+    /// An argument or an option that cannot be met: options that contradict each other, or a name that the file does not
+    /// have.
     #[error("{0}")]
     Options(String),
+
+    /// A checkpoint cannot be saved at this path. Nothing was written, and what was there is still there.
+    #[error("cannot save to {}: {what}", path.display())]
+    Destination {
+        /// The path that the caller gave.
+        path: PathBuf,
+        /// What is in the way, and what to do about it.
+        what: String,
+    },
+
+    /// The strategy is not possible, or does not fit the process group.
+    #[error("{0}")]
+    Strategy(String),
+
+    /// Another rank's message cannot be decoded.
+    #[error(
+        "another rank's message cannot be read: {0}; all ranks must run the same program, built with the same version of \
+         fabric-core"
+    )]
+    Protocol(String),
+
+    /// The file asks for more memory or time than this library gives to a file by default. Nothing says that it is damaged.
+    #[error("{} asks for more than is given by default: {what}", path.display())]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// Which bound was hit, what the file asks for, and the option that raises the bound.
+        what: String,
+    },
+
+    /// The caller's callback for progress panicked.
+    #[error("the callback for progress panicked: {0}")]
+    Callback(String),
+
+    /// The result of this save in the background was already returned by an earlier call.
+    #[error("the result of the save to {} was already returned by an earlier call", path.display())]
+    AlreadyReturned {
+        /// Where it saved to.
+        path: PathBuf,
+    },
+
+    /// A mistake in this library. Nothing that was saved before is lost.
+    #[error("this is a mistake in fabric-core, please report it: {0}")]
+    Internal(String),
 
     /// The ranks did not come together. Nothing that was there before is lost.
     #[error("{0}")]
@@ -272,6 +317,13 @@ impl Error {
 
     pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
         Self::Corrupt {
+            path: path.to_path_buf(),
+            what: what.into(),
+        }
+    }
+
+    pub(crate) fn destination(path: &Path, what: impl Into<String>) -> Self {
+        Self::Destination {
             path: path.to_path_buf(),
             what: what.into(),
         }

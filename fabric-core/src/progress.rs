@@ -135,7 +135,7 @@ impl Meter {
 }
 
 fn stopped(panic: &(dyn Any + Send)) -> Error {
-    Error::Options(format!("the callback for progress panicked: {}", panic_text(panic)))
+    Error::Callback(panic_text(panic).to_owned())
 }
 
 #[cfg(test)]

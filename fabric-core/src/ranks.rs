@@ -42,11 +42,11 @@ impl Ranks {
     pub(crate) fn new(strategy: Strategy, group: Arc<dyn ProcessGroup>) -> Result<Self> {
         let world = group.world_size();
         let strategy = strategy.ranks(world);
-        let mesh = strategy.grid().map_err(Error::Options)?;
+        let mesh = strategy.grid().map_err(Error::Strategy)?;
         if mesh.world_size() == world {
             return Ok(Self { strategy, mesh, group });
         }
-        Err(Error::Options(format!(
+        Err(Error::Strategy(format!(
             "strategy `{}` is for {} ranks, and the process group has {world}",
             strategy.name(),
             mesh.world_size()
@@ -155,7 +155,7 @@ mod tests {
         let group = world.next().unwrap();
         drop(world);
         let ranks = Ranks::new(Strategy::ddp(), Arc::new(group)).unwrap();
-        let failed = || Err::<(), _>(Error::Options("the disk is gone".into()));
+        let failed = || Err::<(), _>(Error::Internal("the disk is gone".into()));
         let error = ranks.together("write", failed).unwrap_err().to_string();
         assert!(
             error.contains("the disk is gone") && error.contains("rank 1 had left"),

@@ -33,7 +33,7 @@ pub(crate) fn reshard(
     strategy: &Strategy,
     phases: &Phases,
 ) -> Result<SaveReport> {
-    let mesh = strategy.grid().map_err(Error::Options)?;
+    let mesh = strategy.grid().map_err(Error::Strategy)?;
     let whole = Whole::of(source.index())?;
     let bytes = match strategy.layout() {
         Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole, phases)?,
@@ -206,7 +206,7 @@ fn directory(
         ..whole.heading(source.index(), strategy, mesh)
     };
     let manifest = heading.of_directory(generation.place().generation(), tensors.map(split).collect());
-    let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
+    let manifest = manifest.encode().map_err(|error| Error::Internal(error.to_string()))?;
     generation.commit(&manifest, Durability::Durable, phases)?;
     Ok(bytes + manifest.len() as u64)
 }

@@ -59,7 +59,7 @@ impl SaveReport {
     /// The report as a message to other ranks.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         bincode::serde::encode_to_vec(self, bincode::config::standard())
-            .map_err(|error| Error::Options(error.to_string()))
+            .map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// The report of another rank.
@@ -67,7 +67,7 @@ impl SaveReport {
         const LIMIT: usize = 1 << 30;
         bincode::serde::decode_from_slice(bytes, bincode::config::standard().with_limit::<LIMIT>())
             .map(|(report, _)| report)
-            .map_err(|error| Error::Options(format!("a rank's report cannot be read: {error}")))
+            .map_err(|error| Error::Protocol(format!("its report: {error}")))
     }
 }
 

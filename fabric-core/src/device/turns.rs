@@ -106,7 +106,7 @@ fn first<'b, B: Buffer>(name: &str, buffer: &'b mut B, len: usize) -> Result<&'b
     let whole = bytes.len();
     bytes
         .get_mut(..len)
-        .ok_or_else(|| Error::Options(format!("{len} bytes of `{name}` do not fit in a buffer of {whole}")))
+        .ok_or_else(|| Error::Internal(format!("{len} bytes of `{name}` do not fit in a buffer of {whole}")))
 }
 
 #[cfg(test)]

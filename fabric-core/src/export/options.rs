@@ -26,11 +26,11 @@ impl ExportFormat {
         match extension.to_ascii_lowercase().as_str() {
             "safetensors" => Ok(Self::Safetensors),
             "pt" | "pth" | "bin" | "ckpt" => Ok(Self::Torch),
-            _ => Err(Error::Options(format!(
-                "the name {} does not say in which format to export; end it in .safetensors, or in .pt, .pth, .bin or \
-                 .ckpt for PyTorch, or choose one with ExportOptions::format",
-                path.display()
-            ))),
+            _ => Err(Error::destination(
+                path,
+                "the name does not say in which format to export; end it in .safetensors, or in .pt, .pth, .bin or .ckpt \
+                 for PyTorch, or choose one with ExportOptions::format",
+            )),
         }
     }
 }

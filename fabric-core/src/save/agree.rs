@@ -107,7 +107,7 @@ pub(super) fn wholes(ranks: &Ranks, step: &str, locals: &[Local], alike: bool) -
 
 /// A message to the other ranks.
 pub(super) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(message, config::standard()).map_err(|error| Error::Options(error.to_string()))
+    bincode::serde::encode_to_vec(message, config::standard()).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// What another rank's [`encode`] made.
@@ -116,5 +116,5 @@ pub(super) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M> {
     const LIMIT: usize = 1 << 31;
     bincode::serde::decode_from_slice(bytes, config::standard().with_limit::<LIMIT>())
         .map(|(message, _)| message)
-        .map_err(|error| Error::Options(format!("a rank's message cannot be read: {error}")))
+        .map_err(|error| Error::Protocol(error.to_string()))
 }

@@ -58,7 +58,7 @@ fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<(
     }
     let (guard, layout) = tensor.storage_and_layout();
     let CandleStorage::Cpu(storage) = &*guard else {
-        return Err(Error::Options(format!(
+        return Err(Error::Internal(format!(
             "tensor `{name}` says it is in main memory and is not"
         )));
     };

@@ -97,7 +97,7 @@ pub(super) fn save(
             return Ok(Vec::new());
         };
         let manifest = manifest(ranks, &prepared, agreed, generation.place().generation());
-        let manifest = manifest.encode().map_err(|error| Error::Options(error.to_string()))?;
+        let manifest = manifest.encode().map_err(|error| Error::Internal(error.to_string()))?;
         generation.commit(&manifest, prepared.durability, &phases)?;
         Ok((manifest.len() as u64).to_le_bytes().to_vec())
     };

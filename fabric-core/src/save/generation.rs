@@ -39,7 +39,7 @@ impl Place {
     /// The place that rank 0 speaks of.
     pub(super) fn of_message(storage: &dyn Storage, path: &Path, message: &[u8]) -> Result<Self> {
         let site = Site::at(storage, path)?;
-        let unreadable = || Error::Options("rank 0 does not say where to write".to_owned());
+        let unreadable = || Error::Protocol("rank 0 does not say where to write".to_owned());
         let text = std::str::from_utf8(message).map_err(|_| unreadable())?;
         let (hidden, generation) = text.split_once('\n').ok_or_else(unreadable)?;
         Ok(Self {
@@ -198,10 +198,10 @@ fn refuse_others(storage: &dyn Storage, directory: &Path) -> Result<()> {
     });
     match other {
         None => Ok(()),
-        Some(name) => Err(Error::Options(format!(
-            "{} holds `{name}`, which is part of another program's checkpoint; save to another name",
-            directory.display()
-        ))),
+        Some(name) => Err(Error::destination(
+            directory,
+            format!("it holds `{name}`, which is part of another program's checkpoint; save to another name"),
+        )),
     }
 }
 

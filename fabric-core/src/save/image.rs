@@ -89,7 +89,7 @@ impl Image {
     /// # Errors
     /// If there are more pieces or larger tensors than the format can hold.
     pub(crate) fn new(pieces: Vec<Piece>, mut closing: Closing, path: &Path) -> Result<Self> {
-        let refused = |what: String| Error::Options(format!("{} cannot be written: {what}", path.display()));
+        let refused = |what: String| Error::destination(path, what);
         let infos = pieces.iter().map(|piece| (piece.name.clone(), piece.info()));
         let infos: Vec<(Arc<str>, TensorInfo)> = infos.collect();
         let mut order: Vec<usize> = (0..infos.len()).collect();
@@ -132,7 +132,7 @@ impl Image {
         let manifest = self
             .closing
             .encode()
-            .map_err(|error| Error::Options(error.to_string()))?;
+            .map_err(|error| Error::Internal(error.to_string()))?;
         runs.hold(&manifest)?;
         runs.flush()
     }
@@ -208,7 +208,7 @@ impl Runs<'_> {
             self.put(bytes)?;
             computed
                 .join()
-                .map_err(|_| Error::Options("the thread that computes checksums stopped".to_owned()))
+                .map_err(|_| Error::Internal("the thread that computes checksums stopped".to_owned()))
         })
     }
 

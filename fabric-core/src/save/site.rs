@@ -35,7 +35,10 @@ impl Site {
     pub(super) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
         let target = storage.resolve(path).map_err(Error::io("follow", path))?;
         let Some(name) = target.file_name().and_then(|name| name.to_str()) else {
-            return Err(Error::Options(format!("{} names no file to save to", path.display())));
+            return Err(Error::destination(
+                path,
+                "it names no file; give the name of a file, run/last.ckpt for instance",
+            ));
         };
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -59,20 +62,22 @@ impl Site {
         if self.kind(storage)? != Some(FileKind::Directory) {
             return Ok(());
         }
-        let (path, shown) = (&self.target, self.path.display());
+        let path = &self.target;
         if !is_directory(storage, path)? {
-            return Err(Error::Options(format!(
-                "{shown} is a directory; give the name of a file in it, {}",
-                self.path.join("last.ckpt").display()
-            )));
+            let file = self.path.join("last.ckpt");
+            let what = format!("it is a directory; give the name of a file in it, {}", file.display());
+            return Err(Error::destination(&self.path, what));
         }
         let names = storage.list(path).map_err(Error::io("list", path))?;
         match names.iter().find(|name| !is_part(name)) {
             None => Ok(()),
-            Some(stranger) => Err(Error::Options(format!(
-                "{shown} is a checkpoint in a directory, which also holds `{stranger}`; a file cannot take its place without \
-                 losing that: move it, or save to another name"
-            ))),
+            Some(stranger) => Err(Error::destination(
+                &self.path,
+                format!(
+                    "it is a checkpoint in a directory, which also holds `{stranger}`; a file cannot take its place without \
+                     losing that: move it, or save to another name"
+                ),
+            )),
         }
     }
 

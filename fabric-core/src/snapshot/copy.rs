@@ -45,7 +45,7 @@ impl Copy {
             packer.begin(at, len);
             let copied = match guards.storage(at) {
                 Some(storage) => copy(part, storage, &mut packer),
-                None => Err(Stop::Failed(Error::Options(format!(
+                None => Err(Stop::Failed(Error::Internal(format!(
                     "the memory of `{}` was let go before it was copied",
                     part.name
                 )))),

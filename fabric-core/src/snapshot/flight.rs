@@ -73,10 +73,9 @@ impl Flight {
             Ending::Saved(report) => Ok(report),
             Ending::Failed(error) => Err(error),
             Ending::Shared(error) => Err(self.failed(error)),
-            Ending::Open(_) | Ending::Told => Err(Error::Options(format!(
-                "how the save to {} ended was told before",
-                self.path.display()
-            ))),
+            Ending::Open(_) | Ending::Told => Err(Error::AlreadyReturned {
+                path: self.path.clone(),
+            }),
         }
     }
 

@@ -46,13 +46,13 @@ impl Arrived {
         let (filled, at) = match self.open.take() {
             Some(open) => open,
             None => {
-                let stopped = |_| Error::Options("the thread that copies tensors has stopped".to_owned());
+                let stopped = |_| Error::Internal("the thread that copies tensors has stopped".to_owned());
                 (self.filled.recv().map_err(stopped)??, 0)
             }
         };
         let Packed { piece: of, bytes, sums } = &filled.runs[at];
         if *of != piece {
-            return Err(Error::Options(format!(
+            return Err(Error::Internal(format!(
                 "piece {of} was copied where piece {piece} is to be written"
             )));
         }

@@ -93,7 +93,7 @@ impl<'a> Packer<'a> {
     /// Puts the next bytes of the piece.
     pub(super) fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         if bytes.len() > self.left {
-            return Err(Stop::Failed(Error::Options(format!(
+            return Err(Stop::Failed(Error::Internal(format!(
                 "{} bytes were copied where {} belong",
                 bytes.len(),
                 self.left

@@ -84,7 +84,7 @@ mod tests {
             let put = |_: &mut Counted<'_>, window: Range<usize>| {
                 puts.fetch_add(1, Ordering::Relaxed);
                 match window.start {
-                    30 => Err(Error::Options("the tenth".into())),
+                    30 => Err(Error::Internal("the tenth".into())),
                     _ => Ok(()),
                 }
             };
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn no_lane_is_an_error() {
-        let lane = || Err::<(), _>(Error::Options("no memory".into()));
+        let lane = || Err::<(), _>(Error::Internal("no memory".into()));
         let error = in_lanes(2, windows(3), lane, |(), _| Ok(())).expect_err("no lane");
         assert!(error.to_string().contains("no memory"));
     }

@@ -190,7 +190,7 @@ fn failed(outcome: Result<()>, device: &Shared) -> String {
 fn an_error_of_the_host_ends_it_and_nothing_stays_under_way() {
     for (at, late) in (0..5).flat_map(|at| [(at * LEN, false), (at * LEN, true)]) {
         let refuse = |now: usize| match now {
-            now if now == at => Err(Error::Options(format!("the host failed at {now}"))),
+            now if now == at => Err(Error::Internal(format!("the host failed at {now}"))),
             _ => Ok(()),
         };
         let (sent, buffers) = device(vec![0; 5 * LEN], late);

@@ -152,10 +152,10 @@ mod tests {
         let steps = AtomicUsize::new(0);
         let done = in_parallel(4, || {
             if steps.fetch_add(1, Ordering::Relaxed) == 10 {
-                return Some(Err(Error::Options("the eleventh".into())));
+                return Some(Err(Error::Internal("the eleventh".into())));
             }
             Some(Ok(()))
         });
-        assert!(matches!(done, Err(Error::Options(_))), "{done:?}");
+        assert!(matches!(done, Err(Error::Internal(_))), "{done:?}");
     }
 }

@@ -1,0 +1,118 @@
+//! One process of the tests that need real ones: `checkpoint-tool COMMAND PATH ELEMENTS [ITERATION]`.
+//!
+//! Every command prints one line, `ok ITERATION` or `error TEXT`; `writer` and `writer-ranks` print one for each save. The
+//! contents of a state follow from its iteration, so a load notices a mixture of two saves.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use candle_core::{Device, Tensor, Var};
+use fabric_core::group::ThreadGroup;
+use fabric_core::{Checkpoint, Error, Fabric, Result, Strategy};
+
+#[derive(Checkpoint)]
+struct State {
+    #[checkpoint(shard(dim = 0))]
+    a: Var,
+    b: Var,
+    iteration: u64,
+}
+
+impl State {
+    fn new(elements: usize, iteration: u64) -> Self {
+        let a = Var::from_tensor(&filled(elements, iteration)).expect("a tensor");
+        let b = Var::from_tensor(&filled(elements, iteration + 1)).expect("a tensor");
+        Self { a, b, iteration }
+    }
+
+    fn set(&mut self, iteration: u64) {
+        let elements = self.a.elem_count();
+        self.a.set(&filled(elements, iteration)).expect("the same shape");
+        self.b.set(&filled(elements, iteration + 1)).expect("the same shape");
+        self.iteration = iteration;
+    }
+
+    /// Whether all of the state is of one iteration.
+    fn check(&self) -> Result<u64, String> {
+        for (name, var, expected) in [("a", &self.a, self.iteration), ("b", &self.b, self.iteration + 1)] {
+            let found = var.to_vec1::<f32>().map_err(|error| error.to_string())?;
+            if let Some(at) = found.iter().position(|element| *element != as_element(expected)) {
+                return Err(format!(
+                    "mixed: {name}[{at}] is {} at iteration {}",
+                    found[at], self.iteration
+                ));
+            }
+        }
+        Ok(self.iteration)
+    }
+}
+
+fn filled(elements: usize, iteration: u64) -> Tensor {
+    Tensor::full(as_element(iteration), elements, &Device::Cpu).expect("a tensor")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "iterations of a test are small")]
+fn as_element(iteration: u64) -> f32 {
+    iteration as f32
+}
+
+/// A Fabric that saves directories, with one rank.
+fn ranks() -> Fabric {
+    let group = ThreadGroup::with_timeout(1, Duration::from_secs(20)).remove(0);
+    let builder = Fabric::builder().strategy(Strategy::fsdp()).process_group(group);
+    builder.build().expect("one rank")
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let text = |at: usize| arguments.get(at).map(|text| text.to_string_lossy().into_owned());
+    let number = |at: usize, otherwise: u64| text(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let path = PathBuf::from(arguments.get(1).cloned().unwrap_or_default());
+    let elements = usize::try_from(number(2, 1000)).expect("a small number");
+    let iteration = number(3, 1);
+    let fabric = |command: &str| {
+        if command.ends_with("-ranks") {
+            ranks()
+        } else {
+            Fabric::new()
+        }
+    };
+    let command = text(0).unwrap_or_default();
+    let fabric = fabric(&command);
+    match command.as_str() {
+        "save" | "save-ranks" => say(fabric.save(&path, &State::new(elements, iteration)).map(|_| iteration)),
+        "save-async" => {
+            let state = State::new(elements, iteration);
+            say(fabric
+                .save_async(&path, &state)
+                .and_then(|saving| saving.wait())
+                .map(|_| iteration));
+        }
+        "load" | "load-ranks" => load(&fabric, &path, elements),
+        "open" => say(fabric.open(&path).map(|raw| raw.len() as u64)),
+        "writer" | "writer-ranks" => {
+            let mut state = State::new(elements, iteration);
+            for iteration in iteration.. {
+                state.set(iteration);
+                say(fabric.save(&path, &state).map(|_| iteration));
+            }
+        }
+        other => panic!("no command `{other}`"),
+    }
+}
+
+fn load(fabric: &Fabric, path: &Path, elements: usize) {
+    let mut state = State::new(elements, 0);
+    match fabric.load(path, &mut state).map(|_| state.check()) {
+        Ok(Ok(iteration)) => println!("ok {iteration}"),
+        Ok(Err(mixed)) => println!("error {mixed}"),
+        Err(error) => say(Err(error)),
+    }
+}
+
+fn say(outcome: Result<u64, Error>) {
+    match outcome {
+        Ok(number) => println!("ok {number}"),
+        Err(error) => println!("error {}", error.to_string().replace('\n', " ")),
+    }
+}
