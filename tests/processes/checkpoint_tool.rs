@@ -36,7 +36,10 @@ impl State {
     fn check(&self) -> Result<u64, String> {
         for (name, var, expected) in [("a", &self.a, self.iteration), ("b", &self.b, self.iteration + 1)] {
             let found = var.to_vec1::<f32>().map_err(|error| error.to_string())?;
-            if let Some(at) = found.iter().position(|element| *element != as_element(expected)) {
+            if let Some(at) = found
+                .iter()
+                .position(|element| element.to_bits() != as_element(expected).to_bits())
+            {
                 return Err(format!(
                     "mixed: {name}[{at}] is {} at iteration {}",
                     found[at], self.iteration
@@ -85,7 +88,7 @@ fn main() {
             let state = State::new(elements, iteration);
             say(fabric
                 .save_async(&path, &state)
-                .and_then(|saving| saving.wait())
+                .and_then(fabric_core::Saving::wait)
                 .map(|_| iteration));
         }
         "load" | "load-ranks" => load(&fabric, &path, elements),
