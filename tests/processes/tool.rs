@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// A process of the tool, to be started with its output captured.
 pub(crate) fn tool(arguments: &[&dyn AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_checkpoint-tool"));
-    command.args(arguments.iter().map(|argument| argument.as_ref()));
+    command.args(arguments.iter().map(AsRef::as_ref));
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
