@@ -1,6 +1,6 @@
 //! One process of the tests that need real ones: `checkpoint-tool COMMAND PATH ELEMENTS [ITERATION]`.
 //!
-//! Every command prints one line, `ok ITERATION` or `error TEXT`; `writer` and `writer-ranks` print one for each save. The
+//! Every command prints one line, `ok ITERATION` or `error TEXT`; `writer`, `writer-ranks` and `writer-relaxed` print one for each save. The
 //! contents of a state follow from its iteration, so a load notices a mixture of two saves.
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor, Var};
 use fabric_core::group::ThreadGroup;
-use fabric_core::{Checkpoint, Error, Fabric, Result, Strategy};
+use fabric_core::{Checkpoint, Durability, Error, Fabric, Result, SaveOptions, Strategy};
 
 #[derive(Checkpoint)]
 struct State {
@@ -93,11 +93,17 @@ fn main() {
         }
         "load" | "load-ranks" => load(&fabric, &path, elements),
         "open" => say(fabric.open(&path).map(|raw| raw.len() as u64)),
-        "writer" | "writer-ranks" => {
+        "writer" | "writer-ranks" | "writer-relaxed" => {
             let mut state = State::new(elements, iteration);
             for iteration in iteration.. {
                 state.set(iteration);
-                say(fabric.save(&path, &state).map(|_| iteration));
+                let durability = if command == "writer-relaxed" {
+                    Durability::Relaxed
+                } else {
+                    Durability::Durable
+                };
+                let options = SaveOptions::new().durability(durability);
+                say(fabric.save_with(&path, &state, options).map(|_| iteration));
             }
         }
         other => panic!("no command `{other}`"),

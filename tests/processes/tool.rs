@@ -1,7 +1,7 @@
 //! The other process, `checkpoint-tool`, and what it says.
 
 use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A process of the tool, to be started with its output captured.
@@ -39,4 +39,53 @@ pub(crate) fn said(output: &Output) -> String {
 /// What the tool says to these arguments.
 pub(crate) fn ask(arguments: &[&dyn AsRef<OsStr>]) -> String {
     said(&run(&mut tool(arguments)))
+}
+
+/// A process that saves without end, and prints each iteration whose save has returned.
+pub(crate) struct Writer {
+    process: Child,
+    output: tempfile::NamedTempFile,
+}
+
+impl Writer {
+    pub(crate) fn start(arguments: &[&dyn AsRef<OsStr>]) -> Self {
+        let output = tempfile::NamedTempFile::new().expect("a file");
+        let mut command = tool(arguments);
+        command
+            .stdout(output.reopen().expect("the same file"))
+            .stderr(Stdio::null());
+        let process = command.spawn().expect("the process starts");
+        Self { process, output }
+    }
+
+    /// The last iteration whose save has returned.
+    pub(crate) fn last_reported(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(self.output.path()).expect("the output can be read");
+        let lines = text
+            .lines()
+            .inspect(|line| assert!(line.starts_with("ok "), "a save failed: {line}"));
+        lines.last().and_then(|line| line.strip_prefix("ok ")?.parse().ok())
+    }
+
+    /// Stops the process where it is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn stop(&self) {
+        let stopped = Command::new("kill")
+            .args(["-STOP", &self.process.id().to_string()])
+            .status();
+        assert!(stopped.expect("kill runs").success());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it can be waited for");
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
