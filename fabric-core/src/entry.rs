@@ -11,6 +11,9 @@ pub(crate) use region::{covers, is_all};
 
 use smallvec::SmallVec;
 
+/// Messages show no more dimensions of a shape.
+const MOST_SHOWN: usize = 16;
+
 /// One number for each dimension, without an allocation for the usual few.
 pub(crate) type Dims = SmallVec<[usize; 4]>;
 
@@ -56,17 +59,29 @@ impl TensorInfo {
         &self.shape
     }
 
-    /// The number of elements, or `None` if it does not fit a `usize`.
+    /// The number of elements, or `None` if no tensor can have this shape: see [`byte_len`](Self::byte_len).
     #[must_use]
     pub fn elements(&self) -> Option<usize> {
-        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
+        let reach = self.reach()?;
+        Some(if self.shape.contains(&0) { 0 } else { reach })
     }
 
-    /// The size in bytes, elements packed without gaps, or `None` if it does not fit a `usize`.
+    /// The size in bytes, elements packed without gaps, or `None` if no tensor can have this shape.
+    ///
+    /// A shape is possible if its dimensions, those of length 0 left out, span no more bytes than an allocation can have
+    /// (`isize::MAX`). Candle multiplies dimensions in either order, so a 0 among them makes no product smaller.
     #[must_use]
     pub fn byte_len(&self) -> Option<usize> {
-        let bits = self.elements()?.checked_mul(self.dtype.bits())?;
-        Some(bits.div_ceil(8))
+        let elements = self.elements()?;
+        Some((elements * self.dtype.bits()).div_ceil(8))
+    }
+
+    /// The product of the dimensions that are not 0, if a tensor can have them.
+    fn reach(&self) -> Option<usize> {
+        let mut lengths = self.shape.iter().filter(|&&len| len > 0);
+        let reach = lengths.try_fold(1usize, |reach, &len| reach.checked_mul(len))?;
+        let bits = reach.checked_mul(self.dtype.bits())?;
+        isize::try_from(bits.div_ceil(8)).is_ok().then_some(reach)
     }
 }
 
@@ -78,6 +93,45 @@ impl From<&candle_core::Tensor> for TensorInfo {
 
 impl std::fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.dtype, self.shape)
+        let Some((first, rest)) = self
+            .shape
+            .split_at_checked(MOST_SHOWN)
+            .filter(|(_, rest)| !rest.is_empty())
+        else {
+            return write!(f, "{} {:?}", self.dtype, self.shape);
+        };
+        let first: Vec<String> = first.iter().map(usize::to_string).collect();
+        write!(f, "{} [{}, and {} more]", self.dtype, first.join(", "), rest.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_possible_or_not_in_any_order_of_its_dimensions() {
+        let half = 1 << (usize::BITS / 2);
+        for shape in [[0, half, half], [half, 0, half], [half, half, 0], [1, half, half]] {
+            let info = TensorInfo::new(DType::U8, shape.to_vec());
+            assert_eq!((info.elements(), info.byte_len()), (None, None), "{shape:?}");
+        }
+        for shape in [[0, half, 5], [half, 0, 5], [half, 5, 0]] {
+            assert_eq!(
+                TensorInfo::new(DType::F64, shape.to_vec()).byte_len(),
+                Some(0),
+                "{shape:?}"
+            );
+        }
+        let most = isize::MAX.unsigned_abs() / 4;
+        assert!(TensorInfo::new(DType::F32, vec![most / 8]).byte_len().is_some());
+        assert_eq!(TensorInfo::new(DType::F32, vec![most + 1]).byte_len(), None);
+    }
+
+    #[test]
+    fn long_shapes_are_shown_by_their_first_dimensions() {
+        assert_eq!(TensorInfo::new(DType::F32, vec![2, 3]).to_string(), "F32 [2, 3]");
+        let long = TensorInfo::new(DType::F32, vec![1; 1000]).to_string();
+        assert!(long.ends_with("1, and 984 more]") && long.len() < 100, "{long}");
     }
 }

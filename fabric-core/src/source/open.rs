@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Source, dcp, directory, hub, single, torch};
+use super::{Index, Source, dcp, directory, hub, single, torch};
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -12,6 +12,24 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// # Errors
 /// If there is nothing, or nothing that this library reads; if it is damaged.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+    let source = find(storage, path)?;
+    check_shapes(source.index(), path)?;
+    Ok(source)
+}
+
+/// Refuses shapes that no tensor has, whatever the format: candle would overflow when it multiplies them.
+fn check_shapes(index: &Index, path: &Path) -> Result<()> {
+    let mut tensors = index.tensors.iter();
+    match tensors.find(|(_, stored)| stored.info.byte_len().is_none()) {
+        None => Ok(()),
+        Some((name, stored)) => {
+            let what = format!("entry `{name}` is {}, larger than any tensor can be", stored.info);
+            Err(Error::corrupt(path, what))
+        }
+    }
+}
+
+fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
         Some(FileKind::File) => open_one(open_file(&**storage, path)?, path),
         Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),

@@ -212,7 +212,7 @@ fn places(tensors: &[TensorRecord], files: &[FileRecord]) -> Result<(), String> 
 
 /// The bytes of a tensor, if it fills whole ones.
 fn bytes(dtype: DType, shape: &[usize]) -> Option<u64> {
-    let elements = shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len))?;
-    let bits = elements.checked_mul(dtype.bits())?;
-    (bits % 8 == 0).then_some(bits as u64 / 8)
+    let info = TensorInfo::of(dtype, shape);
+    let (bytes, bits) = (info.byte_len()?, info.elements()?.checked_mul(dtype.bits())?);
+    (bits % 8 == 0).then_some(bytes as u64)
 }
