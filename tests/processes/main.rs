@@ -2,8 +2,9 @@
 //!
 //! Each test is bounded to seconds. A longer campaign of the same code runs on demand: `CAMPAIGN=60` multiplies the rounds.
 
-mod kills;
 #[cfg(target_os = "linux")]
+mod kills;
+mod leases;
 mod power;
 mod simple;
 mod tool;

@@ -8,6 +8,9 @@ mod direct;
 mod direct;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod mapped;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[path = "local/unmapped.rs"]
+mod mapped;
 mod staged;
 mod writer;
 
@@ -15,6 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use self::mapped::Mapped;
 use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
 
@@ -36,10 +40,12 @@ const MOST_CREATIONS: usize = 100;
 /// there. The file itself does not come into the cache, so the first to read it reads from the device. The blocks that
 /// this takes, 16 MiB in all, belong to the writer.
 ///
-/// On Linux with x86-64 a large read goes through a map of some MiB, for a moment, and only
-/// while the system lets nobody write to the file: under a read lease (`fcntl(2)`), which needs a file of one's own on a
-/// file system of this machine. Whoever opens the file for writing meanwhile waits for the moment to pass. The holder of a
-/// lease is sent `SIGURG` then, which does nothing unless the program asks for it.
+/// On Linux with x86-64 a large read goes through a map of some MiB, for a moment, and only while the system lets nobody
+/// write to the file: under a read lease (`fcntl(2)`). That needs a file of the user's own on ext4, XFS, Btrfs, F2FS or
+/// tmpfs. Files on overlayfs, the root of most containers, on network file systems and on all others are read in the
+/// ordinary way. A process that opens the file for writing meanwhile waits for the moment to pass, and the system sends
+/// `SIGURG` to the process that loads; the signal does nothing unless the program asks for it. If the loading process is
+/// stopped within the moment, the writer waits for as long as `/proc/sys/fs/lease-break-time` says, 45 seconds by default.
 ///
 /// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
 ///
@@ -79,11 +85,7 @@ impl Storage for Local {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         direct::expect_sequential(&file);
-        Ok(Box::new(Reader {
-            file,
-            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-            windows: mapped::Windows::default(),
-        }))
+        Ok(Box::new(Reader(Mapped::new(file))))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
@@ -216,38 +218,33 @@ fn sync_directory(_path: &Path) -> io::Result<()> {
 }
 
 #[derive(Debug)]
-struct Reader {
-    file: File,
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    windows: mapped::Windows,
-}
+struct Reader(Mapped);
 
 impl ReadFile for Reader {
     fn len(&self) -> io::Result<u64> {
-        self.file.metadata().map(|found| found.len())
+        self.0.file().metadata().map(|found| found.len())
     }
 
     #[cfg(unix)]
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
         use std::os::unix::fs::MetadataExt;
 
-        let found = self.file.metadata()?;
+        let found = self.0.file().metadata()?;
         let written = [found.mtime(), found.mtime_nsec()].map(i64::cast_unsigned);
         Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
     }
 
     #[cfg(unix)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.file, into, offset)
+        std::os::unix::fs::FileExt::read_at(self.0.file(), into, offset)
     }
 
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
-        self.windows.lend(&self.file, offset, len, take)
+        self.0.lend(offset, len, take)
     }
 
     #[cfg(windows)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.file, into, offset)
+        std::os::windows::fs::FileExt::seek_read(self.0.file(), into, offset)
     }
 }

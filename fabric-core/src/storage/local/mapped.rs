@@ -10,9 +10,12 @@
 //! It is closed a moment later. What is not in the cache comes there in large pages, which the ordinary way of reading ahead
 //! does not make when several threads read one file: so the next load of the file is a fast one.
 //!
-//! What is left is a process that is stopped within this moment for longer than the system keeps a writer waiting, 45
-//! seconds, while that writer cuts the file; and a page that is dropped within it, and that the device then fails to give
-//! back.
+//! What is left is a process that is stopped within this moment. It holds a writer up, for as long as the system keeps one
+//! waiting: 45 seconds, as a rule (`/proc/sys/fs/lease-break-time`). If the writer then cuts the file, the process is ended by
+//! `SIGBUS` when it goes on. The same happens if a page is dropped within the moment, and the device then fails to give it back.
+//!
+//! A lease may be less than it seems, on a file system that nobody thought of. So whoever is lent bytes reads each of them
+//! once (`crate::once`), and a wrong belief costs a checksum error.
 
 mod lease;
 
@@ -20,7 +23,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use self::lease::Leases;
+use self::lease::{Lease, Leased};
 
 /// To open a window onto less costs more than it saves.
 const LEAST: usize = 2 << 20;
@@ -38,36 +41,39 @@ const PROBED: usize = 512 << 10;
 /// Less than this is not read from the device in large pages, of which too much might be for others.
 const LEAST_READ: usize = 4 << 20;
 
-/// The maps of one open file.
-#[derive(Debug, Default)]
-pub(super) struct Windows {
-    leases: Leases,
-}
+/// An open file that lends its bytes.
+#[derive(Debug)]
+pub(super) struct Mapped(Leased);
 
-impl Windows {
+impl Mapped {
+    pub(super) fn new(file: File) -> Self {
+        Self(Leased::new(file))
+    }
+
+    pub(super) fn file(&self) -> &File {
+        self.0.file()
+    }
+
     /// Lends what lies in the cache, as [`ReadFile::lend`](crate::storage::ReadFile::lend) promises.
-    pub(super) fn lend(&self, file: &File, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+    pub(super) fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         if len < LEAST {
             return false;
         }
-        let Some(lease) = self.leases.take(file) else {
+        let Some(lease) = self.0.take() else {
             return false;
         };
         // What was read from the device may have taken long, and somebody may wait now.
-        let window = Window::open(file, offset, len).filter(|window| window.populate() && lease.is_whole());
+        let window = Window::open(&lease, offset, len).filter(|window| window.populate() && lease.is_whole());
         if let Some(window) = &window {
             take(window.bytes());
         }
-        let lent = window.is_some();
-        // First the window, then what it needs.
-        drop(window);
-        drop(lease);
-        lent
+        window.is_some()
     }
 }
 
-/// Some pages of a file, for reading, and which bytes of them are wanted.
-struct Window {
+/// Some pages of a file, for reading, and which bytes of them are wanted. The file is still for as long as they are mapped.
+struct Window<'l> {
+    _lease: &'l Lease<'l>,
     first: *mut u8,
     mapped: usize,
     skipped: usize,
@@ -75,9 +81,10 @@ struct Window {
 }
 
 #[expect(unsafe_code, reason = "a load through `pread` takes half as long again")]
-impl Window {
-    /// `None` if the file is shorter. The caller holds a lease on it, and keeps it for longer than the window.
-    fn open(file: &File, offset: u64, len: usize) -> Option<Self> {
+impl<'l> Window<'l> {
+    /// `None` if the file is shorter.
+    fn open(lease: &'l Lease<'l>, offset: u64, len: usize) -> Option<Self> {
+        let file = lease.file();
         let end = offset.checked_add(len as u64)?;
         if file.metadata().ok()?.len() < end {
             return None;
@@ -96,6 +103,7 @@ impl Window {
             )
         };
         (first != libc::MAP_FAILED).then(|| Self {
+            _lease: lease,
             first: first.cast(),
             mapped,
             skipped: mapped - len,
@@ -143,7 +151,7 @@ fn advise((first, len): (*mut libc::c_void, usize), advice: libc::c_int) -> bool
 }
 
 #[expect(unsafe_code, reason = "what was mapped is unmapped")]
-impl Drop for Window {
+impl Drop for Window<'_> {
     fn drop(&mut self) {
         // SAFETY: the map is ours, and who borrowed its bytes borrowed `self`.
         let unmapped = unsafe { libc::munmap(self.first.cast(), self.mapped) };

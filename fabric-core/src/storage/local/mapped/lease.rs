@@ -1,8 +1,11 @@
 //! Read leases: while one is held, whoever would write to the file or cut it waits in `open` or `truncate`.
 //!
-//! See `fcntl(2)`, "Leases". The system gives them to a file's owner, and for a file that nobody has open for writing. Who
-//! waits is told to us by a signal; since a lease is held for moments only, it need not be heard, and is one that is
-//! ignored unless a program asks for it.
+//! See `fcntl(2)`, "Leases". The system gives them to a file's owner, and for a file that nobody has open for writing.
+//!
+//! **Signals.** The system tells the holder by a signal that a writer waits. The default, `SIGIO`, ends a process, so a lease
+//! chooses `SIGURG`, which a process ignores unless it asks for it. The choice belongs to the open file, and the system
+//! forgets it whenever a lease ends (`lease_modify` of Linux). So every lease chooses again, before it is taken, and the same
+//! lock covers the choice, the taking and the end: no other thread ends a lease between the choice and the taking.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -13,76 +16,97 @@ use libc::c_int;
 /// The signal for the holder of a lease, `F_SETSIG` of `fcntl(2)`, which the libc crate lacks.
 const SET_SIGNAL: c_int = 10;
 
-/// File systems of this machine alone: what is written to their files is written through this system, which knows of the
-/// lease. ext2 to ext4, XFS, Btrfs, F2FS, tmpfs, and overlayfs, which forbids that its layers are changed from below.
-const LOCAL: [u32; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994, 0x794c_7630];
+/// The file systems on which a lease keeps a file still: every write to such a file passes this system, which knows of the
+/// lease. ext2 to ext4, XFS, Btrfs, F2FS and tmpfs.
+///
+/// Not overlayfs, the root of most containers: a writer may keep a writable map of the file below, of which the lease on
+/// the file above knows nothing. Nor network file systems, FUSE and others that pass files on: somebody else may write to
+/// what they pass on.
+const STILL: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994];
 
-/// The lease on one open file, which all threads that want it share.
-#[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<State>);
+/// An open file, and the lease on it that all threads share.
+#[derive(Debug)]
+pub(super) struct Leased {
+    file: File,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether there can be one; `None` before anybody asked.
-    possible: Option<bool>,
+    /// The process that takes leases, if the file system keeps a file still; `None` before anybody asked.
+    process: Option<Option<u32>>,
     holders: usize,
 }
 
-/// Nobody writes to the file.
-pub(super) struct Lease<'l> {
-    leases: &'l Leases,
-    file: &'l File,
-}
+/// Nobody writes to the file, and nobody cuts it.
+pub(super) struct Lease<'l>(&'l Leased);
 
-impl Leases {
-    /// `None` if somebody writes to the file or waits to do so, or if the file system has no leases. `file` is always the
-    /// same.
-    pub(super) fn take<'l>(&'l self, file: &'l File) -> Option<Lease<'l>> {
+impl Leased {
+    pub(super) fn new(file: File) -> Self {
+        let state = Mutex::default();
+        Self { file, state }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// `None` if somebody writes to the file or waits to do so, or if the file system has no leases that keep it still.
+    pub(super) fn take(&self) -> Option<Lease<'_>> {
         let mut state = self.lock();
-        if !*state.possible.get_or_insert_with(|| possible(file)) {
+        let process = *state.process.get_or_insert_with(|| process_for(&self.file));
+        // A forked process shares the open file, and would end the lease of the process that it came from.
+        if process != Some(std::process::id()) {
             return None;
         }
         let held = if state.holders == 0 {
-            fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) == Some(0)
+            // In this order: the first lease without the choice would be a deadly one.
+            fcntl(&self.file, SET_SIGNAL, libc::SIGURG) == Some(0)
+                && fcntl(&self.file, libc::F_SETLEASE, libc::F_RDLCK) == Some(0)
         } else {
             // No new holder may make a writer wait for longer.
-            is_whole(file)
+            is_whole(&self.file)
         };
         if !held {
             return None;
         }
         state.holders += 1;
-        Some(Lease { leases: self, file })
+        Some(Lease(self))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lease<'_> {
+impl<'l> Lease<'l> {
+    /// The file that is still.
+    pub(super) fn file(&self) -> &'l File {
+        &self.0.file
+    }
+
     /// Whether nobody waits for its end.
     pub(super) fn is_whole(&self) -> bool {
-        is_whole(self.file)
+        is_whole(&self.0.file)
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        let mut state = self.leases.lock();
+        let mut state = self.0.lock();
         state.holders -= 1;
         if state.holders == 0 {
             // Where the system has taken it away already, there is nothing to give back.
-            let _ = fcntl(self.file, libc::F_SETLEASE, libc::F_UNLCK);
+            let _ = fcntl(&self.0.file, libc::F_SETLEASE, libc::F_UNLCK);
         }
     }
 }
 
-fn possible(file: &File) -> bool {
-    let system = rustix::fs::fstatfs(file).ok();
-    let kind = system.and_then(|system| u32::try_from(system.f_type).ok());
-    // The default signal would end the process.
-    kind.is_some_and(|kind| LOCAL.contains(&kind)) && fcntl(file, SET_SIGNAL, libc::SIGURG) == Some(0)
+/// This process, if the file is on a file system that keeps it still under a lease.
+fn process_for(file: &File) -> Option<u32> {
+    let system = rustix::fs::fstatfs(file).ok()?;
+    let kind = u32::try_from(system.f_type).ok()?;
+    STILL.contains(&kind).then(std::process::id)
 }
 
 /// A lease is called broken from when a writer waits for it.

@@ -10,28 +10,28 @@ use rustix::fs::{Advice, fadvise, fstatfs};
 use super::*;
 
 /// A file in a directory of its own, of `len` bytes that are in the cache, and these.
-fn file_of(len: usize) -> (tempfile::TempDir, File, Vec<u8>) {
+fn file_of(len: usize) -> (tempfile::TempDir, Mapped, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
     std::fs::write(directory.path().join("file"), &bytes).unwrap();
-    let file = File::open(directory.path().join("file")).unwrap();
+    let file = Mapped::new(File::open(directory.path().join("file")).unwrap());
     settle(&file);
     (directory, file, bytes)
 }
 
 /// Waits for the end of what else may have the file open for writing: a process that another test is just starting.
-fn settle(file: &File) {
+fn settle(file: &Mapped) {
     for _ in 0..5000 {
-        if !must_have_leases(file) || lent(&Windows::default(), file, 0, LEAST).is_some() {
+        if !must_have_leases(file) || lent(file, 0, LEAST).is_some() {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn lent(windows: &Windows, file: &File, offset: usize, len: usize) -> Option<Vec<u8>> {
+fn lent(file: &Mapped, offset: usize, len: usize) -> Option<Vec<u8>> {
     let mut bytes = None;
-    let lent = windows.lend(file, offset as u64, len, &mut |lent| {
+    let lent = file.lend(offset as u64, len, &mut |lent| {
         assert!(bytes.replace(lent.to_vec()).is_none(), "it is called once");
     });
     assert_eq!(lent, bytes.is_some());
@@ -39,20 +39,20 @@ fn lent(windows: &Windows, file: &File, offset: usize, len: usize) -> Option<Vec
 }
 
 /// Directories for temporary files may lie anywhere. On ext4, tmpfs and XFS the tests insist.
-fn must_have_leases(file: &File) -> bool {
-    let kind = fstatfs(file).unwrap().f_type;
+fn must_have_leases(file: &Mapped) -> bool {
+    let kind = fstatfs(file.file()).unwrap().f_type;
     [0xef53, 0x0102_1994, 0x5846_5342].contains(&kind)
 }
 
 /// Of a file that nobody writes.
-fn has_leases(file: &File) -> bool {
-    must_have_leases(file) || lent(&Windows::default(), file, 0, LEAST).is_some()
+fn has_leases(file: &Mapped) -> bool {
+    must_have_leases(file) || lent(file, 0, LEAST).is_some()
 }
 
 #[test]
 fn any_range_of_a_cached_file_is_lent() {
     let (_directory, file, bytes) = file_of(3 * LEAST + 5);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     for (offset, len) in [
         (0, LEAST),
         (0, bytes.len()),
@@ -61,7 +61,7 @@ fn any_range_of_a_cached_file_is_lent() {
         (PAGE, LEAST),
         (LEAST + 5, 2 * LEAST),
     ] {
-        match lent(&windows, &file, offset, len) {
+        match lent(&file, offset, len) {
             Some(found) => assert!(found == bytes[offset..offset + len], "{len} bytes from {offset}"),
             None => assert!(!leases, "{len} bytes from {offset} are in the cache"),
         }
@@ -71,7 +71,6 @@ fn any_range_of_a_cached_file_is_lent() {
 #[test]
 fn little_and_what_is_not_in_the_file_is_not_lent() {
     let (_directory, file, bytes) = file_of(2 * LEAST);
-    let windows = Windows::default();
     for (offset, len) in [
         (0, LEAST - 1),
         (1, bytes.len()),
@@ -79,32 +78,32 @@ fn little_and_what_is_not_in_the_file_is_not_lent() {
         (usize::MAX, LEAST),
         (PAGE, usize::MAX),
     ] {
-        assert_eq!(lent(&windows, &file, offset, len), None, "{len} bytes from {offset}");
+        assert_eq!(lent(&file, offset, len), None, "{len} bytes from {offset}");
     }
 }
 
 /// Takes what is behind the first bytes of the file out of the cache. Whether the file has a device to go to.
-fn forget(file: &File) -> bool {
-    file.sync_all().unwrap();
-    fadvise(file, LEAST as u64, None, Advice::DontNeed).unwrap();
-    fstatfs(file).unwrap().f_type != 0x0102_1994
+fn forget(file: &Mapped) -> bool {
+    file.file().sync_all().unwrap();
+    fadvise(file.file(), LEAST as u64, None, Advice::DontNeed).unwrap();
+    fstatfs(file.file()).unwrap().f_type != 0x0102_1994
 }
 
 #[test]
 fn a_little_that_is_on_the_device_only_is_not_lent() {
     let (_directory, file, _) = file_of(2 * LEAST);
     if forget(&file) {
-        assert_eq!(lent(&Windows::default(), &file, LEAST, LEAST), None);
+        assert_eq!(lent(&file, LEAST, LEAST), None);
     }
 }
 
 #[test]
 fn much_that_is_on_the_device_only_is_read_and_lent_and_then_in_the_cache() {
     let (_directory, file, bytes) = file_of(4 * LEAST);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     forget(&file);
     for (offset, len) in [(LEAST + 5, LEAST_READ), (2 * LEAST, LEAST), (3 * LEAST - 1, LEAST)] {
-        let found = lent(&windows, &file, offset, len);
+        let found = lent(&file, offset, len);
         assert_eq!(found.is_some(), leases, "{len} bytes from {offset}");
         assert!(found.is_none_or(|found| found == bytes[offset..offset + len]));
     }
@@ -113,22 +112,22 @@ fn much_that_is_on_the_device_only_is_read_and_lent_and_then_in_the_cache() {
 #[test]
 fn a_file_that_somebody_writes_is_not_lent() {
     let (directory, file, _) = file_of(LEAST);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     let writer = OpenOptions::new()
         .append(true)
         .open(directory.path().join("file"))
         .unwrap();
-    assert_eq!(lent(&windows, &file, 0, LEAST), None);
+    assert_eq!(lent(&file, 0, LEAST), None);
     drop(writer);
     settle(&file);
-    assert_eq!(lent(&windows, &file, 0, LEAST).is_some(), leases);
+    assert_eq!(lent(&file, 0, LEAST).is_some(), leases);
 }
 
 /// The signal that says so reaches this process, too, and does not end it.
 #[test]
 fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_meanwhile() {
     let (directory, file, bytes) = file_of(2 * LEAST);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     let path = directory.path().join("file");
     let begun = Barrier::new(2);
     std::thread::scope(|scope| {
@@ -137,14 +136,14 @@ fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_
             let mut cut = OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
             cut.write_all(b"short").unwrap();
         });
-        let lent_once = windows.lend(&file, 0, bytes.len(), &mut |lent_bytes| {
+        let lent_once = file.lend(0, bytes.len(), &mut |lent_bytes| {
             begun.wait();
             // Until the writer is known to wait.
-            while lent(&windows, &file, 0, LEAST).is_some() {
+            while lent(&file, 0, LEAST).is_some() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             assert!(lent_bytes == bytes);
-            assert_eq!(file.metadata().unwrap().len(), bytes.len() as u64);
+            assert_eq!(file.file().metadata().unwrap().len(), bytes.len() as u64);
         });
         assert_eq!(lent_once, leases);
         if !lent_once {
@@ -153,19 +152,19 @@ fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_
         cutting.join().unwrap();
     });
     assert_eq!(std::fs::read(&path).unwrap(), b"short");
-    assert_eq!(lent(&windows, &file, 0, LEAST), None);
+    assert_eq!(lent(&file, 0, LEAST), None);
 }
 
 #[test]
 fn several_threads_are_lent_one_file_at_once() {
     let (_directory, file, bytes) = file_of(4 * LEAST);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     let here = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for at in 0..4 {
-            let (windows, file, bytes, here) = (&windows, &file, &bytes, &here);
+            let (file, bytes, here) = (&file, &bytes, &here);
             scope.spawn(move || {
-                let lent = windows.lend(file, (at * LEAST) as u64, LEAST, &mut |lent| {
+                let lent = file.lend((at * LEAST) as u64, LEAST, &mut |lent| {
                     here.fetch_add(1, Ordering::SeqCst);
                     // Until all are there, or one will never come.
                     let waited = (0..5000).find(|_| {
@@ -184,9 +183,9 @@ fn several_threads_are_lent_one_file_at_once() {
 #[test]
 fn a_panic_gives_the_file_back() {
     let (directory, file, _) = file_of(LEAST);
-    let (windows, leases) = (Windows::default(), has_leases(&file));
+    let leases = has_leases(&file);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        windows.lend(&file, 0, LEAST, &mut |_| panic!("in the middle"))
+        file.lend(0, LEAST, &mut |_| panic!("in the middle"))
     }));
     assert_eq!(panicked.is_err(), leases);
     // Would wait for 45 seconds, if it did not.
