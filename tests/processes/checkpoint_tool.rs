@@ -1,13 +1,16 @@
 //! One process of the tests that need real ones: `checkpoint-tool COMMAND PATH ELEMENTS [ITERATION]`.
 //!
-//! Every command prints one line, `ok ITERATION` or `error TEXT`; `writer`, `writer-ranks` and `writer-relaxed` print one for each save. The
+//! Every command prints one line, `ok ITERATION` or `error TEXT`; `flip` goes on for ever; `writer`, `writer-ranks` and `writer-relaxed` print one for each save. The
 //! contents of a state follow from its iteration, so a load notices a mixture of two saves.
 
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use candle_core::{Device, Tensor, Var};
 use fabric_core::group::ThreadGroup;
+use fabric_core::storage::{Local, Storage};
 use fabric_core::{Checkpoint, Durability, Error, Fabric, Result, SaveOptions, Strategy};
 
 #[derive(Checkpoint)]
@@ -92,6 +95,8 @@ fn main() {
                 .map(|_| iteration));
         }
         "load" | "load-ranks" => load(&fabric, &path, elements),
+        "lent" => say(Ok(lent(&path).expect("a file"))),
+        "flip" => flip(&path).expect("a file that can be written to"),
         "open" => say(fabric.open(&path).map(|raw| raw.len() as u64)),
         "writer" | "writer-ranks" | "writer-relaxed" => {
             let mut state = State::new(elements, iteration);
@@ -107,6 +112,29 @@ fn main() {
             }
         }
         other => panic!("no command `{other}`"),
+    }
+}
+
+/// 1 if the file lends its first bytes, else 0.
+fn lent(path: &Path) -> std::io::Result<u64> {
+    let file = Local::new().open(path)?;
+    let len = file.len()?.min(4 << 20);
+    let lent = file.lend(0, usize::try_from(len).unwrap_or_default(), &mut |_| {});
+    Ok(u64::from(lent))
+}
+
+/// Changes a byte of the file and changes it back, for ever.
+fn flip(path: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let at = SeekFrom::Start(file.metadata()?.len() / 2);
+    let mut byte = [0];
+    file.seek(at)?;
+    file.read_exact(&mut byte)?;
+    say(Ok(0));
+    loop {
+        byte[0] ^= 1;
+        file.seek(at)?;
+        file.write_all(&byte)?;
     }
 }
 
