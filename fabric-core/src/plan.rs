@@ -1,6 +1,7 @@
 //! Decisions without I/O: which entry comes from where, and what is written where.
 
 pub(crate) mod asked;
+mod cut;
 mod fresh;
 mod hint;
 mod leftover;

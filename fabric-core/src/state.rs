@@ -12,12 +12,12 @@ mod optimizer;
 mod pytorch;
 mod recording;
 mod resolve;
+mod shard;
 mod slot;
 mod tensors;
 mod values;
 mod walk;
 
-pub(crate) use field::Shard;
 pub use field::{Field, FieldSchema, Keys};
 pub(crate) use filtering::FilterUse;
 pub(crate) use identity::{StorageKey, same_view};
@@ -26,6 +26,9 @@ pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
 pub use recording::Recording;
 pub(crate) use resolve::{NamedOptimizer, NamedParameter, Resolved, resolve};
+#[cfg(test)]
+pub(crate) use shard::Shard;
+pub(crate) use shard::{CutParameter, Shards};
 pub use slot::ValueSlot;
 pub(crate) use walk::{Content, Item, OptimizerPart, Walked};
 pub use walk::{Role, Visitor, VisitorMut, Walk};

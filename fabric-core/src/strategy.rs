@@ -2,6 +2,9 @@
 
 use crate::mesh::Mesh;
 
+/// The name of strategies whose axes a program lists.
+const MESH: &str = "mesh";
+
 /// Who writes what. A strategy is data: named mesh axes, the axis that `shard` means when none is named, and a layout.
 ///
 /// | strategy | mesh | files | who writes |
@@ -87,7 +90,7 @@ impl Strategy {
             axes => axes.iter().map(|(name, _)| name).find(|name| *name == "fsdp").cloned(),
         };
         Self {
-            name: "mesh",
+            name: MESH,
             axes,
             shard_axis: own,
             layout: Layout::Directory,
@@ -134,6 +137,12 @@ impl Strategy {
         self.axes
             .iter()
             .try_fold(1usize, |ranks, (_, size)| ranks.checked_mul((*size)?))
+    }
+
+    /// Whether the axes are those that a program listed, so that an attribute with another one is a mistake. The other
+    /// strategies have one axis each, and all others count as of size 1.
+    pub(crate) fn lists_its_axes(&self) -> bool {
+        self.name == MESH
     }
 
     /// The axis that `shard` means where it names none.

@@ -38,7 +38,7 @@ impl Parts {
         for (at, item) in places.items.iter_mut().enumerate() {
             let mut per_rank = None;
             match &item.content {
-                Content::Tensor(tensor, _) if !item.scope.shards.is_empty() && !ranks.alone() => {
+                Content::Tensor(tensor, _) if !item.scope.shards.is_empty() => {
                     let scope = &item.scope;
                     let name = scope.name.as_str().into();
                     let local = Local::new(&name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::cut::{Meant, check_state};
 use crate::entry::{Dims, Region, TensorInfo};
 use crate::error::StateError;
 use crate::mesh::{Cells, Cut, Mesh, Split};
-use crate::state::Shard;
+use crate::state::Shards;
 use crate::strategy::{Layout, Strategy};
 
 /// A tensor of this rank, and the dimensions that it is a part along.
@@ -33,15 +34,15 @@ impl Global {
 
 impl Local {
     /// What the attributes above a tensor mean under a strategy. A tensor without the dimension is not cut: the bias of a
-    /// layer that is split along its inputs. An axis that the mesh lacks does not cut either, nor does anything where one
-    /// rank writes one file: the same schema runs under all strategies.
+    /// layer that is split along its inputs. Where one rank writes one file, nothing is cut.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant, or the elements cannot be split.
+    /// If the strategy does not say which axis is meant or does not have it, the elements cannot be split, or an optimizer's
+    /// state cannot be cut as its parameter is.
     pub(crate) fn new(
         name: &Arc<str>,
         info: TensorInfo,
-        shards: &[Shard],
+        shards: &Shards,
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {
@@ -55,49 +56,30 @@ impl Local {
         Ok(local)
     }
 
-    /// The same of any element type, for what may not have to be written.
+    /// The cuts of a tensor of any element type, also of one that is not written.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant.
+    /// If the strategy does not say which axis is meant or does not have it, or an optimizer's state cannot be cut as its
+    /// parameter is.
     pub(crate) fn cut(
         name: &Arc<str>,
         info: TensorInfo,
-        shards: &[Shard],
+        shards: &Shards,
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {
-        let refused = |what: String| StateError::Tensor {
-            name: name.to_string(),
-            what,
-        };
         let mut cuts: Vec<(usize, Vec<usize>)> = Vec::new();
         // One file is written by one rank, which has everything.
-        let shards = if strategy.layout() == Layout::OneFile {
-            &[]
-        } else {
-            shards
-        };
-        for shard in shards {
-            let axis = match shard.axis.or(strategy.own_axis()) {
-                Some(axis) => mesh.axis(axis),
-                None if mesh.world_size() > 1 => {
-                    return Err(refused(format!(
-                        "is split over the strategy's own axis, and the mesh {mesh} has several; name one in the attribute, \
-                         shard(dim = {}, axis = \"…\"), or call Strategy::shard_axis",
-                        shard.dim
-                    )));
-                }
-                None => None,
-            };
-            let Some(axis) = axis.filter(|&axis| mesh.size(axis) > 1) else {
-                continue;
-            };
-            if shard.dim >= info.shape().len() || cuts.iter().any(|(_, axes)| axes.contains(&axis)) {
-                continue;
+        if strategy.layout() == Layout::Directory {
+            let meant = Meant::of(name, shards, strategy, mesh)?;
+            if let Some(parameter) = shards.parameter() {
+                check_state(name, &info, parameter, &meant, mesh)?;
             }
-            match cuts.iter_mut().find(|(dim, _)| *dim == shard.dim) {
-                Some((_, axes)) => axes.push(axis),
-                None => cuts.push((shard.dim, vec![axis])),
+            for Meant { dim, axis, .. } in meant.into_iter().filter(|meant| meant.dim < info.shape().len()) {
+                match cuts.iter_mut().find(|(cut, _)| *cut == dim) {
+                    Some((_, axes)) => axes.push(axis),
+                    None => cuts.push((dim, vec![axis])),
+                }
             }
         }
         cuts.sort_unstable();
@@ -215,13 +197,14 @@ fn lengths(local: &Local, cut: usize, place: usize, mesh: &Mesh, sizes: &[Vec<u8
 mod tests {
     use super::*;
     use crate::entry::DType;
+    use crate::state::Shard;
 
     fn local(
         shape: &[usize],
         shards: &[(usize, Option<&'static str>)],
         strategy: &Strategy,
     ) -> Result<Local, StateError> {
-        let shards: Vec<Shard> = shards.iter().map(|&(dim, axis)| Shard { dim, axis }).collect();
+        let shards = Shards::new(shards.iter().map(|&(dim, axis)| Shard { dim, axis }).collect());
         let mesh = strategy.grid().unwrap();
         Local::new(
             &"w".into(),
@@ -244,7 +227,13 @@ mod tests {
         assert_eq!(
             cuts(&Strategy::mesh([("tp", 2)])),
             [(0, vec![0])],
-            "the only axis cuts once"
+            "the only axis cuts once, where the nearer attribute says"
+        );
+        let nearer = local(&[4], &[(1, Some("tp")), (0, Some("tp"))], &Strategy::mesh([("tp", 2)]));
+        assert_eq!(
+            nearer.unwrap().cuts,
+            [],
+            "the nearer attribute says that a bias is whole"
         );
         let grid = Strategy::mesh([("dp", 2), ("tp", 2)]).shard_axis("dp");
         assert_eq!(cuts(&grid), [(0, vec![0]), (1, vec![1])]);

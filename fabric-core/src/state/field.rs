@@ -3,15 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::shard::Shard;
 use crate::entry::TensorInfo;
 use crate::filter::Filter;
-
-/// How a tensor's parts lie over the ranks of a strategy: split along `dim`, over `axis` or the strategy's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Shard {
-    pub(crate) dim: usize,
-    pub(crate) axis: Option<&'static str>,
-}
 
 /// A field as its attributes declare it: what generated code hands to [`Walk::enter`](super::Walk::enter).
 #[derive(Clone, Debug)]
@@ -70,7 +64,7 @@ impl FieldSchema {
         self
     }
 
-    /// The tensors below are this rank's part, split along `dim`; may be said twice, for two axes.
+    /// The tensors below are this rank's part, split along `dim`; may be said twice, for two axes, of which the first cuts first.
     #[must_use]
     pub const fn shard(mut self, dim: usize, axis: Option<&'static str>) -> Self {
         let at = if self.shards[0].is_none() { 0 } else { 1 };

@@ -9,7 +9,7 @@ use super::filtering::FilterUse;
 use super::optimizer::{OptimizerDescription, ParamGroup};
 use super::walk::{PendingOptimizer, Scope};
 use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
-use crate::entry::{TensorInfo, check_name, first_twice};
+use crate::entry::{Dims, TensorInfo, check_name, first_twice};
 use crate::error::StateError;
 use crate::hash::HashMap;
 use crate::value::Value;
@@ -56,6 +56,9 @@ struct ParamName {
     /// The names of tensors tied to it.
     ties: Vec<String>,
     scope: Scope,
+    /// The shape of its tensor in the state, and whether the optimizer updates that very view; `None`, if the state holds
+    /// no tensor of it.
+    held: Option<(Dims, bool)>,
 }
 
 /// Names all entries and refuses names that no file can hold.
@@ -102,12 +105,13 @@ impl ByMemory {
         Self { views, storages }
     }
 
-    /// The tensors that are this parameter. A module may hold a view of it, transposed, say: if none is the same to the
-    /// element, the first that shows any of its memory names it.
-    fn find(&self, parameter: &Tensor) -> Option<&[usize]> {
+    /// The tensors that are this parameter, and whether they are the same to the element. A module may hold a view of it,
+    /// transposed, say: if no tensor is the same, the first that shows any of its memory names it.
+    fn find(&self, parameter: &Tensor) -> Option<(&[usize], bool)> {
         let key = StorageKey::of(parameter);
-        let same = self.views.get(&key).map(Vec::as_slice);
-        same.or_else(|| self.storages.get(&key.storage()).map(std::slice::from_ref))
+        let same = self.views.get(&key).map(|at| (at.as_slice(), true));
+        let other = || self.storages.get(&key.storage()).map(std::slice::from_ref);
+        same.or_else(|| other().map(|at| (at, false)))
     }
 }
 
@@ -119,11 +123,12 @@ fn name_parameters<V, O>(
     let parameters = &pending.description.parameters;
     let mut names: Vec<Option<ParamName>> = Vec::with_capacity(parameters.len());
     for parameter in parameters {
-        let held = by_memory.find(&parameter.var).map(|at| ParamName {
+        let held = by_memory.find(&parameter.var).map(|(at, is_same_view)| ParamName {
             place: at[0],
             name: items[at[0]].scope.name.clone(),
             ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
             scope: items[at[0]].scope.clone(),
+            held: held_as(&items[at[0]], is_same_view),
         });
         let own = || parameter.name.clone().map(ParamName::unheld);
         names.push(held.or_else(own));
@@ -143,6 +148,13 @@ fn name_parameters<V, O>(
         .collect()
 }
 
+fn held_as<V>(item: &Item<V>, is_same_view: bool) -> Option<(Dims, bool)> {
+    match &item.content {
+        Content::Tensor(tensor, _) => Some((Dims::from_slice(tensor.dims()), is_same_view)),
+        _ => None,
+    }
+}
+
 impl ParamName {
     fn unheld(name: String) -> Self {
         Self {
@@ -150,6 +162,7 @@ impl ParamName {
             name,
             ties: Vec::new(),
             scope: Scope::default(),
+            held: None,
         }
     }
 }
@@ -221,9 +234,10 @@ fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     for alias in &parameter.scope.alternatives {
         scope.alternatives.push(state.below(alias).below(entry).name);
     }
-    // State is split as its parameter is, and then as the optimizer is.
-    let own = std::mem::replace(&mut scope.shards, parameter.scope.shards.clone());
-    scope.shards.extend(own);
+    // The optimizer's attributes cut what the parameter's have left.
+    let held = parameter.held.as_ref();
+    let held = held.map(|(shape, is_same_view)| (parameter.name.clone(), shape.clone(), *is_same_view));
+    scope.shards = parameter.scope.shards.clone().of_state(&scope.shards, held);
     scope
 }
 

@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 
 use super::components::Fields;
-use super::field::{FieldSchema, Shard};
+use super::field::FieldSchema;
 use super::filtering::{ActiveFilter, FilterUse};
 use super::optimizer::{OptimizerDescription, OptimizerState};
+use super::shard::Shards;
 use super::slot::{Slot, ValueSlot};
 use super::{Checkpoint, Kind};
 use crate::entry::join;
@@ -36,7 +37,7 @@ pub(crate) struct Scope {
     pub(crate) alternatives: Vec<String>,
     /// The innermost `optional` field above.
     pub(crate) optional: Option<usize>,
-    pub(crate) shards: Vec<Shard>,
+    pub(crate) shards: Shards,
     pub(crate) per_rank: bool,
     pub(super) filters: Vec<ActiveFilter>,
 }
@@ -142,7 +143,7 @@ impl<V, O> Walk<V, O> {
         if let Some(filter) = field.filter {
             self.activate(field.declared, filter);
         }
-        self.scope.shards.extend(field.shards.into_iter().flatten());
+        self.scope.shards.enter(field.shards);
         self.scope.per_rank |= field.per_rank;
         if field.optional {
             self.scope.optional = Some(self.optional_count);

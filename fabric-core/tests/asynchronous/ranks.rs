@@ -21,7 +21,7 @@ fn worlds() -> Vec<(Strategy, usize)> {
         (Strategy::ddp(), 3),
         (Strategy::fsdp(), 2),
         (Strategy::fsdp(), 5),
-        (Strategy::mesh([("dp", 2), ("tp", 2)]), 4),
+        (Strategy::mesh([("dp", 2), ("tp", 2), ("fsdp", 1)]), 4),
     ]
 }
 

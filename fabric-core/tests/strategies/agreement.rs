@@ -15,7 +15,11 @@ const OLD: u16 = 1;
 const NEW: u16 = 2;
 
 fn layouts() -> [Strategy; 3] {
-    [Strategy::fsdp(), Strategy::mesh([("tp", 3)]), Strategy::ddp()]
+    [
+        Strategy::fsdp(),
+        Strategy::mesh([("tp", 3), ("dp", 1), ("fsdp", 1)]),
+        Strategy::ddp(),
+    ]
 }
 
 fn with_old(strategy: &Strategy, ranks: usize) -> Memory {
@@ -48,7 +52,11 @@ fn assert_unharmed(strategy: &Strategy, ranks: usize, storage: &Memory, when: &s
 fn a_filter_that_panics_on_one_rank_is_an_error_on_the_others() {
     let cases = layouts().map(|strategy| (strategy, false, "save: plan"));
     // Asked when the ranks know what the whole tensor is.
-    let in_parts = (Strategy::mesh([("tp", 3)]), true, "save: filter");
+    let in_parts = (
+        Strategy::mesh([("tp", 3), ("dp", 1), ("fsdp", 1)]),
+        true,
+        "save: filter",
+    );
     for (strategy, in_parts, expected_step) in cases.into_iter().chain([in_parts]) {
         let storage = with_old(&strategy, 3);
         let ended = run_over(&strategy, &vec![storage.clone(); 3], ThreadGroup::TIMEOUT, |fabric| {

@@ -15,7 +15,7 @@ const NEW: u16 = 2;
 const RANKS: usize = 3;
 
 fn layouts() -> [Strategy; 2] {
-    [Strategy::mesh([("tp", 3)]), Strategy::ddp()]
+    [Strategy::mesh([("tp", 3), ("dp", 1), ("fsdp", 1)]), Strategy::ddp()]
 }
 
 fn with_old(strategy: &Strategy) -> Memory {

@@ -68,8 +68,8 @@ fn worlds() -> Vec<(Strategy, usize)> {
         (Strategy::fsdp(), 2),
         (Strategy::fsdp(), 3),
         (Strategy::fsdp(), 5),
-        (Strategy::mesh([("dp", 2), ("tp", 2)]), 4),
-        (Strategy::mesh([("fsdp", 2), ("tp", 2)]), 4),
+        (Strategy::mesh([("dp", 2), ("tp", 2), ("fsdp", 1)]), 4),
+        (Strategy::mesh([("fsdp", 2), ("tp", 2), ("dp", 1)]), 4),
         (Strategy::ddp(), 2),
     ]
 }
@@ -177,7 +177,7 @@ fn a_filter_that_not_all_ranks_have_is_named() {
 
 #[test]
 fn parts_that_make_no_whole_are_named_before_a_filter_is_asked() {
-    let strategy = Strategy::mesh([("dp", 2), ("fsdp", 2)]);
+    let strategy = Strategy::mesh([("dp", 2), ("fsdp", 2), ("tp", 1)]);
     let storage = Memory::new();
     let errors = run(&strategy, 4, &storage, |fabric| {
         let mut state = state(fabric, 1.);

@@ -168,7 +168,7 @@ fn end_everywhere(silent: bool, work: impl Fn(&Fabric) -> Result<()> + Sync) -> 
     let mut most = 0;
     // Silence takes its time.
     let strategies = if silent { 1 } else { 2 };
-    for strategy in [Strategy::mesh([("tp", 3)]), Strategy::ddp()]
+    for strategy in [Strategy::mesh([("tp", 3), ("dp", 1), ("fsdp", 1)]), Strategy::ddp()]
         .into_iter()
         .take(strategies)
     {

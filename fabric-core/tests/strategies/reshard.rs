@@ -13,8 +13,8 @@ fn strategies() -> Vec<(Strategy, usize)> {
     vec![
         (Strategy::single_device(), 1),
         (Strategy::fsdp().ranks(3), 3),
-        (Strategy::mesh([("dp", 2), ("tp", 3)]), 6),
-        (Strategy::mesh([("tp", 2), ("fsdp", 2)]), 4),
+        (Strategy::mesh([("dp", 2), ("tp", 3), ("fsdp", 1)]), 6),
+        (Strategy::mesh([("tp", 2), ("fsdp", 2), ("dp", 1)]), 4),
     ]
 }
 

@@ -36,9 +36,9 @@ fn worlds() -> Vec<(Strategy, usize)> {
         (Strategy::fsdp(), 2),
         (Strategy::fsdp(), 4),
         (Strategy::fsdp(), 12),
-        (Strategy::mesh([("tp", 3)]), 3),
-        (Strategy::mesh([("dp", 2), ("tp", 2)]), 4),
-        (Strategy::mesh([("tp", 2), ("dp", 3)]), 6),
+        (Strategy::mesh([("tp", 3), ("dp", 1), ("fsdp", 1)]), 3),
+        (Strategy::mesh([("dp", 2), ("tp", 2), ("fsdp", 1)]), 4),
+        (Strategy::mesh([("tp", 2), ("dp", 3), ("fsdp", 1)]), 6),
         (Strategy::mesh([("dp", 2), ("fsdp", 2), ("tp", 2)]), 8),
     ]
 }
