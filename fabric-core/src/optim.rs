@@ -25,6 +25,7 @@
 //! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s.
 
 mod adamw;
+mod candle;
 mod element;
 mod fused;
 mod group;

@@ -11,6 +11,7 @@ mod modules;
 mod optimizer;
 mod pytorch;
 mod recording;
+pub(crate) mod refused;
 mod resolve;
 mod shard;
 mod slot;
@@ -25,6 +26,7 @@ pub use message::Message;
 pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
 pub use recording::Recording;
+pub(crate) use refused::refused;
 pub(crate) use resolve::{NamedOptimizer, NamedParameter, Resolved, resolve};
 #[cfg(test)]
 pub(crate) use shard::Shard;
@@ -87,16 +89,20 @@ impl Kind {
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a field of a checkpoint",
+    message = "`{Self}` cannot be part of a checkpoint",
     label = "this type has no checkpoint representation",
-    note = "if it is made of tensors, modules or values, add #[derive(Checkpoint)] to it",
-    note = "if it implements serde's Serialize and DeserializeOwned, mark the field #[checkpoint(metadata)]",
-    note = "if it need not be restored, mark the field #[checkpoint(skip)]"
+    note = "if `{Self}` is a struct of tensors, modules or values, add #[derive(Checkpoint)] to it",
+    note = "if `{Self}` implements serde's Serialize and DeserializeOwned, mark the field #[checkpoint(metadata)]",
+    note = "if `{Self}` need not be restored, mark the field #[checkpoint(skip)]"
 )]
 pub trait Checkpoint {
     /// One plain value, or named entries.
     #[doc(hidden)]
     const KIND: Kind = Kind::Component;
+
+    /// Whether this is one tensor, whose entry has the name of the field and no other.
+    #[doc(hidden)]
+    const IS_TENSOR: bool = false;
 
     /// The keys that the type is known to use at its own level; empty where only the value knows.
     #[doc(hidden)]

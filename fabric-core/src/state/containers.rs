@@ -1,7 +1,7 @@
 //! Containers: one value if they hold plain values, otherwise their parts, named by index or key.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
@@ -21,7 +21,6 @@ fn items_of<T: Checkpoint, C: FromIterator<T>>(value: &Value) -> Result<C, Value
 /// A sequence: parts are named `0`, `1`, …
 macro_rules! sequences {
     ($($sequence:ty, [$($generics:tt)*], $from:expr;)*) => {$(
-        #[diagnostic::do_not_recommend]
         impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
             const KIND: Kind = T::KIND;
 
@@ -63,31 +62,55 @@ sequences! {
     };
 }
 
-fn map_value<'t, T: Checkpoint + 't>(
-    entries: impl IntoIterator<Item = (&'t String, &'t T)>,
+/// A type of keys whose text is a part of the names of entries.
+#[diagnostic::on_unimplemented(
+    message = "a map in a checkpoint needs keys that are names, and `{Self}` is none",
+    label = "this key cannot be part of an entry's name",
+    note = "use `String` keys",
+    note = "if the map holds plain values that implement serde's traits, mark the field #[checkpoint(metadata)] instead"
+)]
+pub trait MapKey: Clone + Ord + Hash {
+    /// The text of the key.
+    fn text(&self) -> &str;
+
+    /// The key of this text.
+    fn of_text(text: String) -> Self;
+}
+
+impl MapKey for String {
+    fn text(&self) -> &str {
+        self
+    }
+
+    fn of_text(text: String) -> Self {
+        text
+    }
+}
+
+fn map_value<'t, K: MapKey + 't, T: Checkpoint + 't>(
+    entries: impl IntoIterator<Item = (&'t K, &'t T)>,
 ) -> Result<Value, ValueError> {
     let entries = entries
         .into_iter()
-        .map(|(key, value)| Ok((key.clone(), value.to_value()?)));
+        .map(|(key, value)| Ok((key.text().to_owned(), value.to_value()?)));
     let entries: Result<Vec<_>, ValueError> = entries.collect();
     entries.map(Value::map)
 }
 
-fn entries_of<T: Checkpoint, C: FromIterator<(String, T)>>(value: &Value) -> Result<C, ValueError> {
+fn entries_of<K: MapKey, T: Checkpoint, C: FromIterator<(K, T)>>(value: &Value) -> Result<C, ValueError> {
     let entries = value
         .as_map()
         .ok_or_else(|| ValueError::new(format!("expected a map, found {}", value.describe())))?;
     entries
         .into_iter()
-        .map(|(key, value)| Ok((key, T::from_value(&value)?)))
+        .map(|(key, value)| Ok((K::of_text(key), T::from_value(&value)?)))
         .collect()
 }
 
-/// A map with text keys: parts are named by key, in the order of the keys.
+/// A map whose keys are names: parts are named by key, in the order of the keys.
 macro_rules! maps {
     ($($map:ty, [$($generics:tt)*];)*) => {$(
-        #[diagnostic::do_not_recommend]
-        impl<T: Checkpoint, $($generics)*> Checkpoint for $map {
+        impl<K: MapKey, T: Checkpoint, $($generics)*> Checkpoint for $map {
             const KIND: Kind = T::KIND;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -95,7 +118,7 @@ macro_rules! maps {
                     let mut parts: Vec<_> = whole.iter().collect();
                     parts.sort_by_key(|(key, _)| *key);
                     for (key, part) in parts {
-                        entries.nested(key, |entries| part.visit(entries));
+                        entries.nested(key.text(), |entries| part.visit(entries));
                     }
                 });
             }
@@ -105,7 +128,7 @@ macro_rules! maps {
                     let mut parts: Vec<_> = whole.iter_mut().collect();
                     parts.sort_by_key(|(key, _)| *key);
                     for (key, part) in parts {
-                        entries.nested(key, |entries| part.visit_mut(entries));
+                        entries.nested(key.text(), |entries| part.visit_mut(entries));
                     }
                 });
             }
@@ -115,21 +138,21 @@ macro_rules! maps {
             }
 
             fn from_value(value: &Value) -> Result<Self, ValueError> {
-                entries_of::<T, _>(value)
+                entries_of::<K, T, _>(value)
             }
         }
     )*};
 }
 
 maps! {
-    BTreeMap<String, T>, [];
-    HashMap<String, T, S>, [S: BuildHasher + Default];
+    BTreeMap<K, T>, [];
+    HashMap<K, T, S>, [S: BuildHasher + Default];
 }
 
 /// `None` holds no entry. A value in an `Option` is replaced either way; a component is restored if it is there.
-#[diagnostic::do_not_recommend]
 impl<T: Checkpoint> Checkpoint for Option<T> {
     const KIND: Kind = T::KIND;
+    const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -163,9 +186,9 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: Checkpoint> Checkpoint for Box<T> {
     const KIND: Kind = T::KIND;
+    const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -190,8 +213,8 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
 }
 
 /// A borrowed part of a larger state. It is always named entries of its own, never part of a value.
-#[diagnostic::do_not_recommend]
 impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
+    const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -205,7 +228,6 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
 
 macro_rules! tuples {
     ($(($($part:ident . $at:tt),+))*) => {$(
-        #[diagnostic::do_not_recommend]
         impl<$($part: Checkpoint),+> Checkpoint for ($($part,)+) {
             const KIND: Kind = Kind::Value$(.and($part::KIND))+;
 

@@ -10,8 +10,10 @@ use super::{Visitor, VisitorMut};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored as metadata",
     label = "this type lacks serde's Serialize or DeserializeOwned",
-    note = "add #[derive(serde::Serialize, serde::Deserialize)] to it; borrowed data cannot be restored",
-    note = "if it need not be restored, mark the field #[checkpoint(skip)]"
+    note = "if `{Self}` is a type of this program, add #[derive(serde::Serialize, serde::Deserialize)] to it; borrowed data \
+            cannot be restored",
+    note = "if `{Self}` is a tensor, a module or an optimizer, it has entries of its own: remove `metadata`",
+    note = "if `{Self}` need not be restored, mark the field #[checkpoint(skip)]"
 )]
 pub trait Metadata {
     /// Shows the value to `entries`.

@@ -40,6 +40,8 @@ pub(crate) fn show<T, V, O>(owner: &T, entries: &mut Walk<V, O>, list: fn(&T) ->
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Tensor {
+    const IS_TENSOR: bool = true;
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
     }
@@ -51,6 +53,8 @@ impl Checkpoint for Tensor {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Var {
+    const IS_TENSOR: bool = true;
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
     }

@@ -1,0 +1,11 @@
+use std::collections::BTreeMap;
+
+use fabric_core::Checkpoint;
+use fabric_core::candle_nn::Linear;
+
+#[derive(Checkpoint)]
+struct TrainState {
+    part: BTreeMap<&'static str, Linear>,
+}
+
+fn main() {}
