@@ -4,11 +4,12 @@
 pub(crate) mod container;
 pub(crate) mod field;
 pub(crate) mod filter;
+mod pattern;
 pub(crate) mod shard;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Lit, LitInt, LitStr, Meta};
+use syn::{Attribute, Lit, LitStr, Meta};
 
 use crate::errors::Errors;
 use crate::spanned::Spanned;
@@ -70,33 +71,26 @@ impl Item {
         }
     }
 
-    /// The value as an integer.
-    pub(crate) fn integer(&self, errors: &Errors) -> Option<Spanned<LitInt>> {
-        match self.literal("an integer", errors)? {
-            Lit::Int(number) => Some(self.spanned(number)),
-            other => {
-                let (key, found) = (&self.key, describe(&other));
-                errors.at(&other, format_args!("expected an integer for `{key}`, found {found}"));
-                None
-            }
-        }
-    }
-
     fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
-        let value = self.value();
-        if let Ok(literal) = syn::parse2(value.clone()) {
+        if let Ok(literal) = syn::parse2(self.value()) {
             return Some(literal);
         }
-        let mut tokens = value.into_iter();
-        let literal = tokens.next().is_some_and(is_literal);
-        if let Some(next) = tokens.next().filter(|_| literal) {
-            // `rename = "a" alias = "b"`
-            errors.at(&next, format_args!("expected `,`, found `{next}`"));
-        } else {
+        if !self.lacks_comma(errors) {
             let (key, at) = (&self.key, self.at());
             errors.at(&at, format_args!("expected {expected} for `{key}`, found `{at}`"));
         }
         None
+    }
+
+    /// Whether the value is followed by the next attribute, as in `rename = "a" alias = "b"`; if so, says it.
+    fn lacks_comma(&self, errors: &Errors) -> bool {
+        let mut tokens = self.value().into_iter();
+        let literal = tokens.next().is_some_and(is_literal);
+        let Some(next @ TokenTree::Ident(_)) = tokens.next().filter(|_| literal) else {
+            return false;
+        };
+        errors.at(&next, format_args!("expected `,`, found `{next}`"));
+        true
     }
 
     /// Whether what follows the key has the form that the word wants.
@@ -190,16 +184,17 @@ fn split_attribute(attr: &Attribute, place: Place, errors: &Errors) -> Vec<Item>
         let empty = "empty attribute #[checkpoint()]; expected options";
         errors.at(attr, format_args!("{empty}, for example #[checkpoint({example})]"));
     }
-    split_items(list.tokens.clone(), errors)
+    let parts = split_at_commas(list.tokens.clone(), errors);
+    let items = parts.into_iter().filter_map(|part| read_item(part, place, errors));
+    items.collect()
 }
 
-/// The items of a list, without those that do not begin with a name.
-pub(crate) fn split_items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
-    let parts = split_at_commas(tokens, errors);
-    parts.into_iter().filter_map(|part| read_item(part, errors)).collect()
-}
-
-fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
+/// One item; `None`, with an error, for what does not begin with a name.
+fn read_item(part: TokenStream, place: Place, errors: &Errors) -> Option<Item> {
+    if let Some(name) = hyphenated(&part) {
+        errors.at(&part, vocab::unknown(&name, place));
+        return None;
+    }
     let mut tokens = part.into_iter();
     let key = match tokens.next()? {
         TokenTree::Ident(key) => key,
@@ -232,6 +227,20 @@ fn read_item(part: TokenStream, errors: &Errors) -> Option<Item> {
         errors.at(&stray, format_args!("expected `,` after `{key}(...)`, found `{stray}`"));
     }
     Some(Item { key, given })
+}
+
+/// A name such as `per-rank`, written as it would be elsewhere.
+fn hyphenated(part: &TokenStream) -> Option<String> {
+    let mut name = String::new();
+    for token in part.clone() {
+        match token {
+            TokenTree::Ident(word) => name.push_str(&word.to_string()),
+            TokenTree::Punct(hyphen) if hyphen.as_char() == '-' && !name.is_empty() => name.push('-'),
+            _ => break,
+        }
+    }
+    let name = name.trim_end_matches('-');
+    name.contains('-').then(|| name.to_owned())
 }
 
 /// Splits at the commas that stand outside of brackets of every kind, among them the angle brackets of a path and the

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{DeriveInput, Type};
+use syn::{
+    DeriveInput, GenericArgument, LitInt, PathArguments, PathSegment, Type, TypeGroup, TypeParen, TypeReference,
+};
 
 use crate::errors::Errors;
-use crate::key::key_error;
+use crate::key::{self, key_error};
 use crate::schema::{Field, Role, Schema};
 use crate::spanned::Spanned;
 
@@ -155,26 +157,87 @@ fn axes_differ(field: &Field<'_>, errors: &Errors) {
 
 /// A checkpoint is restored in place, so there must be a way to write.
 fn writable(field: &Field<'_>, errors: &Errors) {
-    let mut ty = field.ty;
-    while let Type::Group(syn::TypeGroup { elem, .. }) | Type::Paren(syn::TypeParen { elem, .. }) = ty {
-        ty = elem;
-    }
     if field.role() == Role::Metadata {
-        if borrows(&ty.to_token_stream()) {
-            let message = "metadata is read back as owned data, and this type borrows";
-            errors.at(ty, format_args!("{message}; use an owned type, or #[checkpoint(skip)]"));
-        }
+        owned_metadata(field.ty, errors);
         return;
     }
-    let Type::Reference(reference) = ty else { return };
-    if reference.mutability.is_none() {
+    for reference in shared_references(field.ty) {
         let target = reference.elem.to_token_stream();
         let why = format!("a checkpoint is restored in place, and `&{target}` cannot be written through");
         errors.at(
-            ty,
+            reference,
             format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"),
         );
     }
+}
+
+/// Metadata comes back as owned data of a type that serde knows.
+fn owned_metadata(ty: &Type, errors: &Errors) {
+    let ty = without_group(ty);
+    if borrows(&ty.to_token_stream()) {
+        let message = "metadata is read back as owned data, and this type borrows";
+        errors.at(ty, format_args!("{message}; use an owned type, or #[checkpoint(skip)]"));
+    }
+    if let Type::Array(array) = ty
+        && let Ok(len) = syn::parse2::<LitInt>(array.len.to_token_stream())
+        && len.base10_parse::<u64>().is_ok_and(|len| len > SERDE_ARRAY)
+    {
+        let of = array.elem.to_token_stream();
+        errors.at(
+            ty,
+            format_args!(
+                "serde has arrays of up to {SERDE_ARRAY} items; a plain `[{of}; {len}]` needs no attribute, so remove \
+                 `metadata`, or use a `Vec`"
+            ),
+        );
+    }
+}
+
+/// The longest array that implements serde's traits.
+const SERDE_ARRAY: u64 = 32;
+
+/// The shared references that a field holds, also in containers of the standard library.
+fn shared_references(ty: &Type) -> Vec<&TypeReference> {
+    match without_group(ty) {
+        Type::Reference(reference) if reference.mutability.is_none() => vec![reference],
+        Type::Reference(reference) => shared_references(&reference.elem),
+        Type::Array(array) => shared_references(&array.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().flat_map(shared_references).collect(),
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if CONTAINERS.iter().any(|container| last.ident == container) => arguments(last)
+                .filter(|ty| !is_text(ty))
+                .flat_map(shared_references)
+                .collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+const CONTAINERS: &[&str] = &["Option", "Vec", "VecDeque", "Box", "HashMap", "BTreeMap"];
+
+/// The types between the angle brackets of a path's segment.
+fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
+        _ => None,
+    };
+    arguments.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// Whether this is `&str`: as the key of a map, it is no place that a load would write to.
+fn is_text(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(reference) if reference.elem.to_token_stream().to_string() == "str")
+}
+
+fn without_group(mut ty: &Type) -> &Type {
+    while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = ty {
+        ty = elem;
+    }
+    ty
 }
 
 /// Whether there is a reference anywhere in a type.
@@ -193,7 +256,7 @@ fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
         errors.at(&field.key_at(), error);
     }
     for alias in &field.attrs.aliases {
-        if let Some(error) = key_error(&alias.value.value()) {
+        if let Some(error) = key::alias_error(&alias.value.value(), &field.key) {
             errors.at(&alias.at, error);
         }
     }
@@ -202,7 +265,7 @@ fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
 /// Every name in the file, present or former, must mean one field.
 fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
     let mut owners: HashMap<&str, &Field<'_>> = HashMap::new();
-    for field in schema.keyed() {
+    for field in schema.keyed().filter(|field| key_error(&field.key).is_none()) {
         if let Some(first) = owners.get(field.key.as_str()) {
             same_key(schema, first, field, errors);
         } else {
@@ -213,6 +276,9 @@ fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
     for field in schema.keyed() {
         for alias in &field.attrs.aliases {
             let name = alias.value.value();
+            if key_error(&name).is_some() {
+                continue;
+            }
             if let Some(error) = alias_error(&name, field, &owners, &aliases) {
                 errors.at(&alias.at, error);
             } else {

@@ -21,12 +21,14 @@ use crate::schema::Schema;
 pub(crate) use handles::handles;
 
 pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
+    let import = schema.import();
     let implementation = implementation(schema);
     let handles = handles(schema);
     let guards = guards::guards(schema);
     quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
+            #import
             #implementation
             #handles
             #guards

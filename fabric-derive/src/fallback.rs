@@ -6,20 +6,21 @@ use quote::quote;
 use syn::DeriveInput;
 
 use crate::expand::handles;
-use crate::schema::Schema;
+use crate::schema::{Schema, import};
 
 pub(crate) fn fallback(input: &DeriveInput, schema: Option<&Schema<'_>>) -> TokenStream {
-    let private = schema.map_or_else(|| quote!(::fabric_core::__private), Schema::private);
+    let import = schema.map_or_else(|| import(&quote!(::fabric_core)), Schema::import);
     let handles = schema.map(handles);
     let ident = &input.ident;
     let (impl_generics, ty_generics, where_clause) = input.generics.split_for_impl();
     quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, unused_qualifications)]
         const _: () = {
+            #import
             #[automatically_derived]
-            impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
-                fn visit<'__fabric>(&'__fabric self, _: &mut #private::Visitor<'__fabric>) {}
-                fn visit_mut<'__fabric>(&'__fabric mut self, _: &mut #private::VisitorMut<'__fabric>) {}
+            impl #impl_generics __fabric::Checkpoint for #ident #ty_generics #where_clause {
+                fn visit<'__fabric>(&'__fabric self, _: &mut __fabric::Visitor<'__fabric>) {}
+                fn visit_mut<'__fabric>(&'__fabric mut self, _: &mut __fabric::VisitorMut<'__fabric>) {}
             }
             #handles
         };

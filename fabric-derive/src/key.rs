@@ -9,6 +9,17 @@ const RESERVED: &[(&str, &str)] = &[
 /// As long as an entry name may be.
 const MAX_LEN: usize = 4096;
 
+/// Says what is wrong with an alias of the field `field`, if anything is.
+pub(crate) fn alias_error(alias: &str, field: &str) -> Option<String> {
+    if !alias.is_empty() && alias.split('.').count() > 1 && alias.split('.').all(|part| !part.is_empty()) {
+        let level = format!("alias {alias:?} contains `.`, and an alias is a name at this level");
+        return Some(format!(
+            "{level}; an entry that moved here from another level is found with LoadOptions::rename({alias:?}, {field:?})"
+        ));
+    }
+    key_error(alias)
+}
+
 /// Says what is wrong with a key, if anything is.
 pub(crate) fn key_error(key: &str) -> Option<String> {
     if key.is_empty() {

@@ -69,10 +69,14 @@ impl<'a> Schema<'a> {
         })
     }
 
-    /// The path of what generated code may name.
+    /// The name under which generated code reaches the library, after [`import`](Self::import).
     pub(crate) fn private(&self) -> TokenStream {
-        let library = self.attrs.library();
-        quote!(#library::__private)
+        quote!(__fabric)
+    }
+
+    /// Brings the library into scope. No other line writes its path, so a mistake in the path is said once.
+    pub(crate) fn import(&self) -> TokenStream {
+        import(&self.attrs.library())
     }
 
     /// The fields that are part of the checkpoint.
@@ -109,6 +113,13 @@ impl Field<'_> {
     }
 }
 
+/// Brings the library at `path` into scope.
+pub(crate) fn import(path: &TokenStream) -> TokenStream {
+    quote! {
+        use #path::__private as __fabric;
+    }
+}
+
 fn key(ident: &Ident, field: &FieldAttrs, container: &ContainerAttrs) -> String {
     let name = ident.unraw().to_string();
     match (&field.rename, &container.rename_all) {
@@ -121,14 +132,31 @@ fn key(ident: &Ident, field: &FieldAttrs, container: &ContainerAttrs) -> String 
 fn wrong_shape(ident: &Ident, data: &Data) -> String {
     let supported = "Checkpoint supports structs with named fields";
     match data {
+        Data::Enum(data) if data.variants.iter().all(|variant| variant.fields.is_empty()) => {
+            format!(
+                "{supported}, and `{ident}` is an enum; derive serde's Serialize and Deserialize for it, and mark the fields \
+                 that hold it #[checkpoint(metadata)]"
+            )
+        }
         Data::Enum(_) => {
-            format!("{supported}; `{ident}` is an enum, which a field can store with #[checkpoint(metadata)]")
+            format!(
+                "{supported}, and `{ident}` is an enum; an enum of values is stored with #[checkpoint(metadata)] at the \
+                 fields that hold it, one of components by implementing Checkpoint by hand: match, and visit what the \
+                 variant holds"
+            )
         }
         Data::Union(_) => {
             format!("{supported}; `{ident}` is a union, which a field can only #[checkpoint(skip)]")
         }
         Data::Struct(data) if matches!(data.fields, Fields::Unit) => {
             format!("{supported}; `{ident}` has no fields, so mark the fields that hold it #[checkpoint(skip)]")
+        }
+        Data::Struct(data) if data.fields.len() == 1 => {
+            format!(
+                "{supported}; name the field of `{ident}`: a component can be marked #[checkpoint(flatten)], and its entries \
+                 get no further name; a value can stay unnamed with serde's traits, in a field that is marked \
+                 #[checkpoint(metadata)]"
+            )
         }
         Data::Struct(_) => {
             format!("{supported}; name the fields of `{ident}`, because their names become the names in the file")

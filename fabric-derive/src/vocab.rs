@@ -99,20 +99,66 @@ static WORDS: &[Word] = &[
     word(Name::Version, "version", Place::Struct, Form::Value, "version = 2"),
 ];
 
-/// Names that other libraries have for what is called something else here.
+/// Names that other libraries have for what is called something else here, and names that people expect.
 #[rustfmt::skip]
 static ELSEWHERE: &[(&str, &str)] = &[
-    ("ignore", "it is called `skip` here"),
-    ("constant", "it is called `skip` here"),
-    ("name", "it is called `rename` here"),
-    ("key", "it is called `rename` here"),
-    ("default", "a value that may be absent is `optional`, and stays as it is"),
-    ("serde", "a field with serde's traits is stored as `metadata`"),
+    ("ignore", CALLED_SKIP),
+    ("ignored", CALLED_SKIP),
+    ("constant", CALLED_SKIP),
+    ("transient", CALLED_SKIP),
+    ("skipped", CALLED_SKIP),
+    ("skip_serializing", CALLED_SKIP),
+    ("skip_deserializing", CALLED_SKIP),
+    ("skip_if", MAY_BE_ABSENT),
+    ("skip_serializing_if", MAY_BE_ABSENT),
+    ("name", CALLED_RENAME),
+    ("key", CALLED_RENAME),
+    ("default", "a value that may be absent from the file is `optional`: the value in the state stays as it is"),
+    ("required", "every field is required that is not `optional`"),
+    ("serde", STORED_BY_SERDE),
+    ("value", STORED_BY_SERDE),
+    ("json", STORED_BY_SERDE),
+    ("with", WITH),
+    ("serialize_with", WITH),
+    ("deserialize_with", WITH),
+    ("load_with", WITH),
+    ("save_with", WITH),
+    ("transparent", "a field whose entries need no name of its own is marked `flatten`"),
+    ("inline", "a field whose entries need no name of its own is marked `flatten`"),
     ("module", "a module needs no attribute"),
     ("optimizer", "an optimizer needs no attribute"),
     ("tensor", "a tensor needs no attribute"),
+    ("parameter", "a learned tensor needs no attribute"),
+    ("trainable", "a learned tensor needs no attribute"),
+    ("frozen", "a frozen module needs no attribute; to keep it out of the file, write `skip`, or `filter` for a part of it; \
+                to leave it out of one load, use LoadOptions::only"),
     ("tied", "tied tensors are recognised by their storage and need no attribute"),
+    ("replicated", "a tensor without `shard` is replicated and needs no attribute"),
+    ("replicate", "a tensor without `shard` is replicated and needs no attribute"),
+    ("split", CALLED_SHARD),
+    ("partition", CALLED_SHARD),
+    ("partitioned", CALLED_SHARD),
+    ("sharded", CALLED_SHARD),
+    ("dim", CALLED_SHARD),
+    ("axis", "the axis of the mesh is an option of `shard`, as in shard(dim = 0, axis = \"tp\")"),
+    ("local", "a value that differs by rank is marked `per_rank`; a tensor that is a part of a larger one, shard(dim = 0)"),
+    ("glob", "a pattern is a form of `filter`, as in filter = glob(\"*.weight\")"),
+    ("regex", "a pattern is a form of `filter`, as in filter = glob(\"*.weight\")"),
+    ("only", CALLED_FILTER),
+    ("include", CALLED_FILTER),
+    ("exclude", "to leave out the whole field, write `skip`; to leave out a part of it, filter = path::to::function"),
+    ("dtype", "a tensor is stored in its own element type; LoadOptions::cast(true) converts on load"),
+    ("cast", "a tensor is stored in its own element type; LoadOptions::cast(true) converts on load"),
 ];
+
+const CALLED_SKIP: &str = "it is called `skip` here";
+const CALLED_RENAME: &str = "it is called `rename` here, as in rename = \"name\"";
+const CALLED_SHARD: &str = "it is called `shard` here, as in shard(dim = 0)";
+const CALLED_FILTER: &str = "it is called `filter` here, as in filter = \"weight\"";
+const STORED_BY_SERDE: &str = "a field whose type has serde's traits is marked `metadata`";
+const WITH: &str = "serde converts a field that is marked `metadata`: write #[serde(with = \"...\")] inside its type";
+const MAY_BE_ABSENT: &str =
+    "whether a field is stored depends on no condition; a field of type `Option` stores nothing for `None`";
 
 /// The word that `key` is, if it may stand here; otherwise an error that says where it belongs or what was meant.
 pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'static Word> {
@@ -138,7 +184,8 @@ pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'stati
     }
 }
 
-fn unknown(text: &str, place: Place) -> String {
+/// Says that a word is none of ours, and which one may be meant.
+pub(crate) fn unknown(text: &str, place: Place) -> String {
     let kind = match place {
         Place::Field => "field",
         Place::Struct => "struct",

@@ -6,58 +6,43 @@ pub(crate) struct Borrowed<'a, T: ?Sized> {
     head: &'a mut T,
     names: &'a [String],
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl<'a, T: ?Sized> ::fabric_core::__private::Checkpoint for Borrowed<'a, T>
+    impl<'a, T: ?Sized> __fabric::Checkpoint for Borrowed<'a, T>
     where
-        &'a mut T: ::fabric_core::__private::Checkpoint,
+        &'a mut T: __fabric::Checkpoint,
     {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
-            &["model", "head"],
-            &[],
-        );
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["model", "head"], &[]);
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Borrowed.model", "model"),
-                );
-            <&'a mut Linear as ::fabric_core::__private::Checkpoint>::visit(
+                .enter(__fabric::FieldSchema::new("Borrowed.model", "model"));
+            <&'a mut Linear as __fabric::Checkpoint>::visit(
                 &self.model,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Borrowed.head", "head"),
-                );
-            <&'a mut T as ::fabric_core::__private::Checkpoint>::visit(
-                &self.head,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Borrowed.head", "head"));
+            <&'a mut T as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Borrowed.model", "model"),
-                );
-            <&'a mut Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+                .enter(__fabric::FieldSchema::new("Borrowed.model", "model"));
+            <&'a mut Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.model,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Borrowed.head", "head"),
-                );
-            <&'a mut T as ::fabric_core::__private::Checkpoint>::visit_mut(
+            __fabric_entries.enter(__fabric::FieldSchema::new("Borrowed.head", "head"));
+            <&'a mut T as __fabric::Checkpoint>::visit_mut(
                 &mut self.head,
                 __fabric_entries,
             );
@@ -74,16 +59,16 @@ const _: () = {
     )]
     pub struct BorrowedFields<__State, __Field0, __Field1> {
         ///The field that is stored as `model`.
-        pub model: ::fabric_core::__private::Field<__State, __Field0>,
+        pub model: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `head`.
-        pub head: ::fabric_core::__private::Field<__State, __Field1>,
+        pub head: __fabric::Field<__State, __Field1>,
     }
     impl<'a, T: ?Sized> Borrowed<'a, T> {
         ///Typed handles to the stored fields of [`Borrowed`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
-            model: ::fabric_core::__private::Field::new("model"),
-            head: ::fabric_core::__private::Field::new("head"),
+            model: __fabric::Field::new("model"),
+            head: __fabric::Field::new("head"),
         };
     }
 };

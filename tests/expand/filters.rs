@@ -10,109 +10,83 @@ struct Filtered {
     any_glob: Linear,
     function: Linear,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Filtered {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+    impl __fabric::Checkpoint for Filtered {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
             &["any_text", "any_glob", "function"],
             &[],
         );
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.any_text",
-                            "any_text",
-                        )
+                    __fabric::FieldSchema::new("Filtered.any_text", "any_text")
                         .filter_text(&["weight", "scale"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit(
-                &self.any_text,
-                __fabric_entries,
-            );
+            <Linear as __fabric::Checkpoint>::visit(&self.any_text, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.any_glob",
-                            "any_glob",
-                        )
+                    __fabric::FieldSchema::new("Filtered.any_glob", "any_glob")
                         .filter_glob(&["*.weight", "fc[0-9].*"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit(
-                &self.any_glob,
-                __fabric_entries,
-            );
+            <Linear as __fabric::Checkpoint>::visit(&self.any_glob, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.function",
-                            "function",
-                        )
+                    __fabric::FieldSchema::new("Filtered.function", "function")
                         .filter_function({
                             let __fabric_filter: fn(
-                                &::fabric_core::__private::core::primitive::str,
-                                &::fabric_core::__private::TensorInfo,
-                            ) -> ::fabric_core::__private::core::primitive::bool = self::matrices;
+                                &__fabric::core::primitive::str,
+                                &__fabric::TensorInfo,
+                            ) -> __fabric::core::primitive::bool = self::matrices;
                             __fabric_filter
                         }),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit(
-                &self.function,
-                __fabric_entries,
-            );
+            <Linear as __fabric::Checkpoint>::visit(&self.function, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.any_text",
-                            "any_text",
-                        )
+                    __fabric::FieldSchema::new("Filtered.any_text", "any_text")
                         .filter_text(&["weight", "scale"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.any_text,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.any_glob",
-                            "any_glob",
-                        )
+                    __fabric::FieldSchema::new("Filtered.any_glob", "any_glob")
                         .filter_glob(&["*.weight", "fc[0-9].*"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.any_glob,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Filtered.function",
-                            "function",
-                        )
+                    __fabric::FieldSchema::new("Filtered.function", "function")
                         .filter_function({
                             let __fabric_filter: fn(
-                                &::fabric_core::__private::core::primitive::str,
-                                &::fabric_core::__private::TensorInfo,
-                            ) -> ::fabric_core::__private::core::primitive::bool = self::matrices;
+                                &__fabric::core::primitive::str,
+                                &__fabric::TensorInfo,
+                            ) -> __fabric::core::primitive::bool = self::matrices;
                             __fabric_filter
                         }),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.function,
                 __fabric_entries,
             );
@@ -129,31 +103,31 @@ const _: () = {
     )]
     pub struct FilteredFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `any_text`.
-        pub any_text: ::fabric_core::__private::Field<__State, __Field0>,
+        pub any_text: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `any_glob`.
-        pub any_glob: ::fabric_core::__private::Field<__State, __Field1>,
+        pub any_glob: __fabric::Field<__State, __Field1>,
         ///The field that is stored as `function`.
-        pub function: ::fabric_core::__private::Field<__State, __Field2>,
+        pub function: __fabric::Field<__State, __Field2>,
     }
     impl Filtered {
         ///Typed handles to the stored fields of [`Filtered`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: FilteredFields<Self, Linear, Linear, Linear> = FilteredFields {
-            any_text: ::fabric_core::__private::Field::new("any_text"),
-            any_glob: ::fabric_core::__private::Field::new("any_glob"),
-            function: ::fabric_core::__private::Field::new("function"),
+            any_text: __fabric::Field::new("any_text"),
+            any_glob: __fabric::Field::new("any_glob"),
+            function: __fabric::Field::new("function"),
         };
     }
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
         "`any_text` is a plain value, and only tensors can be filtered; remove `filter`"
     );
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
         "`any_glob` is a plain value, and only tensors can be filtered; remove `filter`"
     );
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
         "`function` is a plain value, and only tensors can be filtered; remove `filter`"
     );
 };

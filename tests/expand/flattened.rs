@@ -4,58 +4,34 @@ struct Counters {
     step: u64,
     epoch: u64,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Counters {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
-            &["step", "epoch"],
-            &[],
-        );
+    impl __fabric::Checkpoint for Counters {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["step", "epoch"], &[]);
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Counters.step", "step"),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.step,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Counters.step", "step"));
+            <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Counters.epoch", "epoch"),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.epoch,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Counters.epoch", "epoch"));
+            <u64 as __fabric::Checkpoint>::visit(&self.epoch, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Counters.step", "step"),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.step,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Counters.step", "step"));
+            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Counters.epoch", "epoch"),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.epoch,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Counters.epoch", "epoch"));
+            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.epoch, __fabric_entries);
             __fabric_entries.leave();
         }
     }
@@ -69,16 +45,16 @@ const _: () = {
     )]
     pub struct CountersFields<__State, __Field0, __Field1> {
         ///The field that is stored as `step`.
-        pub step: ::fabric_core::__private::Field<__State, __Field0>,
+        pub step: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `epoch`.
-        pub epoch: ::fabric_core::__private::Field<__State, __Field1>,
+        pub epoch: __fabric::Field<__State, __Field1>,
     }
     impl Counters {
         ///Typed handles to the stored fields of [`Counters`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: CountersFields<Self, u64, u64> = CountersFields {
-            step: ::fabric_core::__private::Field::new("step"),
-            epoch: ::fabric_core::__private::Field::new("epoch"),
+            step: __fabric::Field::new("step"),
+            epoch: __fabric::Field::new("epoch"),
         };
     }
 };
@@ -86,68 +62,36 @@ struct Losses {
     last: f32,
     history: Vec<f32>,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Losses {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
-            &["last", "history"],
-            &[],
-        );
+    impl __fabric::Checkpoint for Losses {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["last", "history"], &[]);
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Losses.last", "last"),
-                );
-            <f32 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.last,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Losses.last", "last"));
+            <f32 as __fabric::Checkpoint>::visit(&self.last, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Losses.history",
-                        "history",
-                    ),
-                );
-            <Vec<
-                f32,
-            > as ::fabric_core::__private::Checkpoint>::visit(
-                &self.history,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Losses.history", "history"));
+            <Vec<f32> as __fabric::Checkpoint>::visit(&self.history, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Losses.last", "last"),
-                );
-            <f32 as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.last,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Losses.last", "last"));
+            <f32 as __fabric::Checkpoint>::visit_mut(&mut self.last, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Losses.history",
-                        "history",
-                    ),
-                );
+                .enter(__fabric::FieldSchema::new("Losses.history", "history"));
             <Vec<
                 f32,
-            > as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.history,
-                __fabric_entries,
-            );
+            > as __fabric::Checkpoint>::visit_mut(&mut self.history, __fabric_entries);
             __fabric_entries.leave();
         }
     }
@@ -161,16 +105,16 @@ const _: () = {
     )]
     pub struct LossesFields<__State, __Field0, __Field1> {
         ///The field that is stored as `last`.
-        pub last: ::fabric_core::__private::Field<__State, __Field0>,
+        pub last: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `history`.
-        pub history: ::fabric_core::__private::Field<__State, __Field1>,
+        pub history: __fabric::Field<__State, __Field1>,
     }
     impl Losses {
         ///Typed handles to the stored fields of [`Losses`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: LossesFields<Self, f32, Vec<f32>> = LossesFields {
-            last: ::fabric_core::__private::Field::new("last"),
-            history: ::fabric_core::__private::Field::new("history"),
+            last: __fabric::Field::new("last"),
+            history: __fabric::Field::new("history"),
         };
     }
 };
@@ -179,82 +123,54 @@ struct Run {
     counters: Counters,
     losses: Losses,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Run {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+    impl __fabric::Checkpoint for Run {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
             &["name"],
             &[
-                &<Counters as ::fabric_core::__private::Checkpoint>::KEYS,
-                &<Losses as ::fabric_core::__private::Checkpoint>::KEYS,
+                &<Counters as __fabric::Checkpoint>::KEYS,
+                &<Losses as __fabric::Checkpoint>::KEYS,
             ],
         );
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(::fabric_core::__private::FieldSchema::new("Run.name", "name"));
-            <String as ::fabric_core::__private::Checkpoint>::visit(
-                &self.name,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Run.name", "name"));
+            <String as __fabric::Checkpoint>::visit(&self.name, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Run.counters",
-                            "counters",
-                        )
-                        .flatten(),
-                );
-            <Counters as ::fabric_core::__private::Checkpoint>::visit(
-                &self.counters,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Run.counters", "counters").flatten());
+            <Counters as __fabric::Checkpoint>::visit(&self.counters, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Run.losses", "losses")
-                        .flatten(),
-                );
-            <Losses as ::fabric_core::__private::Checkpoint>::visit(
-                &self.losses,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Run.losses", "losses").flatten());
+            <Losses as __fabric::Checkpoint>::visit(&self.losses, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries
-                .enter(::fabric_core::__private::FieldSchema::new("Run.name", "name"));
-            <String as ::fabric_core::__private::Checkpoint>::visit_mut(
+            __fabric_entries.enter(__fabric::FieldSchema::new("Run.name", "name"));
+            <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.name,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Run.counters",
-                            "counters",
-                        )
-                        .flatten(),
-                );
-            <Counters as ::fabric_core::__private::Checkpoint>::visit_mut(
+                .enter(__fabric::FieldSchema::new("Run.counters", "counters").flatten());
+            <Counters as __fabric::Checkpoint>::visit_mut(
                 &mut self.counters,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Run.losses", "losses")
-                        .flatten(),
-                );
-            <Losses as ::fabric_core::__private::Checkpoint>::visit_mut(
+                .enter(__fabric::FieldSchema::new("Run.losses", "losses").flatten());
+            <Losses as __fabric::Checkpoint>::visit_mut(
                 &mut self.losses,
                 __fabric_entries,
             );
@@ -271,56 +187,64 @@ const _: () = {
     )]
     pub struct RunFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `name`.
-        pub name: ::fabric_core::__private::Field<__State, __Field0>,
+        pub name: __fabric::Field<__State, __Field0>,
         ///The field whose entries join this level.
-        pub counters: ::fabric_core::__private::Field<__State, __Field1>,
+        pub counters: __fabric::Field<__State, __Field1>,
         ///The field whose entries join this level.
-        pub losses: ::fabric_core::__private::Field<__State, __Field2>,
+        pub losses: __fabric::Field<__State, __Field2>,
     }
     impl Run {
         ///Typed handles to the stored fields of [`Run`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: RunFields<Self, String, Counters, Losses> = RunFields {
-            name: ::fabric_core::__private::Field::new("name"),
-            counters: ::fabric_core::__private::Field::flattened(),
-            losses: ::fabric_core::__private::Field::flattened(),
+            name: __fabric::Field::new("name"),
+            counters: __fabric::Field::flattened(),
+            losses: __fabric::Field::flattened(),
         };
     }
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Counters as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Counters as __fabric::Checkpoint > ::KIND.is_value(),
         "`counters` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Losses as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Counters as __fabric::Checkpoint > ::IS_TENSOR,
+        "`counters` is one tensor, and has no entries that could join this level; remove `flatten`"
+    );
+    const _: () = __fabric::core::assert!(
+        ! < Losses as __fabric::Checkpoint > ::KIND.is_value(),
         "`losses` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
-    const _: () = if let ::fabric_core::__private::core::option::Option::Some(key) = ::fabric_core::__private::Keys::new(
+    const _: () = __fabric::core::assert!(
+        ! < Losses as __fabric::Checkpoint > ::IS_TENSOR,
+        "`losses` is one tensor, and has no entries that could join this level; remove `flatten`"
+    );
+    const _: () = if let __fabric::core::option::Option::Some(key) = __fabric::Keys::new(
             &["name"],
             &[],
         )
-        .collision(&<Counters as ::fabric_core::__private::Checkpoint>::KEYS)
+        .collision(&<Counters as __fabric::Checkpoint>::KEYS)
     {
-        ::fabric_core::__private::core::panic!(
-            "{}", ::fabric_core::__private::Message::of(& ["key `", key,
+        __fabric::core::panic!(
+            "{}", __fabric::Message::of(& ["key `", key,
             "` is written by two fields of `Run`"]).as_str()
         )
     };
-    const _: () = if let ::fabric_core::__private::core::option::Option::Some(key) = ::fabric_core::__private::Keys::new(
+    const _: () = if let __fabric::core::option::Option::Some(key) = __fabric::Keys::new(
             &["name"],
             &[],
         )
-        .collision(&<Losses as ::fabric_core::__private::Checkpoint>::KEYS)
+        .collision(&<Losses as __fabric::Checkpoint>::KEYS)
     {
-        ::fabric_core::__private::core::panic!(
-            "{}", ::fabric_core::__private::Message::of(& ["key `", key,
+        __fabric::core::panic!(
+            "{}", __fabric::Message::of(& ["key `", key,
             "` is written by two fields of `Run`"]).as_str()
         )
     };
-    const _: () = if let ::fabric_core::__private::core::option::Option::Some(key) = <Counters as ::fabric_core::__private::Checkpoint>::KEYS
-        .collision(&<Losses as ::fabric_core::__private::Checkpoint>::KEYS)
+    const _: () = if let __fabric::core::option::Option::Some(key) = <Counters as __fabric::Checkpoint>::KEYS
+        .collision(&<Losses as __fabric::Checkpoint>::KEYS)
     {
-        ::fabric_core::__private::core::panic!(
-            "{}", ::fabric_core::__private::Message::of(& ["key `", key,
+        __fabric::core::panic!(
+            "{}", __fabric::Message::of(& ["key `", key,
             "` is written by two fields of `Run`"]).as_str()
         )
     };

@@ -5,83 +5,61 @@ struct Named {
     epoch_count: u64,
     r#type: String,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Named {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+    impl __fabric::Checkpoint for Named {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
             &["learningRate", "epochs_done", "type"],
             &[],
         );
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Named.learning_rate",
-                        "learningRate",
-                    ),
+                    __fabric::FieldSchema::new("Named.learning_rate", "learningRate"),
                 );
-            <f64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.learning_rate,
-                __fabric_entries,
-            );
+            <f64 as __fabric::Checkpoint>::visit(&self.learning_rate, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Named.epoch_count",
-                            "epochs_done",
-                        )
+                    __fabric::FieldSchema::new("Named.epoch_count", "epochs_done")
                         .alias(&["epoch", "epochs"]),
                 );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.epoch_count,
-                __fabric_entries,
-            );
+            <u64 as __fabric::Checkpoint>::visit(&self.epoch_count, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries
-                .enter(::fabric_core::__private::FieldSchema::new("Named.type", "type"));
-            <String as ::fabric_core::__private::Checkpoint>::visit(
-                &self.r#type,
-                __fabric_entries,
-            );
+            __fabric_entries.enter(__fabric::FieldSchema::new("Named.type", "type"));
+            <String as __fabric::Checkpoint>::visit(&self.r#type, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Named.learning_rate",
-                        "learningRate",
-                    ),
+                    __fabric::FieldSchema::new("Named.learning_rate", "learningRate"),
                 );
-            <f64 as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <f64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.learning_rate,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Named.epoch_count",
-                            "epochs_done",
-                        )
+                    __fabric::FieldSchema::new("Named.epoch_count", "epochs_done")
                         .alias(&["epoch", "epochs"]),
                 );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.epoch_count,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries
-                .enter(::fabric_core::__private::FieldSchema::new("Named.type", "type"));
-            <String as ::fabric_core::__private::Checkpoint>::visit_mut(
+            __fabric_entries.enter(__fabric::FieldSchema::new("Named.type", "type"));
+            <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.r#type,
                 __fabric_entries,
             );
@@ -98,19 +76,19 @@ const _: () = {
     )]
     pub struct NamedFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `learningRate`.
-        pub learning_rate: ::fabric_core::__private::Field<__State, __Field0>,
+        pub learning_rate: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `epochs_done`.
-        pub epoch_count: ::fabric_core::__private::Field<__State, __Field1>,
+        pub epoch_count: __fabric::Field<__State, __Field1>,
         ///The field that is stored as `type`.
-        pub r#type: ::fabric_core::__private::Field<__State, __Field2>,
+        pub r#type: __fabric::Field<__State, __Field2>,
     }
     impl Named {
         ///Typed handles to the stored fields of [`Named`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: NamedFields<Self, f64, u64, String> = NamedFields {
-            learning_rate: ::fabric_core::__private::Field::new("learningRate"),
-            epoch_count: ::fabric_core::__private::Field::new("epochs_done"),
-            r#type: ::fabric_core::__private::Field::new("type"),
+            learning_rate: __fabric::Field::new("learningRate"),
+            epoch_count: __fabric::Field::new("epochs_done"),
+            r#type: __fabric::Field::new("type"),
         };
     }
 };

@@ -5,97 +5,66 @@ struct Progress {
     position: u64,
     generator: [u8; 32],
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Progress {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+    impl __fabric::Checkpoint for Progress {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
             &["best", "position", "generator"],
             &[],
         );
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Progress.best", "best")
-                        .optional(),
-                );
-            <Option<
-                f64,
-            > as ::fabric_core::__private::Checkpoint>::visit(
-                &self.best,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Progress.best", "best").optional());
+            <Option<f64> as __fabric::Checkpoint>::visit(&self.best, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Progress.position",
-                            "position",
-                        )
+                    __fabric::FieldSchema::new("Progress.position", "position")
                         .per_rank(),
                 );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.position,
-                __fabric_entries,
-            );
+            <u64 as __fabric::Checkpoint>::visit(&self.position, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Progress.generator",
-                            "generator",
-                        )
+                    __fabric::FieldSchema::new("Progress.generator", "generator")
                         .optional()
                         .per_rank(),
                 );
-            <[u8; 32] as ::fabric_core::__private::Metadata>::visit(
-                &self.generator,
-                __fabric_entries,
-            );
+            <[u8; 32] as __fabric::Metadata>::visit(&self.generator, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new("Progress.best", "best")
-                        .optional(),
-                );
+                .enter(__fabric::FieldSchema::new("Progress.best", "best").optional());
             <Option<
                 f64,
-            > as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.best,
-                __fabric_entries,
-            );
+            > as __fabric::Checkpoint>::visit_mut(&mut self.best, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Progress.position",
-                            "position",
-                        )
+                    __fabric::FieldSchema::new("Progress.position", "position")
                         .per_rank(),
                 );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.position,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "Progress.generator",
-                            "generator",
-                        )
+                    __fabric::FieldSchema::new("Progress.generator", "generator")
                         .optional()
                         .per_rank(),
                 );
-            <[u8; 32] as ::fabric_core::__private::Metadata>::visit_mut(
+            <[u8; 32] as __fabric::Metadata>::visit_mut(
                 &mut self.generator,
                 __fabric_entries,
             );
@@ -112,19 +81,19 @@ const _: () = {
     )]
     pub struct ProgressFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `best`.
-        pub best: ::fabric_core::__private::Field<__State, __Field0>,
+        pub best: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `position`.
-        pub position: ::fabric_core::__private::Field<__State, __Field1>,
+        pub position: __fabric::Field<__State, __Field1>,
         ///The field that is stored as `generator`.
-        pub generator: ::fabric_core::__private::Field<__State, __Field2>,
+        pub generator: __fabric::Field<__State, __Field2>,
     }
     impl Progress {
         ///Typed handles to the stored fields of [`Progress`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
-            best: ::fabric_core::__private::Field::new("best"),
-            position: ::fabric_core::__private::Field::new("position"),
-            generator: ::fabric_core::__private::Field::new("generator"),
+            best: __fabric::Field::new("best"),
+            position: __fabric::Field::new("position"),
+            generator: __fabric::Field::new("generator"),
         };
     }
 };

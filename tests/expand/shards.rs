@@ -6,67 +6,53 @@ struct Parallel {
     rows: Linear,
     grid: Tensor,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for Parallel {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
-            &["rows", "grid"],
-            &[],
-        );
+    impl __fabric::Checkpoint for Parallel {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["rows", "grid"], &[]);
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new("Parallel.rows", "rows")
-                        .shard(0, ::fabric_core::__private::core::option::Option::None),
+                    __fabric::FieldSchema::new("Parallel.rows", "rows")
+                        .shard(0, __fabric::core::option::Option::None),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit(
-                &self.rows,
-                __fabric_entries,
-            );
+            <Linear as __fabric::Checkpoint>::visit(&self.rows, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new("Parallel.grid", "grid")
-                        .shard(0, ::fabric_core::__private::core::option::Option::None)
-                        .shard(
-                            1,
-                            ::fabric_core::__private::core::option::Option::Some("tp"),
-                        ),
+                    __fabric::FieldSchema::new("Parallel.grid", "grid")
+                        .shard(0, __fabric::core::option::Option::None)
+                        .shard(1, __fabric::core::option::Option::Some("tp")),
                 );
-            <Tensor as ::fabric_core::__private::Checkpoint>::visit(
-                &self.grid,
-                __fabric_entries,
-            );
+            <Tensor as __fabric::Checkpoint>::visit(&self.grid, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new("Parallel.rows", "rows")
-                        .shard(0, ::fabric_core::__private::core::option::Option::None),
+                    __fabric::FieldSchema::new("Parallel.rows", "rows")
+                        .shard(0, __fabric::core::option::Option::None),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.rows,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new("Parallel.grid", "grid")
-                        .shard(0, ::fabric_core::__private::core::option::Option::None)
-                        .shard(
-                            1,
-                            ::fabric_core::__private::core::option::Option::Some("tp"),
-                        ),
+                    __fabric::FieldSchema::new("Parallel.grid", "grid")
+                        .shard(0, __fabric::core::option::Option::None)
+                        .shard(1, __fabric::core::option::Option::Some("tp")),
                 );
-            <Tensor as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Tensor as __fabric::Checkpoint>::visit_mut(
                 &mut self.grid,
                 __fabric_entries,
             );
@@ -83,24 +69,24 @@ const _: () = {
     )]
     pub struct ParallelFields<__State, __Field0, __Field1> {
         ///The field that is stored as `rows`.
-        pub rows: ::fabric_core::__private::Field<__State, __Field0>,
+        pub rows: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `grid`.
-        pub grid: ::fabric_core::__private::Field<__State, __Field1>,
+        pub grid: __fabric::Field<__State, __Field1>,
     }
     impl Parallel {
         ///Typed handles to the stored fields of [`Parallel`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ParallelFields<Self, Linear, Tensor> = ParallelFields {
-            rows: ::fabric_core::__private::Field::new("rows"),
-            grid: ::fabric_core::__private::Field::new("grid"),
+            rows: __fabric::Field::new("rows"),
+            grid: __fabric::Field::new("grid"),
         };
     }
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
         "`rows` is a plain value, and only tensors have dimensions; remove `shard`"
     );
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Tensor as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Tensor as __fabric::Checkpoint > ::KIND.is_value(),
         "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
     );
 };

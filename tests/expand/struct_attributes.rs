@@ -3,54 +3,34 @@
 struct Versioned<T> {
     inner: Option<T>,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl<T> ::fabric_core::__private::Checkpoint for Versioned<T>
+    impl<T> __fabric::Checkpoint for Versioned<T>
     where
         T: fabric_core::Checkpoint + Copy,
     {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
-            &["inner"],
-            &[],
-        );
-        const VERSION: ::fabric_core::__private::core::primitive::u32 = 3u32;
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["inner"], &[]);
+        const VERSION: __fabric::core::primitive::u32 = 3u32;
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Versioned.inner",
-                        "inner",
-                    ),
-                );
-            <Option<
-                T,
-            > as ::fabric_core::__private::Checkpoint>::visit(
-                &self.inner,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("Versioned.inner", "inner"));
+            <Option<T> as __fabric::Checkpoint>::visit(&self.inner, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "Versioned.inner",
-                        "inner",
-                    ),
-                );
+                .enter(__fabric::FieldSchema::new("Versioned.inner", "inner"));
             <Option<
                 T,
-            > as ::fabric_core::__private::Checkpoint>::visit_mut(
-                &mut self.inner,
-                __fabric_entries,
-            );
+            > as __fabric::Checkpoint>::visit_mut(&mut self.inner, __fabric_entries);
             __fabric_entries.leave();
         }
     }
@@ -64,13 +44,13 @@ const _: () = {
     )]
     pub struct VersionedFields<__State, __Field0> {
         ///The field that is stored as `inner`.
-        pub inner: ::fabric_core::__private::Field<__State, __Field0>,
+        pub inner: __fabric::Field<__State, __Field0>,
     }
     impl<T> Versioned<T> {
         ///Typed handles to the stored fields of [`Versioned`].
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: VersionedFields<Self, Option<T>> = VersionedFields {
-            inner: ::fabric_core::__private::Field::new("inner"),
+            inner: __fabric::Field::new("inner"),
         };
     }
 };

@@ -8,102 +8,65 @@ struct TrainState {
     hparams: std::collections::BTreeMap<String, f64>,
     device: Device,
 }
-#[allow(deprecated)]
+#[allow(deprecated, unused_qualifications)]
 const _: () = {
+    use ::fabric_core::__private as __fabric;
     #[automatically_derived]
-    impl ::fabric_core::__private::Checkpoint for TrainState {
-        const KEYS: ::fabric_core::__private::Keys = ::fabric_core::__private::Keys::new(
+    impl __fabric::Checkpoint for TrainState {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
             &["model", "iteration", "hparams"],
             &[],
         );
         fn visit<'__fabric>(
             &'__fabric self,
-            __fabric_entries: &mut ::fabric_core::__private::Visitor<'__fabric>,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "TrainState.model",
-                            "model",
-                        )
+                    __fabric::FieldSchema::new("TrainState.model", "model")
                         .filter_text(&["weight"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit(
-                &self.model,
-                __fabric_entries,
-            );
+            <Linear as __fabric::Checkpoint>::visit(&self.model, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "TrainState.iteration",
-                        "iteration",
-                    ),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit(
-                &self.iteration,
-                __fabric_entries,
-            );
+                .enter(__fabric::FieldSchema::new("TrainState.iteration", "iteration"));
+            <u64 as __fabric::Checkpoint>::visit(&self.iteration, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "TrainState.hparams",
-                        "hparams",
-                    ),
-                );
+                .enter(__fabric::FieldSchema::new("TrainState.hparams", "hparams"));
             <std::collections::BTreeMap<
                 String,
                 f64,
-            > as ::fabric_core::__private::Metadata>::visit(
-                &self.hparams,
-                __fabric_entries,
-            );
+            > as __fabric::Metadata>::visit(&self.hparams, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
-            __fabric_entries: &mut ::fabric_core::__private::VisitorMut<'__fabric>,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             __fabric_entries
                 .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                            "TrainState.model",
-                            "model",
-                        )
+                    __fabric::FieldSchema::new("TrainState.model", "model")
                         .filter_text(&["weight"]),
                 );
-            <Linear as ::fabric_core::__private::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.model,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "TrainState.iteration",
-                        "iteration",
-                    ),
-                );
-            <u64 as ::fabric_core::__private::Checkpoint>::visit_mut(
+                .enter(__fabric::FieldSchema::new("TrainState.iteration", "iteration"));
+            <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.iteration,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(
-                    ::fabric_core::__private::FieldSchema::new(
-                        "TrainState.hparams",
-                        "hparams",
-                    ),
-                );
+                .enter(__fabric::FieldSchema::new("TrainState.hparams", "hparams"));
             <std::collections::BTreeMap<
                 String,
                 f64,
-            > as ::fabric_core::__private::Metadata>::visit_mut(
-                &mut self.hparams,
-                __fabric_entries,
-            );
+            > as __fabric::Metadata>::visit_mut(&mut self.hparams, __fabric_entries);
             __fabric_entries.leave();
         }
     }
@@ -117,11 +80,11 @@ const _: () = {
     )]
     pub struct TrainStateFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `model`.
-        pub model: ::fabric_core::__private::Field<__State, __Field0>,
+        pub model: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `iteration`.
-        pub iteration: ::fabric_core::__private::Field<__State, __Field1>,
+        pub iteration: __fabric::Field<__State, __Field1>,
         ///The field that is stored as `hparams`.
-        pub hparams: ::fabric_core::__private::Field<__State, __Field2>,
+        pub hparams: __fabric::Field<__State, __Field2>,
     }
     impl TrainState {
         ///Typed handles to the stored fields of [`TrainState`].
@@ -132,13 +95,13 @@ const _: () = {
             u64,
             std::collections::BTreeMap<String, f64>,
         > = TrainStateFields {
-            model: ::fabric_core::__private::Field::new("model"),
-            iteration: ::fabric_core::__private::Field::new("iteration"),
-            hparams: ::fabric_core::__private::Field::new("hparams"),
+            model: __fabric::Field::new("model"),
+            iteration: __fabric::Field::new("iteration"),
+            hparams: __fabric::Field::new("hparams"),
         };
     }
-    const _: () = ::fabric_core::__private::core::assert!(
-        ! < Linear as ::fabric_core::__private::Checkpoint > ::KIND.is_value(),
+    const _: () = __fabric::core::assert!(
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
         "`model` is a plain value, and only tensors can be filtered; remove `filter`"
     );
 };

@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Path, Token, WherePredicate};
+use syn::{Attribute, Lit, Path, Token, WherePredicate};
 
-use super::{Item, items};
+use super::{Item, describe, items};
 use crate::errors::Errors;
 use crate::key::Case;
 use crate::spanned::Spanned;
@@ -100,21 +100,41 @@ fn parse_bound(item: &Item, errors: &Errors) -> Option<Predicates> {
 }
 
 fn parse_version(item: &Item, errors: &Errors) -> Option<u32> {
-    let number = item.integer(errors)?.value;
-    match number.base10_parse::<u32>() {
-        Ok(version @ 1..) => Some(version),
-        Ok(_) => {
+    let advice = "versions are whole numbers from 1";
+    let value = item.value();
+    match syn::parse2::<Lit>(value.clone()) {
+        Ok(Lit::Int(number)) => match number.base10_parse::<u64>() {
+            Ok(0) => {
+                errors.at(
+                    &number,
+                    "versions count from 1, and a struct without `version` has version 1",
+                );
+                None
+            }
+            Ok(version) => u32::try_from(version)
+                .map_err(|_| errors.at(&number, format_args!("{advice} to {}, found `{number}`", u32::MAX)))
+                .ok(),
+            Err(_) => {
+                errors.at(&value, format_args!("{advice}, found `{number}`"));
+                None
+            }
+        },
+        Ok(Lit::Str(text)) if text.value().parse::<u32>().is_ok_and(|version| version > 0) => {
+            let version = text.value();
             errors.at(
-                &number,
-                "versions count from 1, and a struct without `version` has version 1",
+                &text,
+                format_args!("{advice}, without quotes; write version = {version}"),
             );
             None
         }
-        Err(error) => {
-            errors.at(
-                &number,
-                format_args!("`{number}` is not a version: {error}; versions are of type u32"),
-            );
+        Ok(other) => {
+            errors.at(&value, format_args!("{advice}, found {}", describe(&other)));
+            None
+        }
+        Err(_) if item.lacks_comma(errors) => None,
+        Err(_) => {
+            let found: String = value.into_iter().map(|token| token.to_string()).collect();
+            errors.at(&item.at(), format_args!("{advice}, found `{found}`"));
             None
         }
     }

@@ -1,9 +1,10 @@
 //! `filter = "text"`, `filter("a", "b")`, `filter = glob("*.weight")`, `filter = path::to::function`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Lit, LitStr, TypePath, parenthesized, token};
 
+use super::pattern::{NEGATED, filter_of, glob_error, text_error};
 use super::{Item, describe, split_at_commas};
 use crate::errors::Errors;
 use crate::spanned::Spanned;
@@ -79,18 +80,65 @@ fn parse_part(part: &TokenStream, errors: &Errors) -> Option<Part> {
     if let Ok(path) = syn::parse2::<TypePath>(part.clone()) {
         return Some(Part::Function(path));
     }
+    errors.at(part, no_filter(part));
+    None
+}
+
+/// What is wrong with a part that is no form of a filter.
+fn no_filter(part: &TokenStream) -> String {
     let found = part.to_string();
     if found.starts_with('|') || found.starts_with("move ") {
-        errors.at(
-            part,
-            "a closure cannot stand in an attribute; give the path of a function",
-        );
-    } else if syn::parse2::<CallOfPath>(part.clone()).is_ok() {
-        errors.at(part, "a filter function is named, not called; remove its parentheses");
-    } else {
-        errors.at(part, expected(&format!("`{found}`")));
+        return "a closure cannot stand in an attribute; give the path of a function".to_owned();
     }
-    None
+    if let Ok(call) = syn::parse2::<CallOfPath>(part.clone()) {
+        return no_call(&call);
+    }
+    let mut tokens = part.clone().into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Group(list)), None) => {
+            let texts = texts_in(&list.stream());
+            if !texts.is_empty() {
+                return format!("several texts are written {}", filter_of(&texts));
+            }
+        }
+        (Some(TokenTree::Punct(not)), Some(TokenTree::Literal(_))) if not.as_char() == '!' => {
+            return format!("a filter says what belongs to the schema; {NEGATED}");
+        }
+        (Some(TokenTree::Literal(_)), Some(TokenTree::Punct(or))) if or.as_char() == '|' => {
+            let texts = texts_in(part);
+            return format!("several texts are written {}", filter_of(&texts));
+        }
+        _ => {}
+    }
+    expected(&format!("`{found}`"))
+}
+
+/// A call that is not `glob(...)`.
+fn no_call(call: &CallOfPath) -> String {
+    if call.arguments.is_empty() {
+        return "a filter function is named, not called; remove its parentheses".to_owned();
+    }
+    let name = call.path.segments.last().map(|segment| segment.ident.to_string());
+    let name = name.unwrap_or_default();
+    let known = "known are \"text\", glob(\"...\") and the path of a function";
+    let message = format!("unknown filter form `{name}(...)`; {known}");
+    let texts = texts_in(&call.arguments);
+    match name.as_str() {
+        "any" | "any_of" | "or" | "text" | "texts" | "contains" | "one_of" if !texts.is_empty() => {
+            format!("{message}; write {}", filter_of(&texts))
+        }
+        "not" | "none" | "none_of" | "exclude" => format!("{message}; {NEGATED}"),
+        _ => message,
+    }
+}
+
+/// The texts at the first level of a list.
+fn texts_in(tokens: &TokenStream) -> Vec<String> {
+    let texts = tokens.clone().into_iter().filter_map(|token| {
+        let text = syn::parse2::<LitStr>(token.into()).ok()?;
+        Some(text.value())
+    });
+    texts.collect()
 }
 
 fn expected(found: &str) -> String {
@@ -98,15 +146,20 @@ fn expected(found: &str) -> String {
 }
 
 /// `some::function(...)`.
-struct CallOfPath;
+struct CallOfPath {
+    path: syn::Path,
+    arguments: TokenStream,
+}
 
 impl syn::parse::Parse for CallOfPath {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        syn::Path::parse_mod_style(input)?;
+        let path = syn::Path::parse_mod_style(input)?;
         let arguments;
         parenthesized!(arguments in input);
-        arguments.parse::<TokenStream>()?;
-        Ok(Self)
+        Ok(Self {
+            path,
+            arguments: arguments.parse()?,
+        })
     }
 }
 
@@ -139,21 +192,15 @@ fn parse_globs(part: &TokenStream, errors: &Errors) -> Option<Vec<LitStr>> {
     checked.into_iter().collect()
 }
 
-/// A text that can select something. A `*` in it is taken for a forgotten `glob(...)`: names with a star are found
-/// with `glob("[*]")`.
+/// A text that can select something.
 fn checked_text(text: LitStr, errors: &Errors) -> Option<LitStr> {
-    let value = text.value();
-    if value.is_empty() {
-        errors.at(&text, "an empty filter matches every name; remove it");
-        return None;
+    match text_error(&text.value()) {
+        None => Some(text),
+        Some(error) => {
+            errors.at(&text, error);
+            None
+        }
     }
-    if value.contains('*') {
-        let glob = format!("glob({value:?})");
-        let message = format!("a filter text is searched for as it is, and no name contains `*`; write {glob}");
-        errors.at(&text, message);
-        return None;
-    }
-    Some(text)
 }
 
 fn checked_glob(pattern: &TokenStream, errors: &Errors) -> Option<LitStr> {
@@ -175,44 +222,8 @@ fn checked_glob(pattern: &TokenStream, errors: &Errors) -> Option<LitStr> {
     match glob_error(&value) {
         None => Some(text),
         Some(problem) => {
-            errors.at(&text, format_args!("invalid glob {value:?}: {problem}"));
+            errors.at(&text, problem);
             None
         }
-    }
-}
-
-/// What is wrong with a pattern. Runs of `*` count as one, as they do when names are matched.
-fn glob_error(pattern: &str) -> Option<String> {
-    let mut single = String::with_capacity(pattern.len());
-    let mut offsets = Vec::with_capacity(pattern.len());
-    for (offset, c) in pattern.chars().enumerate() {
-        if !(c == '*' && single.ends_with('*')) {
-            single.push(c);
-            offsets.push(offset);
-        }
-    }
-    let error = glob::Pattern::new(&single).err()?;
-    let offset = offsets.get(error.pos).copied().unwrap_or(error.pos);
-    let problem = match error.msg {
-        "invalid range pattern" => "unclosed `[`",
-        other => other,
-    };
-    Some(format!("{problem} at offset {offset}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob_error;
-
-    #[test]
-    fn a_bad_pattern_is_named_with_its_place() {
-        assert_eq!(glob_error("layer[").as_deref(), Some("unclosed `[` at offset 5"));
-        assert_eq!(glob_error("**.layer[").as_deref(), Some("unclosed `[` at offset 8"));
-    }
-
-    #[test]
-    fn stars_in_a_row_are_fine() {
-        assert_eq!(glob_error("a.**.weight"), None);
-        assert_eq!(glob_error("block[0-9].*"), None);
     }
 }

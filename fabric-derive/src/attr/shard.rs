@@ -1,8 +1,10 @@
 //! `shard(dim = 0, axis = "tp")`.
 
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Lit, LitStr};
 
-use super::{Item, describe, split_items};
+use super::{Item, describe, split_at_commas};
 use crate::errors::Errors;
 use crate::spanned::Spanned;
 
@@ -13,20 +15,30 @@ pub(crate) struct Shard {
     pub(crate) axis: Option<LitStr>,
 }
 
+/// An option as it is written: `dim = 0`.
+struct Given {
+    key: Ident,
+    value: TokenStream,
+}
+
 pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
+    let parts = split_at_commas(item.value(), errors);
+    let given: Option<Vec<Given>> = parts.iter().map(read_option).collect();
+    let Some(given) = given else {
+        let advice = format!("`shard` names its options; write {}", as_meant(&parts));
+        errors.at(&item.at(), advice);
+        return None;
+    };
     let mut dim = None;
     let mut axis = None;
     let mut sound = true;
-    for option in split_options(item, errors)? {
+    for option in &given {
         let key = option.key.to_string();
         let repeated = match key.as_str() {
             "dim" => dim.is_some(),
             "axis" => axis.is_some(),
             _ => {
-                errors.at(
-                    &option.key,
-                    format_args!("unknown option `{key}` of `shard`; known are `dim` and `axis`"),
-                );
+                errors.at(&option.key, unknown_option(&key));
                 sound = false;
                 continue;
             }
@@ -35,9 +47,9 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
             errors.at(&option.key, format_args!("duplicate option `{key}` of `shard`"));
             sound = false;
         } else if key == "dim" {
-            dim = Some(parse_dim(&option, errors));
+            dim = Some(parse_dim(option, errors));
         } else {
-            axis = Some(parse_axis(&option, errors));
+            axis = Some(parse_axis(option, errors));
         }
     }
     let Some(dim) = dim else {
@@ -54,22 +66,57 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
     Some(item.spanned(Shard { dim: dim?, axis }))
 }
 
-/// The options; a bare number is worth a sentence of its own.
-fn split_options(item: &Item, errors: &Errors) -> Option<Vec<Item>> {
-    if let Ok(number) = syn::parse2::<syn::LitInt>(item.value()) {
-        errors.at(
-            &number,
-            format_args!("`shard` names its options; write shard(dim = {number})"),
-        );
+/// A key, `=`, and a value.
+fn read_option(part: &TokenStream) -> Option<Given> {
+    let mut tokens = part.clone().into_iter();
+    let Some(TokenTree::Ident(key)) = tokens.next() else {
         return None;
+    };
+    match tokens.next() {
+        Some(TokenTree::Punct(equals)) if equals.as_char() == '=' => {
+            let value: TokenStream = tokens.collect();
+            (!value.is_empty()).then_some(Given { key, value })
+        }
+        _ => None,
     }
-    Some(split_items(item.value(), errors))
 }
 
-fn parse_dim(option: &Item, errors: &Errors) -> Option<usize> {
+/// The options that the parts can be read as: a number is a dimension, a text an axis.
+fn as_meant(parts: &[TokenStream]) -> String {
+    let mut literals = parts.iter().flat_map(|part| {
+        let tokens = part.clone().into_iter();
+        tokens.filter_map(|token| syn::parse2::<Lit>(token.into()).ok())
+    });
+    let mut dim = "0".to_owned();
+    let mut axis = String::new();
+    for literal in literals.by_ref() {
+        match literal {
+            Lit::Int(number) => dim = number.to_string(),
+            Lit::Str(text) => axis = format!(", axis = {:?}", text.value()),
+            _ => {}
+        }
+    }
+    format!("shard(dim = {dim}{axis})")
+}
+
+fn unknown_option(key: &str) -> String {
+    let meant = match key {
+        "mesh" | "name" | "over" | "group" | "mesh_axis" | "mesh_dim" => Some("axis"),
+        "dimension" | "index" | "along" | "d" | "rank" => Some("dim"),
+        _ => ["dim", "axis"]
+            .into_iter()
+            .find(|word| strsim::damerau_levenshtein(key, word) <= 2),
+    };
+    match meant {
+        Some(meant) => format!("unknown option `{key}` of `shard`; did you mean `{meant}`?"),
+        None => format!("unknown option `{key}` of `shard`; known are `dim` and `axis`"),
+    }
+}
+
+fn parse_dim(option: &Given, errors: &Errors) -> Option<usize> {
     let message = "shard dimension must be a non-negative integer literal";
-    let at = option.at();
-    let found = match syn::parse2::<Lit>(option.value()) {
+    let at = &option.value;
+    let found = match syn::parse2::<Lit>(at.clone()) {
         Ok(Lit::Int(number)) => match number.base10_parse::<usize>() {
             Ok(dim) => return Some(dim),
             Err(_) => format!("`{number}`"),
@@ -77,12 +124,25 @@ fn parse_dim(option: &Item, errors: &Errors) -> Option<usize> {
         Ok(other) => describe(&other).to_owned(),
         Err(_) => format!("`{at}`"),
     };
-    errors.at(&at, format_args!("{message}, found {found}"));
+    errors.at(at, format_args!("{message}, found {found}"));
     None
 }
 
-fn parse_axis(option: &Item, errors: &Errors) -> Option<LitStr> {
-    let axis = option.text(errors)?.value;
+fn parse_axis(option: &Given, errors: &Errors) -> Option<LitStr> {
+    let axis = match syn::parse2::<Lit>(option.value.clone()) {
+        Ok(Lit::Str(axis)) => axis,
+        other => {
+            let found = other.map_or_else(
+                |_| format!("`{}`", option.value.to_token_stream()),
+                |literal| describe(&literal).to_owned(),
+            );
+            errors.at(
+                &option.value,
+                format_args!("expected a string literal for `axis`, found {found}"),
+            );
+            return None;
+        }
+    };
     if axis.value().trim().is_empty() {
         errors.at(
             &axis,

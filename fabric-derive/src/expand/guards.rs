@@ -17,7 +17,7 @@ pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     quote!(#(#plain)* #(#collisions)* #(#aliases)*)
 }
 
-/// `shard`, `filter` and `flatten` have nothing to work on in a plain value.
+/// `shard`, `filter` and `flatten` have nothing to work on in a plain value, and `flatten` has nothing in a tensor.
 fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     if field.role() != Role::Component || !is_concrete(field.ty, schema.generics) {
         return Vec::new();
@@ -42,7 +42,15 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
             const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::KIND.is_value(), #message);
         }
     });
-    guards.collect()
+    let mut guards: Vec<TokenStream> = guards.collect();
+    if attrs.flatten.is_some() {
+        let message =
+            format!("`{name}` is one tensor, and has no entries that could join this level; remove `flatten`");
+        guards.push(quote_spanned! {ty.span()=>
+            const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::IS_TENSOR, #message);
+        });
+    }
+    guards
 }
 
 /// A flattened field must not bring a key that is used already.

@@ -50,6 +50,7 @@ fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &T
         Role::Metadata => quote_spanned!(ty.span()=> #private::Metadata),
         Role::Component | Role::Skipped => quote_spanned!(ty.span()=> #private::Checkpoint),
     };
+    let method = respanned(method.clone(), ty.span());
     let call = quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries););
     let described = describe(schema, field);
     quote! {
