@@ -9,3 +9,5 @@ pub(crate) mod load;
 pub(crate) mod save;
 pub(crate) mod shard;
 mod wanted;
+mod whole;
+mod wrong;

@@ -30,6 +30,11 @@ pub struct LoadReport {
     pub filtered_at_save: Vec<String>,
     /// Entries of the file that have no counterpart here and need none: `num_batches_tracked` of PyTorch's `BatchNorm`.
     pub ignored: Vec<String>,
+    /// State of an optimizer that begins at zero, because a part of the state of the same parameter was skipped.
+    pub begun_anew: Vec<String>,
+    /// State of an optimizer that the file has, and that stays as it is, because the file lacks other state of the same
+    /// parameter.
+    pub withheld: Vec<String>,
     /// Names in the file that come near a missing one: (missing, in the file).
     pub suggestions: Vec<(String, String)>,
     /// What the file is instead, where nothing in it matched.
@@ -99,6 +104,8 @@ impl LoadReport {
             &mut self.filtered,
             &mut self.filtered_at_save,
             &mut self.ignored,
+            &mut self.begun_anew,
+            &mut self.withheld,
         ] {
             names.sort();
             names.dedup();
@@ -146,6 +153,16 @@ impl fmt::Display for LoadReport {
             f,
             "left out by a filter when the file was saved",
             self.filtered_at_save.iter().cloned(),
+        )?;
+        section(
+            f,
+            "begins anew, because a part of the same parameter's state was skipped",
+            self.begun_anew.iter().cloned(),
+        )?;
+        section(
+            f,
+            "left as it is, because the file lacks other state of the same parameter",
+            self.withheld.iter().cloned(),
         )?;
         section(
             f,

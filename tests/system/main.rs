@@ -24,3 +24,5 @@ mod tensors;
 mod ties;
 mod untouched;
 mod values;
+mod whole_states;
+mod wrong_file;

@@ -8,7 +8,7 @@ use super::stage::{self, Staged};
 use super::{Places, Watch, apply, scalar, verify};
 use crate::error::{Error, Result, StateError};
 use crate::phases::{Phase, Timed, is_anybody_listening};
-use crate::plan::load::{Absence, LoadPlan, Policy, Wanted, WantedKind, plan};
+use crate::plan::load::{Absence, LoadPlan, Policy, StateOf, Wanted, WantedKind, plan};
 use crate::raw::RawCheckpoint;
 use crate::source::StoredTensor;
 use crate::source::read::Shares;
@@ -94,7 +94,7 @@ fn wanted<'w>(places: &'w Places<'_>, parts: &'w AgreedParts<'_>, raw: &RawCheck
             kind,
             filtered: item.filtered,
             optional: item.scope.optional,
-            fresh: None,
+            state_of: None,
             per_rank: parts.per_rank(at),
         }
     };
@@ -102,12 +102,16 @@ fn wanted<'w>(places: &'w Places<'_>, parts: &'w AgreedParts<'_>, raw: &RawCheck
     for (number, optimizer) in places.optimizers.iter().enumerate() {
         // The groups stand behind the kind.
         let groups = &wanted[optimizer.kind_item + 1];
-        if optimizer.foreign && groups.names().any(|name| raw.index.contains(name)) {
-            for (parameter, at) in optimizer.parameters.iter().enumerate() {
-                for entry in &mut wanted[at.items.clone()] {
-                    entry.fresh = Some((number, parameter));
-                }
-            }
+        let may_be_fresh = optimizer.foreign && groups.names().any(|name| raw.index.contains(name));
+        for (parameter, at) in optimizer.parameters.iter().enumerate() {
+            let state = StateOf {
+                optimizer: number,
+                parameter,
+                may_be_fresh,
+            };
+            wanted[at.items.clone()]
+                .iter_mut()
+                .for_each(|entry| entry.state_of = Some(state));
         }
     }
     wanted

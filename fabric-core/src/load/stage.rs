@@ -90,7 +90,9 @@ pub(crate) fn stage(
             ..
         } = &places.items[*at].content
         {
-            staged.optimizers[*optimizer].steps[*position] = Some(0);
+            let optimizer = &mut staged.optimizers[*optimizer];
+            optimizer.touched = true;
+            optimizer.steps[*position] = Some(0);
         }
     }
     for at in &plan.absent {

@@ -1,7 +1,7 @@
 //! State that PyTorch does not write because there is none yet: of a parameter that never had a gradient, or of SGD's
 //! momentum before its first step. Absence means zero there, as it does when PyTorch loads such a file.
 
-use super::load::{Matching, Wanted};
+use super::load::{Fate, Matching, Wanted};
 use crate::entry::strip;
 use crate::hash::HashSet;
 use crate::source::Entry;
@@ -9,7 +9,8 @@ use crate::source::Entry;
 impl Wanted<'_> {
     /// Whether an entry of the source stands for state that is not there yet.
     pub(super) fn is_not_there_yet(&self, stored: Entry<'_>) -> bool {
-        self.fresh.is_some() && matches!(stored, Entry::Value(_, value) if value.is_null())
+        let may_be_fresh = self.state_of.is_some_and(|state| state.may_be_fresh);
+        may_be_fresh && matches!(stored, Entry::Value(_, value) if value.is_null())
     }
 }
 
@@ -18,20 +19,24 @@ impl Matching<'_, '_> {
     /// names may be others than expected, and nothing is assumed.
     pub(super) fn find_fresh(&mut self) {
         for (optimizer, prefixes) in self.policy.foreign.iter().enumerate() {
-            let of_it = |at: &usize| matches!(self.wanted[*at].fresh, Some((of, _)) if of == optimizer);
-            let places: Vec<usize> = (0..self.wanted.len()).filter(of_it).collect();
+            let parameter = |at: usize| {
+                let state = self.wanted[at].state_of.filter(|state| state.may_be_fresh)?;
+                (state.optimizer == optimizer).then_some(state.parameter)
+            };
+            let places: Vec<(usize, usize)> = (0..self.wanted.len())
+                .filter_map(|at| Some((at, parameter(at)?)))
+                .collect();
             if places.is_empty() || self.has_strangers(prefixes) {
                 continue;
             }
-            let parameter = |at: usize| self.wanted[at].fresh.map(|(_, parameter)| parameter);
-            let begun: HashSet<_> = places
+            let begun: HashSet<usize> = places
                 .iter()
-                .filter(|&&at| self.found[at].is_some())
-                .map(|&at| parameter(at))
+                .filter(|(at, _)| self.found[*at].is_some())
+                .map(|(_, parameter)| *parameter)
                 .collect();
-            for at in places.into_iter().filter(|&at| !begun.contains(&parameter(at))) {
-                if !self.settled[at] {
-                    self.settled[at] = true;
+            for (at, parameter) in places {
+                if !begun.contains(&parameter) && self.fates[at].is_none() {
+                    self.fates[at] = Some(Fate::Fresh);
                     self.plan.fresh.push(at);
                     self.plan.report.restored.push(self.wanted[at].name.to_owned());
                 }

@@ -13,7 +13,7 @@ impl<'p> Matching<'p, '_> {
             .filter_map(|(wanted, found)| found.as_ref().and(wanted.optional))
             .collect();
         for (at, wanted) in self.wanted.iter().enumerate() {
-            if self.settled[at] {
+            if self.fates[at].is_some() {
                 continue;
             }
             let mut names = wanted.names();

@@ -5,7 +5,7 @@ use std::collections::hash_map;
 
 use smallvec::SmallVec;
 
-pub(crate) use super::wanted::{Absence, PerRank, Wanted, WantedKind};
+pub(crate) use super::wanted::{Absence, PerRank, StateOf, Wanted, WantedKind};
 use crate::entry::{TensorInfo, of_rank, strip};
 use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
@@ -65,9 +65,29 @@ pub(crate) fn plan<'i, 's>(
     matching.match_tensors();
     matching.match_values();
     matching.find_fresh();
+    matching.keep_states_whole();
     matching.note_absent();
     matching.note_unexpected(components);
     matching.finish()
+}
+
+/// What becomes of an entry of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The file has its contents.
+    Restored,
+    /// It begins at zero.
+    Fresh,
+    /// The file has something that does not fit; the load is refused.
+    Refused,
+    /// The file has something that does not fit, and the call allows that.
+    Skipped,
+    /// The schema's own filter leaves it out.
+    Filtered,
+    /// The call does not ask for it.
+    Unasked,
+    /// The file has its contents, and it stays all the same, because it has no use without other state of its parameter.
+    Withheld,
 }
 
 pub(super) struct Matching<'p, 'i> {
@@ -76,8 +96,10 @@ pub(super) struct Matching<'p, 'i> {
     pub(super) policy: &'p Policy,
     /// For each wanted entry, that of the source.
     pub(super) found: Vec<Option<Entry<'i>>>,
-    /// Wanted entries that need no further word: found, or known not to fit.
-    pub(super) settled: Vec<bool>,
+    /// For each wanted entry that needs no further word, what becomes of it.
+    pub(super) fates: Vec<Option<Fate>>,
+    /// The file has an entry of the state that the call does not ask for.
+    pub(super) has_unasked: bool,
     /// Names in the source that belong to some wanted entry.
     pub(super) known: HashSet<&'i str>,
     pub(super) plan: LoadPlan<'i>,
@@ -90,7 +112,8 @@ impl<'p, 'i> Matching<'p, 'i> {
             index,
             policy,
             found: vec![None; wanted.len()],
-            settled: vec![false; wanted.len()],
+            fates: vec![None; wanted.len()],
+            has_unasked: false,
             known: set_of(wanted.len()),
             plan: LoadPlan {
                 report: LoadReport {
@@ -104,19 +127,22 @@ impl<'p, 'i> Matching<'p, 'i> {
         }
     }
 
-    fn takes_part(&self, wanted: &Wanted<'_>) -> bool {
+    fn is_asked_for(&self, wanted: &Wanted<'_>) -> bool {
         let only = &self.policy.options.only;
-        let asked = only.is_empty() || only.iter().any(|prefix| strip(wanted.declared(), prefix).is_some());
-        // Bare weights are tensors: a value beside them is not looked for.
-        let bare_value = self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. });
-        asked && !bare_value
+        only.is_empty() || only.iter().any(|prefix| strip(wanted.declared(), prefix).is_some())
+    }
+
+    /// Bare weights are tensors: a value beside them is not looked for.
+    pub(super) fn is_bare_value(&self, wanted: &Wanted<'_>) -> bool {
+        self.policy.whole && matches!(wanted.kind, WantedKind::Value { optimizer: false, .. })
     }
 
     /// Looks every wanted entry up under all of its names.
     fn find(&mut self) {
         let mut entries = Lookup::of(self.index);
         for (at, wanted) in self.wanted.iter().enumerate() {
-            let takes_part = self.takes_part(wanted);
+            let is_asked_for = self.is_asked_for(wanted);
+            let takes_part = is_asked_for && !self.is_bare_value(wanted);
             if takes_part && !wanted.filtered {
                 self.take_for_others(wanted);
             }
@@ -124,10 +150,11 @@ impl<'p, 'i> Matching<'p, 'i> {
             present.dedup_by_key(|entry| entry.name());
             self.known.extend(present.iter().map(|entry| entry.name()));
             present.retain(|entry| !wanted.is_not_there_yet(*entry));
+            self.has_unasked |= !is_asked_for && !wanted.filtered && !present.is_empty();
             if !takes_part {
-                self.settled[at] = true;
+                self.fates[at] = Some(Fate::Unasked);
             } else if wanted.filtered {
-                self.settled[at] = true;
+                self.fates[at] = Some(Fate::Filtered);
                 self.plan.report.filtered.push(wanted.name.to_owned());
             } else if present.len() > 1 && !Entry::same_place(&present) {
                 let both: Vec<String> = present.iter().map(|entry| format!("`{}`", entry.name())).collect();
@@ -222,8 +249,8 @@ impl<'p, 'i> Matching<'p, 'i> {
             let WantedKind::Tensor { memory, .. } = &wanted.kind else {
                 continue;
             };
-            if !self.settled[at] && self.found[at].is_none() && filled.contains_key(memory) {
-                self.settled[at] = true;
+            if self.fates[at].is_none() && self.found[at].is_none() && filled.contains_key(memory) {
+                self.fates[at] = Some(Fate::Restored);
                 self.plan.report.restored.push(wanted.name.to_owned());
             }
         }
@@ -247,35 +274,29 @@ impl<'p, 'i> Matching<'p, 'i> {
     }
 
     fn restore(&mut self, at: usize, stored_name: &'i str) {
-        if !self.settled[at] {
-            self.settled[at] = true;
+        if self.fates[at].is_none() {
+            self.fates[at] = Some(Fate::Restored);
             self.plan.report.restored.push(self.wanted[at].name.to_owned());
         }
         self.plan.consumed.insert(stored_name);
     }
 
     fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
-        self.settled[at] = true;
+        let skipped = kind == MismatchKind::Shape && self.policy.options.on_mismatch == OnMismatch::Skip;
+        self.fates[at] = Some(if skipped { Fate::Skipped } else { Fate::Refused });
         self.plan.report.mismatched.push(Mismatch {
             name: self.wanted[at].name.to_owned(),
             kind,
             found,
             expected,
-            skipped: kind == MismatchKind::Shape && self.policy.options.on_mismatch == OnMismatch::Skip,
+            skipped,
         });
     }
 
     fn finish(mut self) -> LoadPlan<'i> {
         self.plan.report.suggestions = self.suggestions();
         self.plan.report.hint = self.hint();
-        let report = &self.plan.report;
-        if self.policy.whole
-            && report.restored.is_empty()
-            && report.mismatched.iter().all(|found| found.skipped)
-            && !self.wanted.is_empty()
-        {
-            self.plan.report.wrong_file = Some(self.index.summary());
-        }
+        self.plan.report.wrong_file = self.wrong_file();
         self.plan.report.sort();
         self.plan
     }

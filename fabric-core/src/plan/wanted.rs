@@ -13,10 +13,19 @@ pub(crate) struct Wanted<'w> {
     pub(crate) filtered: bool,
     /// Entries with the same number may be absent together.
     pub(crate) optional: Option<usize>,
-    /// State of a parameter, in a file of PyTorch's that may not have any yet: (optimizer, parameter).
-    pub(crate) fresh: Option<(usize, usize)>,
+    /// The parameter that this is an optimizer's state of.
+    pub(crate) state_of: Option<StateOf>,
     /// A value that each rank has its own of.
     pub(crate) per_rank: Option<&'w PerRank>,
+}
+
+/// A parameter of an optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StateOf {
+    pub(crate) optimizer: usize,
+    pub(crate) parameter: usize,
+    /// The file is one of PyTorch's, which writes no state before there is some.
+    pub(crate) may_be_fresh: bool,
 }
 
 /// How a value is called that each rank has its own of.

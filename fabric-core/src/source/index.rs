@@ -108,16 +108,26 @@ impl Index {
         digest.finish()
     }
 
-    /// What this is, for somebody who expected something else.
-    pub(crate) fn summary(&self) -> String {
+    /// What it holds, in a few words: `holds 4 entries below `fc1`, `fc2``.
+    pub(crate) fn holds(&self) -> String {
         let roots: BTreeSet<&str> = self.names().map(root).collect();
+        if roots.is_empty() {
+            return "holds no entries".to_owned();
+        }
         let shown: Vec<_> = roots.iter().take(6).map(|name| format!("`{name}`")).collect();
         let more = if roots.len() > shown.len() { ", …" } else { "" };
+        format!("holds {} below {}{more}", entries(self.len()), shown.join(", "))
+    }
+
+    /// What this is, for somebody who expected something else.
+    pub(crate) fn summary(&self) -> String {
+        let holds = self.holds();
+        if self.len() == 0 {
+            return format!("it {holds}");
+        }
         format!(
-            "it holds {} below {}{more}; if the weights lie below one of these, open the file and load its subtree: \
-             fabric.open(path)?.subtree(name).load_raw(&mut model)",
-            entries(self.tensors.len() + self.values.len()),
-            shown.join(", "),
+            "it {holds}; if the weights lie below one of these, open the file and load its subtree: \
+             fabric.open(path)?.subtree(name).load_raw(&mut model)"
         )
     }
 }
