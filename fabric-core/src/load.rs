@@ -1,6 +1,7 @@
 //! Carries out a load: match, stage every value, and only then move bytes, straight into the live tensors.
 
 mod apply;
+mod classes;
 mod groups;
 mod matching;
 mod parts;
@@ -16,6 +17,7 @@ use crate::error::{Result, StateError};
 use crate::options::LoadOptions;
 use crate::phases::{Phase, Phases};
 use crate::plan::load::Policy;
+use crate::plan::numbered::{Names, accept_numbers};
 use crate::progress::Meter;
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
@@ -122,13 +124,17 @@ fn restore<S: Checkpoint + ?Sized>(
         check_only(&places, &options)?;
         let renamed = Renamed::by(&options, &file.index)?;
         let index = renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index);
-        places.accept_pytorch_names(|name| index.contains(name));
+        let names = Names {
+            index,
+            renamed: renamed.as_ref(),
+        };
+        let assumed = accept_numbers(&mut places, names);
         let parts = Parts::of(ranks, &mut places)?;
-        let renamed = unfold(renamed, &file.index, names(&places));
+        let renamed = unfold(renamed, &file.index, all_names(&places));
         let said = parts.message(file, &places, &options);
-        Ok(((places, renamed, parts), said))
+        Ok(((places, renamed, parts, assumed), said))
     })?;
-    let (mut places, renamed, parts) = prepared;
+    let (mut places, renamed, parts, assumed) = prepared;
     let parts = parts.agree(file, &places, &options, &said)?;
     let other_names = renamed.as_ref().map(|renamed| file.under(renamed));
     let raw = other_names.as_ref().unwrap_or(file);
@@ -136,6 +142,7 @@ fn restore<S: Checkpoint + ?Sized>(
     let policy = Policy {
         options,
         whole,
+        assumed,
         foreign: places
             .optimizers
             .iter()
@@ -182,7 +189,7 @@ fn settle(ranks: &Ranks, raw: &RawCheckpoint, shares: &Shares, said: &[Vec<u8>],
 }
 
 /// Everything that the entries of a state may be called.
-fn names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
+fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
     let scopes = places.items.iter().map(|item| &item.scope);
     scopes.flat_map(|scope| {
         std::iter::once(&scope.name)

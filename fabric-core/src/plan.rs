@@ -6,6 +6,7 @@ mod fresh;
 mod hint;
 mod leftover;
 pub(crate) mod load;
+pub(crate) mod numbered;
 pub(crate) mod save;
 pub(crate) mod shard;
 mod wanted;

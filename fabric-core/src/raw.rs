@@ -159,6 +159,7 @@ impl RawCheckpoint {
             tensors: tensors.collect(),
             values: values.collect(),
             filtered: self.index.filtered.iter().filter_map(below).collect(),
+            order: self.index.order.iter().filter_map(below).collect(),
             tensors_only: self.index.tensors_only,
             state_version: self.index.state_version,
             cuts: BTreeMap::new(),

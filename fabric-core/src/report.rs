@@ -35,6 +35,8 @@ pub struct LoadReport {
     /// State of an optimizer that the file has, and that stays as it is, because the file lacks other state of the same
     /// parameter.
     pub withheld: Vec<String>,
+    /// What the file does not say and the load assumed, as sentences: which parameter a number of PyTorch's means, say.
+    pub assumed: Vec<String>,
     /// Names in the file that come near a missing one: (missing, in the file).
     pub suggestions: Vec<(String, String)>,
     /// What the file is instead, where nothing in it matched.
@@ -169,6 +171,9 @@ impl fmt::Display for LoadReport {
             "in the file without a counterpart, ignored",
             self.ignored.iter().cloned(),
         )?;
+        for sentence in &self.assumed {
+            write!(f, "\n  assumed: {sentence}")?;
+        }
         if let Some(hint) = &self.hint {
             write!(f, "\n  help: {hint}")?;
         }

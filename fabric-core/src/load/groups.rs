@@ -32,8 +32,8 @@ pub(super) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
 fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(), ValueError> {
     let stored: Vec<Members> = stored.iter().map(Members::of).collect();
     for (at, own) in optimizer.groups.iter().enumerate() {
-        // A number says nothing but a position, and means another parameter if one is missing.
-        if stored[at].numbered && stored[at].names.len() != own.parameters.len() {
+        // A number that says nothing but a position means another parameter if one is missing.
+        if stored[at].numbered && !optimizer.by_name && stored[at].names.len() != own.parameters.len() {
             return Err(ValueError::new(format!(
                 "expected {} parameters in group {at}, the file has {}; give the optimizer the same parameters",
                 own.parameters.len(),

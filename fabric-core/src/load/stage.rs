@@ -1,6 +1,7 @@
 //! Decodes every value before any is assigned.
 
 use super::Places;
+use super::classes::{self, Stranger};
 use super::groups;
 use super::scalar::Scalars;
 use crate::plan::load::{Absence, LoadPlan};
@@ -19,6 +20,8 @@ struct StagedOptimizer {
     touched: bool,
     groups: Option<Vec<ParamGroup>>,
     steps: Vec<Option<u64>>,
+    /// Options of a file's groups that the optimizer does not know.
+    unknown: Option<String>,
 }
 
 /// Whether absence is a value of the type behind the slot.
@@ -55,10 +58,12 @@ pub(crate) fn stage(
         );
         let item = &mut places.items[at];
         let mut stage = |stored: &Value| match &mut item.content {
-            Content::Value(slot) => slot.stage(stored).map_err(|error| (MismatchKind::Type, error)),
-            Content::Optimizer { optimizer, part, .. } => staged.optimizers[*optimizer]
-                .stage(&places.optimizers[*optimizer], *part, stored)
-                .map_err(|error| (MismatchKind::Optimizer, error)),
+            Content::Value(slot) => slot
+                .stage(stored)
+                .map_err(|error| Refusal::of(MismatchKind::Type, &error)),
+            Content::Optimizer { optimizer, part, .. } => {
+                staged.optimizers[*optimizer].stage(&places.optimizers[*optimizer], *part, stored)
+            }
             Content::Tensor(..) => Ok(()),
         };
         // If no reading fits, the first, which is the closest, says why.
@@ -69,16 +74,17 @@ pub(crate) fn stage(
                 .is_ok()
         });
         if !fits {
-            let unreadable = || (MismatchKind::Type, ValueError::new("expected a value"));
-            let (kind, error) = problem.unwrap_or_else(unreadable);
-            let found = || Some(format!("a tensor, {}", raw.index.tensors.get(stored_name)?.info));
+            let unreadable = || Refusal::of(MismatchKind::Type, &ValueError::new("expected a value"));
+            let Refusal { kind, found, expected } = problem.unwrap_or_else(unreadable);
+            let tensor = || Some(format!("a tensor, {}", raw.index.tensors.get(stored_name)?.info));
+            let described = || stored.map(Value::describe).or_else(tensor).unwrap_or_default();
             let name = item.scope.name.clone();
             plan.report.restored.retain(|restored| *restored != name);
             plan.report.mismatched.push(Mismatch {
                 name,
                 kind,
-                found: stored.map(Value::describe).or_else(found).unwrap_or_default(),
-                expected: expectation(&error),
+                found: found.unwrap_or_else(described),
+                expected,
                 skipped: false,
             });
         }
@@ -102,8 +108,50 @@ pub(crate) fn stage(
             plan.report.restored.push(item.scope.name.clone());
         }
     }
+    for (staged, optimizer) in staged.optimizers.iter().zip(&places.optimizers) {
+        let groups = &places.items[optimizer.kind_item + 1].scope.name;
+        plan.report.assumed.extend(staged.unknown.as_ref().map(|options| {
+            format!(
+                "`{groups}` has the options {options}, which {} does not know: they change nothing",
+                optimizer.kind
+            )
+        }));
+    }
     plan.report.sort();
     staged
+}
+
+/// Why a value is not taken.
+#[derive(Clone)]
+struct Refusal {
+    kind: MismatchKind,
+    /// What was found, if that can be said better than by describing the value.
+    found: Option<String>,
+    expected: String,
+}
+
+impl Refusal {
+    fn of(kind: MismatchKind, error: &ValueError) -> Self {
+        Self {
+            kind,
+            found: None,
+            expected: expectation(error),
+        }
+    }
+
+    fn optimizer(error: &ValueError) -> Self {
+        Self::of(MismatchKind::Optimizer, error)
+    }
+}
+
+impl From<Stranger> for Refusal {
+    fn from(Stranger { found, expected }: Stranger) -> Self {
+        Self {
+            kind: MismatchKind::Optimizer,
+            found: Some(found),
+            expected,
+        }
+    }
 }
 
 /// What would have fitted, in serde's words or the optimizer's.
@@ -135,22 +183,28 @@ impl StagedOptimizer {
         optimizer: &NamedOptimizer<O>,
         part: OptimizerPart,
         stored: &Value,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), Refusal> {
         self.touched = true;
+        let decoded = |error: ValueError| Refusal::optimizer(&error);
         match part {
             OptimizerPart::Kind => {
-                let kind: String = stored.decode()?;
+                let kind: String = stored.decode().map_err(decoded)?;
                 if kind != optimizer.kind {
                     let expected = optimizer.kind;
-                    return Err(ValueError::new(format!(
+                    return Err(Refusal::optimizer(&ValueError::new(format!(
                         "expected the state of an optimizer of kind `{expected}`"
-                    )));
+                    ))));
                 }
             }
-            OptimizerPart::Step(position) => self.steps[position] = Some(stored.decode()?),
+            OptimizerPart::Step(position) => self.steps[position] = Some(stored.decode().map_err(decoded)?),
             OptimizerPart::Groups => {
-                let groups = groups::read(optimizer, stored)?;
-                optimizer.handle.as_state().check(&groups)?;
+                if optimizer.foreign {
+                    let groups = stored.as_list().unwrap_or_default();
+                    classes::check(optimizer.kind, &groups)?;
+                    self.unknown = classes::unknown(optimizer.kind, &groups, &optimizer.groups);
+                }
+                let groups = groups::read(optimizer, stored).map_err(decoded)?;
+                optimizer.handle.as_state().check(&groups).map_err(decoded)?;
                 self.groups = Some(groups);
             }
         }

@@ -19,6 +19,8 @@ pub(crate) struct Policy {
     pub(crate) options: LoadOptions,
     /// Every entry of the source belongs to the one object: bare weights.
     pub(crate) whole: bool,
+    /// What had to be assumed about the file before it was matched, as sentences.
+    pub(crate) assumed: Vec<String>,
     /// For each optimizer, what the names of its state begin with, if the file is not one of ours.
     pub(crate) foreign: Vec<Vec<String>>,
 }
@@ -119,6 +121,7 @@ impl<'p, 'i> Matching<'p, 'i> {
                 report: LoadReport {
                     origin: index.origin.clone(),
                     strict: policy.options.strict,
+                    assumed: policy.assumed.clone(),
                     ..LoadReport::default()
                 },
                 consumed: set_of(wanted.len()),

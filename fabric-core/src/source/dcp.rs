@@ -63,10 +63,12 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     let metadata = metadata::read(&read_metadata(&**storage, &metadata_path)?)
         .map_err(|what| Error::corrupt(&metadata_path, what))?;
     let mut files = open_files(&OpenFiles::new(storage.clone()), path, &metadata)?;
+    let order = written_order(&metadata);
     let twice = |name| Error::corrupt(&metadata_path, format!("two entries have the name `{name}`"));
     let mut index = Index {
         origin: path.display().to_string(),
         tensors: sorted(metadata.tensors.into_iter().map(framed).collect()).map_err(twice)?,
+        order,
         ..Index::default()
     };
     objects::read(&metadata.objects, &files, &mut index, &metadata_path)?;
@@ -83,6 +85,19 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     param_groups::gather_numbers(&mut index, &directory)?;
     directory.0.index = Arc::new(index);
     Ok(Arc::new(directory))
+}
+
+/// The order of the state dict, if one rank wrote all of it: several ranks share out what they all hold.
+fn written_order(metadata: &Metadata) -> Arc<[String]> {
+    let has_groups = metadata
+        .objects
+        .iter()
+        .any(|object| object.name.contains("param_groups"));
+    let by_one = metadata.files.iter().all(|name| name.starts_with("__0_"));
+    if !(has_groups && by_one) {
+        return Arc::default();
+    }
+    metadata.tensors.iter().map(|tensor| tensor.name.clone()).collect()
 }
 
 fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {

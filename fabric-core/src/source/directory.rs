@@ -95,6 +95,7 @@ fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
         }
     }
     Ok(Index {
+        order: Arc::default(),
         origin: path.display().to_string(),
         tensors,
         values: own_values(&manifest.values, &path.join(FILE_NAME))?,

@@ -1,6 +1,7 @@
 //! What a source holds: its entries by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Check, Place, StoredTensor};
 use crate::checksum::Running;
@@ -18,6 +19,8 @@ pub(crate) struct Index {
     pub(crate) values: BTreeMap<String, Value>,
     /// Entries that a filter kept out when the checkpoint was saved.
     pub(crate) filtered: BTreeSet<String>,
+    /// The names of the tensors in the order in which the program that wrote the file had them; empty if nobody says.
+    pub(crate) order: Arc<[String]>,
     /// The format has no place for values, so that the absence of one says nothing.
     pub(crate) tensors_only: bool,
     /// The version of the schema that it was saved under; 0 if nobody says.
@@ -69,6 +72,7 @@ impl Index {
             tensors,
             values,
             filtered: self.filtered.clone(),
+            order: self.order.clone(),
             tensors_only: self.tensors_only,
             state_version: self.state_version,
             cuts: self.cuts.clone(),

@@ -6,12 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Index;
 use crate::entry::{join, strip};
 use crate::error::{Error, Result};
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::options::LoadOptions;
 use crate::value::Value;
 
 /// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
 pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+
+/// What wrappers put in front of names, or anywhere into them.
+pub(crate) const WRAPPERS: &[&str] = &[
+    "module.",
+    "_orig_mod.",
+    "_fsdp_wrapped_module.",
+    "_checkpoint_wrapped_module.",
+];
 
 /// An index under other names.
 #[derive(Clone, Debug)]
@@ -53,6 +61,7 @@ impl Renamed {
                 origin: index.origin.clone(),
                 filtered: index.filtered.iter().filter_map(|name| rename(name)).collect(),
                 tensors_only: index.tensors_only,
+                order: index.order.clone(),
                 ..Index::default()
             },
             origins: BTreeMap::new(),
@@ -96,6 +105,20 @@ impl Renamed {
             origins: index.names().map(|name| (name.to_owned(), name.to_owned())).collect(),
             apart: BTreeSet::new(),
         }
+    }
+
+    /// For each entry its name here, by its name in the file.
+    pub(crate) fn by_origin(&self) -> HashMap<&str, &str> {
+        let pairs = self
+            .origins
+            .iter()
+            .map(|(name, origin)| (origin.as_str(), name.as_str()));
+        pairs.collect()
+    }
+
+    /// What the file calls the entry that is called `name` here.
+    pub(crate) fn origin(&self, name: &str) -> Option<&str> {
+        self.origins.get(name).map(String::as_str)
     }
 
     /// What is left of `file` when `consumed` is not, under the names of the file.

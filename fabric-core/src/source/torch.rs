@@ -158,21 +158,22 @@ pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result
         );
         return Err(unknown(path, &what));
     }
-    let (tensors, values) = flatten(pickle, storages).map_err(|what| Error::corrupt(path, what))?;
+    let named = flatten(pickle, storages).map_err(|what| Error::corrupt(path, what))?;
     Ok(Index {
         origin: path.display().to_string(),
-        tensors,
-        values,
+        tensors: named.tensors,
+        values: named.values,
+        order: named.order.into(),
         ..Index::default()
     })
 }
 
 /// The same for an object that has a name already, and the names of all in it begin with that.
 pub(super) fn index_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Index, String> {
-    let (tensors, values) = flatten::flatten_below(pickle, storages, name)?;
+    let named = flatten::flatten_below(pickle, storages, name)?;
     Ok(Index {
-        tensors,
-        values,
+        tensors: named.tensors,
+        values: named.values,
         ..Index::default()
     })
 }

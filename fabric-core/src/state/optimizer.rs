@@ -163,6 +163,10 @@ impl ParamGroup {
         &self.parameters
     }
 
+    pub(crate) fn option_names(&self) -> impl Iterator<Item = &str> {
+        self.options.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The hyper-parameter called `name`.
     ///
     /// # Errors

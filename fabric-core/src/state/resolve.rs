@@ -34,6 +34,8 @@ pub(crate) struct NamedOptimizer<O> {
     pub(crate) state: Vec<String>,
     /// The file is not one of ours.
     pub(crate) foreign: bool,
+    /// The file names its parameters, or has them in an order that is known to be theirs.
+    pub(crate) by_name: bool,
 }
 
 /// A parameter of an optimizer.
@@ -41,6 +43,8 @@ pub(crate) struct NamedParameter {
     /// Where the state declares it; `usize::MAX` if nowhere.
     pub(crate) place: usize,
     pub(crate) name: String,
+    /// The names of tensors tied to it, and what it may be called in an older file.
+    pub(crate) aliases: Vec<String>,
     /// What else a file may call it.
     pub(crate) words: Vec<String>,
     /// Its state among the items.
@@ -208,6 +212,7 @@ fn expand<V, O>(
         parameters.push(NamedParameter {
             place: name.place,
             name: name.name.clone(),
+            aliases: name.ties.iter().chain(&name.scope.alternatives).cloned().collect(),
             words: Vec::new(),
             items: first..walked.items.len(),
         });
@@ -221,6 +226,7 @@ fn expand<V, O>(
         kind_item,
         state: std::iter::once(state.name).chain(state.alternatives).collect(),
         foreign: false,
+        by_name: false,
     }
 }
 

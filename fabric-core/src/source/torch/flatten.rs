@@ -19,7 +19,16 @@ const MAX_NAME: usize = 4096;
 const TENSOR: &str = "tensor";
 const VALUE: &str = "value";
 
-type Named = (BTreeMap<String, StoredTensor>, BTreeMap<String, Value>);
+/// What the names of an optimizer's hyper-parameters hold.
+const PARAM_GROUPS: &str = "param_groups";
+
+/// Everything that a pickle describes, by name.
+pub(super) struct Named {
+    pub(super) tensors: BTreeMap<String, StoredTensor>,
+    pub(super) values: BTreeMap<String, Value>,
+    /// The names of the tensors in the order of the pickle, if an optimizer is among them that may count by it.
+    pub(super) order: Vec<String>,
+}
 
 /// Names everything below the root of `pickle`.
 ///
@@ -129,10 +138,16 @@ impl<'p> Walk<'p> {
     /// Everything that was named, each name once.
     fn finish(self) -> Result<Named, String> {
         let twice = |name: String| format!("two entries have the name `{name}`");
+        let has_groups = self.values.iter().any(|(name, _)| name.contains(PARAM_GROUPS));
+        let order = if has_groups {
+            self.tensors.iter().map(|(name, _)| name.clone()).collect()
+        } else {
+            Vec::new()
+        };
         let tensors = sorted(self.tensors).map_err(twice)?;
         let values = sorted(self.values).map_err(twice)?;
         match values.keys().find(|name| tensors.contains_key(*name)) {
-            None => Ok((tensors, values)),
+            None => Ok(Named { tensors, values, order }),
             Some(name) => Err(twice(name.clone())),
         }
     }

@@ -1,0 +1,132 @@
+//! Which parameter a number means in a file of PyTorch's: `optimizer.state.3.exp_avg`.
+//!
+//! PyTorch counts the parameters in the order in which its optimizer was given them. Where the file names them
+//! (`param_names`), the names decide. Else the keys of the model in the same file decide, if they can only be those
+//! parameters: one group, as many as it has, of the shapes that its state has. Else the order of the state's own
+//! parameters is assumed to be that of the file, and the report says so.
+
+mod groups;
+mod keys;
+mod names;
+
+use self::groups::FileGroup;
+use crate::hash::HashMap;
+use crate::source::Index;
+use crate::source::names::Renamed;
+use crate::state::{NamedOptimizer, Resolved};
+
+/// A file's entries as a state looks for them, and what the file itself calls them.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'i> {
+    pub(crate) index: &'i Index,
+    pub(crate) renamed: Option<&'i Renamed>,
+}
+
+impl<'i> Names<'i> {
+    /// What the file calls an entry.
+    fn origin(&self, name: &'i str) -> &'i str {
+        self.renamed.and_then(|renamed| renamed.origin(name)).unwrap_or(name)
+    }
+
+    /// The tensors in the order in which they were written, under the names that the state looks for.
+    fn in_order(&self) -> Vec<&'i str> {
+        let by_origin: Option<HashMap<&str, &str>> = self.renamed.map(Renamed::by_origin);
+        let order = self.index.order.iter().map(String::as_str);
+        let names = order.filter_map(|name| match &by_origin {
+            Some(names) => names.get(name).copied(),
+            None => Some(name),
+        });
+        names.filter(|name| self.index.tensors.contains_key(*name)).collect()
+    }
+}
+
+/// Lets the optimizers of a state find what a file of PyTorch's calls by numbers and by shorter names. What had to be
+/// assumed is said in sentences.
+pub(crate) fn accept_numbers<V, O>(places: &mut Resolved<V, O>, file: Names<'_>) -> Vec<String> {
+    places.find_foreign(|name| file.index.contains(name));
+    let mut assumed = Vec::new();
+    for at in 0..places.optimizers.len() {
+        if places.optimizers[at].foreign {
+            let numbering = numbering(places, at, file);
+            assumed.extend(numbering.assumed);
+            places.optimizers[at].by_name = numbering.by_name;
+            places.accept_pytorch_names(at, &numbering.numbers);
+        }
+    }
+    assumed
+}
+
+/// The number of each parameter of an optimizer, and how it was found.
+struct Numbering {
+    numbers: Vec<Option<u64>>,
+    by_name: bool,
+    assumed: Option<String>,
+}
+
+fn numbering<V, O>(places: &Resolved<V, O>, at: usize, file: Names<'_>) -> Numbering {
+    let optimizer = &places.optimizers[at];
+    let groups = groups::of(places, optimizer, file.index);
+    if groups.iter().any(|group| group.is_named) {
+        return Numbering::known(vec![None; optimizer.parameters.len()]);
+    }
+    let numbered = groups.iter().all(|group| group.names.is_some()) && !groups.is_empty();
+    if let Some(numbers) = numbered
+        .then(|| names::numbers(places, optimizer, &groups, file))
+        .flatten()
+    {
+        return Numbering::known(numbers);
+    }
+    if let Some(numbers) = keys::numbers(places, optimizer, &groups, file) {
+        return Numbering::known(numbers);
+    }
+    Numbering {
+        numbers: optimizer.positions(),
+        by_name: false,
+        assumed: is_assumption(optimizer, &groups, file.index).then(|| assumption(places, optimizer, numbered)),
+    }
+}
+
+impl Numbering {
+    fn known(numbers: Vec<Option<u64>>) -> Self {
+        Self {
+            numbers,
+            by_name: true,
+            assumed: None,
+        }
+    }
+}
+
+/// Whether there is state that could belong to one parameter or to another.
+fn is_assumption<O>(optimizer: &NamedOptimizer<O>, groups: &[FileGroup], index: &Index) -> bool {
+    let has_state = || {
+        let below = |state: &String| {
+            let below = format!("{state}.");
+            let tensors = index.tensors.range(below.clone()..).next().map(|(name, _)| name);
+            tensors.is_some_and(|name| name.starts_with(&below))
+        };
+        optimizer.state.iter().any(below)
+    };
+    optimizer.parameters.len() > 1 && !groups.is_empty() && has_state()
+}
+
+fn assumption<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, named: bool) -> String {
+    let groups = &places.items[optimizer.kind_item + 1].scope.name;
+    let why = if named {
+        "names that no parameter of the state has"
+    } else {
+        "numbers and no names"
+    };
+    let order = if optimizer
+        .parameters
+        .iter()
+        .all(|parameter| parameter.place == usize::MAX)
+    {
+        "in which this optimizer was given its parameters"
+    } else {
+        "in which the state declares its parameters"
+    };
+    format!(
+        "`{groups}` has {why} for its parameters: they were taken in the order {order}; PyTorch stores names if the \
+         optimizer is built from model.named_parameters()"
+    )
+}
