@@ -187,8 +187,8 @@ impl Fabric {
     /// Tensors are written where they are: variables, gradients, optimizers and tied tensors stay what they are.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] with all findings if state and file do not match; nothing has changed then. If the file
-    /// is damaged: [`Error::Interrupted`] if that came out after tensors had been written, see
+    /// [`Error::Mismatch`] with all findings if state and file do not match, or if nothing in the file belongs to the
+    /// state; nothing has changed then. If the file is damaged: [`Error::Interrupted`] if that came out after tensors had been written, see
     /// [`LoadOptions::verify_first`].
     ///
     /// [`Error::Mismatch`]: crate::Error::Mismatch

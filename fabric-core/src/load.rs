@@ -143,7 +143,9 @@ fn restore<S: Checkpoint + ?Sized>(
         options,
         whole,
         assumed,
-        foreign: places
+        empty: places.empty(),
+        none: places.fields.none.clone(),
+        states: places
             .optimizers
             .iter()
             .map(|optimizer| optimizer.state.clone())

@@ -33,7 +33,8 @@ pub enum OnMismatch {
     /// Refuse the load.
     #[default]
     Refuse,
-    /// Leave the entry as it is, and say so in the report. For fine-tuning with another head.
+    /// Leave the entry as it is, and say so in the report. For fine-tuning with another head. An optimizer's state of a
+    /// parameter of which a part is skipped begins at zero as a whole.
     Skip,
 }
 
@@ -60,7 +61,7 @@ impl LoadOptions {
     }
 
     /// Whether entries that only the state has, or only the file, refuse the load. On by default; without it they
-    /// are left alone and reported.
+    /// are left alone and reported. A file of which nothing belongs to the state is refused in any case.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -105,7 +106,7 @@ impl LoadOptions {
     }
 
     /// Gives the entry `from` of the file, and everything below it, the name `to`. May be repeated; renames follow each
-    /// other.
+    /// other. Where the name of a parameter changes, so does that of an optimizer's state of it.
     pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.renames.push((from.into(), to.into()));
         self

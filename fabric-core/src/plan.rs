@@ -1,9 +1,9 @@
 //! Decisions without I/O: which entry comes from where, and what is written where.
 
+mod advice;
 pub(crate) mod asked;
 mod cut;
 mod fresh;
-mod hint;
 mod leftover;
 pub(crate) mod load;
 pub(crate) mod numbered;

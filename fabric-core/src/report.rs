@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use crate::entry::strip;
 use crate::error::entries;
 
 /// At most this many names of one kind are printed.
 const SHOWN: usize = 10;
+
+/// At most this many names are printed in a sentence.
+const NAMED: usize = 4;
 
 /// The findings of a load: all of them at once, each list sorted by name.
 ///
@@ -41,8 +45,12 @@ pub struct LoadReport {
     pub suggestions: Vec<(String, String)>,
     /// What the file is instead, where nothing in it matched.
     pub(crate) wrong_file: Option<String>,
-    /// The option that would let more entries match, as a sentence.
-    pub(crate) hint: Option<String>,
+    /// What stands behind the findings, each with the call that mends it, as sentences.
+    pub advice: Vec<String>,
+    /// Every missing entry is named by the advice.
+    pub(crate) is_explained: bool,
+    /// A tensor of another element type could be converted.
+    pub(crate) is_castable: bool,
     pub(crate) strict: bool,
 }
 
@@ -117,23 +125,73 @@ impl LoadReport {
         self.suggestions.sort();
     }
 
-    fn help(&self) -> Vec<&'static str> {
+    /// The calls that would accept what the advice does not explain.
+    fn help(&self) -> Vec<String> {
         let refused = |kind| self.mismatched.iter().any(|found| found.kind == kind && !found.skipped);
-        let one_sided = !(self.missing.is_empty() && self.unexpected.is_empty() && self.filtered_at_save.is_empty());
         let mut help = Vec::new();
-        if self.strict && one_sided {
-            help.push("LoadOptions::new().strict(false) restores what matches and leaves the rest as it is");
-        }
         if refused(MismatchKind::Shape) {
-            help.push("LoadOptions::new().on_mismatch(OnMismatch::Skip) leaves tensors of another shape as they are");
+            help.push(
+                "LoadOptions::new().on_mismatch(OnMismatch::Skip) leaves tensors of another shape as they are; an \
+                 optimizer's state of them begins anew"
+                    .to_owned(),
+            );
         }
-        if refused(MismatchKind::DType) {
-            help.push("LoadOptions::new().cast(true) converts tensors to the state's element type");
+        if refused(MismatchKind::DType) && self.is_castable {
+            help.push("LoadOptions::new().cast(true) converts tensors to the state's element type".to_owned());
         }
-        if refused(MismatchKind::Optimizer) {
-            help.push("LoadOptions::new().only(...) restores other components and leaves the optimizer as it is");
+        let optimizers = self.refused_optimizers();
+        if !optimizers.is_empty() && !optimizers.contains(&"") {
+            help.push(
+                "LoadOptions::new().exclude(...) with the optimizer's field restores everything else and leaves the \
+                 optimizer as it is"
+                    .to_owned(),
+            );
         }
+        help.extend(self.last_resort());
         help
+    }
+
+    /// The optimizers whose state is refused as a whole: no load takes it, strict or not.
+    fn refused_optimizers(&self) -> Vec<&str> {
+        let refused = self
+            .mismatched
+            .iter()
+            .filter(|found| found.kind == MismatchKind::Optimizer && !found.skipped);
+        let names = refused.map(|found| found.name.as_str());
+        let optimizer = |name: &'_ str| {
+            let state = name.find(".state.");
+            state.or_else(|| name.rfind('.')).unwrap_or(0)
+        };
+        names.map(|name| &name[..optimizer(name)]).collect()
+    }
+
+    /// What a load that is not strict would do, where nothing else is known to help.
+    fn last_resort(&self) -> Option<String> {
+        let is_needed = self.strict && !self.is_explained && self.wrong_file.is_none();
+        let optimizers = self.refused_optimizers();
+        let is_of_one = |name: &str| optimizers.iter().any(|optimizer| strip(name, optimizer).is_some());
+        let left = self.missing.iter().chain(&self.filtered_at_save).map(String::as_str);
+        let left: Vec<&str> = left.filter(|name| !is_of_one(name)).collect();
+        let has_unexpected = self.unexpected.iter().any(|name| !is_of_one(name));
+        if !is_needed || (left.is_empty() && !has_unexpected) {
+            return None;
+        }
+        let untouched = match left.len() {
+            0 => "; all entries of the state are restored, and those that only the file has are in the remainder"
+                .to_owned(),
+            count => {
+                let more = if count > NAMED { ", …" } else { "" };
+                let names: Vec<String> = left.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+                format!(
+                    " and leaves {} of the state as they are: {}{more}",
+                    entries(count),
+                    names.join(", ")
+                )
+            }
+        };
+        Some(format!(
+            "as a last resort, LoadOptions::new().strict(false) restores what matches{untouched}"
+        ))
     }
 }
 
@@ -144,13 +202,26 @@ impl fmt::Display for LoadReport {
         } else {
             write!(f, "{} does not match the state, which is unchanged", self.origin)?;
         }
+        // The cause stands before the lists.
+        for sentence in &self.advice {
+            write!(f, "\n  help: {sentence}")?;
+        }
         if let Some(instead) = &self.wrong_file {
             write!(f, "\n  nothing in it matches: {instead}")?;
         }
+        let (causes, others): (Vec<_>, Vec<_>) = self
+            .mismatched
+            .iter()
+            .partition(|found| found.kind == MismatchKind::Optimizer);
+        section(
+            f,
+            "is of another optimizer",
+            causes.into_iter().map(Mismatch::to_string),
+        )?;
         let missing = self.missing.iter().map(|name| self.with_suggestion(name));
         section(f, "missing in the file", missing)?;
         section(f, "only in the file", self.unexpected.iter().cloned())?;
-        section(f, "does not fit", self.mismatched.iter().map(Mismatch::to_string))?;
+        section(f, "does not fit", others.into_iter().map(Mismatch::to_string))?;
         section(
             f,
             "left out by a filter when the file was saved",
@@ -173,9 +244,6 @@ impl fmt::Display for LoadReport {
         )?;
         for sentence in &self.assumed {
             write!(f, "\n  assumed: {sentence}")?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n  help: {hint}")?;
         }
         for sentence in self.help() {
             write!(f, "\n  help: {sentence}")?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::float_cmp, reason = "what is restored is equal to the last bit, or wrong")]
 
+mod advice;
 mod attributes;
 mod bare;
 mod containers;
@@ -13,12 +14,15 @@ mod hub;
 mod messages;
 mod metadata;
 mod modules;
+mod numbers;
 mod optimizers;
 mod parts;
+mod python;
 mod raw;
 mod resume;
 mod same_bytes;
 mod states;
+mod strangers;
 mod table;
 mod tensors;
 mod ties;

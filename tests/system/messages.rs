@@ -46,7 +46,8 @@ fn a_near_name_is_proposed_for_a_missing_one() {
             "run/last.ckpt does not match the state, which is unchanged",
             "missing in the file: 2 entries",
             "embeddings.bias (did you mean `embedding.bias`, which the file has?)",
-            "LoadOptions::new().strict(false) restores what matches",
+            "the file's `embedding` has the same 2 entries as `embeddings`: alias = \"embedding\", or \
+             LoadOptions::rename(\"embedding\", \"embeddings\")",
         ],
     );
 }

@@ -81,7 +81,8 @@ impl Members {
     }
 
     fn contains(&self, parameter: &NamedParameter) -> bool {
-        let mut names = std::iter::once(&parameter.name).chain(&parameter.words);
+        let names = std::iter::once(&parameter.name).chain(&parameter.aliases);
+        let mut names = names.chain(&parameter.words);
         names.any(|name| self.names.contains(name))
     }
 }

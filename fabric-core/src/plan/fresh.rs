@@ -18,7 +18,7 @@ impl Matching<'_, '_> {
     /// Finds the parameters without any state in the file. If the file has state that belongs to no parameter, its
     /// names may be others than expected, and nothing is assumed.
     pub(super) fn find_fresh(&mut self) {
-        for (optimizer, prefixes) in self.policy.foreign.iter().enumerate() {
+        for (optimizer, prefixes) in self.policy.states.iter().enumerate() {
             let parameter = |at: usize| {
                 let state = self.wanted[at].state_of.filter(|state| state.may_be_fresh)?;
                 (state.optimizer == optimizer).then_some(state.parameter)

@@ -21,8 +21,12 @@ pub(crate) struct Policy {
     pub(crate) whole: bool,
     /// What had to be assumed about the file before it was matched, as sentences.
     pub(crate) assumed: Vec<String>,
-    /// For each optimizer, what the names of its state begin with, if the file is not one of ours.
-    pub(crate) foreign: Vec<Vec<String>>,
+    /// Parts of the state that hold no entry at present.
+    pub(crate) empty: Vec<String>,
+    /// Those of them that are `None`.
+    pub(crate) none: Vec<String>,
+    /// For each optimizer, what the names of its state begin with.
+    pub(crate) states: Vec<Vec<String>>,
 }
 
 /// What to move, by position among the wanted.
@@ -224,8 +228,10 @@ impl<'p, 'i> Matching<'p, 'i> {
             self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
             return false;
         }
-        let castable = self.policy.options.cast && found.dtype().widened().is_some();
+        let is_castable = found.dtype().widened().is_some();
+        let castable = self.policy.options.cast && is_castable;
         if found.dtype() != expected.dtype() && !castable {
+            self.plan.report.is_castable |= is_castable;
             self.refuse(
                 at,
                 MismatchKind::DType,
@@ -297,9 +303,8 @@ impl<'p, 'i> Matching<'p, 'i> {
     }
 
     fn finish(mut self) -> LoadPlan<'i> {
-        self.plan.report.suggestions = self.suggestions();
-        self.plan.report.hint = self.hint();
         self.plan.report.wrong_file = self.wrong_file();
+        self.advise();
         self.plan.report.sort();
         self.plan
     }

@@ -9,7 +9,6 @@ mod groups;
 mod keys;
 mod names;
 
-use self::groups::FileGroup;
 use crate::hash::HashMap;
 use crate::source::Index;
 use crate::source::names::Renamed;
@@ -79,10 +78,12 @@ fn numbering<V, O>(places: &Resolved<V, O>, at: usize, file: Names<'_>) -> Numbe
     if let Some(numbers) = keys::numbers(places, optimizer, &groups, file) {
         return Numbering::known(numbers);
     }
+    let numbers = optimizer.positions();
+    let is_assumption = numbers.len() > 1 && has_state(optimizer, &numbers, file.index);
     Numbering {
-        numbers: optimizer.positions(),
+        assumed: is_assumption.then(|| assumption(places, optimizer, numbered)),
+        numbers,
         by_name: false,
-        assumed: is_assumption(optimizer, &groups, file.index).then(|| assumption(places, optimizer, numbered)),
     }
 }
 
@@ -96,25 +97,24 @@ impl Numbering {
     }
 }
 
-/// Whether there is state that could belong to one parameter or to another.
-fn is_assumption<O>(optimizer: &NamedOptimizer<O>, groups: &[FileGroup], index: &Index) -> bool {
-    let has_state = || {
-        let below = |state: &String| {
-            let below = format!("{state}.");
-            let tensors = index.tensors.range(below.clone()..).next().map(|(name, _)| name);
-            tensors.is_some_and(|name| name.starts_with(&below))
-        };
-        optimizer.state.iter().any(below)
+/// Whether the file has state under any of these numbers.
+fn has_state<O>(optimizer: &NamedOptimizer<O>, numbers: &[Option<u64>], index: &Index) -> bool {
+    let below = |state: &String, number: u64| {
+        let below = format!("{state}.{number}.");
+        let mut tensors = index.tensors.range(below.clone()..);
+        tensors.next().is_some_and(|(name, _)| name.starts_with(&below))
     };
-    optimizer.parameters.len() > 1 && !groups.is_empty() && has_state()
+    let states = &optimizer.state;
+    let mut numbers = numbers.iter().flatten();
+    numbers.any(|&number| states.iter().any(|state| below(state, number)))
 }
 
 fn assumption<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, named: bool) -> String {
     let groups = &places.items[optimizer.kind_item + 1].scope.name;
     let why = if named {
-        "names that no parameter of the state has"
+        "has other names for its parameters than the state, and numbers"
     } else {
-        "numbers and no names"
+        "has numbers for its parameters, and no names"
     };
     let order = if optimizer
         .parameters
@@ -126,7 +126,7 @@ fn assumption<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, name
         "in which the state declares its parameters"
     };
     format!(
-        "`{groups}` has {why} for its parameters: they were taken in the order {order}; PyTorch stores names if the \
-         optimizer is built from model.named_parameters()"
+        "`{groups}` {why}: the numbers were taken for the order {order}; PyTorch stores names if the optimizer is built from \
+         model.named_parameters()"
     )
 }

@@ -13,6 +13,9 @@ use crate::value::Value;
 /// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
 pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
+/// What an optimizer calls its hyper-parameters.
+const GROUPS: &str = "param_groups";
+
 /// What wrappers put in front of names, or anywhere into them.
 pub(crate) const WRAPPERS: &[&str] = &[
     "module.",
@@ -40,22 +43,8 @@ impl Renamed {
         if options.root.is_none() && options.prefixes.is_empty() && options.renames.is_empty() {
             return Ok(None);
         }
-        let rename = |name: &str| -> Option<String> {
-            let below = match &options.root {
-                Some(root) => strip(name, root).filter(|rest| !rest.is_empty())?,
-                None => name,
-            };
-            let stripped = options
-                .prefixes
-                .iter()
-                .fold(below.to_owned(), |name, prefix| without(&name, prefix));
-            Some(
-                options
-                    .renames
-                    .iter()
-                    .fold(stripped, |name, (from, to)| replaced(name, from, to)),
-            )
-        };
+        let optimizers = Optimizers::of(options, index);
+        let rename = |name: &str| Some(optimizers.with_parameters_renamed(plainly_renamed(options, name)?));
         let mut renamed = Self {
             index: Index {
                 origin: index.origin.clone(),
@@ -76,7 +65,8 @@ impl Renamed {
                 renamed.index.tensors.insert(new.clone(), tensor.clone());
             }
             if let Some(value) = index.values.get(old) {
-                renamed.index.values.insert(new.clone(), value.clone());
+                let value = optimizers.groups(&new, value).unwrap_or_else(|| value.clone());
+                renamed.index.values.insert(new.clone(), value);
             }
             if let Some(other) = renamed.origins.insert(new.clone(), old.to_owned()) {
                 return Err(Error::Options(format!(
@@ -142,6 +132,87 @@ impl Renamed {
             }
         }
         left
+    }
+}
+
+/// The name that the options give to an entry; `None` if it does not lie below the root.
+fn plainly_renamed(options: &LoadOptions, name: &str) -> Option<String> {
+    let below = match &options.root {
+        Some(root) => strip(name, root).filter(|rest| !rest.is_empty())?,
+        None => name,
+    };
+    Some(below_root(options, below))
+}
+
+fn below_root(options: &LoadOptions, name: &str) -> String {
+    let prefixes = options.prefixes.iter();
+    let stripped = prefixes.fold(name.to_owned(), |name, prefix| without(&name, prefix));
+    let renames = options.renames.iter();
+    renames.fold(stripped, |name, (from, to)| replaced(name, from, to))
+}
+
+/// The optimizers of a file: the names of parameters are parts of the names of their state, and are renamed with them.
+struct Optimizers<'o> {
+    options: &'o LoadOptions,
+    /// What the names of their state begin with, after they were renamed themselves.
+    states: Vec<String>,
+}
+
+impl<'o> Optimizers<'o> {
+    fn of(options: &'o LoadOptions, index: &Index) -> Self {
+        let groups = index.values.keys().filter_map(|name| {
+            let renamed = plainly_renamed(options, name)?;
+            let optimizer = renamed.strip_suffix(GROUPS)?;
+            let is_segment = optimizer.is_empty() || optimizer.ends_with('.');
+            is_segment.then(|| format!("{optimizer}state"))
+        });
+        Self {
+            options,
+            states: groups.collect(),
+        }
+    }
+
+    /// What a parameter is called after the options.
+    fn parameter(&self, name: &str) -> String {
+        let root = self.options.root.as_deref().unwrap_or_default();
+        below_root(
+            self.options,
+            strip(name, root).filter(|rest| !rest.is_empty()).unwrap_or(name),
+        )
+    }
+
+    /// The name of an entry with the name of the parameter in it renamed, if it is state of one.
+    fn with_parameters_renamed(&self, name: String) -> String {
+        for state in &self.states {
+            if let Some(parameter) = strip(&name, state).filter(|rest| !rest.is_empty()) {
+                return join(state, &self.parameter(parameter));
+            }
+        }
+        name
+    }
+
+    /// The groups of an optimizer with the names of its parameters renamed.
+    fn groups(&self, name: &str, stored: &Value) -> Option<Value> {
+        let optimizer = name.strip_suffix(GROUPS)?;
+        let is_one = self
+            .states
+            .iter()
+            .any(|state| state.strip_suffix("state") == Some(optimizer));
+        let groups = is_one.then(|| stored.as_list()).flatten()?;
+        let renamed = |param: Value| match param.decode::<String>() {
+            Ok(name) => Value::of(&self.parameter(&name)).unwrap_or(param),
+            Err(_) => param,
+        };
+        let group = |group: &Value| {
+            let options = group.as_map()?.into_iter().map(|(key, value)| {
+                let params = (key == "params").then(|| value.as_list()).flatten();
+                let value = params.map_or(value, |params| Value::list(params.into_iter().map(renamed)));
+                (key, value)
+            });
+            Some(Value::map(options))
+        };
+        let groups: Option<Vec<Value>> = groups.iter().map(group).collect();
+        groups.map(Value::list)
     }
 }
 

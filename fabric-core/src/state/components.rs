@@ -9,6 +9,8 @@ use crate::hash::HashSet;
 pub(crate) struct Fields {
     /// Each with the number of entries before it.
     declared: Vec<(usize, String)>,
+    /// Parts of the state at any level that are `None`.
+    pub(crate) none: Vec<String>,
 }
 
 impl Fields {
@@ -31,6 +33,17 @@ impl<V, O> Resolved<V, O> {
         names.extend(fields.map(|(_, field)| field.as_str()));
         let mut seen = HashSet::default();
         names.retain(|name| seen.insert(*name));
+        names
+    }
+
+    /// The parts of the state that are known to hold no entry: components, and what is `None`.
+    pub(crate) fn empty(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.fields.none.clone();
+        let has_entries: HashSet<&str> = self.items.iter().map(|item| root(&item.scope.name)).collect();
+        let declared = self.fields.declared.iter().map(|(_, field)| field);
+        names.extend(declared.filter(|field| !has_entries.contains(field.as_str())).cloned());
+        names.sort();
+        names.dedup();
         names
     }
 

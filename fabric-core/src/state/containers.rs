@@ -162,10 +162,9 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.container(self, |entries, whole| {
-            if let Some(inner) = whole {
-                inner.visit_mut(entries);
-            }
+        entries.container(self, |entries, whole| match whole {
+            Some(inner) => inner.visit_mut(entries),
+            None => entries.none(),
         });
     }
 

@@ -54,7 +54,8 @@ pub trait OptimizerState {
     fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError>;
 
     /// Takes over hyper-parameters that passed [`check`](Self::check), and the step counts, one for each parameter;
-    /// `None` where the file had none. State tensors have been written in place by then.
+    /// `None` where the file had none. State tensors have been written in place by then. State of a parameter that begins
+    /// anew is zero by then, and its count is 0.
     fn restore(&mut self, groups: Option<&[ParamGroup]>, steps: &[Option<u64>]);
 }
 

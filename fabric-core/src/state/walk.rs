@@ -171,6 +171,11 @@ impl<V, O> Walk<V, O> {
         self.scope = outer;
     }
 
+    /// The present level is `None`.
+    pub(super) fn none(&mut self) {
+        self.walked.fields.none.push(self.scope.name.clone());
+    }
+
     /// A learned tensor called `name` below the present level; `""` is the level itself.
     pub fn tensor(&mut self, name: &str, tensor: &Tensor) {
         self.push_tensor(name, tensor, Role::Parameter);

@@ -6,47 +6,72 @@ use crate::hash::HashMap;
 use crate::source::names::{WRAPPERS, without};
 use crate::state::{NamedOptimizer, Resolved};
 
-/// Names have no more segments in front of those that a file has.
-const DEEPEST: usize = 8;
+/// Names lose no more segments in front before they are compared.
+const DEEPEST: usize = 6;
 
-/// The number of each parameter whose name the file has; `None` if it has no name of any.
+/// The number of each parameter whose name the file has; `None` if it has the names of other parameters.
 ///
-/// The file has names within its module, `fc1.weight` for `model.fc1.weight`: those that all names of the state lose in
-/// front are as many as make most of the names match. A model of another name in the file is found by its own keys.
+/// The file has names within its module, `fc1.weight` for `model.fc1.weight`, and an optimizer by itself may have been given
+/// shorter ones than the file's: on either side all names lose as many segments in front as make most of them match. A
+/// model of another name in the file is found by its own keys.
 pub(super) fn numbers<V, O>(
     places: &Resolved<V, O>,
     optimizer: &NamedOptimizer<O>,
     groups: &[FileGroup],
     file: Names<'_>,
 ) -> Option<Vec<Option<u64>>> {
-    let named = || {
-        groups.iter().flat_map(|group| {
+    let named: Vec<(&str, u64)> = groups
+        .iter()
+        .flat_map(|group| {
             let names = group.names.iter().flatten().map(String::as_str);
             names.zip(group.numbers.iter().copied())
         })
-    };
+        .collect();
+    let all = named.len().min(optimizer.parameters.len());
     let kinds = [known_names(optimizer), stored_names(places, optimizer, file)];
-    let wrappers = std::iter::once("").chain(WRAPPERS.iter().copied());
-    let mut best: Option<(usize, Vec<Option<u64>>)> = None;
-    for wrapper in wrappers {
+    let mut best: (usize, Vec<Option<u64>>) = (0, Vec::new());
+    for wrapper in std::iter::once("").chain(WRAPPERS.iter().copied()) {
+        if !named.iter().any(|(name, _)| name.contains(wrapper)) {
+            continue;
+        }
+        let plain: Vec<(String, u64)> = named
+            .iter()
+            .map(|(name, number)| (stripped(name, wrapper), *number))
+            .collect();
         for known in &kinds {
             for dropped in 0..=DEEPEST {
                 let parameters = by_name(known, dropped);
-                if parameters.is_empty() {
-                    break;
-                }
-                let found = assign(optimizer.parameters.len(), &parameters, wrapper, named());
-                let count = found.iter().flatten().count();
-                if count == optimizer.parameters.len() {
-                    return Some(found);
-                }
-                if best.as_ref().is_none_or(|(most, _)| count > *most) {
-                    best = Some((count, found));
+                for dropped in 0..=DEEPEST {
+                    let plain = plain
+                        .iter()
+                        .filter_map(|(name, number)| Some((below(name, dropped)?, *number)));
+                    let found = assign(optimizer.parameters.len(), &parameters, plain);
+                    let count = found.iter().flatten().count();
+                    if count > best.0 {
+                        best = (count, found);
+                    }
+                    if best.0 == all {
+                        return Some(best.1);
+                    }
                 }
             }
         }
     }
-    best.filter(|(count, _)| *count > 0).map(|(_, numbers)| numbers)
+    // A few names that are alike by chance say nothing.
+    (best.0 * 2 >= all && best.0 > 0).then_some(best.1)
+}
+
+fn stripped(name: &str, wrapper: &str) -> String {
+    if wrapper.is_empty() {
+        name.to_owned()
+    } else {
+        without(name, wrapper)
+    }
+}
+
+/// The name without its first segments; `None` if it has no more than those.
+fn below(name: &str, dropped: usize) -> Option<&str> {
+    (0..dropped).try_fold(name, |name, _| name.split_once('.').map(|(_, below)| below))
 }
 
 /// What the state calls each parameter.
@@ -73,15 +98,7 @@ fn stored_names<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, fi
 fn by_name(known: &[(usize, String)], dropped: usize) -> HashMap<&str, Option<usize>> {
     let mut parameters = HashMap::default();
     for (at, name) in known {
-        let mut rest = name.as_str();
-        let mut is_long_enough = true;
-        for _ in 0..dropped {
-            match rest.split_once('.') {
-                Some((_, below)) => rest = below,
-                None => is_long_enough = false,
-            }
-        }
-        if is_long_enough {
+        if let Some(rest) = below(name, dropped) {
             let entry = parameters.entry(rest).or_insert(Some(*at));
             if *entry != Some(*at) {
                 *entry = None;
@@ -95,18 +112,12 @@ fn by_name(known: &[(usize, String)], dropped: usize) -> HashMap<&str, Option<us
 fn assign<'n>(
     count: usize,
     parameters: &HashMap<&str, Option<usize>>,
-    wrapper: &str,
     named: impl Iterator<Item = (&'n str, u64)>,
 ) -> Vec<Option<u64>> {
     let mut numbers = vec![None; count];
     let mut twice = vec![false; count];
     for (name, number) in named {
-        let plain = if wrapper.is_empty() {
-            name.to_owned()
-        } else {
-            without(name, wrapper)
-        };
-        if let Some(at) = parameters.get(plain.as_str()).copied().flatten() {
+        if let Some(at) = parameters.get(name).copied().flatten() {
             twice[at] |= numbers[at].is_some();
             numbers[at] = Some(number);
         }
