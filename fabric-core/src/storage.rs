@@ -5,6 +5,7 @@ mod faulty;
 mod local;
 mod memory;
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,10 @@ pub use memory::Memory;
 /// Where a directory is asked for, the empty path, which is the parent of a bare file name, means the current one.
 /// A path that leads through a file is `NotADirectory`.
 pub trait Storage: Send + Sync + Debug {
-    /// Opens a file for reading.
+    /// Opens a file for reading, without waiting for anybody.
     ///
     /// # Errors
-    /// `NotFound` if there is none; `IsADirectory` if it is one.
+    /// `NotFound` if there is none; `IsADirectory` if it is one; `InvalidInput` if it is a device, a FIFO or a socket.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
 
     /// Creates a file that does not exist yet, for writing from its start.
@@ -37,6 +38,17 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// `AlreadyExists` if there is one; `NotFound` if its directory does not exist.
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Creates a file as [`create`](Self::create) does, to take the place of the file at `replaced`: with its owner, its mode
+    /// and its access control list, as far as the system lets the process set them. At no instant may anybody read the new
+    /// file who may not read the other one. By default this is `create`.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create). Nothing at `replaced` is no error.
+    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let _ = replaced;
+        self.create(path)
+    }
 
     /// Gives the file at `from` the name `to`, replacing a file of that name in one step. Who has the replaced file open
     /// still reads it. A directory can be renamed, with all that it contains, to a name that is free.
@@ -58,6 +70,30 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// `AlreadyExists` if a file has the name; `NotADirectory` if a parent is a file.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates one directory, to take the place of the directory at `replaced`, as [`create_like`](Self::create_like)
+    /// creates a file. By default this is [`create_dir_all`](Self::create_dir_all).
+    ///
+    /// # Errors
+    /// As [`create_dir_all`](Self::create_dir_all). Nothing at `replaced` is no error.
+    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
+        let _ = replaced;
+        self.create_dir_all(path)
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// The default looks whether it is empty, and removes it then; a storage that can do both in one step should.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; `NotADirectory` if it is a file; `DirectoryNotEmpty` if it contains anything.
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        if self.list_os(path)?.is_empty() {
+            self.remove_dir_all(path)
+        } else {
+            Err(io::ErrorKind::DirectoryNotEmpty.into())
+        }
+    }
 
     /// Removes a directory with all that it contains; not the current one by its empty path.
     ///
@@ -83,11 +119,21 @@ pub trait Storage: Send + Sync + Debug {
     /// `NotFound` if there is none; `NotADirectory` if it is a file.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
+    /// All names in a directory, sorted; also those that are not UTF-8. By default these are the names of
+    /// [`list`](Self::list), which is right for a storage that has no others.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        Ok(self.list(path)?.into_iter().map(OsString::from).collect())
+    }
+
     /// The path that a save to `path` replaces: where the last of a chain of symbolic links points, whether or not
     /// anything is there.
     ///
     /// # Errors
-    /// If the links form a loop.
+    /// If the links form a loop; `InvalidFilename` or `InvalidInput` if the storage can hold nothing at such a path: it or
+    /// one of its names is too long, say.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.to_path_buf())
     }
@@ -100,15 +146,33 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// If removing fails.
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool>;
+
+    /// Holds the file in the place of its writer, if no writer holds it any more. `None` if one does, if the storage cannot
+    /// tell, if nothing is there, or something that [`create`](Self::create) did not make. The file stays as it is.
+    ///
+    /// The default removes an abandoned file and creates an empty one of its name.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        if self.remove_if_abandoned(path)? {
+            self.create(path).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
 }
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileKind {
     /// A file with bytes.
     File,
     /// A directory.
     Directory,
+    /// A device, a FIFO, a socket: no bytes lie there.
+    Other,
 }
 
 /// A file open for reading at any place, from several threads at once.

@@ -156,7 +156,7 @@ pub(super) fn is_generation(name: &str) -> bool {
 pub(super) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
         None => Ok(()),
-        Some(FileKind::File) => storage.remove_file(path).map_err(Error::io("remove", path)),
+        Some(FileKind::File | FileKind::Other) => storage.remove_file(path).map_err(Error::io("remove", path)),
         Some(FileKind::Directory) => storage.remove_dir_all(path).map_err(Error::io("remove", path)),
     }
 }

@@ -35,6 +35,10 @@ fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
         Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),
         Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(storage, path),
         Some(FileKind::Directory) => hub::open(storage, path),
+        Some(FileKind::Other) => Err(Error::UnknownFormat {
+            path: path.to_path_buf(),
+            what: "it is a device, a FIFO or a socket; a checkpoint is a regular file or a directory".to_owned(),
+        }),
         None => {
             let target = storage.resolve(path).map_err(Error::io("follow", path))?;
             let aside = aside(&target);

@@ -1,6 +1,7 @@
 //! A storage that counts what is read.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,10 @@ impl Storage for Counting {
         self.inner.create(path)
     }
 
+    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.inner.create_like(path, replaced)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.rename(from, to)
     }
@@ -108,6 +113,14 @@ impl Storage for Counting {
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.inner.create_dir_all(path)
+    }
+
+    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
+        self.inner.create_dir_like(path, replaced)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_dir(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -126,12 +139,20 @@ impl Storage for Counting {
         self.inner.list(path)
     }
 
+    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.inner.list_os(path)
+    }
+
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         self.inner.resolve(path)
     }
 
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
         self.inner.remove_if_abandoned(path)
+    }
+
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        self.inner.take_over(path)
     }
 }
 

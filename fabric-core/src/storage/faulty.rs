@@ -1,5 +1,6 @@
 //! A storage that fails on purpose.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,6 +104,15 @@ impl Faulty {
     fn pass(&self, class: Class, name: &str, path: &Path) -> io::Result<()> {
         self.course.pass(class, || format!("{name} {}", path.display()))
     }
+
+    fn writer(&self, inner: Box<dyn WriteFile>, path: &Path) -> Box<dyn WriteFile> {
+        Box::new(Writer {
+            inner,
+            path: path.to_path_buf(),
+            course: self.course.clone(),
+            sync_failed: false,
+        })
+    }
 }
 
 /// What has happened and what is to fail, shared by a storage, its clones and its files.
@@ -179,13 +189,14 @@ impl Storage for Faulty {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         self.pass(Class::Takes, "create", path)?;
-        let inner = self.inner.create(path)?;
-        Ok(Box::new(Writer {
-            inner,
-            path: path.to_path_buf(),
-            course: self.course.clone(),
-            sync_failed: false,
-        }))
+        Ok(self.writer(self.inner.create(path)?, path))
+    }
+
+    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.course.pass(Class::Takes, || {
+            format!("create_like {} like {}", path.display(), replaced.display())
+        })?;
+        Ok(self.writer(self.inner.create_like(path, replaced)?, path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -203,6 +214,16 @@ impl Storage for Faulty {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.pass(Class::Takes, "create_dir_all", path)?;
         self.inner.create_dir_all(path)
+    }
+
+    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
+        self.pass(Class::Takes, "create_dir_like", path)?;
+        self.inner.create_dir_like(path, replaced)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.pass(Class::Frees, "remove_dir", path)?;
+        self.inner.remove_dir(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -225,6 +246,11 @@ impl Storage for Faulty {
         self.inner.list(path)
     }
 
+    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.pass(Class::Other, "list_os", path)?;
+        self.inner.list_os(path)
+    }
+
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         self.pass(Class::Other, "resolve", path)?;
         self.inner.resolve(path)
@@ -233,6 +259,12 @@ impl Storage for Faulty {
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
         self.pass(Class::Frees, "remove_if_abandoned", path)?;
         self.inner.remove_if_abandoned(path)
+    }
+
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        self.pass(Class::Other, "take_over", path)?;
+        let taken = self.inner.take_over(path)?;
+        Ok(taken.map(|inner| self.writer(inner, path)))
     }
 }
 

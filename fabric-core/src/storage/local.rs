@@ -1,23 +1,30 @@
 //! The file system of this machine.
 
+#[cfg(unix)]
+mod access;
 mod claim;
 #[cfg(target_os = "linux")]
 mod direct;
 #[cfg(not(target_os = "linux"))]
 #[path = "local/buffered.rs"]
 mod direct;
+mod limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod mapped;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 #[path = "local/unmapped.rs"]
 mod mapped;
+mod regular;
 mod staged;
 mod writer;
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use self::access::Access;
 use self::mapped::Mapped;
 use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
@@ -25,13 +32,10 @@ use super::{FileKind, ReadFile, Storage, WriteFile};
 /// As many links as Linux follows in a path.
 const MOST_LINKS: usize = 40;
 
-/// How often a new file may be taken for abandoned before it is locked. Another process that does nothing but look for
-/// abandoned files wins about every second time.
-const MOST_CREATIONS: usize = 100;
-
 /// The file system of this machine, through the standard library.
 ///
-/// A file's mode follows the umask. A writer holds an advisory lock (`flock`; `LockFileEx` on Windows) on its file, which
+/// A new file's mode follows the umask. A file that takes the place of another one keeps its mode, and its owner and access
+/// control list where the system lets the process set them. Nothing but regular files is opened. A writer holds an advisory lock (`flock`; `LockFileEx` on Windows) on its file, which
 /// the system releases when the process ends in whatever way: this is how [`Storage::remove_if_abandoned`] tells a
 /// killed writer from a slow one. Where the file system has no locks, no file counts as abandoned.
 ///
@@ -46,6 +50,9 @@ const MOST_CREATIONS: usize = 100;
 /// ordinary way. A process that opens the file for writing meanwhile waits for the moment to pass, and the system sends
 /// `SIGURG` to the process that loads; the signal does nothing unless the program asks for it. If the loading process is
 /// stopped within the moment, the writer waits for as long as `/proc/sys/fs/lease-break-time` says, 45 seconds by default.
+///
+/// A file that would be longer than the process may write (`RLIMIT_FSIZE`) is refused before the system would send `SIGXFSZ`, on
+/// Linux.
 ///
 /// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
 ///
@@ -79,26 +86,30 @@ impl Local {
 
 impl Storage for Local {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        let file = File::open(path)?;
-        // Unix opens a directory without complaint, and only reading fails.
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
+        let file = regular::open(path, OpenOptions::new().read(true))?;
         direct::expect_sequential(&file);
         Ok(Box::new(Reader(Mapped::new(file))))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        for _ in 0..MOST_CREATIONS {
-            let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-            if claim::claim(&file, path)? {
-                return Ok(Box::new(Writer::new(file)));
+        let file = claim::create(path, || OpenOptions::new().write(true).create_new(true).open(path))?;
+        Ok(Box::new(Writer::new(file)))
+    }
+
+    #[cfg(unix)]
+    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let Some(access) = Access::of(replaced)? else {
+            return self.create(path);
+        };
+        let file = claim::create(path, || Access::create(path))?;
+        match access.give(&file) {
+            Ok(()) => Ok(Box::new(Writer::new(file))),
+            Err(error) => {
+                // The error that is returned is why there is no file.
+                let _ = fs::remove_file(path);
+                Err(error)
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "the new file was removed as often as it was created",
-        ))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -122,9 +133,27 @@ impl Storage for Local {
         match fs::create_dir(path) {
             // Another process was faster. It may not have synced the parent yet.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
+                let what = "it is a symbolic link, and nothing is where it points";
+                return Err(io::Error::new(io::ErrorKind::NotFound, what));
+            }
             created => created?,
         }
         self.sync_dir(parent)
+    }
+
+    #[cfg(unix)]
+    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
+        let Some(access) = Access::of(replaced)? else {
+            return self.create_dir_all(path);
+        };
+        Access::create_dir(path)?;
+        access.give(&File::open(path)?)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new("")))
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -142,17 +171,21 @@ impl Storage for Local {
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         match fs::metadata(or_current(path)) {
             Ok(found) if found.is_dir() => Ok(Some(FileKind::Directory)),
-            Ok(_) => Ok(Some(FileKind::File)),
+            Ok(found) if found.is_file() => Ok(Some(FileKind::File)),
+            Ok(_) => Ok(Some(FileKind::Other)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(or_current(path))? {
-            names.extend(entry?.file_name().into_string().ok());
-        }
+        let names = self.list_os(path)?.into_iter();
+        Ok(names.filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let entries = fs::read_dir(or_current(path))?;
+        let mut names: Vec<OsString> = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
         names.sort();
         Ok(names)
     }
@@ -160,6 +193,7 @@ impl Storage for Local {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         let mut at = path.to_path_buf();
         for _ in 0..=MOST_LINKS {
+            limits::check_path(&at)?;
             match fs::symlink_metadata(&at) {
                 Ok(found) if found.is_symlink() => {
                     let target = fs::read_link(&at)?;
@@ -177,19 +211,17 @@ impl Storage for Local {
     }
 
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        match fs::symlink_metadata(path) {
-            Ok(found) if found.is_file() => {}
-            Ok(_) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+        match claim::open(path)? {
+            Some(file) => claim::remove_unheld(&file, path),
+            None => Ok(false),
         }
-        // NFS grants an exclusive lock only to those who may write.
-        let file = match OpenOptions::new().write(true).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        claim::remove_unheld(&file, path)
+    }
+
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        match claim::open(path)? {
+            Some(file) if claim::take_over(&file, path)? => Ok(Some(Box::new(Writer::new(file)))),
+            _ => Ok(None),
+        }
     }
 }
 

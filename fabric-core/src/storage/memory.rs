@@ -162,6 +162,17 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        let directory = disk.directory(path)?;
+        if !disk.names_in(directory).is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        let name = disk.locate(path)?.ok_or(io::ErrorKind::ResourceBusy)?;
+        disk.remove_tree(name);
+        Ok(())
+    }
+
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         if path.as_os_str().is_empty() {
@@ -197,16 +208,22 @@ impl Storage for Memory {
 
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
         let mut disk = self.disk();
-        let name = match disk.locate(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            located => located.ok().flatten(),
-        };
-        let Some(name) = name else { return Ok(false) };
-        let abandoned = matches!(disk.at(&name), Some(Node::File(file)) if !file.content().held);
-        if abandoned {
-            disk.step(vec![(name, None)]);
+        match disk.abandoned(path)? {
+            Some((name, _)) => {
+                disk.step(vec![(name, None)]);
+                Ok(true)
+            }
+            None => Ok(false),
         }
-        Ok(abandoned)
+    }
+
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        let disk = self.disk();
+        let taken = disk.abandoned(path)?.map(|(_, file)| {
+            file.content_mut().held = true;
+            Box::new(Writer { file }) as Box<dyn WriteFile>
+        });
+        Ok(taken)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fabric_core::storage::{Local, Storage};
+use fabric_core::storage::{FileKind, Local, Storage};
 
 use crate::suite::{read, write};
 
@@ -162,4 +162,41 @@ fn create_does_not_write_through_a_link() {
         std::io::ErrorKind::AlreadyExists
     );
     assert!(!target.exists());
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_listed_as_the_system_has_it() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    fs::write(directory.path().join(name), b"").unwrap();
+    assert_eq!(Local::new().list_os(directory.path()).unwrap(), [name]);
+    assert!(Local::new().list(directory.path()).unwrap().is_empty());
+}
+
+#[test]
+fn a_socket_is_another_kind_and_is_not_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    assert_eq!(Local::new().kind(&path).unwrap(), Some(FileKind::Other));
+    let error = Local::new().open(&path).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("it is a socket"), "{error}");
+    assert!(!Local::new().remove_if_abandoned(&path).unwrap());
+    assert!(Local::new().take_over(&path).unwrap().is_none());
+}
+
+#[test]
+fn a_path_that_no_system_holds_does_not_resolve() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["x".repeat(256), "d/".repeat(2100), "\0".to_owned()] {
+        let error = Local::new().resolve(&directory.path().join(name)).unwrap_err();
+        let kind = error.kind();
+        assert!(
+            [std::io::ErrorKind::InvalidFilename, std::io::ErrorKind::InvalidInput].contains(&kind),
+            "{error}"
+        );
+    }
 }

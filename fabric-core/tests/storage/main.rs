@@ -90,6 +90,12 @@ every_backend! {
     what_is_no_link_resolves_to_itself
     a_file_is_abandoned_when_its_writer_is_gone
     only_files_can_be_abandoned
+    an_abandoned_file_can_be_held_in_its_writer_s_place
+    what_is_taken_over_stays_as_it_is
+    only_files_can_be_taken_over
+    remove_dir_removes_empty_directories_only
+    list_os_has_every_name_of_list
+    a_file_like_another_is_new_and_empty
     an_announced_file_holds_what_was_written
     a_file_may_be_shorter_or_longer_than_announced
     an_announced_file_can_be_written_on_after_its_sync

@@ -355,3 +355,68 @@ pub(crate) fn only_files_can_be_abandoned(storage: &dyn Storage, root: &Path) {
     assert!(!storage.remove_if_abandoned(&root.join("nothing/below")).unwrap());
     assert_eq!(storage.list(root).unwrap(), ["directory"]);
 }
+
+pub(crate) fn an_abandoned_file_can_be_held_in_its_writer_s_place(storage: &dyn Storage, root: &Path) {
+    let path = root.join("file");
+    let writer = storage.create(&path).unwrap();
+    assert!(storage.take_over(&path).unwrap().is_none(), "its writer lives");
+    drop(writer);
+    let held = storage.take_over(&path).unwrap().expect("nobody holds it");
+    assert!(storage.take_over(&path).unwrap().is_none());
+    assert!(!storage.remove_if_abandoned(&path).unwrap());
+    assert_eq!(storage.kind(&path).unwrap(), Some(FileKind::File));
+    drop(held);
+    assert!(storage.remove_if_abandoned(&path).unwrap());
+}
+
+pub(crate) fn what_is_taken_over_stays_as_it_is(storage: &dyn Storage, root: &Path) {
+    write(storage, &root.join("file"), b"bytes");
+    let held = storage.take_over(&root.join("file")).unwrap();
+    assert!(held.is_some());
+    assert_eq!(read(storage, &root.join("file")).unwrap(), b"bytes");
+}
+
+pub(crate) fn only_files_can_be_taken_over(storage: &dyn Storage, root: &Path) {
+    storage.create_dir_all(&root.join("directory")).unwrap();
+    assert!(storage.take_over(&root.join("directory")).unwrap().is_none());
+    assert!(storage.take_over(&root.join("nothing")).unwrap().is_none());
+}
+
+pub(crate) fn remove_dir_removes_empty_directories_only(storage: &dyn Storage, root: &Path) {
+    storage.create_dir_all(&root.join("empty")).unwrap();
+    write(storage, &root.join("file"), b"");
+    refused(storage.remove_dir(root), ErrorKind::DirectoryNotEmpty);
+    refused(storage.remove_dir(&root.join("file")), ErrorKind::NotADirectory);
+    refused(storage.remove_dir(&root.join("nothing")), ErrorKind::NotFound);
+    storage.remove_dir(&root.join("empty")).unwrap();
+    assert_eq!(storage.list(root).unwrap(), ["file"]);
+}
+
+pub(crate) fn list_os_has_every_name_of_list(storage: &dyn Storage, root: &Path) {
+    for name in ["b", "a", ".hidden"] {
+        write(storage, &root.join(name), b"");
+    }
+    assert_eq!(storage.list_os(root).unwrap(), [".hidden", "a", "b"]);
+    refused(storage.list_os(&root.join("nothing")), ErrorKind::NotFound);
+}
+
+pub(crate) fn a_file_like_another_is_new_and_empty(storage: &dyn Storage, root: &Path) {
+    write(storage, &root.join("old"), b"old");
+    for (new, old) in [("first", "old"), ("second", "nothing")] {
+        let mut file = storage.create_like(&root.join(new), &root.join(old)).unwrap();
+        assert!(!storage.remove_if_abandoned(&root.join(new)).unwrap());
+        file.write_all(b"new").unwrap();
+        drop(file);
+        assert_eq!(read(storage, &root.join(new)).unwrap(), b"new");
+        refused(
+            storage.create_like(&root.join(new), &root.join(old)),
+            ErrorKind::AlreadyExists,
+        );
+    }
+    assert_eq!(read(storage, &root.join("old")).unwrap(), b"old");
+    storage.create_dir_all(&root.join("directory")).unwrap();
+    for (new, old) in [("third", "directory"), ("fourth", "nothing")] {
+        storage.create_dir_like(&root.join(new), &root.join(old)).unwrap();
+        assert_eq!(storage.kind(&root.join(new)).unwrap(), Some(FileKind::Directory));
+    }
+}

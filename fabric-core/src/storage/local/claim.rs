@@ -1,8 +1,48 @@
 //! Whose a file is: a writer holds a lock on its file, and a file that nobody holds was abandoned.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+
+use super::regular;
+
+/// How often a new file may be taken for abandoned before it is locked. Another process that does nothing but look for
+/// abandoned files wins about every second time.
+const MOST_CREATIONS: usize = 100;
+
+/// A new file that is locked.
+pub(super) fn create(path: &Path, create: impl Fn() -> io::Result<File>) -> io::Result<File> {
+    for _ in 0..MOST_CREATIONS {
+        let file = create()?;
+        if claim(&file, path)? {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "the new file was removed as often as it was created",
+    ))
+}
+
+/// Opens what may have been created here; `None` if nothing is at the path, or no regular file.
+pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
+    let none = |error: &io::Error| {
+        use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+        matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput)
+    };
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    // NFS grants an exclusive lock only to those who may write.
+    match regular::open(path, OpenOptions::new().write(true)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if none(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// Locks the file that was just created at the path. `false` if it lost its name before.
 ///
@@ -30,6 +70,14 @@ pub(super) fn remove_unheld(file: &File, path: &Path) -> io::Result<bool> {
     // See the drop of a writer. There is nothing left to do for a lock that cannot be given back.
     let _ = file.unlock();
     removed
+}
+
+/// Locks the file that was opened at the path, if nobody holds it and it still has this name.
+pub(super) fn take_over(file: &File, path: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => is_named(file, path),
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Ok(false),
+    }
 }
 
 /// Whether the path still names this very file.

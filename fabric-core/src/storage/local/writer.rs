@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use super::direct;
 use super::staged::Staged;
+use super::{direct, limits};
 use crate::storage::WriteFile;
 
 /// Files from this length on are worth a thread and direct writes; below, a sync costs the same either way.
@@ -16,6 +16,8 @@ pub(super) struct Writer {
     file: Arc<File>,
     /// What is on its way to the file, and how long it was announced to be.
     staged: Option<(Staged, u64)>,
+    /// How many bytes were accepted.
+    len: u64,
     failed: bool,
 }
 
@@ -25,6 +27,7 @@ impl Writer {
         Self {
             file: Arc::new(file),
             staged: None,
+            len: 0,
             failed: false,
         }
     }
@@ -67,6 +70,7 @@ impl WriteFile for Writer {
             if len < LONG || writer.staged.is_some() {
                 return Ok(());
             }
+            limits::check_length(writer.len.saturating_add(len))?;
             direct::reserve(&writer.file, len)?;
             let direct = direct::begin(&writer.file);
             match Staged::start(writer.file.clone(), len, direct) {
@@ -79,9 +83,13 @@ impl WriteFile for Writer {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.once(|writer| match &mut writer.staged {
-            Some((staged, _)) => staged.write_all(bytes),
-            None => (&*writer.file).write_all(bytes),
+        self.once(|writer| {
+            writer.len = writer.len.saturating_add(bytes.len() as u64);
+            limits::check_length(writer.len)?;
+            match &mut writer.staged {
+                Some((staged, _)) => staged.write_all(bytes),
+                None => (&*writer.file).write_all(bytes),
+            }
         })
     }
 

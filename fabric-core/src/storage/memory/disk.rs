@@ -95,6 +95,19 @@ impl Disk {
         }
     }
 
+    /// The file at a path and its name, if no writer holds it.
+    pub(super) fn abandoned(&self, path: &Path) -> io::Result<Option<(Name, Arc<File>)>> {
+        let name = match self.locate(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            located => located.ok().flatten(),
+        };
+        let found = name.and_then(|name| match self.at(&name) {
+            Some(Node::File(file)) if !file.content().held => Some((file.clone(), name)),
+            _ => None,
+        });
+        Ok(found.map(|(file, name)| (name, file)))
+    }
+
     pub(super) fn rename(&mut self, from: Name, to: Name) -> io::Result<()> {
         let node = self.at(&from).cloned().ok_or(io::ErrorKind::NotFound)?;
         if from == to {

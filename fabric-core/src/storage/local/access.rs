@@ -1,0 +1,116 @@
+//! Who may read and write a file that takes the place of another one: owner, mode and access control list are kept.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+/// Nobody else reads a new file before it has the mode of the other one: who has it open would read what is written later.
+const OWN: u32 = 0o600;
+const OWN_DIRECTORY: u32 = 0o700;
+
+/// The bits of a mode that say who may do what, and those that change whose rights a program has.
+const PERMISSIONS: u32 = 0o777;
+const ALL: u32 = 0o7777;
+
+/// What a new file or directory is to have of another one.
+#[derive(Debug)]
+pub(super) struct Access {
+    found: Metadata,
+    list: Option<Vec<u8>>,
+}
+
+impl Access {
+    /// Of what is at the path; `None` if nothing is.
+    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(found) => Ok(Some(Self {
+                found,
+                list: list::read(path),
+            })),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a file that only its owner can open yet.
+    pub(super) fn create(path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(OWN).open(path)
+    }
+
+    /// Creates a directory that only its owner can open yet.
+    pub(super) fn create_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(OWN_DIRECTORY).create(path)
+    }
+
+    /// Gives it to the new file or directory, as far as the system lets this process: an owner is given by the superuser
+    /// alone, and some file systems have neither modes nor lists.
+    pub(super) fn give(&self, file: &File) -> io::Result<()> {
+        let new = file.metadata()?;
+        let (uid, gid) = (self.found.uid(), self.found.gid());
+        let mut group_kept = new.gid() == gid;
+        let owner_kept = new.uid() == uid || fchown(file, Some(uid), Some(gid)).is_ok();
+        group_kept |= fchown(file, None, Some(gid)).is_ok();
+        let mut mode = self.found.mode() & if owner_kept && group_kept { ALL } else { PERMISSIONS };
+        if group_kept {
+            list::write(file, self.list.as_deref());
+        } else {
+            // What the one group was given is not for the other one: that gets what everybody has.
+            list::write(file, None);
+            mode = mode & !0o070 | (mode & 0o007) << 3;
+        }
+        match file.set_permissions(fs::Permissions::from_mode(mode)) {
+            Err(error) if !refuses(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the system says that this process may not, or that the file system cannot.
+fn refuses(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    )
+}
+
+/// The access control lists of Linux, which are extended attributes.
+#[cfg(target_os = "linux")]
+mod list {
+    use std::fs::File;
+    use std::path::Path;
+
+    use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, getxattr};
+
+    const NAME: &str = "system.posix_acl_access";
+
+    /// No list is longer.
+    const MOST: usize = 64 << 10;
+
+    pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; MOST];
+        let len = getxattr(path, NAME, &mut bytes[..]).ok()?;
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
+    /// Replaces the list that the new file has from its directory. Where there are no lists, there is nothing to keep.
+    pub(super) fn write(file: &File, list: Option<&[u8]>) {
+        let _ = match list {
+            Some(list) => fsetxattr(file, NAME, list, XattrFlags::empty()),
+            None => fremovexattr(file, NAME),
+        };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod list {
+    use std::fs::File;
+    use std::path::Path;
+
+    pub(super) fn read(_path: &Path) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(super) fn write(_file: &File, _list: Option<&[u8]>) {}
+}

@@ -1,0 +1,63 @@
+//! Limits of the system, found before they are hit.
+
+use std::io;
+use std::path::{Component, Path};
+
+/// The longest name in a directory, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// The longest path, in bytes, the zero at its end counted (`PATH_MAX`); other systems say so when they are asked.
+const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 4096 } else { usize::MAX };
+
+/// Whether the system can hold a file at the path.
+///
+/// # Errors
+/// `InvalidInput` if there is a zero in it; `InvalidFilename` if it or one of its names is too long.
+pub(super) fn check_path(path: &Path) -> io::Result<()> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has a zero byte in it"));
+    }
+    let too_long = |what: String| Err(io::Error::new(io::ErrorKind::InvalidFilename, what));
+    if bytes.len() >= LONGEST_PATH {
+        return too_long(format!(
+            "it has {} bytes, and the longest path has {}",
+            bytes.len(),
+            LONGEST_PATH - 1
+        ));
+    }
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.as_encoded_bytes().len()),
+        _ => None,
+    });
+    match names.max() {
+        Some(len) if len > LONGEST_NAME && cfg!(unix) => too_long(format!(
+            "it has a name of {len} bytes, and the longest name has {LONGEST_NAME}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this process may write a file of so many bytes. Whoever writes beyond `RLIMIT_FSIZE` is sent `SIGXFSZ`, which
+/// ends a process that is not prepared for it.
+///
+/// # Errors
+/// `FileTooLarge` if the limit is lower.
+#[cfg(target_os = "linux")]
+pub(super) fn check_length(len: u64) -> io::Result<()> {
+    match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
+        Some(limit) if len > limit => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!(
+                "the process may write files of at most {limit} bytes (RLIMIT_FSIZE, `ulimit -f`), and this one would have {len}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of the Linux one")]
+pub(super) fn check_length(_len: u64) -> io::Result<()> {
+    Ok(())
+}
