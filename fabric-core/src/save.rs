@@ -5,12 +5,15 @@
 
 mod agree;
 mod asking;
+mod claim;
 pub(crate) mod contents;
 mod directory;
 pub(crate) mod generation;
 pub(crate) mod heading;
 pub(crate) mod image;
 mod one_file;
+mod parts;
+pub(crate) mod place;
 pub(crate) mod publish;
 pub(crate) mod rank_file;
 mod site;

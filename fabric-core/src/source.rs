@@ -4,6 +4,7 @@
 mod cut;
 mod dcp;
 pub(crate) mod directory;
+pub(crate) mod hidden;
 mod hub;
 mod index;
 mod lookup;
@@ -20,10 +21,9 @@ mod window;
 mod zip;
 
 pub(crate) use cut::{Cut, Reader};
-pub(crate) use directory::is_one as is_directory;
 pub(crate) use index::{Entry, Index};
 pub(crate) use lookup::Lookup;
-pub(crate) use open::{aside, open};
+pub(crate) use open::open;
 
 use std::borrow::Cow;
 use std::fmt::Debug;

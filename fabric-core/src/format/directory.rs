@@ -14,7 +14,7 @@ use crate::mesh::{Cells, Cut, Mesh, Split};
 pub(crate) const FILE_NAME: &str = "manifest.fabric";
 
 /// Its first bytes.
-const MAGIC: [u8; 8] = *b"\x89FABDIR\n";
+pub(crate) const MAGIC: [u8; 8] = *b"\x89FABDIR\n";
 
 /// The version that this library writes, and the newest that it reads in full.
 const VERSION: (u16, u16) = (1, 0);
@@ -129,6 +129,16 @@ impl SplitRecord {
 /// The file of a rank, in the folder of its generation.
 pub(crate) fn rank_file(rank: usize) -> String {
     format!("rank-{rank:05}.safetensors")
+}
+
+/// Whether a name is that of a rank's file.
+pub(crate) fn is_rank_file(name: &str) -> bool {
+    let digits = name
+        .strip_prefix("rank-")
+        .and_then(|name| name.strip_suffix(".safetensors"));
+    let rank = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    rank.and_then(|rank| rank.parse().ok())
+        .is_some_and(|rank| rank_file(rank) == name)
 }
 
 impl DirectoryManifest {

@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub(crate) use json::METADATA;
 pub(crate) use layout::Layout;
 
 use super::{MANIFEST, MARKER};

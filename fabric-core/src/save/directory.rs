@@ -15,9 +15,10 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::contents::Part;
-use super::generation::{Generation, Place};
+use super::generation::Generation;
 use super::heading::Heading;
 use super::image::{Contents, Piece};
+use super::place::Place;
 use super::{Agreed, Decided, Prepared, SaveReport, rank_file};
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, SplitRecord};

@@ -1,57 +1,24 @@
 //! A fresh folder in the directory of a checkpoint, into which nobody reads before its manifest is in place.
+//!
+//! Where a directory is at the path already, the folder is made in it. Otherwise it is made in a directory with a hidden name,
+//! which takes the place whole; if another save was faster to put a directory there, the folder moves into that one. So one
+//! directory never replaces another one, and each commit is the renaming of a manifest or of a directory.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::publish::{fill, partial_name, sync_dir};
-use super::site::{LOCK, PARTIAL, Site, is_generation};
+use super::claim::{self, Claim};
+use super::parts;
+use super::place::{Place, Replaced};
+use super::publish::{create, fill, sync_dir};
+use super::site::Site;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
 use crate::options::Durability;
 use crate::phases::{Phase, Phases};
 use crate::source::directory::read_directory;
-use crate::storage::{FileKind, Storage, WriteFile};
-
-/// Where the ranks write.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// The directory that gets the manifest.
-    directory: PathBuf,
-    /// The folder in it.
-    generation: String,
-}
-
-impl Place {
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.directory.join(&self.generation)
-    }
-
-    pub(crate) fn generation(&self) -> &str {
-        &self.generation
-    }
-
-    /// What rank 0 says of it: the name of a hidden directory, if one takes the place whole, and the generation's.
-    fn message(&self, hidden: Option<&str>) -> Vec<u8> {
-        format!("{}\n{}", hidden.unwrap_or_default(), self.generation).into_bytes()
-    }
-
-    /// The place that rank 0 speaks of.
-    pub(super) fn of_message(storage: &dyn Storage, path: &Path, message: &[u8]) -> Result<Self> {
-        let site = Site::at(storage, path)?;
-        let unreadable = || Error::Protocol("rank 0 does not say where to write".to_owned());
-        let text = std::str::from_utf8(message).map_err(|_| unreadable())?;
-        let (hidden, generation) = text.split_once('\n').ok_or_else(unreadable)?;
-        Ok(Self {
-            directory: if hidden.is_empty() {
-                site.target
-            } else {
-                site.parent.join(hidden)
-            },
-            generation: generation.to_owned(),
-        })
-    }
-}
+use crate::source::hidden::{Ending, Hidden, Token};
+use crate::storage::{FileKind, Storage};
 
 /// A folder that was begun. Dropped before it is committed, it is removed.
 #[derive(Debug)]
@@ -59,11 +26,11 @@ pub(crate) struct Generation<'s> {
     storage: &'s dyn Storage,
     site: Site,
     place: Place,
-    /// The name of the directory, if it takes the target's place whole.
-    hidden: Option<String>,
+    /// Whether the folder was begun in the directory that is at the path.
+    in_place: bool,
     /// Held as long as somebody writes, so that nobody takes the folder for abandoned.
-    lock: Option<Box<dyn WriteFile>>,
-    /// Something stepped aside for a checkpoint, now or in a save that was killed.
+    claim: Option<Claim<'s>>,
+    /// Something stepped aside for a save that was killed.
     left_aside: bool,
     committed: bool,
 }
@@ -72,26 +39,26 @@ impl<'s> Generation<'s> {
     /// Makes the folder, after removing what killed processes have left.
     pub(crate) fn begin(storage: &'s dyn Storage, path: &Path) -> Result<Self> {
         let site = Site::at(storage, path)?;
+        site.check_for_directory(storage)?;
+        site.create_parent(storage)?;
+        let left_aside = claim::sweep(storage, &site);
         let in_place = site.kind(storage)? == Some(FileKind::Directory);
-        if in_place {
-            refuse_others(storage, &site.target)?;
-            sweep(storage, &site.target);
-        }
-        let left_aside = site.sweep(storage);
-        let hidden = (!in_place).then(|| partial_name(&site.name));
-        let directory = match &hidden {
-            None => site.target.clone(),
-            Some(name) => site.parent.join(name),
+        let replaced = in_place
+            .then(|| committed(storage, &site.target))
+            .flatten()
+            .unwrap_or_default();
+        let hidden = if in_place {
+            Hidden::inside(&site.target)
+        } else {
+            site.beside.clone()
         };
-        let mut begun = Self {
+        let claim = Claim::new(storage, &hidden)?;
+        let begun = Self {
             storage,
+            place: Place::new(&site, claim.token(), in_place, &replaced),
             site,
-            place: Place {
-                directory,
-                generation: format!("g-{:016x}", RandomState::new().hash_one(std::time::SystemTime::now())),
-            },
-            hidden,
-            lock: None,
+            in_place,
+            claim: Some(claim),
             left_aside,
             committed: false,
         };
@@ -99,145 +66,204 @@ impl<'s> Generation<'s> {
         Ok(begun)
     }
 
-    fn make(&mut self) -> Result<()> {
-        let directory = &self.place.directory;
-        let create = |path: &Path| self.storage.create_dir_all(path).map_err(Error::io("create", path));
-        let lock = lock_of(directory, &self.place.generation);
-        create(directory)?;
-        let mut created = self.storage.create(&lock);
-        if matches!(&created, Err(error) if error.kind() == ErrorKind::NotFound) {
-            // Another save took the directory for abandoned, as it had no lock yet.
-            create(directory)?;
-            created = self.storage.create(&lock);
+    fn make(&self) -> Result<()> {
+        let (storage, folder) = (self.storage, self.place.folder());
+        let create = |path: &Path| storage.create_dir_all(path).map_err(Error::io("create", path));
+        if !self.in_place {
+            create(&self.place.directory)?;
         }
-        self.lock = Some(created.map_err(Error::io("create", &lock))?);
-        create(&self.place.folder())
+        match &self.place.replaced {
+            Replaced::Generation(replaced) => storage
+                .create_dir_like(&folder, replaced)
+                .map_err(Error::io("create", &folder)),
+            _ => create(&folder),
+        }
     }
 
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
+    /// What rank 0 says of the place.
     pub(super) fn message(&self) -> Vec<u8> {
-        self.place.message(self.hidden.as_deref())
+        self.place.message()
     }
 
     /// Makes the folder the checkpoint: all ranks' files are durable in it.
     pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability, phases: &Phases) -> Result<()> {
         let storage = self.storage;
         sync_dir(storage, &self.place.folder(), durability, phases)?;
-        let directory = self.place.directory.clone();
-        let (partial, target) = (directory.join(partial_name(FILE_NAME)), directory.join(FILE_NAME));
-        let mut file = storage.create(&partial).map_err(Error::io("create", &partial))?;
-        let len = manifest.len() as u64;
-        let renamed = fill(&mut *file, &partial, durability, len, phases, |file, path| {
-            file.write_all(manifest).map_err(Error::io("write", path))
-        })
-        .and_then(|()| {
-            let renamed = phases.time(Phase::Commit, || storage.rename(&partial, &target));
-            renamed.map_err(Error::io("rename", &partial))
+        let write = Write {
+            manifest,
+            durability,
+            phases,
+        };
+        if self.in_place {
+            return self.commit_in_place(&write);
+        }
+        let Some(claim) = self.claim.take() else {
+            return Ok(());
+        };
+        let mut written = false;
+        let mut taken_in = false;
+        let (site, staging) = (self.site.clone(), self.place.directory.clone());
+        let put = site.take_turns(storage, &claim, |kind, aside| {
+            if kind == Some(FileKind::Directory) {
+                site.check_for_directory(storage)?;
+                taken_in = true;
+                return Ok(true);
+            }
+            if !written {
+                write.replace(
+                    storage,
+                    &staging,
+                    &claim,
+                    self.place.replaced_file(storage, 0)?.as_deref(),
+                )?;
+                sync_dir(storage, &staging, durability, phases)?;
+                written = true;
+            }
+            if kind == Some(FileKind::File) && !site.step_aside(storage, &claim, aside)? {
+                return Ok(false);
+            }
+            match phases.time(Phase::Commit, || storage.rename(&staging, &site.target)) {
+                Ok(()) => Ok(true),
+                Err(error) if is_taken(error.kind()) => Ok(false),
+                Err(error) => Err(Error::io("rename", &staging)(error)),
+            }
         });
-        drop(file);
-        if let Err(error) = renamed {
-            // The error that is returned is why the save failed; the partial manifest is swept later.
-            let _ = storage.remove_file(&partial);
-            return Err(error);
+        self.claim = Some(claim);
+        let stepped_aside = put?;
+        if taken_in {
+            self.move_in(&write)?;
+            // What cannot be removed now is swept by a later save.
+            let _ = parts::remove(storage, &staging);
         }
-        self.committed = self.hidden.is_none();
-        sync_dir(storage, &directory, durability, phases)?;
-        if self.hidden.is_some() {
-            self.left_aside |= phases.time(Phase::Commit, || {
-                self.site.put(storage, &directory, FileKind::Directory)
+        self.committed = true;
+        let Some(claim) = self.claim.take() else { return Ok(()) };
+        site.end(storage, claim, stepped_aside, self.left_aside, || {
+            sync_dir(storage, &site.parent, durability, phases)
+        })
+    }
+
+    /// Moves the folder into the directory that another save has put at the path meanwhile, and commits it there.
+    fn move_in(&self, write: &Write<'_>) -> Result<()> {
+        let (storage, site) = (self.storage, &self.site);
+        let staged = self.place.folder();
+        let Some(token) = Token::of_generation(&self.place.generation) else {
+            return Err(Error::Internal("a generation without a token".to_owned()));
+        };
+        let inside = Claim::of(storage, &Hidden::inside(&site.target), token)?
+            .ok_or_else(|| Error::Internal("a token was drawn twice".to_owned()))?;
+        let folder = site.target.join(&self.place.generation);
+        storage
+            .rename(&staged, &folder)
+            .map_err(|error| self.gone_or(&folder, error))?;
+        let moved = Self {
+            storage,
+            site: site.clone(),
+            place: Place::new(site, token, true, ""),
+            in_place: true,
+            claim: Some(inside),
+            left_aside: false,
+            committed: false,
+        };
+        moved.commit_in_place(write)
+    }
+
+    fn commit_in_place(mut self, write: &Write<'_>) -> Result<()> {
+        let (storage, target) = (self.storage, self.site.target.clone());
+        let Write { durability, phases, .. } = *write;
+        // Before the manifest speaks of the folder, its name is durable.
+        sync_dir(storage, &target, durability, phases)?;
+        let replaced = committed(storage, &target);
+        let Some(claim) = &self.claim else { return Ok(()) };
+        write
+            .replace(storage, &target, claim, Some(&target.join(FILE_NAME)))
+            .map_err(|error| match error {
+                Error::Io { source, path, .. } => self.gone_or(&path, source),
+                other => other,
             })?;
-            self.committed = true;
-            self.place.directory.clone_from(&self.site.target);
-            sync_dir(storage, &self.site.parent, durability, phases)?;
-        }
+        self.committed = true;
+        sync_dir(storage, &target, durability, phases)?;
         let _removing = phases.begin(Phase::Commit);
-        if self.left_aside {
-            self.site.clear_aside(storage);
+        if let Some(replaced) = replaced {
+            // What cannot be removed now is swept by a later save.
+            let _ = parts::remove_generation(storage, &target.join(replaced));
         }
-        self.unlock();
-        sweep(storage, &self.site.target);
+        self.claim = None;
+        claim::sweep_inside(storage, &target);
+        if self.left_aside {
+            claim::sweep(storage, &self.site);
+        }
         Ok(())
     }
 
-    fn unlock(&mut self) {
-        // The file's name goes first: it stands for a writer as long as it is there.
-        let _ = self
-            .storage
-            .remove_file(&lock_of(&self.place.directory, &self.place.generation));
-        self.lock = None;
+    /// The error, or that the directory is not there any more.
+    fn gone_or(&self, path: &Path, error: std::io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => self.site.taken_away(),
+            _ => Error::io("write", path)(error),
+        }
+    }
+}
+
+/// The manifest, on its way to its place.
+struct Write<'w> {
+    manifest: &'w [u8],
+    durability: Durability,
+    phases: &'w Phases,
+}
+
+impl Write<'_> {
+    /// Replaces the manifest in a directory, in one step.
+    fn replace(&self, storage: &dyn Storage, directory: &Path, claim: &Claim<'_>, like: Option<&Path>) -> Result<()> {
+        let (partial, target) = (
+            Hidden::inside(directory).path(claim.token(), Ending::Partial),
+            directory.join(FILE_NAME),
+        );
+        let mut file = create(storage, &partial, like)?;
+        let len = self.manifest.len() as u64;
+        let renamed = fill(&mut *file, &partial, self.durability, len, self.phases, |file, path| {
+            file.write_all(self.manifest).map_err(Error::io("write", path))
+        })
+        .and_then(|()| {
+            let renamed = self.phases.time(Phase::Commit, || storage.rename(&partial, &target));
+            renamed.map_err(Error::io("rename", &partial))
+        });
+        drop(file);
+        renamed.inspect_err(|_| {
+            // The error that is returned is why the save failed; the partial manifest is swept later.
+            let _ = storage.remove_file(&partial);
+        })
     }
 }
 
 impl Drop for Generation<'_> {
     fn drop(&mut self) {
+        let Some(claim) = self.claim.take() else { return };
         if self.committed {
-            self.unlock();
             return;
         }
         // What cannot be removed now is swept by a later save.
-        let _ = self.storage.remove_dir_all(&self.place.folder());
-        self.unlock();
-        if self.hidden.is_some() {
-            let _ = self.storage.remove_dir_all(&self.place.directory);
-        }
-    }
-}
-
-fn lock_of(directory: &Path, generation: &str) -> PathBuf {
-    directory.join(format!(".{generation}{LOCK}"))
-}
-
-/// A directory that is somebody else's checkpoint would be hidden behind ours.
-fn refuse_others(storage: &dyn Storage, directory: &Path) -> Result<()> {
-    let names = storage.list(directory).map_err(Error::io("list", directory))?;
-    let other = names.iter().find(|name| {
-        *name == ".metadata" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
-    });
-    match other {
-        None => Ok(()),
-        Some(name) => Err(Error::destination(
-            directory,
-            format!("it holds `{name}`, which is part of another program's checkpoint; save to another name"),
-        )),
-    }
-}
-
-/// Removes folders that no manifest speaks of and nobody writes. A courtesy: a save does not fail for it.
-fn sweep(storage: &dyn Storage, directory: &Path) {
-    let Ok(names) = storage.list(directory) else { return };
-    let committed = if names.iter().any(|name| name == FILE_NAME) {
-        match read_directory(storage, directory) {
-            Ok(manifest) => Some(manifest.generation),
-            // What a damaged manifest speaks of is not known, and may be mended.
-            Err(_) => return,
-        }
-    } else {
-        None
-    };
-    for name in &names {
-        let path = directory.join(name);
-        if name.starts_with(&format!(".{FILE_NAME}.")) && name.ends_with(PARTIAL) {
-            let _ = storage.remove_if_abandoned(&path);
-        }
-        // A lock goes after its folder: one that stands by itself is of a save that stopped in between.
-        let locked = name.strip_prefix('.').and_then(|name| name.strip_suffix(LOCK));
-        if locked.is_some_and(|folder| is_generation(folder) && !names.iter().any(|name| name == folder)) {
-            let _ = storage.remove_if_abandoned(&path);
-        }
-        let lock = lock_of(directory, name);
-        if !is_generation(name) {
-            continue;
-        }
-        let abandoned = match storage.kind(&lock) {
-            Ok(None) => true,
-            Ok(Some(_)) => storage.remove_if_abandoned(&lock).unwrap_or(false),
-            Err(_) => false,
+        let removed = if self.in_place {
+            parts::remove_generation(self.storage, &self.place.folder())
+        } else {
+            parts::remove(self.storage, &claim.path(Ending::Partial))
         };
-        if abandoned && committed.as_deref() != Some(name) {
-            let _ = storage.remove_dir_all(&path);
-        }
+        claim.end(removed.unwrap_or(false));
     }
+}
+
+/// The folder that the manifest in a directory names, if it can be read.
+fn committed(storage: &dyn Storage, directory: &Path) -> Option<String> {
+    read_directory(storage, directory)
+        .ok()
+        .map(|manifest| manifest.generation)
+}
+
+/// Whether something came to be at a name since it was free, or an empty directory.
+fn is_taken(kind: ErrorKind) -> bool {
+    use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    matches!(kind, AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }

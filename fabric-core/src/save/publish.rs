@@ -1,17 +1,14 @@
 //! Replaces a file in one step: write beside it, sync, rename, sync the directory.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
-use super::site::{PARTIAL, Site};
+use super::claim::{self, Claim};
+use super::site::Site;
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::phases::{Phase, Phases};
-use crate::storage::{FileKind, Storage, WriteFile};
-
-/// Distinguishes the files that this process writes at the same time.
-static COUNTER: AtomicU64 = AtomicU64::new(0);
+use crate::source::hidden::Ending;
+use crate::storage::{Storage, WriteFile};
 
 /// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there, or a checkpoint in a directory.
 /// A symbolic link is followed, not replaced.
@@ -27,22 +24,37 @@ pub(crate) fn publish(
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
     let site = Site::at(storage, path)?;
-    site.check_replaceable(storage)?;
-    let left_aside = site.sweep(storage);
-    let (partial, mut file) = create(storage, &site.parent, &site.name)?;
-    // The open file says that the partial one has a writer, so it is held until its name is gone.
+    site.check_for_file(storage)?;
+    site.create_parent(storage)?;
+    let left_aside = claim::sweep(storage, &site);
+    let claim = Claim::new(storage, &site.beside)?;
+    let partial = claim.path(Ending::Partial);
+    let replaced = site.replaced_file(storage)?;
+    let mut file = create(storage, &partial, replaced.as_deref())?;
     let written = fill(&mut *file, &partial, durability, len, phases, write)
-        .and_then(|()| phases.time(Phase::Commit, || site.put(storage, &partial, FileKind::File)));
+        .and_then(|()| phases.time(Phase::Commit, || site.put_file(storage, &partial, &claim)));
     drop(file);
-    let stepped_aside = written.inspect_err(|_| {
-        // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
-        let _ = storage.remove_file(&partial);
-    })?;
-    sync_dir(storage, &site.parent, durability, phases)?;
-    if left_aside || stepped_aside {
-        site.clear_aside(storage);
+    let stepped_aside = match written {
+        Ok(stepped_aside) => stepped_aside,
+        Err(error) => {
+            // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
+            let removed = storage.remove_file(&partial);
+            claim.end(removed.is_ok());
+            return Err(error);
+        }
+    };
+    site.end(storage, claim, stepped_aside, left_aside, || {
+        sync_dir(storage, &site.parent, durability, phases)
+    })
+}
+
+/// Creates a file, with the owner, the mode and the access control list of one that it replaces.
+pub(super) fn create(storage: &dyn Storage, path: &Path, replaced: Option<&Path>) -> Result<Box<dyn WriteFile>> {
+    match replaced {
+        Some(replaced) => storage.create_like(path, replaced),
+        None => storage.create(path),
     }
-    Ok(())
+    .map_err(Error::io("create", path))
 }
 
 /// Makes the names in a directory durable, if that was asked for.
@@ -76,23 +88,5 @@ pub(crate) fn fill(
             .time(Phase::Sync, || file.sync())
             .map_err(Error::io("make durable", path)),
         Durability::Relaxed => Ok(()),
-    }
-}
-
-/// A name beside the target, after it: hidden, and found again if this process dies.
-pub(super) fn partial_name(name: &str) -> String {
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!(".{name}.{}-{number}{PARTIAL}", std::process::id())
-}
-
-/// A new file of such a name.
-fn create(storage: &dyn Storage, directory: &Path, name: &str) -> Result<(PathBuf, Box<dyn WriteFile>)> {
-    loop {
-        let path = directory.join(partial_name(name));
-        match storage.create(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io("create", &path)(error)),
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! The file of one rank in a checkpoint's directory.
 
-use super::generation::Place;
 use super::image::{Closing, Contents, Image, Piece};
-use super::publish::fill;
-use crate::error::{Error, Result};
+use super::place::Place;
+use super::publish::{create, fill};
+use crate::error::Result;
 use crate::format::directory;
 use crate::format::manifest::ShardManifest;
 use crate::options::Durability;
@@ -30,7 +30,8 @@ pub(crate) fn write(
         ..ShardManifest::default()
     };
     let mut image = Image::new(pieces, Closing::Shard(closing), &path)?;
-    let mut file = storage.create(&path).map_err(Error::io("create", &path))?;
+    let replaced = place.replaced_file(storage, rank)?;
+    let mut file = create(storage, &path, replaced.as_deref())?;
     fill(&mut *file, &path, durability, image.len(), phases, |file, path| {
         image.write(contents, file, path)
     })?;

@@ -1,21 +1,23 @@
-//! The place of a checkpoint: what is there now, and how something else takes its place.
+//! The place of a checkpoint: whether one can go there, and how it takes the place of what is there now.
 //!
 //! A file replaces a file in one step, and so does a new manifest in a directory. A file cannot replace a directory in one
-//! step, nor the reverse: what was there steps aside, under a hidden name, until the new one has the place. If the machine
-//! stops in between, there is nothing at the path, and who opens it finds what stepped aside.
+//! step, nor the reverse: what was there steps aside, under a hidden name of the save's own, until the new one has the place.
+//! Whoever opens the path in between finds what stepped aside.
 
+use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::claim::{self, Claim};
+use super::parts;
 use crate::error::{Error, Result};
-use crate::format::directory::FILE_NAME;
-use crate::source::{aside, is_directory};
+use crate::format::directory::{FILE_NAME, rank_file};
+use crate::source::directory::is_ours;
+use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
-/// How the names of what is being written end.
-pub(super) const PARTIAL: &str = ".partial";
-
-/// How the names of locks end.
-pub(super) const LOCK: &str = ".lock";
+/// How often what is at the path may change its kind while a save takes its place.
+const MOST_TURNS: usize = 100;
 
 /// Where a checkpoint goes.
 #[derive(Clone, Debug)]
@@ -26,137 +28,249 @@ pub(super) struct Site {
     pub(super) target: PathBuf,
     /// The directory that the target is in.
     pub(super) parent: PathBuf,
-    /// The target's name in it.
-    pub(super) name: String,
+    /// The hidden names beside the target.
+    pub(super) beside: Hidden,
 }
 
 impl Site {
-    /// Finds the place, and creates the directory that it is in.
+    /// Finds the place; changes nothing.
+    ///
+    /// # Errors
+    /// If the path names no file, or the storage cannot hold what a save puts there.
     pub(super) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
-        let target = storage.resolve(path).map_err(Error::io("follow", path))?;
-        let Some(name) = target.file_name().and_then(|name| name.to_str()) else {
+        if path.as_os_str().is_empty() {
+            let what = "the path is empty; give the name of a file, run/last.ckpt for instance";
+            return Err(Error::destination(path, what));
+        }
+        // A slash at the end means the same file.
+        let target = resolve(storage, path, path.components().as_path())?;
+        let Some(name) = target.file_name().map(OsString::from) else {
             return Err(Error::destination(
                 path,
                 "it names no file; give the name of a file, run/last.ckpt for instance",
             ));
         };
         let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
         };
-        storage.create_dir_all(parent).map_err(Error::io("create", parent))?;
-        Ok(Self {
+        let target = target.with_file_name(name);
+        let site = Self {
             path: path.to_path_buf(),
-            name: name.to_owned(),
-            parent: parent.to_path_buf(),
+            beside: Hidden::beside(&target),
+            parent,
             target,
-        })
+        };
+        let token = Token::draw();
+        let deepest = site
+            .beside
+            .path(token, Ending::Partial)
+            .join(token.generation())
+            .join(rank_file(0));
+        resolve(storage, path, &deepest)?;
+        Ok(site)
     }
 
     pub(super) fn kind(&self, storage: &dyn Storage) -> Result<Option<FileKind>> {
         storage.kind(&self.target).map_err(Error::io("look at", &self.target))
     }
 
-    /// Refuses to replace a directory that is not a checkpoint, or holds anything else beside one.
-    pub(super) fn check_replaceable(&self, storage: &dyn Storage) -> Result<()> {
-        if self.kind(storage)? != Some(FileKind::Directory) {
-            return Ok(());
+    /// Creates the directory that the target is in.
+    pub(super) fn create_parent(&self, storage: &dyn Storage) -> Result<()> {
+        let parent = &self.parent;
+        storage.create_dir_all(parent).map_err(Error::io("create", parent))
+    }
+
+    /// Refuses a file where it would replace anything but a file, or a checkpoint in a directory with nothing else in it.
+    pub(super) fn check_for_file(&self, storage: &dyn Storage) -> Result<()> {
+        match self.kind(storage)? {
+            None | Some(FileKind::File) => return Ok(()),
+            Some(FileKind::Other) => return Err(self.special()),
+            Some(FileKind::Directory) => {}
         }
-        let path = &self.target;
-        if !is_directory(storage, path)? {
+        if !is_ours(storage, &self.target)? {
             let file = self.path.join("last.ckpt");
             let what = format!("it is a directory; give the name of a file in it, {}", file.display());
             return Err(Error::destination(&self.path, what));
         }
-        let names = storage.list(path).map_err(Error::io("list", path))?;
-        match names.iter().find(|name| !is_part(name)) {
+        match parts::first_stranger(storage, &self.target)? {
             None => Ok(()),
-            Some(stranger) => Err(Error::destination(
-                &self.path,
-                format!(
-                    "it is a checkpoint in a directory, which also holds `{stranger}`; a file cannot take its place without \
-                     losing that: move it, or save to another name"
-                ),
-            )),
+            Some(stranger) => Err(self.would_lose(&stranger, "a file cannot take its place without losing that")),
         }
     }
 
-    /// Removes what killed saves have left beside the target, of either kind. A courtesy: a save does not fail for it. Says
-    /// whether something has stepped aside, which is cleared when there is something in its place.
-    pub(super) fn sweep(&self, storage: &dyn Storage) -> bool {
-        let prefix = format!(".{}.", self.name);
-        let names = storage.list(&self.parent).unwrap_or_default();
-        let partial = |name: &&String| name.starts_with(&prefix) && name.ends_with(PARTIAL);
-        for path in names.iter().filter(partial).map(|name| self.parent.join(name)) {
-            if storage.kind(&path).ok().flatten() == Some(FileKind::Directory) {
-                sweep_hidden(storage, &path);
-            } else {
-                let _ = storage.remove_if_abandoned(&path);
-            }
-        }
-        let aside = aside(&self.target);
-        names.iter().any(|name| aside.file_name() == Some(name.as_ref()))
-    }
-
-    /// Gives `new` the target's name: in one step if both are files, otherwise by way of the name aside. Says whether
-    /// something has stepped aside.
-    pub(super) fn put(&self, storage: &dyn Storage, new: &Path, new_kind: FileKind) -> Result<bool> {
-        let rename = |from: &Path, to: &Path| storage.rename(from, to).map_err(Error::io("rename", from));
+    /// Refuses a directory where it would replace anything but a file or a checkpoint in a directory.
+    pub(super) fn check_for_directory(&self, storage: &dyn Storage) -> Result<()> {
         match self.kind(storage)? {
-            Some(kind) if kind != new_kind || kind == FileKind::Directory => {
-                let aside = aside(&self.target);
-                remove(storage, &aside)?;
-                rename(&self.target, &aside)?;
-                rename(new, &self.target).inspect_err(|_| {
-                    // If even this fails, the checkpoint is found under the name aside.
-                    let _ = storage.rename(&aside, &self.target);
-                })?;
+            None | Some(FileKind::File) => return Ok(()),
+            Some(FileKind::Other) => return Err(self.special()),
+            Some(FileKind::Directory) => {}
+        }
+        let target = &self.target;
+        if !is_ours(storage, target)? {
+            return match parts::first_stranger(storage, target)? {
+                None => Ok(()),
+                Some(stranger) => {
+                    let directory = self.path.join("last");
+                    Err(Error::destination(
+                        &self.path,
+                        format!(
+                            "it is a directory that holds `{}`, and no checkpoint of this library; give a new name in it, {}",
+                            stranger.display(),
+                            directory.display()
+                        ),
+                    ))
+                }
+            };
+        }
+        let names = storage.list(target).map_err(Error::io("list", target))?;
+        if let Some(other) = names.iter().find(|name| is_of_others(name)) {
+            let what =
+                format!("it holds `{other}`, which is part of another program's checkpoint; save to another name");
+            return Err(Error::destination(&self.path, what));
+        }
+        match parts::stranger_in_committed(storage, target)? {
+            None => Ok(()),
+            Some(stranger) => Err(self.would_lose(&stranger, "a save removes the folder that it is in")),
+        }
+    }
+
+    fn special(&self) -> Error {
+        Error::destination(
+            &self.path,
+            "it is a device, a FIFO or a socket, which a checkpoint does not replace; save to another name",
+        )
+    }
+
+    fn would_lose(&self, stranger: &Path, why: &str) -> Error {
+        Error::destination(
+            &self.path,
+            format!(
+                "it is a checkpoint in a directory, which also holds `{}`; {why}: move it, or save to another name",
+                stranger.display()
+            ),
+        )
+    }
+
+    /// The file whose owner, mode and access control list a file at the target keeps.
+    pub(super) fn replaced_file(&self, storage: &dyn Storage) -> Result<Option<PathBuf>> {
+        Ok(match self.kind(storage)? {
+            Some(FileKind::File) => Some(self.target.clone()),
+            Some(FileKind::Directory) => Some(self.target.join(FILE_NAME)),
+            _ => None,
+        })
+    }
+
+    /// Gives the file at `new` the target's name. Says whether something has stepped aside.
+    pub(super) fn put_file(&self, storage: &dyn Storage, new: &Path, claim: &Claim<'_>) -> Result<bool> {
+        self.take_turns(storage, claim, |kind, aside| {
+            if kind == Some(FileKind::Directory) {
+                self.check_for_file(storage)?;
+                if !self.step_aside(storage, claim, aside)? {
+                    return Ok(false);
+                }
+            }
+            match storage.rename(new, &self.target) {
+                Ok(()) => Ok(true),
+                // Another save was faster to put a directory there.
+                Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(false),
+                Err(error) => Err(Error::io("rename", new)(error)),
+            }
+        })
+    }
+
+    /// Calls `turn` with the kind of what is at the target, and whether something has stepped aside, until it says that the new one
+    /// has the place. If that fails, what stepped aside comes back.
+    pub(super) fn take_turns(
+        &self,
+        storage: &dyn Storage,
+        claim: &Claim<'_>,
+        mut turn: impl FnMut(Option<FileKind>, &mut bool) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut aside = false;
+        let mut turns = || {
+            for _ in 0..MOST_TURNS {
+                let kind = self.kind(storage)?;
+                if kind == Some(FileKind::Other) {
+                    return Err(self.special());
+                }
+                if turn(kind, &mut aside)? {
+                    return Ok(());
+                }
+            }
+            let what = "other saves keep changing it between a file and a directory; save to another name";
+            Err(Error::destination(&self.path, what))
+        };
+        let put = turns();
+        if put.is_err() && aside && matches!(storage.kind(&self.target), Ok(None)) {
+            // If even this fails, the checkpoint is found under the name aside.
+            let _ = storage.rename(&claim.path(Ending::Replaced), &self.target);
+        }
+        put.map(|()| aside)
+    }
+
+    /// Moves what is at the target aside. `false` if nothing is there any more.
+    pub(super) fn step_aside(&self, storage: &dyn Storage, claim: &Claim<'_>, aside: &mut bool) -> Result<bool> {
+        let replaced = claim.path(Ending::Replaced);
+        if *aside {
+            // Another save has put a whole checkpoint there since, so what stepped aside before is not needed.
+            parts::remove(storage, &replaced).map_err(Error::io("remove", &replaced))?;
+        }
+        claim::clear_aside(storage, self, claim.token());
+        match storage.rename(&self.target, &replaced) {
+            Ok(()) => {
+                *aside = true;
                 Ok(true)
             }
-            _ => rename(new, &self.target).map(|()| false),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("rename", &self.target)(error)),
         }
     }
 
-    /// Removes what stepped aside, once something complete is in its place. A courtesy: a save does not fail for it.
-    pub(super) fn clear_aside(&self, storage: &dyn Storage) {
-        let complete = match self.kind(storage) {
-            Ok(Some(FileKind::File)) => true,
-            Ok(Some(FileKind::Directory)) => is_directory(storage, &self.target).unwrap_or(false),
-            _ => false,
-        };
-        if complete {
-            let _ = remove(storage, &aside(&self.target));
+    /// Makes durable that the new one has the place, and removes what stepped aside for it and for saves that were killed.
+    pub(super) fn end(
+        &self,
+        storage: &dyn Storage,
+        claim: Claim<'_>,
+        stepped_aside: bool,
+        left_aside: bool,
+        sync: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        if !stepped_aside {
+            // Before the directory is synced, so that a power failure does not bring the lock's file back.
+            claim.end(true);
+            sync()?;
+        } else {
+            let synced = sync();
+            let removed = synced.is_ok() && parts::remove(storage, &claim.path(Ending::Replaced)).unwrap_or(false);
+            claim.end(removed);
+            synced?;
         }
+        if left_aside {
+            claim::sweep(storage, self);
+        }
+        Ok(())
+    }
+
+    /// Says that the directory which was saved into is gone.
+    pub(super) fn taken_away(&self) -> Error {
+        Error::destination(
+            &self.path,
+            "another save, or somebody else, took the directory away while this save wrote into it; save again",
+        )
     }
 }
 
-/// Removes a directory that a killed save was about to put at the site. One without a lock has no writer: the lock is the
-/// first thing in it, and goes last.
-fn sweep_hidden(storage: &dyn Storage, path: &Path) {
-    let Ok(names) = storage.list(path) else { return };
-    let mut locks = names.iter().filter(|name| name.ends_with(LOCK)).peekable();
-    let unlocked = locks.peek().is_none();
-    if unlocked || locks.any(|lock| storage.remove_if_abandoned(&path.join(lock)).unwrap_or(false)) {
-        let _ = storage.remove_dir_all(path);
-    }
+fn resolve(storage: &dyn Storage, path: &Path, at: &Path) -> Result<PathBuf> {
+    storage.resolve(at).map_err(|error| match error.kind() {
+        ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
+            Error::destination(path, format!("the system cannot hold a checkpoint there: {error}"))
+        }
+        _ => Error::io("follow", path)(error),
+    })
 }
 
-/// Whether a name in a directory is that of a checkpoint's own part.
-pub(super) fn is_part(name: &str) -> bool {
-    name == FILE_NAME || is_generation(name) || name.starts_with('.')
-}
-
-/// Whether a name is that of a generation's folder.
-pub(super) fn is_generation(name: &str) -> bool {
-    let digits = name.strip_prefix("g-");
-    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// Removes a file or a directory, if there is one.
-pub(super) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
-    match storage.kind(path).map_err(Error::io("look at", path))? {
-        None => Ok(()),
-        Some(FileKind::File | FileKind::Other) => storage.remove_file(path).map_err(Error::io("remove", path)),
-        Some(FileKind::Directory) => storage.remove_dir_all(path).map_err(Error::io("remove", path)),
-    }
+/// A directory that is somebody else's checkpoint would be hidden behind ours.
+fn is_of_others(name: &str) -> bool {
+    name == ".metadata" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }

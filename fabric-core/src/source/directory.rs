@@ -17,7 +17,7 @@ use super::single::{own_values, read_header, read_manifest};
 use super::{Check, Index, Part, Place, Source, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
-use crate::format::directory::{DirectoryManifest, FILE_NAME, SplitRecord, rank_file};
+use crate::format::directory::{DirectoryManifest, FILE_NAME, MAGIC, SplitRecord, rank_file};
 use crate::format::manifest::{ManifestError, ShardManifest, TensorRecord};
 use crate::format::shard_agrees;
 use crate::hash::HashMap;
@@ -27,11 +27,49 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
 const MAX_MANIFEST: u64 = crate::format::MAX_MANIFEST;
 
-/// Whether a directory is a checkpoint of ours.
+/// Whether a directory says that it is a checkpoint of ours. What has the manifest's name is to be opened as one, so that
+/// whoever opens it is told what it is instead.
 pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let manifest = path.join(FILE_NAME);
     let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
-    Ok(kind == Some(FileKind::File))
+    Ok(matches!(kind, Some(FileKind::File | FileKind::Other)))
+}
+
+/// Whether a directory carries our mark: it has a manifest, which begins as ours do.
+pub(crate) fn is_ours(storage: &dyn Storage, path: &Path) -> Result<bool> {
+    let manifest = path.join(FILE_NAME);
+    let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
+    if kind != Some(FileKind::File) {
+        return Ok(false);
+    }
+    let file = open_file(storage, &manifest)?;
+    let mut first = [0; MAGIC.len()];
+    match file.read_exact_at(&mut first, 0) {
+        Ok(()) => Ok(first == MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(Error::io("read", &manifest)(error)),
+    }
+}
+
+/// The generation that a rank's file says it is of.
+pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String> {
+    let file = open_file(storage, path)?;
+    read_shard(&*file, path).map(|manifest| manifest.generation)
+}
+
+/// The manifest of a rank's file, which was checked to say the same as the header.
+fn read_shard(file: &dyn ReadFile, path: &Path) -> Result<ShardManifest> {
+    let header = read_header(file, path)?;
+    let placed = header
+        .manifest()
+        .map_err(|error| Error::corrupt(path, error.to_string()))?;
+    let Some(placed) = placed else {
+        return Err(Error::corrupt(path, "it has no manifest, and so no checksums"));
+    };
+    let bytes = read_manifest(file, path, placed)?;
+    let manifest = ShardManifest::decode(&bytes).map_err(|error| refused(path, &error))?;
+    shard_agrees(&header, &manifest).map_err(|what| Error::corrupt(path, what))?;
+    Ok(manifest)
 }
 
 /// Reads the manifest of the checkpoint at `path`.
@@ -190,16 +228,7 @@ impl Directory {
             },
             _ => Error::io("open", &path)(error),
         })?;
-        let header = read_header(&*file, &path)?;
-        let placed = header
-            .manifest()
-            .map_err(|error| Error::corrupt(&path, error.to_string()))?;
-        let Some(placed) = placed else {
-            return Err(Error::corrupt(&path, "it has no manifest, and so no checksums"));
-        };
-        let bytes = read_manifest(&*file, &path, placed)?;
-        let manifest = ShardManifest::decode(&bytes).map_err(|error| refused(&path, &error))?;
-        shard_agrees(&header, &manifest).map_err(|what| Error::corrupt(&path, what))?;
+        let manifest = read_shard(&*file, &path)?;
         if manifest.generation != self.generation || manifest.rank as usize != rank {
             let what = format!(
                 "it is the part of rank {} of save {}, and the checkpoint needs that of rank {rank} of save {}",

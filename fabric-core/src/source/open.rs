@@ -1,11 +1,15 @@
 //! Tells what lies at a path, and opens it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::hidden::stepped_aside;
 use super::{Index, Source, dcp, directory, hub, single, torch};
 use crate::error::{Error, Result};
 use crate::storage::{FileKind, ReadFile, Storage};
+
+/// How often something is looked for that another process may be replacing.
+const MOST_LOOKS: usize = 3;
 
 /// Opens whatever is at `path`.
 ///
@@ -30,7 +34,32 @@ fn check_shapes(index: &Index, path: &Path) -> Result<()> {
 }
 
 fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
-    match storage.kind(path).map_err(Error::io("look at", path))? {
+    // A slash at the end means the same file.
+    let path = path.components().as_path();
+    if path.as_os_str().is_empty() {
+        return Err(Error::NotFound {
+            path: path.to_path_buf(),
+            hint: "the path is empty; give the name of a checkpoint, run/last.ckpt for instance".to_owned(),
+        });
+    }
+    for _ in 0..MOST_LOOKS {
+        if let Some(opened) = open_if_there(storage, path)? {
+            return Ok(opened);
+        }
+        let target = storage.resolve(path).map_err(Error::io("follow", path))?;
+        // A file and a directory change places in two steps; between them, what was there is aside.
+        if let Some(aside) = stepped_aside(&**storage, &target)
+            && let Some(opened) = open_if_there(storage, &aside)?
+        {
+            return Ok(opened);
+        }
+    }
+    Err(not_found(&**storage, path))
+}
+
+fn open_if_there(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<Arc<dyn Source>>> {
+    let opened = match storage.kind(path).map_err(Error::io("look at", path))? {
+        None => return Ok(None),
         Some(FileKind::File) => open_one(open_file(&**storage, path)?, path),
         Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),
         Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(storage, path),
@@ -39,24 +68,8 @@ fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
             path: path.to_path_buf(),
             what: "it is a device, a FIFO or a socket; a checkpoint is a regular file or a directory".to_owned(),
         }),
-        None => {
-            let target = storage.resolve(path).map_err(Error::io("follow", path))?;
-            let aside = aside(&target);
-            match storage.kind(&aside) {
-                // A save was interrupted between the two steps in which a file and a directory change places.
-                Ok(Some(_)) => open(storage, &aside),
-                _ => Err(not_found(&**storage, path)),
-            }
-        }
-    }
-}
-
-/// Where a checkpoint is while one of another kind takes its place: hidden beside it.
-pub(crate) fn aside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".replaced");
-    path.with_file_name(name)
+    };
+    opened.map(Some)
 }
 
 /// Tells by a file's first bytes what it is; its name says nothing.
@@ -86,6 +99,14 @@ fn not_found(storage: &dyn Storage, path: &Path) -> Error {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
+    if let Ok(target) = storage.resolve(path)
+        && target != path
+    {
+        return Error::NotFound {
+            path: path.to_path_buf(),
+            hint: format!("it is a symbolic link to {}, and nothing is there", target.display()),
+        };
+    }
     let hint = match storage.list(directory) {
         Err(_) => format!("there is no directory {}", directory.display()),
         Ok(names) => {

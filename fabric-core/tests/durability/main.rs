@@ -1,6 +1,15 @@
-//! What survives a failing device, a killed process and a flipped bit.
+//! What survives a failing device, a killed process, another saver and a flipped bit; and what no save touches.
 
+#[cfg(target_os = "linux")]
+mod access;
 mod crash;
 mod damage;
 mod directory;
+#[cfg(unix)]
+mod names;
+#[cfg(target_os = "linux")]
+mod special_files;
 mod state;
+mod two_savers;
+#[cfg(unix)]
+mod users_files;

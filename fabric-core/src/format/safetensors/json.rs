@@ -11,7 +11,7 @@ use super::HeaderError;
 use crate::format::wire::few;
 
 /// The key of a header that is no tensor.
-pub(super) const METADATA: &str = "__metadata__";
+pub(crate) const METADATA: &str = "__metadata__";
 
 /// A header's contents, unchecked.
 pub(super) struct Raw<'h> {

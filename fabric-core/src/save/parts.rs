@@ -1,0 +1,214 @@
+//! What in a checkpoint's directory is the checkpoint's own, and how that is removed, and nothing else.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::format::directory::{FILE_NAME, MAGIC, is_rank_file};
+use crate::format::{MARKER, safetensors};
+use crate::source::directory::{generation_of, read_directory};
+use crate::source::hidden::{Ending, Hidden, MARK, Token};
+use crate::storage::{FileKind, Storage};
+
+/// How much of our mark a file begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// All of it.
+    Whole,
+    /// The file ends within it, or has no bytes at all: its save was killed just then.
+    Begun,
+}
+
+impl Mark {
+    /// `None` if the file begins with anything else, or is no regular file.
+    pub(super) fn of(storage: &dyn Storage, path: &Path, mark: &[u8]) -> io::Result<Option<Self>> {
+        if storage.kind(path)? != Some(FileKind::File) {
+            return Ok(None);
+        }
+        let file = storage.open(path)?;
+        let len = usize::try_from(file.len()?).map_or(mark.len(), |len| len.min(mark.len()));
+        let mut first = vec![0; len];
+        file.read_exact_at(&mut first, 0)?;
+        Ok(match mark.strip_prefix(&*first) {
+            Some([]) => Some(Self::Whole),
+            Some(_) => Some(Self::Begun),
+            None => None,
+        })
+    }
+}
+
+/// Whether a file is empty, or begins as our files do: checkpoints, the parts of ranks, and manifests of directories.
+pub(super) fn is_our_file(storage: &dyn Storage, path: &Path) -> bool {
+    if matches!(Mark::of(storage, path, &MAGIC), Ok(Some(_))) {
+        return true;
+    }
+    // Behind its length the header begins with the marker.
+    let marker = format!("{{\"{}\":{{\"{MARKER}\":", safetensors::METADATA);
+    let begins = |storage: &dyn Storage| {
+        let file = storage.open(path)?;
+        let mut first = vec![0; marker.len()];
+        file.read_exact_at(&mut first, safetensors::LENGTH_BYTES as u64)?;
+        io::Result::Ok(first == marker.as_bytes())
+    };
+    begins(storage).unwrap_or(false)
+}
+
+/// The first entry of a directory that no save made.
+pub(super) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
+    let io = |error| Error::io("look at", directory)(error);
+    let names = storage.list_os(directory).map_err(Error::io("list", directory))?;
+    let committed = read_directory(storage, directory)
+        .ok()
+        .map(|manifest| manifest.generation);
+    for name in names {
+        let is_ours = match name.to_str() {
+            None => false,
+            Some(FILE_NAME) => Mark::of(storage, &directory.join(FILE_NAME), &MAGIC)
+                .map_err(io)?
+                .is_some(),
+            Some(name) if Some(name) == committed.as_deref() => match first_but_ranks(storage, directory, name)? {
+                None => true,
+                stranger => return Ok(stranger),
+            },
+            Some(text) => is_own(storage, directory, text).map_err(io)?,
+        };
+        if !is_ours || is_link(storage, &directory.join(&name)).map_err(io)? {
+            return Ok(Some(PathBuf::from(name)));
+        }
+    }
+    Ok(None)
+}
+
+/// An entry in the folder that the manifest names, which no save made.
+pub(super) fn stranger_in_committed(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
+    match read_directory(storage, directory) {
+        Ok(manifest) => first_but_ranks(storage, directory, &manifest.generation),
+        // Nothing of a damaged checkpoint is removed.
+        Err(_) => Ok(None),
+    }
+}
+
+fn first_but_ranks(storage: &dyn Storage, directory: &Path, generation: &str) -> Result<Option<PathBuf>> {
+    let folder = directory.join(generation);
+    let names = match storage.list_os(&folder) {
+        Ok(names) => names,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::io("list", &folder)(error)),
+    };
+    let stranger = names.into_iter().find(|name| !is_rank(name));
+    Ok(stranger.map(|name| Path::new(generation).join(name)))
+}
+
+/// No save makes a link.
+fn is_link(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    Ok(storage.resolve(path)? != path)
+}
+
+fn is_rank(name: &OsStr) -> bool {
+    name.to_str().is_some_and(is_rank_file)
+}
+
+/// Whether a save that was killed, or that is writing now, made the entry of this name.
+fn is_own(storage: &dyn Storage, directory: &Path, name: &str) -> io::Result<bool> {
+    let hidden = Hidden::inside(directory);
+    let path = directory.join(name);
+    if let Some(token) = Token::of_generation(name) {
+        let lock = hidden.path(token, Ending::Lock);
+        let is_claimed = Mark::of(storage, &lock, MARK)? == Some(Mark::Whole);
+        let only_ranks = || Ok::<_, io::Error>(storage.list_os(&path)?.iter().all(|name| is_rank(name)));
+        return Ok(is_claimed && only_ranks()? || is_generation(storage, directory, token));
+    }
+    Ok(match hidden.parse(name) {
+        Some((_, Ending::Lock)) => Mark::of(storage, &path, MARK)?.is_some(),
+        Some((_, Ending::Partial)) => Mark::of(storage, &path, &MAGIC)?.is_some(),
+        _ => false,
+    })
+}
+
+/// Whether a folder holds nothing but files of ranks that say they are of this generation.
+pub(super) fn is_generation(storage: &dyn Storage, directory: &Path, token: Token) -> bool {
+    let generation = token.generation();
+    let folder = directory.join(&generation);
+    let is_of_it = |name: &OsStr| {
+        is_rank(name) && generation_of(storage, &folder.join(name)).is_ok_and(|found| found == generation)
+    };
+    storage
+        .list_os(&folder)
+        .is_ok_and(|names| names.iter().all(|name| is_of_it(name)))
+}
+
+/// Removes a folder with the files of ranks. Says whether it is gone: not if it holds anything else.
+pub(super) fn remove_generation(storage: &dyn Storage, folder: &Path) -> io::Result<bool> {
+    if is_link(storage, folder)? {
+        return Ok(false);
+    }
+    let names = match storage.list_os(folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for name in names.iter().filter(|name| is_rank(name)) {
+        gone(storage.remove_file(&folder.join(name)))?;
+    }
+    emptied(storage.remove_dir(folder))
+}
+
+/// Removes a file, or a directory that a save made, which the caller has a right to. Says whether it is gone: a directory
+/// stays that holds anything else. Another save may be removing it, too.
+pub(super) fn remove(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    match storage.kind(path)? {
+        None => Ok(true),
+        Some(FileKind::Directory) => remove_directory(storage, path),
+        Some(FileKind::File) => gone(storage.remove_file(path)).map(|()| true),
+        Some(FileKind::Other) => Ok(false),
+    }
+}
+
+/// The manifest goes first: a checkpoint without its files must not look like one.
+fn remove_directory(storage: &dyn Storage, directory: &Path) -> io::Result<bool> {
+    let hidden = Hidden::inside(directory);
+    let manifest = directory.join(FILE_NAME);
+    if matches!(Mark::of(storage, &manifest, &MAGIC), Ok(Some(_))) {
+        gone(storage.remove_file(&manifest))?;
+    }
+    let names = match storage.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        names => names?,
+    };
+    for name in names {
+        let path = directory.join(&name);
+        if Token::of_generation(&name).is_some() && storage.kind(&path)? == Some(FileKind::Directory) {
+            remove_generation(storage, &path)?;
+        }
+        if hidden.parse(&name).is_some() && matches!(is_own(storage, directory, &name), Ok(true)) {
+            gone(storage.remove_file(&path))?;
+        }
+    }
+    emptied(storage.remove_dir(directory))
+}
+
+/// It is no error that another save was faster.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn emptied(removed: io::Result<()>) -> io::Result<bool> {
+    match gone(removed) {
+        Ok(()) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
