@@ -3,9 +3,12 @@
 //! Each test is bounded to seconds. A longer campaign of the same code runs on demand: `CAMPAIGN=60` multiplies the rounds.
 
 #[cfg(target_os = "linux")]
+mod file_size;
+#[cfg(target_os = "linux")]
 mod kills;
 mod leases;
 mod power;
+mod savers;
 mod simple;
 mod tool;
 
