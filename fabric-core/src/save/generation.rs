@@ -92,7 +92,8 @@ impl<'s> Generation<'s> {
     /// Makes the folder the checkpoint: all ranks' files are durable in it.
     pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability, phases: &Phases) -> Result<()> {
         let storage = self.storage;
-        sync_dir(storage, &self.place.folder(), durability, phases)?;
+        let synced = sync_dir(storage, &self.place.folder(), durability, phases);
+        synced.map_err(|error| self.or_taken_away(error))?;
         let write = Write {
             manifest,
             durability,
@@ -158,7 +159,7 @@ impl<'s> Generation<'s> {
         let folder = site.target.join(&self.place.generation);
         storage
             .rename(&staged, &folder)
-            .map_err(|error| self.gone_or(&folder, error))?;
+            .map_err(|error| self.or_taken_away(Error::io("rename", &staged)(error)))?;
         let moved = Self {
             storage,
             site: site.clone(),
@@ -175,15 +176,12 @@ impl<'s> Generation<'s> {
         let (storage, target) = (self.storage, self.site.target.clone());
         let Write { durability, phases, .. } = *write;
         // Before the manifest speaks of the folder, its name is durable.
-        sync_dir(storage, &target, durability, phases)?;
+        sync_dir(storage, &target, durability, phases).map_err(|error| self.or_taken_away(error))?;
         let replaced = committed(storage, &target);
         let Some(claim) = &self.claim else { return Ok(()) };
         write
             .replace(storage, &target, claim, Some(&target.join(FILE_NAME)))
-            .map_err(|error| match error {
-                Error::Io { source, path, .. } => self.gone_or(&path, source),
-                other => other,
-            })?;
+            .map_err(|error| self.or_taken_away(error))?;
         self.committed = true;
         sync_dir(storage, &target, durability, phases)?;
         let _removing = phases.begin(Phase::Commit);
@@ -199,11 +197,12 @@ impl<'s> Generation<'s> {
         Ok(())
     }
 
-    /// The error, or that the directory is not there any more.
-    fn gone_or(&self, path: &Path, error: std::io::Error) -> Error {
-        match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => self.site.taken_away(),
-            _ => Error::io("write", path)(error),
+    /// The error, or why it came: the directory is not there any more.
+    fn or_taken_away(&self, error: Error) -> Error {
+        use ErrorKind::{NotADirectory, NotFound};
+        match error {
+            Error::Io { source, .. } if matches!(source.kind(), NotFound | NotADirectory) => self.site.taken_away(),
+            other => other,
         }
     }
 }
