@@ -1,6 +1,6 @@
 //! The memory of a CPU tensor, as bytes: elements packed, in native order.
 
-use std::collections::TryReserveError;
+use std::io;
 
 use bytemuck::AnyBitPattern;
 use candle_core::{CpuStorage, DType};
@@ -49,7 +49,10 @@ pub(crate) fn of_mut(storage: &mut CpuStorage) -> &mut [u8] {
 }
 
 /// Room for `len` bytes of elements of this type, and none of them. `None` for a type that we do not know.
-pub(crate) fn reserve(dtype: DType, len: usize) -> Result<Option<CpuStorage>, TryReserveError> {
+///
+/// # Errors
+/// If there is not as much memory.
+pub(crate) fn reserve(dtype: DType, len: usize) -> io::Result<Option<CpuStorage>> {
     let elements = len / dtype.size_in_bytes().max(1);
     Ok(Some(match dtype {
         DType::U8 => CpuStorage::U8(reserved(len)?),

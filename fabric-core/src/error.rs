@@ -170,6 +170,25 @@ pub enum Error {
         what: String,
     },
 
+    /// The system does not have the memory that a call needs. What was saved before is still there.
+    #[error("there is not enough memory to {purpose}: {source}")]
+    Memory {
+        /// What the memory was for, as a verb and its object: `"copy tensors"`.
+        purpose: String,
+        /// The system's own error.
+        source: io::Error,
+    },
+
+    /// A progress callback, a filter or an implementation of `Checkpoint` called the Fabric that it was called by. The call
+    /// has done nothing: it would have waited for itself.
+    #[error(
+        "{call} was called within another call of the same Fabric or of a clone, by a progress callback, a filter or an          implementation of Checkpoint, and would wait for itself; make the call when the other one has returned, or build          another Fabric for it"
+    )]
+    Nested {
+        /// The call that was refused: `"Fabric::load"`.
+        call: &'static str,
+    },
+
     /// The caller's callback for progress panicked.
     #[error("the callback for progress panicked: {0}")]
     Callback(String),

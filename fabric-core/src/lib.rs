@@ -79,6 +79,7 @@ compile_error!("checkpoints are little-endian, and so must the machine be that m
 
 mod blank;
 mod bytes;
+mod calls;
 mod checksum;
 mod device;
 mod entry;
@@ -111,6 +112,7 @@ pub mod storage;
 mod strategy;
 mod streaming;
 mod target;
+mod threads;
 mod value;
 
 pub use candle_core;

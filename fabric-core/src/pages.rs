@@ -4,24 +4,122 @@
 //! a cached file into them; with large ones it does not. Most Linux systems use large pages where a program asks for
 //! them.
 
-use std::collections::TryReserveError;
+use std::io;
+
+/// Whoever asks for more than this leaves [`SPARE`].
+const LONG: usize = 1 << 20;
+
+/// What stays free beside a long piece of memory: a small piece that cannot be had ends the process.
+const SPARE: usize = 4 << 20;
 
 /// `len` zeros.
-pub(crate) fn zeroed(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
+///
+/// # Errors
+/// `OutOfMemory` if the system does not have as much, or would have next to nothing left.
+#[expect(
+    unsafe_code,
+    reason = "the standard library has zeros that nobody writes, or an error, and not both"
+)]
+pub(crate) fn zeroed(len: usize) -> io::Result<Vec<u8>> {
+    let layout = std::alloc::Layout::array::<u8>(len).map_err(|_| missing(len))?;
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the layout is not of nothing.
+    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+    if memory.is_null() {
+        return Err(missing(len));
+    }
+    // SAFETY: the global allocator gave this memory for as many bytes, all of them are zero, and nobody else has it.
+    let mut bytes = unsafe { Vec::from_raw_parts(memory, len, len) };
+    leave_some(len)?;
     prefer_large(&mut bytes);
-    bytes
+    Ok(bytes)
 }
 
 /// Room for `len` elements.
 ///
 /// # Errors
-/// If there is not as much memory.
-pub(crate) fn reserved<T>(len: usize) -> Result<Vec<T>, TryReserveError> {
+/// As [`zeroed`].
+pub(crate) fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
     let mut elements = Vec::new();
-    elements.try_reserve_exact(len)?;
+    let size = len.saturating_mul(size_of::<T>());
+    elements.try_reserve_exact(len).map_err(|_| missing(size))?;
+    leave_some(size)?;
     prefer_large(elements.spare_capacity_mut());
     Ok(elements)
+}
+
+/// Makes room for `more` elements behind those that are there.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn grow<T>(elements: &mut Vec<T>, more: usize) -> io::Result<()> {
+    if elements.capacity() - elements.len() >= more {
+        return Ok(());
+    }
+    let size = elements.len().saturating_add(more).saturating_mul(size_of::<T>());
+    elements.try_reserve(more).map_err(|_| missing(size))?;
+    leave_some(size)
+}
+
+/// Makes `bytes` this long; what is added is zero.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn resize(bytes: &mut Vec<u8>, len: usize) -> io::Result<()> {
+    grow(bytes, len.saturating_sub(bytes.len()))?;
+    bytes.resize(len, 0);
+    Ok(())
+}
+
+/// Whether the system would give this much memory now, and have some left.
+pub(crate) fn is_there(len: usize) -> bool {
+    len.checked_add(SPARE).is_some_and(is_available)
+}
+
+fn leave_some(len: usize) -> io::Result<()> {
+    if len <= LONG || is_available(SPARE) {
+        return Ok(());
+    }
+    Err(missing(len))
+}
+
+fn missing(len: usize) -> io::Error {
+    let what = format!("the system has no memory for {len} bytes more");
+    io::Error::new(io::ErrorKind::OutOfMemory, what)
+}
+
+/// Maps as much for a moment: no page of it is touched, so it costs a microsecond, and limits of the process count.
+#[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "an allocator that is asked instead changes how it treats pieces of that size later"
+)]
+fn is_available(len: usize) -> bool {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new map, of which the system chooses the place, changes nothing that is there.
+    let memory = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
+    };
+    if memory == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: it is the map that was made above, and nobody knows of it.
+    let unmapped = unsafe { libc::munmap(memory, len) };
+    unmapped == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_available(len: usize) -> bool {
+    Vec::<u8>::new().try_reserve_exact(len).is_ok()
 }
 
 /// Asks for large pages under memory that has not been touched yet. A wish: whether it came true cannot be seen.
@@ -67,7 +165,7 @@ mod tests {
             (2 << 20) + 4096,
             (5 << 20) + 3,
         ] {
-            let mut bytes = zeroed(len);
+            let mut bytes = zeroed(len).expect("memory");
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 0));
             bytes.fill(7);
@@ -78,14 +176,24 @@ mod tests {
 
     #[test]
     fn more_than_there_is_is_an_error() {
-        assert!(reserved::<f64>(usize::MAX / 8).is_err());
+        let kinds = [
+            reserved::<f64>(usize::MAX / 8).map(drop),
+            reserved::<f64>(usize::MAX).map(drop),
+            zeroed(usize::MAX / 4).map(drop),
+            zeroed(usize::MAX).map(drop),
+            grow(&mut vec![1u8], usize::MAX / 4),
+            resize(&mut vec![1], usize::MAX / 4),
+        ]
+        .map(|outcome| outcome.map_err(|error| error.kind()));
+        assert_eq!(kinds, [Err(io::ErrorKind::OutOfMemory); 6]);
+        assert!(!is_there(usize::MAX) && !is_there(usize::MAX / 4) && is_there(1 << 20));
     }
 
     /// As the system tells, where it tells.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_long_vector_has_asked_for_large_pages() {
-        let mut bytes = zeroed(64 << 20);
+        let mut bytes = zeroed(64 << 20).expect("memory");
         bytes.fill(1);
         let inside = bytes[32 << 20..].as_ptr().addr();
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();

@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Result, Ten
 use half::{bf16, f16};
 
 use super::element::Element;
+use crate::threads;
 
 /// Elements that are worth a thread: some tenths of a millisecond of work.
 const PER_THREAD: usize = 1 << 18;
@@ -223,7 +224,7 @@ pub(super) fn in_turns<T: Element, const N: usize>(update: &impl Update<N>, work
     std::thread::scope(|scope| {
         for _ in 1..threads {
             // Without a further thread the work is done all the same, by those there are.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, take_turns);
+            let _ = threads::start_scoped(scope, take_turns);
         }
         take_turns();
     });

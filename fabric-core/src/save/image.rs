@@ -11,6 +11,7 @@ use crate::format::MANIFEST;
 use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
 use crate::storage::WriteFile;
+use crate::threads;
 
 /// Runs from this length on are worth a thread.
 const LONG: usize = 4 * BLOCK;
@@ -201,14 +202,17 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// A second thread computes the checksums: the system takes longer to write a block than to read it.
+    /// A second thread, if there is one, computes the checksums: the system takes longer to write a block than to read it.
     fn put_and_sum(&mut self, bytes: &[u8]) -> Result<Vec<u64>> {
         std::thread::scope(|scope| {
-            let computed = scope.spawn(|| checksum::sums(bytes));
+            let computing = threads::start_scoped(scope, || checksum::sums(bytes));
             self.put(bytes)?;
-            computed
-                .join()
-                .map_err(|_| Error::Internal("the thread that computes checksums stopped".to_owned()))
+            match computing {
+                Ok(computing) => computing
+                    .join()
+                    .map_err(|_| Error::Internal("the thread that computes checksums stopped".to_owned())),
+                Err(_) => Ok(checksum::sums(bytes)),
+            }
         })
     }
 

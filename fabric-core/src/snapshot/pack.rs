@@ -1,5 +1,6 @@
 //! Packs pieces into chunks of the staging memory, one behind the other, and hands over each chunk that is full.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -48,6 +49,13 @@ impl Stop {
             let _ = filled.send(Err(error));
         }
     }
+}
+
+fn no_memory(source: io::Error) -> Stop {
+    Stop::Failed(Error::Memory {
+        purpose: "copy tensors".to_owned(),
+        source,
+    })
 }
 
 /// Fills chunks.
@@ -119,8 +127,11 @@ impl<'a> Packer<'a> {
         if !self.open.as_mut().is_some_and(|open| open.make_room(piece, left)) {
             self.hand_over()?;
         }
-        let fresh = || Open::new(self.staging.take());
-        let open = self.open.get_or_insert_with(fresh);
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => Open::new(self.staging.take().map_err(no_memory)?),
+        };
+        let open = self.open.insert(open);
         open.make_room(piece, left);
         Ok(open)
     }

@@ -1,5 +1,6 @@
 //! The memory that tensors are copied into: chunks that are made when they are first needed, and used again ever after.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -38,24 +39,48 @@ impl Staging {
         }
     }
 
-    /// A chunk with any contents; waits until there is one.
-    pub(super) fn take(self: &Arc<Self>) -> Chunk {
+    /// Makes sure that there is a chunk at all, so that [`take`](Self::take) comes to an end.
+    ///
+    /// # Errors
+    /// If there is no memory for one.
+    pub(super) fn prepare(&self) -> io::Result<()> {
         let mut pool = self.lock();
+        if pool.made == 0 {
+            let bytes = pages::zeroed(self.chunk)?;
+            pool.made = 1;
+            pool.free.push(bytes.into());
+        }
+        Ok(())
+    }
+
+    /// A chunk with any contents. Waits until there is one, if all are made, or there is no memory for another one.
+    ///
+    /// # Errors
+    /// If there is none at all, and no memory for one.
+    pub(super) fn take(self: &Arc<Self>) -> io::Result<Chunk> {
+        let mut pool = self.lock();
+        let mut more = true;
         let bytes = loop {
             if let Some(bytes) = pool.free.pop() {
                 break bytes;
             }
-            if pool.made < self.most {
-                pool.made += 1;
-                drop(pool);
-                break pages::zeroed(self.chunk).into();
+            if more && pool.made < self.most {
+                match pages::zeroed(self.chunk) {
+                    Ok(bytes) => {
+                        pool.made += 1;
+                        break bytes.into();
+                    }
+                    Err(error) if pool.made == 0 => return Err(error),
+                    Err(_) => more = false,
+                }
+            } else {
+                pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
             }
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         };
-        Chunk {
+        Ok(Chunk {
             bytes,
             home: Arc::clone(self),
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Pool> {
@@ -104,10 +129,10 @@ mod tests {
             (100 * BLOCK, 8 * BLOCK, 12),
         ] {
             let staging = Arc::new(Staging::new(bytes));
-            let all: Vec<Chunk> = (0..most).map(|_| staging.take()).collect();
+            let all: Vec<Chunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
             assert!(all.iter().all(|each| each.len() == chunk), "{bytes} bytes");
             drop(all);
-            let again: Vec<Chunk> = (0..most).map(|_| staging.take()).collect();
+            let again: Vec<Chunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
             assert_eq!(staging.lock().made, again.len(), "{bytes} bytes");
         }
     }
@@ -115,10 +140,11 @@ mod tests {
     #[test]
     fn who_finds_none_waits_for_one() {
         let staging = Arc::new(Staging::new(0));
-        let mut only = staging.take();
+        staging.prepare().expect("memory");
+        let mut only = staging.take().expect("memory");
         only[0] = 7;
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| staging.take()[0]);
+            let waiter = scope.spawn(|| staging.take().expect("a chunk")[0]);
             drop(only);
             assert_eq!(waiter.join().expect("no panic"), 7, "the same chunk");
         });

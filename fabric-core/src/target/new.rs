@@ -1,6 +1,5 @@
 //! Tensors that are not there yet.
 
-use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::op::BackpropOp;
@@ -42,8 +41,8 @@ impl NewTensor {
             return zeros.map(Self::Zeros).map_err(Error::candle(name));
         }
         let len = info.byte_len().unwrap_or_default();
-        let too_large = |_| Error::io("read", source.file(0).1)(io::ErrorKind::OutOfMemory.into());
-        let elements = bytes::reserve(candle, len).map_err(too_large)?.ok_or_else(unknown)?;
+        let elements = bytes::reserve(candle, len).map_err(Error::io("read", source.file(0).1))?;
+        let elements = elements.ok_or_else(unknown)?;
         Ok(Self::Room(Room {
             shape: info.shape().to_vec(),
             len,

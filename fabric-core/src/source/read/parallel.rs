@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::{Builder, Scope};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// The threads that may share the reading: as many reads keep a device busy.
 pub(crate) const THREADS: usize = 8;
@@ -64,7 +65,7 @@ impl<S: Fn() -> Option<Result<()>> + Sync> Crew<S> {
     fn grow<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, to: usize, most: usize) {
         let from = self.threads.fetch_max(to, Ordering::Relaxed);
         for _ in from..to {
-            let _ = Builder::new().spawn_scoped(scope, move || self.work(scope, most));
+            let _ = threads::start_scoped(scope, move || self.work(scope, most));
         }
     }
 }

@@ -11,10 +11,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use self::block::Block;
 use super::direct;
+use crate::threads;
 
 /// Where in memory and in the file direct writes begin, and what their lengths are multiples of. The device may be
 /// content with less.
@@ -67,18 +68,15 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Begins to write about `len` bytes from the start of the target on, directly if it has been asked for that.
+    /// Begins to write about `len` bytes from the start of the target on, directly if it has been asked for that. Takes fewer
+    /// threads and blocks where the system does not have as many to give.
     ///
     /// # Errors
-    /// If the system has no thread to give.
+    /// If the system has no thread, or no memory for a block.
     pub(super) fn start(target: Arc<dyn Target>, len: u64, direct: bool) -> io::Result<Self> {
         let (full, to_write) = channel();
         let (give_back, written) = channel();
         let size = usize::try_from(len).unwrap_or(BLOCK).clamp(ALIGNMENT, BLOCK);
-        for _ in 0..BLOCKS {
-            // The receiver is in this very function.
-            let _ = give_back.send(Ok(Block::new(size.next_multiple_of(ALIGNMENT))));
-        }
         let mut staged = Self {
             way: Arc::new(Way {
                 target,
@@ -94,8 +92,19 @@ impl Staged {
         for _ in 0..usize::try_from(len.div_ceil(BLOCK as u64)).map_or(WRITERS, |blocks| blocks.clamp(1, WRITERS)) {
             let (way, to_write, give_back) = (staged.way.clone(), to_write.clone(), give_back.clone());
             let write = move || way.write_all(&to_write, &give_back);
-            let named = thread::Builder::new().name("fabric-write".to_owned());
-            staged.writing.push(named.spawn(write)?);
+            match threads::start("fabric-write", write) {
+                Ok(thread) => staged.writing.push(thread),
+                Err(error) if staged.writing.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        for number in 0..BLOCKS {
+            match Block::new(size.next_multiple_of(ALIGNMENT)) {
+                // The receiver is in this very function.
+                Ok(block) => drop(give_back.send(Ok(block))),
+                Err(error) if number == 0 => return Err(error),
+                Err(_) => break,
+            }
         }
         Ok(staged)
     }

@@ -75,8 +75,11 @@ impl WriteFile for Writer {
             let direct = direct::begin(&writer.file);
             match Staged::start(writer.file.clone(), len, direct) {
                 Ok(staged) => writer.staged = Some((staged, len)),
-                // Without a thread to spare it is written as it comes.
-                Err(_) => direct::end(&writer.file)?,
+                // Without a thread or memory to spare it is written as it comes. What is not written is no part of it.
+                Err(_) => {
+                    direct::end(&writer.file)?;
+                    writer.file.set_len(0)?;
+                }
             }
             Ok(())
         })

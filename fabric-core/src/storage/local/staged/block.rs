@@ -1,6 +1,7 @@
 //! One block on its way to a file.
 
 use std::fmt;
+use std::io;
 
 use super::{ALIGNMENT, BLOCK};
 use crate::pages;
@@ -18,17 +19,19 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(size: usize) -> Self {
+    /// # Errors
+    /// If there is not as much memory.
+    pub(super) fn new(size: usize) -> io::Result<Self> {
         // What is not touched takes no memory.
         let alignment = if size == BLOCK { BLOCK } else { ALIGNMENT };
-        let memory: Vec<u8> = pages::zeroed(size + alignment);
-        Self {
+        let memory = pages::zeroed(size + alignment)?;
+        Ok(Self {
             start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
             size,
             len: 0,
             at: 0,
-        }
+        })
     }
 
     pub(super) fn begin(&mut self, at: u64) {

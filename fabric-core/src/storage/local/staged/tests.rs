@@ -163,7 +163,7 @@ fn when_all_threads_have_failed_the_error_is_still_the_first() {
     let mut staged = Staged::start(device, u64::MAX, true).unwrap();
     staged.write_all(&pattern(WRITERS * BLOCK)).unwrap();
     while !staged.writing.iter().all(JoinHandle::is_finished) {
-        thread::yield_now();
+        std::thread::yield_now();
     }
     // There are still empty blocks, but nobody to write them.
     let failed = staged.write_all(&pattern(BLOCK)).unwrap_err();
