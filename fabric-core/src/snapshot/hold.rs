@@ -1,6 +1,6 @@
 //! Read guards on the memory of tensors: as long as one is held, nobody writes there.
 
-use candle_core::{Storage, StorageRef};
+use candle_core::{Storage, StorageRef, Tensor};
 
 use crate::hash::HashMap;
 use crate::save::contents::Part;
@@ -39,7 +39,13 @@ impl Locks {
     }
 }
 
-/// The guards on all parts. Each is dropped when the last part behind it was released.
+/// The guards on all parts, taken by a thread that never waits for one while it holds another.
+///
+/// Threads that train may hold one lock and wait for another: to set a target network, one is written and another read. If the
+/// save held what such a thread waits for, and waited for what it holds, neither would go on. So a lock that cannot be had
+/// at once makes the save release all that it has, wait for that one alone, and begin again with it.
+///
+/// Each guard is dropped when the last part behind it was released.
 pub(super) struct Held<'t> {
     guards: Vec<Option<StorageRef<'t>>>,
     locks: Locks,
@@ -48,9 +54,27 @@ pub(super) struct Held<'t> {
 impl<'t> Held<'t> {
     /// Takes them all; waits for whoever writes to one now.
     pub(super) fn take(parts: &'t [Part], locks: Locks) -> Self {
-        let mut guards: Vec<Option<StorageRef<'t>>> = locks.parts.iter().map(|_| None).collect();
+        let mut first: Vec<Option<&'t Tensor>> = locks.parts.iter().map(|_| None).collect();
         for (part, &lock) in parts.iter().zip(&locks.of_part) {
-            guards[lock].get_or_insert_with(|| part.tensor.storage_and_layout().0);
+            first[lock].get_or_insert(&part.tensor);
+        }
+        // Every lock has a part. Nothing is held from one to the next.
+        let behind = first.into_iter().flatten();
+        let behind: Vec<_> = behind
+            .map(|tensor| StorageRef::rwlock(&tensor.storage_and_layout().0))
+            .collect();
+        let mut guards: Vec<Option<StorageRef<'t>>> = behind.iter().map(|_| None).collect();
+        loop {
+            // A writer that waits keeps ordinary readers out; it may wait for a guard that is held here.
+            let missing = guards.iter_mut().zip(&behind).position(|(guard, lock)| {
+                if guard.is_none() {
+                    *guard = lock.try_read_recursive();
+                }
+                guard.is_none()
+            });
+            let Some(missing) = missing else { break };
+            guards.fill_with(|| None);
+            guards[missing] = Some(behind[missing].read_recursive());
         }
         Self { guards, locks }
     }
@@ -73,7 +97,7 @@ impl<'t> Held<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Tensor};
+    use candle_core::Device;
 
     fn part(tensor: &Tensor) -> Part {
         Part {
