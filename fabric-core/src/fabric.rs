@@ -16,7 +16,7 @@ use crate::phases::{Phase, Phases};
 use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::save::{SaveReport, save};
-use crate::snapshot::{Background, STAGING, Saving};
+use crate::snapshot::{Handle, STAGING, Saving};
 use crate::source::open;
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
@@ -50,7 +50,7 @@ use crate::strategy::Strategy;
 pub struct Fabric {
     ranks: Arc<Ranks>,
     storage: Arc<dyn Storage>,
-    background: Arc<Background>,
+    background: Handle,
 }
 
 impl Default for Fabric {
@@ -63,10 +63,11 @@ impl Fabric {
     /// One device, one file, on the local file system.
     #[must_use]
     pub fn new() -> Self {
+        let ranks = Ranks::single();
         Self {
-            ranks: Arc::new(Ranks::single()),
+            background: Handle::new(&ranks, STAGING),
+            ranks: Arc::new(ranks),
             storage: Arc::new(Local::new()),
-            background: Arc::new(Background::new(STAGING)),
         }
     }
 
@@ -115,6 +116,7 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
+        let _within = self.background.enter("Fabric::save")?;
         let path = path.as_ref();
         save(&self.ranks, &*self.storage, path, state, options, || {
             self.background.settle()
@@ -176,8 +178,45 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<Saving> {
+        let _within = self.background.enter("Fabric::save_async")?;
         self.background
             .save(&self.ranks, &self.storage, path.as_ref(), state, options)
+    }
+
+    /// Waits until the save in the background that is on its way has ended, and returns its error, if no call has returned it
+    /// yet. The last call of a program that saves in the background; [`Saving::wait`] tells the report, too.
+    ///
+    /// A `Fabric` in a `static` is never dropped, and `std::process::exit` drops nothing: without this call, such a program
+    /// loses the save that is on its way, and its error.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric};
+    /// # #[derive(Checkpoint)]
+    /// # struct State { weight: Tensor }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("last.ckpt");
+    /// # let state = State { weight: Tensor::zeros(3, DType::F32, &Device::Cpu)? };
+    /// let fabric = Fabric::new();
+    /// for _step in 0..3 {
+    ///     fabric.save_async(&path, &state)?.detach();
+    /// }
+    /// fabric.wait()?; // the end of the program
+    /// # assert!(path.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Background`] if the save failed and neither [`Saving::wait`] nor a later save has returned the error.
+    /// [`Error::Nested`] within a callback of the same Fabric.
+    ///
+    /// [`Error::Background`]: crate::Error::Background
+    /// [`Error::Nested`]: crate::Error::Nested
+    pub fn wait(&self) -> Result<()> {
+        let _within = self.background.enter("Fabric::wait")?;
+        self.background.settle()
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
@@ -239,6 +278,7 @@ impl Fabric {
     /// # Errors
     /// If there is nothing at `path`, nothing that this library reads, or its index is damaged.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
+        let _within = self.background.enter("Fabric::open")?;
         let phases = Phases::of_open(path.as_ref(), self.rank());
         phases.within(|| self.open_in(path.as_ref(), &phases))
     }
@@ -258,6 +298,8 @@ impl Fabric {
         options: LoadOptions,
         whole: bool,
     ) -> Result<Loaded> {
+        let call = if whole { "Fabric::load_raw" } else { "Fabric::load" };
+        let _within = self.background.enter(call)?;
         let phases = Phases::of_load(path, self.rank());
         let open = || phases.within(|| self.open_in(path, &phases));
         let file = self.ranks.together("load: open", open);

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use self::matching::{Matched, find};
 use self::parts::Parts;
-use crate::error::{Result, StateError};
+use crate::calls::{self, Within};
+use crate::error::{Error, Result, StateError};
 use crate::options::LoadOptions;
 use crate::phases::{Phase, Phases};
 use crate::plan::load::Policy;
@@ -54,6 +55,7 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_with`](crate::Fabric::load_with).
     pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
+        let _within = self.enter("RawCheckpoint::load")?;
         carry_out(self, state, options, false, &self.phases())
     }
 
@@ -71,7 +73,17 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
     pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
+        let _within = self.enter("RawCheckpoint::load_raw")?;
         carry_out(self, object, options, true, &self.phases())
+    }
+
+    /// A load from what is open waits for nobody but other ranks.
+    fn enter(&self, call: &'static str) -> Result<Within> {
+        let id = self.ranks.id();
+        if !self.ranks.alone() && calls::is_within(id) {
+            return Err(Error::Nested { call });
+        }
+        Ok(calls::enter(id))
     }
 
     /// Of a load from what is open already.

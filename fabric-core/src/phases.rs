@@ -176,10 +176,13 @@ impl Phases {
         });
     }
 
-    /// Tells of an error that nobody may be waiting for.
-    pub(crate) fn failed_in_background(&self, path: &Path, error: &Error) {
+    /// Tells of an error that nobody may be waiting for. Whether a subscriber listens.
+    pub(crate) fn failed_in_background(&self, path: &Path, error: &Error) -> bool {
         let path = path.display();
-        self.within(|| error!(target: TARGET, %path, %error, "the save in the background failed"));
+        self.within(|| {
+            error!(target: TARGET, %path, %error, "the save in the background failed");
+            enabled!(target: TARGET, Level::ERROR)
+        })
     }
 
     /// How long a phase has taken; `None` if there was none.

@@ -7,6 +7,7 @@ mod agree;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result, panic_text};
 use crate::group::{GroupError, ProcessGroup, Single};
@@ -21,7 +22,12 @@ pub(crate) struct Ranks {
     pub(crate) strategy: Strategy,
     pub(crate) mesh: Mesh,
     group: Arc<dyn ProcessGroup>,
+    /// Another number for every Fabric; duplicates share it.
+    id: u64,
 }
+
+/// What the next Fabric gets.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// The first byte of what a rank says at the end of a step.
 const DONE: u8 = 0;
@@ -34,6 +40,7 @@ impl Ranks {
             strategy: Strategy::single_device(),
             mesh: Mesh::default(),
             group: Arc::new(Single),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -44,13 +51,23 @@ impl Ranks {
         let strategy = strategy.ranks(world);
         let mesh = strategy.grid().map_err(Error::Strategy)?;
         if mesh.world_size() == world {
-            return Ok(Self { strategy, mesh, group });
+            return Ok(Self {
+                strategy,
+                mesh,
+                group,
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            });
         }
         Err(Error::Strategy(format!(
             "strategy `{}` is for {} ranks, and the process group has {world}",
             strategy.name(),
             mesh.world_size()
         )))
+    }
+
+    /// What calls of the Fabric are known by.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn rank(&self) -> usize {

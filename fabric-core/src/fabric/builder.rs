@@ -6,7 +6,7 @@ use super::Fabric;
 use crate::error::Result;
 use crate::group::{ProcessGroup, Single};
 use crate::ranks::Ranks;
-use crate::snapshot::{Background, STAGING};
+use crate::snapshot::{Handle, STAGING};
 use crate::storage::{Local, Storage};
 use crate::strategy::Strategy;
 
@@ -64,10 +64,11 @@ impl Builder {
     /// # Errors
     /// If the strategy's mesh and the process group are of different sizes.
     pub fn build(self) -> Result<Fabric> {
+        let ranks = Ranks::new(self.strategy, self.group)?;
         Ok(Fabric {
-            ranks: Arc::new(Ranks::new(self.strategy, self.group)?),
+            background: Handle::new(&ranks, self.staging),
+            ranks: Arc::new(ranks),
             storage: self.storage,
-            background: Arc::new(Background::new(self.staging)),
         })
     }
 }

@@ -55,6 +55,7 @@ impl Fabric {
         reason = "a strategy is given away, as to the builder"
     )]
     pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+        let _within = self.background.enter("Fabric::reshard")?;
         let alone = || {
             self.background.finish();
             let source = open(&self.storage, from.as_ref())?;
@@ -105,6 +106,7 @@ impl Fabric {
         to: impl AsRef<Path>,
         options: ExportOptions,
     ) -> Result<ExportReport> {
+        let _within = self.background.enter("Fabric::export")?;
         export(&*self.storage, raw, to.as_ref(), &options)
     }
 }

@@ -20,9 +20,9 @@ pub(crate) struct Part {
 }
 
 /// Parts of a state, read when they are written.
-pub(super) struct Live {
+pub(crate) struct Live {
     /// In the order of the pieces.
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Contents for Live {

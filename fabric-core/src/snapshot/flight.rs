@@ -1,10 +1,13 @@
 //! One save on its way, and how it ended.
 
 use std::any::Any;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use super::lock;
+use crate::calls;
 use crate::error::{Error, Result, panic_text};
 use crate::save::SaveReport;
 use crate::save::writing::Writing;
@@ -15,26 +18,49 @@ pub(super) struct Flight {
     path: PathBuf,
     writing: Arc<Writing>,
     ending: Mutex<Ending>,
+    /// The Fabric that it belongs to.
+    fabric: u64,
+}
+
+/// How a save ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Saved(SaveReport),
+    Failed {
+        error: Error,
+        /// Whether a subscriber of `tracing` was told.
+        heard: bool,
+    },
 }
 
 #[derive(Debug)]
 enum Ending {
-    Open(JoinHandle<Result<SaveReport>>),
-    Saved(SaveReport),
+    Open(JoinHandle<Option<Outcome>>),
     /// Nobody was told yet.
-    Failed(Error),
-    /// A later save was told.
+    Ended(Outcome),
+    /// A later call was told of the error.
     Shared(Arc<Error>),
     /// Whoever waited for it was told.
     Told,
 }
 
 impl Flight {
-    pub(super) fn new(path: &Path, writing: Arc<Writing>, thread: JoinHandle<Result<SaveReport>>) -> Self {
+    /// A save that a thread carries out.
+    pub(super) fn new(path: &Path, writing: Arc<Writing>, thread: JoinHandle<Option<Outcome>>, fabric: u64) -> Self {
+        Self::of(path, writing, Ending::Open(thread), fabric)
+    }
+
+    /// A save that is over.
+    pub(super) fn ended(path: &Path, writing: Arc<Writing>, outcome: Outcome, fabric: u64) -> Self {
+        Self::of(path, writing, Ending::Ended(outcome), fabric)
+    }
+
+    fn of(path: &Path, writing: Arc<Writing>, ending: Ending, fabric: u64) -> Self {
         Self {
             path: path.to_path_buf(),
             writing,
-            ending: Mutex::new(Ending::Open(thread)),
+            ending: Mutex::new(ending),
+            fabric,
         }
     }
 
@@ -46,6 +72,11 @@ impl Flight {
         &self.writing
     }
 
+    /// Whether this thread does something for the save, or for another call of its Fabric, and would wait for itself.
+    pub(super) fn is_waited_for_here(&self) -> bool {
+        calls::is_within(self.fabric)
+    }
+
     /// Waits until nothing more happens.
     pub(super) fn join(&self) {
         drop(self.joined());
@@ -55,7 +86,7 @@ impl Flight {
     pub(super) fn untold(&self) -> Result<()> {
         let mut ending = self.joined();
         match std::mem::replace(&mut *ending, Ending::Told) {
-            Ending::Failed(error) => {
+            Ending::Ended(Outcome::Failed { error, .. }) => {
                 let error = Arc::new(error);
                 *ending = Ending::Shared(Arc::clone(&error));
                 Err(self.failed(error))
@@ -70,8 +101,8 @@ impl Flight {
     /// Waits for the end, and tells it once.
     pub(super) fn outcome(&self) -> Result<SaveReport> {
         match std::mem::replace(&mut *self.joined(), Ending::Told) {
-            Ending::Saved(report) => Ok(report),
-            Ending::Failed(error) => Err(error),
+            Ending::Ended(Outcome::Saved(report)) => Ok(report),
+            Ending::Ended(Outcome::Failed { error, .. }) => Err(error),
             Ending::Shared(error) => Err(self.failed(error)),
             Ending::Open(_) | Ending::Told => Err(Error::AlreadyReturned {
                 path: self.path.clone(),
@@ -88,16 +119,31 @@ impl Flight {
 
     /// Who comes while another one waits, waits for that one.
     fn joined(&self) -> MutexGuard<'_, Ending> {
-        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ending = lock(&self.ending);
         *ending = match std::mem::replace(&mut *ending, Ending::Told) {
-            Ending::Open(thread) => match thread.join() {
-                Ok(Ok(report)) => Ending::Saved(report),
-                Ok(Err(error)) => Ending::Failed(error),
-                Err(panic) => Ending::Failed(panicked(&*panic)),
-            },
+            Ending::Open(thread) => Ending::Ended(match thread.join() {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => Error::Internal("the thread that saves had nothing to do".to_owned()).into(),
+                Err(panic) => panicked(&*panic).into(),
+            }),
             over => over,
         };
         ending
+    }
+}
+
+impl Drop for Flight {
+    /// Neither the Fabric nor a handle of the save is there any more: nobody can ask how it ended.
+    fn drop(&mut self) {
+        let ending = self.ending.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Ending::Ended(Outcome::Failed { error, heard: false }) = ending {
+            let path = self.path.display();
+            // A program without an open standard error has nobody to tell.
+            let _ = writeln!(
+                std::io::stderr(),
+                "fabric-core: the save in the background to {path} failed, and nothing in the program waited for it: {error}"
+            );
+        }
     }
 }
 

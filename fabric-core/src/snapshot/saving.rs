@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::flight::Flight;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::save::SaveReport;
 
 /// A save on its way, from [`Fabric::save_async`](crate::Fabric::save_async).
 ///
 /// Dropping it waits for the end, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not. An error is logged when
-/// it happens, through `tracing`; if nobody waits for it, the next save of the same Fabric returns it.
+/// it happens, through `tracing`. If nobody waits for it, [`Fabric::wait`](crate::Fabric::wait) or the next save of the same
+/// Fabric returns it. If the program makes neither call before it drops the last handle of the Fabric and this one, the error is
+/// printed to standard error, unless a subscriber of `tracing` was told when it happened.
 #[must_use = "dropping it waits for the save; keep it and wait() later, or detach() it"]
 pub struct Saving {
     /// None if nothing is saved.
@@ -30,12 +32,15 @@ impl Saving {
     ///
     /// # Errors
     /// Why it was not saved: as [`Fabric::save`](crate::Fabric::save), [`Error::Panicked`], and [`Error::Background`]
-    /// if a later save has returned the error already. What was at the path before is still there.
+    /// if a later call has returned the error already. What was at the path before is still there. [`Error::Nested`] within a
+    /// callback of the same Fabric, which the save would wait for; the save goes on then.
     ///
+    /// [`Error::Nested`]: crate::Error::Nested
     /// [`Error::Panicked`]: crate::Error::Panicked
     /// [`Error::Background`]: crate::Error::Background
     pub fn wait(mut self) -> Result<SaveReport> {
         match self.flight.take() {
+            Some(flight) if flight.is_waited_for_here() => Err(Error::Nested { call: "Saving::wait" }),
             Some(flight) => flight.outcome(),
             None => Ok(SaveReport {
                 skipped: true,
@@ -45,7 +50,7 @@ impl Saving {
     }
 
     /// Lets the save go on by itself. The Fabric finishes it: its next call that saves, loads or opens waits for it, and so
-    /// does dropping the last of its clones.
+    /// do [`Fabric::wait`](crate::Fabric::wait) and the drop of the last of its clones.
     pub fn detach(mut self) {
         self.flight = None;
     }
@@ -86,7 +91,9 @@ impl Saving {
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        if let Some(flight) = &self.flight {
+        if let Some(flight) = &self.flight
+            && !flight.is_waited_for_here()
+        {
             flight.join();
         }
     }

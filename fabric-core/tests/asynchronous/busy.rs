@@ -1,7 +1,9 @@
 //! One save at a time: a second one waits, is skipped, or fails; other calls wait.
 
-use fabric_core::{Error, SaveOptions, WhenBusy};
+use fabric_core::group::ThreadGroup;
+use fabric_core::{Error, SaveOptions, Strategy, WhenBusy};
 
+use super::nested::within_a_minute;
 use super::odd::{Gate, Odd};
 use super::state::{State, on, saved};
 
@@ -83,4 +85,86 @@ fn a_load_or_a_plain_save_comes_after_the_save_in_the_background() {
         assert!(state.contents() == expected.contents());
         opener.join().expect("no panic");
     }
+}
+
+#[test]
+fn skip_and_fail_answer_at_once_whatever_other_threads_wait_for() {
+    within_a_minute(|| {
+        let gate = Gate::default();
+        let fabric = on(Odd::behind(&gate)).build().expect("one device");
+        let first = fabric.save_async("first", &State::new(1)).expect("started");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let saving = fabric.save_async("waits", &State::new(2)).expect("started");
+                    saving.wait().expect("saved")
+                });
+                scope.spawn(|| fabric.save("waits", &State::new(3)).expect("saved"));
+                scope.spawn(|| fabric.open("first").expect("saved").len());
+                scope.spawn(|| fabric.wait().expect("saved"));
+            }
+            for _ in 0..20 {
+                let asked = |when_busy| {
+                    let options = SaveOptions::new().when_busy(when_busy);
+                    fabric.save_async_with("second", &State::new(4), options)
+                };
+                assert!(asked(WhenBusy::Skip).expect("skipped").is_skipped());
+                let error = asked(WhenBusy::Fail).expect_err("busy");
+                assert!(
+                    matches!(&error, Error::Busy { path } if path.ends_with("first")),
+                    "{error}"
+                );
+                // The other threads come to where they wait.
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            gate.open();
+        });
+        first.wait().expect("saved");
+        assert!(fabric.open("second").is_err(), "it was never saved");
+    });
+}
+
+#[test]
+fn skip_and_fail_answer_at_once_on_all_ranks_while_another_thread_of_each_waits() {
+    within_a_minute(|| {
+        let gate = Gate::default();
+        let storage = Odd::behind(&gate);
+        let mut skipped = Vec::new();
+        std::thread::scope(|scope| {
+            let mut ranks = Vec::new();
+            for group in ThreadGroup::new(2) {
+                let storage = storage.clone();
+                ranks.push(scope.spawn(move || {
+                    let builder = on(storage).strategy(Strategy::ddp()).process_group(group);
+                    let fabric = builder.build().expect("two ranks");
+                    let first = fabric.save_async("first", &State::new(1)).expect("started");
+                    let waits = std::thread::spawn({
+                        let fabric = fabric.clone();
+                        move || fabric.save_async("waits", &State::new(2))?.wait()
+                    });
+                    let mut answers = Vec::new();
+                    for when_busy in [WhenBusy::Skip, WhenBusy::Fail].into_iter().cycle().take(20) {
+                        // The other thread comes to where it waits.
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                        let options = SaveOptions::new().when_busy(when_busy);
+                        answers.push(match fabric.save_async_with("second", &State::new(3), options) {
+                            Ok(saving) => saving.is_skipped(),
+                            Err(Error::Busy { .. }) => true,
+                            Err(error) => panic!("{error}"),
+                        });
+                    }
+                    (answers, first, waits)
+                }));
+            }
+            for rank in ranks {
+                skipped.push(rank.join().expect("no panic"));
+            }
+            gate.open();
+        });
+        for (answers, first, waits) in skipped {
+            assert_eq!(answers, [true; 20]);
+            first.wait().expect("saved");
+            waits.join().expect("no panic").expect("saved");
+        }
+    });
 }

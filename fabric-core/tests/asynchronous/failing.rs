@@ -95,6 +95,41 @@ fn an_error_that_nobody_waited_for_is_returned_by_the_next_save_and_only_by_that
 }
 
 #[test]
+fn an_error_that_nobody_waited_for_is_returned_by_wait_once() {
+    for how in ["detach", "drop", "keep"] {
+        let (fabric, memory, full) = switched(1 << 30);
+        fabric.wait().expect("nothing is on its way");
+        full.store(true, Ordering::Relaxed);
+        let saving = fabric.save_async("run/last", &State::new(1)).expect("started");
+        let kept = match how {
+            "detach" => {
+                saving.detach();
+                None
+            }
+            "drop" => {
+                drop(saving);
+                None
+            }
+            _ => Some(saving),
+        };
+        fabric.open("run/last").expect_err("nothing there");
+        let error = fabric.clone().wait().expect_err("it failed");
+        assert!(
+            matches!(&error, Error::Background { path, source } if path.ends_with("run/last") && is_full(source)),
+            "{error}"
+        );
+        fabric.wait().expect("told once");
+        if let Some(kept) = kept {
+            kept.wait().expect_err("whoever asks for this save is told too");
+        }
+        full.store(false, Ordering::Relaxed);
+        fabric.save_async("next", &State::new(2)).expect("started").detach();
+        fabric.wait().expect("saved");
+        assert!(saved(memory, "next") == State::new(2).contents());
+    }
+}
+
+#[test]
 fn a_panic_in_the_background_is_an_error_of_whoever_waits() {
     let storage = Odd::new(|path| {
         assert!(!path.to_string_lossy().contains("bad"), "the driver has a bug");

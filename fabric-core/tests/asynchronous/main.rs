@@ -4,6 +4,7 @@ mod busy;
 mod ends;
 mod exact;
 mod failing;
+mod nested;
 mod odd;
 mod ranks;
 mod state;
