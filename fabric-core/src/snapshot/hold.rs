@@ -1,10 +1,18 @@
 //! Read guards on the memory of tensors: as long as one is held, nobody writes there.
 
+use std::time::Duration;
+
 use candle_core::{Storage, StorageRef, Tensor};
 
 use crate::hash::HashMap;
 use crate::save::contents::Part;
 use crate::state::StorageKey;
+
+/// How long a lock is waited for at first while others are held: longer than a step of an optimizer writes to one tensor.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// A thread that has a lock may have no processor for a while.
+const MOST_PATIENCE: Duration = Duration::from_millis(64);
 
 /// Which parts lie in one allocation and so behind one lock.
 ///
@@ -39,11 +47,11 @@ impl Locks {
     }
 }
 
-/// The guards on all parts, taken by a thread that never waits for one while it holds another.
+/// The guards on all parts, taken by a thread that does not wait long for one while it holds others.
 ///
 /// Threads that train may hold one lock and wait for another: to set a target network, one is written and another read. If the
 /// save held what such a thread waits for, and waited for what it holds, neither would go on. So a lock that cannot be had
-/// at once makes the save release all that it has, wait for that one alone, and begin again with it.
+/// soon makes the save release all that it has, wait for that one alone, and begin again with it.
 ///
 /// Each guard is dropped when the last part behind it was released.
 pub(super) struct Held<'t> {
@@ -64,17 +72,19 @@ impl<'t> Held<'t> {
             .map(|tensor| StorageRef::rwlock(&tensor.storage_and_layout().0))
             .collect();
         let mut guards: Vec<Option<StorageRef<'t>>> = behind.iter().map(|_| None).collect();
+        let mut patience = PATIENCE;
         loop {
             // A writer that waits keeps ordinary readers out; it may wait for a guard that is held here.
             let missing = guards.iter_mut().zip(&behind).position(|(guard, lock)| {
                 if guard.is_none() {
-                    *guard = lock.try_read_recursive();
+                    *guard = lock.try_read_recursive_for(patience);
                 }
                 guard.is_none()
             });
             let Some(missing) = missing else { break };
             guards.fill_with(|| None);
             guards[missing] = Some(behind[missing].read_recursive());
+            patience = (2 * patience).min(MOST_PATIENCE);
         }
         Self { guards, locks }
     }
