@@ -334,6 +334,21 @@ impl Error {
         }
     }
 
+    /// The path that the error is about.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::NotFound { path, .. }
+            | Self::Io { path, .. }
+            | Self::Corrupt { path, .. }
+            | Self::Checksum { path, .. }
+            | Self::NewerFormat { path, .. }
+            | Self::UnknownFormat { path, .. }
+            | Self::Destination { path, .. }
+            | Self::Limit { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
         Self::Corrupt {
             path: path.to_path_buf(),

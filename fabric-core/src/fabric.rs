@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::Var;
 
 pub use self::builder::Builder;
+use crate::absolute::Absolute;
 use crate::error::Result;
 use crate::load::{Loaded, carry_out};
 use crate::options::{LoadOptions, SaveOptions};
@@ -117,8 +118,8 @@ impl Fabric {
         options: SaveOptions,
     ) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::save")?;
-        let path = path.as_ref();
-        save(&self.ranks, &*self.storage, path, state, options, || {
+        let absolute = self.absolute(path.as_ref());
+        save(&self.ranks, &*self.storage, &absolute, state, options, || {
             self.background.settle()
         })
     }
@@ -131,12 +132,16 @@ impl Fabric {
     /// yet waits for it. Then the checkpoint is written as [`save`](Self::save) writes it: what was at `path` is there
     /// until the new one is complete.
     ///
-    /// At most one save is on its way: a second one waits for the first, or what [`SaveOptions::when_busy`] says. So does
-    /// every other call of this Fabric and its clones that saves, loads or opens. Dropping the last of them waits too.
+    /// At most one save is on its way: a second one waits for the first, or does what [`SaveOptions::when_busy`] says. Every
+    /// other call of this Fabric and its clones that saves, loads or opens waits too. So does dropping the last handle that the
+    /// program has; one that a progress callback holds does not count. [`wait`](Self::wait) is the last call of a program that
+    /// saves in the background.
     ///
-    /// The state must not be written to by other threads *during* the call, and a thread that holds a guard of candle's
-    /// (`Tensor::storage_and_layout`) on one of its tensors must drop it before the call: if a third thread waits to write
-    /// to that tensor, all three wait for each other.
+    /// Where the system has no thread or no memory to give, the checkpoint is written before this returns.
+    ///
+    /// The state must not be written to by other threads *during* the call: what is saved would be neither the state before nor
+    /// the one after. A thread that holds a guard of candle's (`Tensor::storage_and_layout`) on a tensor of the state must drop it
+    /// before the call: if a third thread waits to write to that tensor, the call hangs.
     ///
     /// ```
     /// # use candle_core::{DType, Device, Tensor, Var};
@@ -179,8 +184,9 @@ impl Fabric {
         options: SaveOptions,
     ) -> Result<Saving> {
         let _within = self.background.enter("Fabric::save_async")?;
+        let absolute = self.absolute(path.as_ref());
         self.background
-            .save(&self.ranks, &self.storage, path.as_ref(), state, options)
+            .save(&self.ranks, &self.storage, absolute, state, options)
     }
 
     /// Waits until the save in the background that is on its way has ended, and returns its error, if no call has returned it
@@ -280,13 +286,20 @@ impl Fabric {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RawCheckpoint> {
         let _within = self.background.enter("Fabric::open")?;
         let phases = Phases::of_open(path.as_ref(), self.rank());
-        phases.within(|| self.open_in(path.as_ref(), &phases))
+        phases.within(|| self.open_in(&self.absolute(path.as_ref()), &phases))
     }
 
-    fn open_in(&self, path: &Path, phases: &Phases) -> Result<RawCheckpoint> {
+    fn open_in(&self, absolute: &Absolute, phases: &Phases) -> Result<RawCheckpoint> {
         self.background.finish();
-        let source = phases.time(Phase::Index, || open(&self.storage, path))?;
+        let path = absolute.path()?;
+        let source = phases.time(Phase::Index, || open(&self.storage, path));
+        let source = source.map_err(|error| absolute.named(error))?;
         Ok(RawCheckpoint::new(source, self.ranks.clone()))
+    }
+
+    /// What a path means now.
+    fn absolute(&self, path: &Path) -> Absolute {
+        Absolute::of(&*self.storage, path)
     }
 
     /// Opens a file on all ranks and loads from it: what one cannot open, none loads. If `whole`, all entries are meant for
@@ -301,10 +314,12 @@ impl Fabric {
         let call = if whole { "Fabric::load_raw" } else { "Fabric::load" };
         let _within = self.background.enter(call)?;
         let phases = Phases::of_load(path, self.rank());
-        let open = || phases.within(|| self.open_in(path, &phases));
+        let absolute = self.absolute(path);
+        let open = || phases.within(|| self.open_in(&absolute, &phases));
         let file = self.ranks.together("load: open", open);
         let file = file.inspect_err(|error| phases.failed(error))?;
-        carry_out(&file, state, options, whole, &phases)
+        let loaded = carry_out(&file, state, options, whole, &phases);
+        loaded.map_err(|error| absolute.named(error))
     }
 }
 

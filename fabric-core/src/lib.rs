@@ -77,6 +77,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
 
+mod absolute;
 mod blank;
 mod bytes;
 mod calls;

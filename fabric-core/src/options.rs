@@ -124,8 +124,9 @@ impl LoadOptions {
     ///
     /// Of several threads that read, the one that has just read calls it, and the others do not call it meanwhile:
     /// [`Progress::bytes_done`] only grows, and the last call of a load that succeeds says that all is done. It should return
-    /// soon, and must not touch the state: the tensor that is being filled is locked. Each rank is told of its own bytes,
-    /// and one rank may ask where others do not.
+    /// soon, and must not touch the state: the tensor that is being filled is locked, and a callback that waits for it hangs. It
+    /// must not use the Fabric that loads: such a call returns [`Error::Nested`](crate::Error::Nested). Each rank is told of its
+    /// own bytes, and one rank may ask where others do not.
     ///
     /// If it panics, the panic unwinds out of the load, after the other ranks were told of it; tensors may hold new contents
     /// by then, in part, unless the load was still [verifying first](Self::verify_first).
@@ -160,7 +161,7 @@ pub struct SaveOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenBusy {
-    /// Waits for the earlier one.
+    /// Waits for the earlier one. The others never wait for it, nor for another thread that does.
     #[default]
     Wait,
     /// Does not save: [`Saving::is_skipped`](crate::Saving::is_skipped) says so, and
@@ -222,8 +223,10 @@ impl SaveOptions {
     /// given to the storage; what is left then is to make the checkpoint durable and to put it in its place. It is not
     /// called if there is nothing to write.
     ///
-    /// The thread that writes calls it: the caller's, or that of a save in the background. Each rank is told of the bytes
-    /// that it writes, and one rank may ask where others do not.
+    /// The thread that writes calls it: the caller's, or that of a save in the background. It must not write to the state: the
+    /// tensor that is being saved is locked, and a callback that waits for it hangs. It must not use the Fabric that saves: such
+    /// a call returns [`Error::Nested`](crate::Error::Nested). Each rank is told of the bytes that it writes, and one rank may ask
+    /// where others do not.
     ///
     /// If it panics, nothing was saved and what was there is still there: the panic unwinds out of the save, after the other
     /// ranks were told of it, or is [`Error::Panicked`](crate::Error::Panicked) of a save in the background.

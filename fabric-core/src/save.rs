@@ -27,6 +27,7 @@ use candle_core::Tensor;
 use self::contents::{Live, Part};
 use self::image::{Contents, Piece};
 use self::writing::{Watched, Writing};
+use crate::absolute::Absolute;
 use crate::device;
 use crate::error::{Error, Result, StateError};
 use crate::options::{Durability, SaveOptions};
@@ -96,19 +97,20 @@ pub(crate) struct Decided {
     progress: Option<Callback>,
 }
 
-/// Saves `state` at `path`, together with the other ranks. If `before` fails, no rank saves.
+/// Saves `state` there, together with the other ranks. If `before` fails, no rank saves.
 pub(crate) fn save<S: Checkpoint + ?Sized>(
     ranks: &Ranks,
     storage: &dyn Storage,
-    path: &Path,
+    absolute: &Absolute,
     state: &S,
     options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
 ) -> Result<SaveReport> {
-    let phases = Phases::of_save(path, ranks.rank(), false);
+    let phases = Phases::of_save(absolute.given(), ranks.rank(), false);
     phases
         .within(|| {
-            let (mut decided, parts) = decide(&phases, ranks, path, state, options, before)?;
+            let (mut decided, parts) = decide(&phases, ranks, absolute, state, options, before)?;
+            let path = absolute.path()?;
             let contents = Live { parts };
             if decided.progress.is_none() {
                 return decided.write(ranks, storage, path, &contents);
@@ -122,6 +124,7 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
             writing.meter().unwind();
             outcome
         })
+        .map_err(|error| absolute.named(error))
         .inspect(|report| phases.saved(report.bytes))
         .inspect_err(|error| phases.failed(error))
 }
@@ -131,7 +134,7 @@ pub(crate) fn save<S: Checkpoint + ?Sized>(
 pub(crate) fn decide<S: Checkpoint + ?Sized>(
     phases: &Arc<Phases>,
     ranks: &Ranks,
-    path: &Path,
+    absolute: &Absolute,
     state: &S,
     mut options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
@@ -139,6 +142,7 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
     let progress = options.progress.take();
     let mut planning = None;
     let read = || {
+        absolute.path()?;
         before()?;
         // Not earlier: it may have waited for another save.
         planning = Some(phases.begin(Phase::Plan));
@@ -146,8 +150,8 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
         state.visit(&mut visitor);
         Ok(resolve(visitor.finish())?)
     };
-    let (mut prepared, said) = asking::plan(ranks, path, S::VERSION, options, read)?;
-    let agreed = agree::agree(ranks, &prepared, path, &said)?;
+    let (mut prepared, said) = asking::plan(ranks, absolute.given(), S::VERSION, options, read)?;
+    let agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
     let tensors = std::mem::take(&mut prepared.tensors);
     let (pieces, parts) = match ranks.strategy.layout() {
         Layout::OneFile => one_file::own(ranks, &prepared, &tensors),

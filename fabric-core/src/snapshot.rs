@@ -40,6 +40,7 @@ pub use self::saving::Saving;
 use self::staging::Staging;
 use self::start::{Write, start};
 use self::turn::Turn;
+use crate::absolute::Absolute;
 use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::format::safetensors::Layout;
@@ -82,27 +83,28 @@ impl Background {
         &self,
         ranks: &Ranks,
         storage: &Arc<dyn Storage>,
-        path: &Path,
+        absolute: Absolute,
         state: &S,
         options: SaveOptions,
     ) -> Result<Saving> {
+        let path = absolute.given().to_path_buf();
         let asked = options.when_busy;
         let on_its_way = || {
             self.last()
                 .as_ref()
                 .is_some_and(|flight| !flight.writing().is_finished())
         };
-        let Some(mut turn) = self.turn.take(ranks, asked, path, on_its_way)? else {
-            return self.busy(asked, path);
+        let Some(mut turn) = self.turn.take(ranks, asked, &path, on_its_way)? else {
+            return self.busy(asked, &path);
         };
-        let phases = Phases::of_save(path, ranks.rank(), true);
+        let phases = Phases::of_save(&path, ranks.rank(), true);
         let begin = || {
-            let (decided, parts) = decide(&phases, ranks, path, state, options, || self.settle())?;
+            let (decided, parts) = decide(&phases, ranks, &absolute, state, options, || self.settle())?;
             let order = order(decided.pieces());
             let write = Write {
                 ranks: turn.channel(ranks)?,
                 storage: Arc::clone(storage),
-                path: path.to_path_buf(),
+                absolute,
                 decided,
                 phases: Arc::clone(&phases),
             };

@@ -138,6 +138,16 @@ pub trait Storage: Send + Sync + Debug {
         Ok(path.to_path_buf())
     }
 
+    /// The path in a form that does not depend on what may change between two calls, as the current directory of a process
+    /// does: every call of a [`Fabric`](crate::Fabric) begins with it. A storage that wraps another one forwards it. By default
+    /// the path as it is.
+    ///
+    /// # Errors
+    /// If it cannot be told: the current directory was removed, say.
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_path_buf())
+    }
+
     /// Removes the file if no writer holds it any more: what a killed process left behind. Says whether it did: `false`
     /// also if nothing is there, or something that [`create`](Self::create) did not make, such as a directory.
     ///

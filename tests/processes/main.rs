@@ -2,11 +2,14 @@
 //!
 //! Each test is bounded to seconds. A longer campaign of the same code runs on demand: `CAMPAIGN=60` multiplies the rounds.
 
+mod background;
 #[cfg(target_os = "linux")]
 mod file_size;
 #[cfg(target_os = "linux")]
 mod kills;
 mod leases;
+#[cfg(unix)]
+mod limits;
 mod power;
 mod savers;
 mod simple;

@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 
 /// A process of the tool, to be started with its output captured.
 pub(crate) fn tool(arguments: &[&dyn AsRef<OsStr>]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_checkpoint-tool"));
+    captured(env!("CARGO_BIN_EXE_checkpoint-tool"), arguments)
+}
+
+/// A process of any program, to be started with its output captured.
+pub(crate) fn captured(program: impl AsRef<OsStr>, arguments: &[&dyn AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments.iter().map(AsRef::as_ref));
     command
         .stdin(Stdio::null())

@@ -56,13 +56,16 @@ impl Fabric {
     )]
     pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::reshard")?;
+        let (absolute_from, absolute_to) = (self.absolute(from.as_ref()), self.absolute(to.as_ref()));
         let alone = || {
             self.background.finish();
-            let source = open(&self.storage, from.as_ref())?;
-            let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
-            phases
-                .within(|| reshard(&*self.storage, &source, to.as_ref(), &strategy, &phases))?
-                .encode()
+            let reshard = || {
+                let source = open(&self.storage, absolute_from.path()?)?;
+                let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
+                phases.within(|| reshard(&*self.storage, &source, absolute_to.path()?, &strategy, &phases))
+            };
+            let report = reshard().map_err(|error| absolute_from.named(absolute_to.named(error)));
+            report?.encode()
         };
         SaveReport::decode(&self.ranks.first("reshard", alone)?)
     }
@@ -107,6 +110,8 @@ impl Fabric {
         options: ExportOptions,
     ) -> Result<ExportReport> {
         let _within = self.background.enter("Fabric::export")?;
-        export(&*self.storage, raw, to.as_ref(), &options)
+        let absolute = self.absolute(to.as_ref());
+        let report = export(&*self.storage, raw, absolute.path()?, &options);
+        report.map_err(|error| absolute.named(error))
     }
 }

@@ -4,10 +4,10 @@
 //! a save started, and was not used since but by callbacks, may be the callback's: it does not count as the program's.
 
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Background, Saving};
+use crate::absolute::Absolute;
 use crate::calls::{self, Within};
 use crate::error::{Error, Result};
 use crate::options::SaveOptions;
@@ -89,12 +89,12 @@ impl Handle {
         &self,
         ranks: &Ranks,
         storage: &Arc<dyn Storage>,
-        path: &Path,
+        absolute: Absolute,
         state: &S,
         options: SaveOptions,
     ) -> Result<Saving> {
         let watched = options.progress.is_some();
-        let saving = self.background.save(ranks, storage, path, state, options)?;
+        let saving = self.background.save(ranks, storage, absolute, state, options)?;
         if !saving.is_skipped() {
             self.background.handles().saving(watched.then_some(self.number));
         }

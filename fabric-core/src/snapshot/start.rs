@@ -1,7 +1,6 @@
 //! The two threads of a save in the background; or none, where the system has none to give.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -10,6 +9,7 @@ use super::copy::Copy;
 use super::flight::{Flight, Outcome, panicked};
 use super::incoming::Incoming;
 use super::pack::Filled;
+use crate::absolute::Absolute;
 use crate::error::{Error, Result};
 use crate::phases::{Phase, Phases};
 use crate::ranks::Ranks;
@@ -24,7 +24,7 @@ use crate::threads::Worker;
 pub(super) struct Write {
     pub(super) ranks: Arc<Ranks>,
     pub(super) storage: Arc<dyn Storage>,
-    pub(super) path: PathBuf,
+    pub(super) absolute: Absolute,
     pub(super) decided: Decided,
     pub(super) phases: Arc<Phases>,
 }
@@ -48,7 +48,7 @@ struct Wrote {
 
 /// Begins a save of the Fabric `id`; returns when the state may change again.
 pub(super) fn start(copy: Copy, mut write: Write, id: u64) -> Flight {
-    let path = write.path.clone();
+    let path = write.absolute.given().to_path_buf();
     let writing = Arc::new(write.decided.watch());
     let bytes = writing.meter().total();
     let memory = if bytes > 0 { copy.staging.prepare() } else { Ok(()) };
@@ -135,7 +135,7 @@ impl Write {
 
     /// Does `work`, and tells how it ended: of an error too, since perhaps nobody will ever wait for it.
     fn finish(self, writing: &Writing, work: impl FnOnce(Self) -> Result<SaveReport>) -> Outcome {
-        let (phases, path) = (Arc::clone(&self.phases), self.path.clone());
+        let (phases, path) = (Arc::clone(&self.phases), self.absolute.given().to_path_buf());
         let outcome = catch_unwind(AssertUnwindSafe(|| phases.within(|| work(self))));
         let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
         let outcome = match outcome {
@@ -154,9 +154,10 @@ impl Write {
 
     fn write(self, contents: &dyn Contents, writing: &Writing) -> Result<SaveReport> {
         let watched = Watched { contents, writing };
-        let outcome = self.decided.write(&self.ranks, &*self.storage, &self.path, &watched);
+        let path = self.absolute.path()?;
+        let outcome = self.decided.write(&self.ranks, &*self.storage, path, &watched);
         writing.meter().unwind();
-        outcome
+        outcome.map_err(|error| self.absolute.named(error))
     }
 }
 

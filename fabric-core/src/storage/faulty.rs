@@ -251,6 +251,10 @@ impl Storage for Faulty {
         self.inner.list_os(path)
     }
 
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.absolute(path)
+    }
+
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         self.pass(Class::Other, "resolve", path)?;
         self.inner.resolve(path)

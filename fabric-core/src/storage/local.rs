@@ -210,6 +210,14 @@ impl Storage for Local {
         )))
     }
 
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        // The empty path is refused later, by whoever needs a name.
+        if path.as_os_str().is_empty() {
+            return Ok(PathBuf::new());
+        }
+        std::path::absolute(path)
+    }
+
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
         match claim::open(path)? {
             Some(file) => claim::remove_unheld(&file, path),

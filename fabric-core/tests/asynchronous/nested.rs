@@ -6,9 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fabric_core::storage::{Memory, Storage};
-use fabric_core::{Error, Fabric, LoadOptions, Result, SaveOptions, Saving, WhenBusy};
+use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Result, SaveOptions, Saving, WhenBusy};
 
 use super::state::{State, on, saved};
+
+#[derive(Checkpoint)]
+struct Number {
+    n: u64,
+}
 
 /// Runs what may hang, and fails if it does.
 pub(crate) fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -25,12 +30,12 @@ fn calls(fabric: &Fabric) -> Vec<(&'static str, Result<()>)> {
     let fail = || SaveOptions::new().when_busy(WhenBusy::Fail);
     let (from, to) = (Path::new("there"), Path::new("nested"));
     vec![
-        ("save", fabric.save(to, &(1u64,)).map(drop)),
-        ("save_async", fabric.save_async(to, &(1u64,)).map(drop)),
-        ("skip", fabric.save_async_with(to, &(1u64,), skip()).map(drop)),
-        ("fail", fabric.save_async_with(to, &(1u64,), fail()).map(drop)),
-        ("load", fabric.load(from, &mut (1u64,)).map(drop)),
-        ("load_raw", fabric.load_raw(from, &mut (1u64,)).map(drop)),
+        ("save", fabric.save(to, &Number { n: 1 }).map(drop)),
+        ("save_async", fabric.save_async(to, &Number { n: 1 }).map(drop)),
+        ("skip", fabric.save_async_with(to, &Number { n: 1 }, skip()).map(drop)),
+        ("fail", fabric.save_async_with(to, &Number { n: 1 }, fail()).map(drop)),
+        ("load", fabric.load(from, &mut Number { n: 1 }).map(drop)),
+        ("load_raw", fabric.load_raw(from, &mut Number { n: 1 }).map(drop)),
         ("open", fabric.open(from).map(drop)),
         ("consolidate", fabric.consolidate(from, to).map(drop)),
         (
@@ -117,15 +122,15 @@ fn a_callback_that_uses_another_fabric_does_so() {
         let other = on(memory.clone()).build().expect("one device");
         let options = SaveOptions::new().progress(move |progress| {
             if progress.bytes_done == progress.bytes_in_all {
-                other.save("other", &(7u64,)).expect("saved");
-                other.save_async("another", &(8u64,)).expect("started").detach();
+                other.save("other", &Number { n: 7 }).expect("saved");
+                other.save_async("another", &Number { n: 8 }).expect("started").detach();
             }
         });
         let saving = fabric.save_async_with("last", &State::new(2), options);
         saving.expect("started").wait().expect("saved");
-        let mut number = (0u64,);
+        let mut number = Number { n: 0 };
         fabric.load("other", &mut number).expect("loaded");
-        assert_eq!(number, (7,));
+        assert_eq!(number.n, 7);
         assert!(memory.kind("other".as_ref()).expect("it can be told").is_some());
         assert!(memory.kind("another".as_ref()).expect("it can be told").is_some());
     });

@@ -1,0 +1,102 @@
+//! Paths that mean what they meant at the call, wherever the process goes afterwards.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::storage::Storage;
+
+/// A path as the caller gave it, and as the storage knows it whatever the current directory is.
+#[derive(Debug)]
+pub(crate) struct Absolute {
+    given: PathBuf,
+    path: io::Result<PathBuf>,
+}
+
+impl Absolute {
+    pub(crate) fn of(storage: &dyn Storage, given: &Path) -> Self {
+        Self {
+            given: given.to_path_buf(),
+            path: storage.absolute(given),
+        }
+    }
+
+    /// To speak of, and to compare with other ranks, whose directories may have other names.
+    pub(crate) fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// To act on.
+    ///
+    /// # Errors
+    /// If the storage could not tell it: the current directory was removed, say.
+    pub(crate) fn path(&self) -> Result<&Path> {
+        self.path.as_deref().map_err(|error| {
+            let again = io::Error::new(error.kind(), error.to_string());
+            Error::io("find the current directory for", &self.given)(again)
+        })
+    }
+
+    /// The error with paths as the caller gives them.
+    pub(crate) fn named(&self, mut error: Error) -> Error {
+        let Some(base) = self.base() else { return error };
+        let mut inner = Some(&mut error);
+        while let Some(error) = inner {
+            if let Some(path) = error.path_mut()
+                && let Ok(below) = path.strip_prefix(base)
+            {
+                *path = below.to_path_buf();
+            }
+            inner = match error {
+                Error::Interrupted { source, .. } => Some(source),
+                _ => None,
+            };
+        }
+        error
+    }
+
+    /// The directory that the path is relative to, if it is.
+    fn base(&self) -> Option<&Path> {
+        let path = self.path.as_deref().ok()?;
+        if self.given.is_absolute() || !path.is_absolute() || !path.ends_with(&self.given) {
+            return None;
+        }
+        path.ancestors().nth(self.given.components().count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Local, Memory};
+
+    #[test]
+    fn errors_name_paths_as_the_caller_gives_them() {
+        let current = std::env::current_dir().expect("a directory");
+        let damaged = |path: PathBuf| Error::corrupt(&path, "a flipped bit");
+        let path_of = |mut error: Error| error.path_mut().cloned();
+        let relative = Absolute::of(&Local::new(), Path::new("run/last.ckpt"));
+        assert_eq!(relative.path().expect("it can be told"), current.join("run/last.ckpt"));
+        for below in ["run/last.ckpt", "run/.last.ckpt.partial", "run"] {
+            let named = relative.named(damaged(current.join(below)));
+            assert_eq!(path_of(named), Some(PathBuf::from(below)));
+        }
+        let interrupted = Error::Interrupted {
+            written: Vec::new(),
+            source: Box::new(damaged(current.join("run/last.ckpt"))),
+        };
+        let text = relative.named(interrupted).to_string();
+        assert!(text.starts_with("run/last.ckpt is damaged"), "{text}");
+        let elsewhere = relative.named(damaged(PathBuf::from("/elsewhere")));
+        assert_eq!(path_of(elsewhere), Some(PathBuf::from("/elsewhere")));
+        let absolute = Absolute::of(&Local::new(), &current);
+        let named = absolute.named(damaged(current.join("file")));
+        assert_eq!(path_of(named), Some(current.join("file")));
+    }
+
+    #[test]
+    fn a_storage_that_is_not_this_machine_gets_paths_as_they_are() {
+        let path = Absolute::of(&Memory::new(), Path::new("run/last.ckpt"));
+        assert_eq!(path.path().expect("it is"), Path::new("run/last.ckpt"));
+    }
+}
