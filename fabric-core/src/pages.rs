@@ -73,6 +73,17 @@ pub(crate) fn resize(bytes: &mut Vec<u8>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Looks whether memory for `len` bytes is there, for whoever leaves the asking to others. Little is not looked for.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn look(len: usize) -> io::Result<()> {
+    if len <= LONG || is_there(len) {
+        return Ok(());
+    }
+    Err(missing(len))
+}
+
 /// Whether the system would give this much memory now, and have some left.
 pub(crate) fn is_there(len: usize) -> bool {
     len.checked_add(SPARE).is_some_and(is_available)
@@ -186,6 +197,7 @@ mod tests {
         ]
         .map(|outcome| outcome.map_err(|error| error.kind()));
         assert_eq!(kinds, [Err(io::ErrorKind::OutOfMemory); 6]);
+        assert!(look(usize::MAX / 4).is_err() && look(1 << 20).is_ok());
         assert!(!is_there(usize::MAX) && !is_there(usize::MAX / 4) && is_there(1 << 20));
     }
 

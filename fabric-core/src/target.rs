@@ -21,6 +21,7 @@ use self::in_place::in_place;
 use crate::bytes;
 use crate::entry::DType;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::source::read::{read_into, stream};
 use crate::source::{Source, StoredTensor};
 
@@ -140,8 +141,17 @@ fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Re
     })
 }
 
+/// What a block takes on its way through candle's conversions, at most so many times its bytes: eight bits become 64, by way of
+/// 32, and are copied.
+const CONVERTED: usize = 32;
+
 /// One block in the tensor's element type, by candle's own conversion.
 fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
+    // Candle asks for memory and does not take no for an answer.
+    pages::look(block.len().saturating_mul(CONVERTED)).map_err(|source| Error::Memory {
+        purpose: format!("convert `{name}`"),
+        source,
+    })?;
     let converted = from_bytes(name, block, from, &Device::Cpu)?;
     let converted = to_dtype(&converted, tensor.dtype()).map_err(Error::candle(name))?;
     let (guard, _) = converted.storage_and_layout();

@@ -7,6 +7,7 @@ use super::Places;
 use super::parts::AgreedParts;
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
@@ -120,7 +121,11 @@ pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<
         let item = &places.items[*at];
         if let Content::Tensor(tensor, _) = &item.content {
             let len = crate::TensorInfo::from(tensor).byte_len().unwrap_or_default();
-            write_bytes(&item.scope.name, tensor, &vec![0; len])?;
+            let zeros = pages::zeroed(len).map_err(|source| Error::Memory {
+                purpose: format!("clear `{}`", item.scope.name),
+                source,
+            })?;
+            write_bytes(&item.scope.name, tensor, &zeros)?;
         }
     }
     Ok(())

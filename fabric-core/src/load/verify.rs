@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pages;
 use crate::plan::load::LoadPlan;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
@@ -39,9 +40,11 @@ pub(super) fn verify(
     let work = Mutex::new(blocks);
     in_parallel(THREADS, || {
         let (name, block) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
-        let mut bytes = vec![0; block.len];
-        let read = read_block(&*raw.source, name, block, &mut bytes);
-        Some(read.and_then(|()| meter.map_or(Ok(()), |meter| meter.add(name, block.len as u64))))
+        let read = || {
+            let mut bytes = pages::zeroed(block.len).map_err(Error::io("read", raw.origin()))?;
+            read_block(&*raw.source, name, block, &mut bytes)
+        };
+        Some(read().and_then(|()| meter.map_or(Ok(()), |meter| meter.add(name, block.len as u64))))
     })
 }
 

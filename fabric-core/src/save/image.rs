@@ -10,11 +10,15 @@ use crate::error::{Error, Result};
 use crate::format::MANIFEST;
 use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
+use crate::pages;
 use crate::storage::WriteFile;
 use crate::threads;
 
 /// Runs from this length on are worth a thread.
 const LONG: usize = 4 * BLOCK;
+
+/// What the header and the manifest take while they are written, at most so many times the manifest's bytes.
+const INDICES: usize = 8;
 
 /// Where the bytes of a file's tensors come from.
 pub(crate) trait Contents {
@@ -104,6 +108,13 @@ impl Image {
             .map(|(piece, (_, info))| record(piece, info))
             .collect();
         let manifest_len = closing.encoded_len().map_err(|error| refused(error.to_string()))?;
+        let indices = usize::try_from(manifest_len)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(INDICES);
+        pages::look(indices).map_err(|source| Error::Memory {
+            purpose: format!("list the {} tensors of the checkpoint", infos.len()),
+            source,
+        })?;
         let layout =
             Layout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
         place(&mut closing, &layout, &order);

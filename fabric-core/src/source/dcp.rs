@@ -25,6 +25,7 @@ use super::window::Slice;
 use super::{Check, Files, Index, Part, Place, Sought, Source, StoredTensor, param_groups, torch};
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The index of a checkpoint.
@@ -107,7 +108,8 @@ fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
         let what = format!("an index of {len} bytes; {MAX_METADATA} are the most that is read");
         return Err(Error::corrupt(path, what));
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    let len = usize::try_from(len).unwrap_or_default();
+    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
     file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
     Ok(bytes)
 }

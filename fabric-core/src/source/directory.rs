@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::open::open_file;
 use super::open_files::OpenFiles;
-use super::single::{own_values, read_header, read_manifest};
+use super::single::{DECODED, own_values, read_header, read_manifest};
 use super::{Check, Index, Part, Place, Source, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ use crate::format::manifest::{ManifestError, ShardManifest, TensorRecord};
 use crate::format::shard_agrees;
 use crate::hash::HashMap;
 use crate::mesh::Deal;
+use crate::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
@@ -81,8 +82,10 @@ pub(crate) fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Direc
         let what = format!("a manifest of {len} bytes; {MAX_MANIFEST} are the most that is read");
         return Err(Error::corrupt(&path, what));
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    let len = usize::try_from(len).unwrap_or_default();
+    let mut bytes = pages::zeroed(len).map_err(Error::io("read", &path))?;
     file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+    pages::look(len.saturating_mul(DECODED)).map_err(Error::io("read", &path))?;
     DirectoryManifest::decode(&bytes).map_err(|error| refused(&path, &error))
 }
 

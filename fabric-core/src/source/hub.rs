@@ -20,6 +20,7 @@ use super::single::{bare_tensor, read_header};
 use super::{Files, Index, Source, StoredTensor};
 use crate::error::{Error, Result};
 use crate::format::safetensors::Header;
+use crate::pages;
 use crate::storage::{ReadFile, Storage};
 
 /// How the names of index files end.
@@ -172,7 +173,8 @@ fn read_index(storage: &dyn Storage, path: &Path) -> Result<BTreeMap<String, Str
             format!("an index of {len} bytes; {MAX_INDEX} are the most that is read"),
         ));
     }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    let len = usize::try_from(len).unwrap_or_default();
+    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
     file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
     let index: IndexFile = serde_json::from_slice(&bytes)
         .map_err(|error| Error::corrupt(path, format!("no index of weights: {error}")))?;

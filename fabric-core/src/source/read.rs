@@ -33,6 +33,7 @@ use crate::blank::Blank;
 use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::pages;
 
 /// Tensors in several parts are handed out in pieces of about this size.
 const ROWS: usize = 4 * BLOCK;
@@ -144,7 +145,7 @@ fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part,
     };
     if let Some(arrangement) = &part.arrangement {
         let len = part_len(part, tensor).ok_or_else(|| out_of_bounds(source, entry))?;
-        let mut packed = vec![0; len];
+        let mut packed = no_less(source, pages::zeroed(len))?;
         strided::gather(source, entry, part, arrangement, item, &mut packed)?;
         return put(&packed);
     }
@@ -189,7 +190,7 @@ pub(crate) fn stream(
         return blocks_in_order(source, entry, part, take);
     }
     if tensor.parts.iter().any(|part| part.arrangement.is_some()) {
-        let mut whole = vec![0; tensor.info.byte_len().unwrap_or_default()];
+        let mut whole = no_less(source, pages::zeroed(tensor.info.byte_len().unwrap_or_default()))?;
         read_into(source, entry, tensor, &mut whole, 1)?;
         return whole.chunks(BLOCK).try_for_each(take);
     }
@@ -224,7 +225,8 @@ fn stream_rows(
         }
         let some = tensor.cut_out(&region, &reader);
         let before = held.len();
-        held.resize(before + some.info.byte_len().unwrap_or_default(), 0);
+        let len = before + some.info.byte_len().unwrap_or_default();
+        no_less(source, pages::resize(&mut held, len))?;
         read_into(source, entry, &some, &mut held[before..], 1)?;
         let whole = held.len() - held.len() % BLOCK;
         take_nonempty(&held[..whole], &mut take)?;
@@ -233,6 +235,11 @@ fn stream_rows(
     take_nonempty(&held, &mut take)?;
     let message = reader.shares.encode();
     reader.shares.settle(source, &[message])
+}
+
+/// Memory for what is read, or an error that names the file.
+fn no_less<T>(source: &dyn Source, memory: std::io::Result<T>) -> Result<T> {
+    memory.map_err(Error::io("read", source.file(0).1))
 }
 
 fn take_nonempty(bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {

@@ -11,8 +11,12 @@ use crate::format::agree;
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{CBOR, Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord, ValueRecord};
 use crate::format::safetensors::{Header, LENGTH_BYTES, Placed, header_len};
+use crate::pages;
 use crate::storage::ReadFile;
 use crate::value::Value;
+
+/// What a manifest is in memory is no longer than so many times its bytes.
+pub(super) const DECODED: usize = 8;
 
 /// Opens a file that is one of the two.
 pub(super) fn open(file: Box<dyn ReadFile>, path: &Path) -> Result<Arc<dyn Source>> {
@@ -44,7 +48,7 @@ pub(super) fn read_header(file: &dyn ReadFile, path: &Path) -> Result<Header> {
     }
     let corrupt = |error: &dyn std::fmt::Display| Error::corrupt(path, error.to_string());
     let header_len = header_len(&first[..present], len).map_err(|error| corrupt(&error))?;
-    let mut bytes = vec![0; header_len];
+    let mut bytes = pages::zeroed(header_len).map_err(Error::io("read", path))?;
     read(file, path, &mut bytes, 0)?;
     Header::parse(&bytes, len).map_err(|error| corrupt(&error))
 }
@@ -66,7 +70,7 @@ fn read(file: &dyn ReadFile, path: &Path, into: &mut [u8], from: u64) -> Result<
 pub(super) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
     // The header has checked that the manifest lies inside the file.
     let len = usize::try_from(placed.end - placed.start).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; len];
+    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
     read(file, path, &mut bytes, placed.start)?;
     Ok(bytes)
 }
@@ -74,6 +78,7 @@ pub(super) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -
 /// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
 fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Result<Index> {
     let bytes = read_manifest(file, path, placed)?;
+    pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", path))?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
         ManifestError::Newer { found, supported } => Error::NewerFormat {
             path: path.to_path_buf(),

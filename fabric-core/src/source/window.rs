@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::pages;
 use crate::storage::ReadFile;
 
 /// What one call to the storage fetches.
@@ -74,7 +75,7 @@ impl<'f> Slice<'f> {
         if let Some(bytes) = self.at_hand(at, len) {
             return Ok(Cow::Borrowed(bytes));
         }
-        let mut bytes = vec![0; len];
+        let mut bytes = pages::zeroed(len)?;
         self.read_exact(&mut bytes, at)?;
         Ok(Cow::Owned(bytes))
     }
@@ -111,7 +112,7 @@ impl<'f> Window<'f> {
         } else {
             let left = self.slice.len.saturating_sub(at);
             let fetch = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK.max(len));
-            self.buffer.resize(fetch, 0);
+            pages::resize(&mut self.buffer, fetch)?;
             self.slice.read_exact(&mut self.buffer, at)?;
             self.start = at;
             0

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::alike::Model;
 use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::source::pickle::Pickle;
 use crate::source::torch::{self, Storages};
 use crate::source::window::{Held, Slice};
@@ -41,7 +42,8 @@ impl Run {
     /// Reads `len` bytes, a small number, in the place of those that are here.
     pub(super) fn refill(&mut self, file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<()> {
         self.start = start;
-        self.bytes.resize(usize::try_from(len).unwrap_or_default(), 0);
+        let len = usize::try_from(len).unwrap_or_default();
+        pages::resize(&mut self.bytes, len).map_err(Error::io("read", path))?;
         file.read_exact_at(&mut self.bytes, start)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => Error::corrupt(path, "it ends inside a payload"),

@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use super::{Block, THREADS, in_parallel, read_block};
+use super::{Block, THREADS, in_parallel, no_less, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::source::{Check, CheckedRun, Part, Place, Source};
 use crate::streaming::{self, Unsummed};
 
@@ -117,8 +118,13 @@ fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result
     let threads = if blocks.len() < 16 { 1 } else { THREADS };
     in_parallel(threads, || {
         let block = *blocks.get(next.fetch_add(1, Ordering::Relaxed))?;
-        let mut bytes = vec![0; block.len];
-        Some(read_block(source, entry, block, &mut bytes).map(|()| check.note(block.number, &bytes)))
+        let read = || {
+            let mut bytes = no_less(source, pages::zeroed(block.len))?;
+            read_block(source, entry, block, &mut bytes)?;
+            check.note(block.number, &bytes);
+            Ok(())
+        };
+        Some(read())
     })?;
     check.finish(source, entry)?;
     run.verified.store(true, Ordering::Relaxed);

@@ -4,10 +4,11 @@ use smallvec::SmallVec;
 
 use super::block::{check_block, damaged};
 use super::check::RunCheck;
-use super::{Block, Sum, out_of_bounds, read_block};
+use super::{Block, Sum, no_less, out_of_bounds, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::error::Result;
+use crate::pages;
 use crate::source::Source;
 
 /// The blocks that are lent at a time. What a thread is lent counts as memory of the process.
@@ -83,7 +84,7 @@ pub(crate) fn with_bytes<T>(
         source.note_read(block.len)?;
         return taken;
     }
-    let mut bytes = vec![0; block.len];
+    let mut bytes = no_less(source, pages::zeroed(block.len))?;
     read_block(source, entry, block, &mut bytes)?;
     take(&bytes)
 }
