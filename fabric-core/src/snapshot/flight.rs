@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::lock;
@@ -82,6 +82,11 @@ impl Flight {
         drop(self.joined());
     }
 
+    /// The same for whoever had a handle and gives it up: a `Fabric` in a `static` is never dropped, and may never be asked.
+    pub(super) fn give_up(&self) {
+        self.joined().print_untold(&self.path);
+    }
+
     /// Waits for the end; gives an error that nobody was told yet, and counts it as told.
     pub(super) fn untold(&self) -> Result<()> {
         let mut ending = self.joined();
@@ -135,9 +140,19 @@ impl Flight {
 impl Drop for Flight {
     /// Neither the Fabric nor a handle of the save is there any more: nobody can ask how it ended.
     fn drop(&mut self) {
-        let ending = self.ending.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Ending::Ended(Outcome::Failed { error, heard: false }) = ending {
-            let path = self.path.display();
+        let ending = self.ending.get_mut().unwrap_or_else(PoisonError::into_inner);
+        ending.print_untold(&self.path);
+    }
+}
+
+impl Ending {
+    /// Prints an error that no call has returned, unless a subscriber of `tracing` was told, or it was printed before.
+    fn print_untold(&mut self, path: &Path) {
+        let Self::Ended(Outcome::Failed { error, heard }) = self else {
+            return;
+        };
+        if !std::mem::replace(heard, true) {
+            let path = path.display();
             // A program without an open standard error has nobody to tell.
             let _ = writeln!(
                 std::io::stderr(),

@@ -11,8 +11,8 @@ use crate::save::SaveReport;
 ///
 /// Dropping it waits for the end, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not. An error is logged when
 /// it happens, through `tracing`. If nobody waits for it, [`Fabric::wait`](crate::Fabric::wait) or the next save of the same
-/// Fabric returns it. If the program makes neither call before it drops the last handle of the Fabric and this one, the error is
-/// printed to standard error, unless a subscriber of `tracing` was told when it happened.
+/// Fabric returns it. It is printed to standard error when a `Saving` is dropped without `wait`, and when the last handle of the
+/// Fabric is dropped and no call has returned it, unless a subscriber of `tracing` was told when it happened.
 #[must_use = "dropping it waits for the save; keep it and wait() later, or detach() it"]
 pub struct Saving {
     /// None if nothing is saved.
@@ -94,7 +94,7 @@ impl Drop for Saving {
         if let Some(flight) = &self.flight
             && !flight.is_waited_for_here()
         {
-            flight.join();
+            flight.give_up();
         }
     }
 }
