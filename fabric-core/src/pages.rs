@@ -31,7 +31,7 @@ pub(crate) fn zeroed(len: usize) -> io::Result<Vec<u8>> {
         return Err(missing(len));
     }
     // SAFETY: the global allocator gave this memory for as many bytes, all of them are zero, and nobody else has it.
-    let mut bytes = unsafe { Vec::from_raw_parts(memory, len, len) };
+    let mut bytes = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory, len)) }.into_vec();
     leave_some(len)?;
     prefer_large(&mut bytes);
     Ok(bytes)

@@ -45,7 +45,8 @@ impl fmt::Debug for Callback {
 /// an error, and the panic goes on when nobody holds a lock any more: [`Meter::unwind`].
 #[derive(Debug)]
 pub(crate) struct Meter {
-    callback: Option<Callback>,
+    /// Whether there is a callback, or was.
+    watched: bool,
     total: AtomicU64,
     done: AtomicU64,
     /// Below this count there is nothing to tell.
@@ -55,6 +56,7 @@ pub(crate) struct Meter {
 
 #[derive(Debug, Default)]
 struct Told {
+    callback: Option<Callback>,
     bytes: u64,
     panic: Option<Box<dyn Any + Send>>,
 }
@@ -62,11 +64,14 @@ struct Told {
 impl Meter {
     pub(crate) fn new(callback: Option<Callback>) -> Self {
         Self {
-            callback,
+            watched: callback.is_some(),
             total: AtomicU64::new(0),
             done: AtomicU64::new(0),
             next: AtomicU64::new(0),
-            told: Mutex::default(),
+            told: Mutex::new(Told {
+                callback,
+                ..Told::default()
+            }),
         }
     }
 
@@ -90,13 +95,13 @@ impl Meter {
     /// If the callback has panicked.
     pub(crate) fn add(&self, entry: &str, bytes: u64) -> Result<()> {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        match &self.callback {
-            Some(callback) if bytes > 0 && done >= self.next.load(Ordering::Relaxed) => self.tell(callback, entry),
-            _ => Ok(()),
+        if self.watched && bytes > 0 && done >= self.next.load(Ordering::Relaxed) {
+            return self.tell(entry);
         }
+        Ok(())
     }
 
-    fn tell(&self, callback: &Callback, entry: &str) -> Result<()> {
+    fn tell(&self, entry: &str) -> Result<()> {
         let mut told = self.lock();
         if let Some(panic) = &told.panic {
             return Err(stopped(&**panic));
@@ -106,6 +111,9 @@ impl Meter {
         if done == told.bytes || done < self.next.load(Ordering::Relaxed) {
             return Ok(());
         }
+        let Some(callback) = told.callback.clone() else {
+            return Ok(());
+        };
         told.bytes = done;
         self.next.store(total.min(done + BLOCK as u64), Ordering::Relaxed);
         let progress = Progress {
@@ -119,6 +127,13 @@ impl Meter {
             told.panic = Some(panic);
             error
         })
+    }
+
+    /// Lets go of the callback: nothing more is told. What it holds, a Fabric perhaps, goes with it.
+    pub(crate) fn forget(&self) {
+        // Not behind the lock: the drop of what it holds may take a while.
+        let callback = self.lock().callback.take();
+        drop(callback);
     }
 
     /// Goes on with the callback's panic, if there was one.

@@ -34,6 +34,7 @@ impl Writing {
     }
 
     pub(crate) fn finish(&self) {
+        self.meter.forget();
         self.current.store(usize::MAX, Ordering::Relaxed);
         self.finished.store(true, Ordering::Release);
     }

@@ -55,13 +55,15 @@ impl Turn {
         }
         // Before the first save on several ranks they have no channel beside the one that it starts over: so this waits for
         // the start of it, which waits for no other save.
-        let mut asking = lock(&self.shared).asking.clone();
-        let mut waited = None;
-        if asking.is_none() && taken.is_none() {
+        let asking = || lock(&self.shared).asking.clone();
+        let (first, mut waited) = (asking(), None);
+        let channel = if first.is_none() && taken.is_none() {
             waited = Some(lock(&self.writing));
-            asking = lock(&self.shared).asking.clone();
-        }
-        let ask = asking.as_deref().unwrap_or(ranks);
+            asking()
+        } else {
+            first
+        };
+        let ask = channel.as_deref().unwrap_or(ranks);
         let ((), said) = ask.step("save: busy", || Ok(((), vec![u8::from(busy)])))?;
         drop(waited);
         let any = said.iter().any(|said| said.first() == Some(&1));

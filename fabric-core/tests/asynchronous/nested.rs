@@ -249,3 +249,18 @@ fn a_callback_that_drops_the_last_handle_does_not_wait_for_itself() {
         saving.wait().expect("saved");
     }));
 }
+
+#[test]
+fn a_callback_and_what_it_holds_go_when_its_save_has_ended() {
+    within_a_minute(|| {
+        let fabric = on(Memory::new()).build().expect("one device");
+        let held = Arc::new(());
+        let callback = |holds: Arc<()>| move |_: &fabric_core::Progress<'_>| assert!(Arc::strong_count(&holds) > 0);
+        let options = || SaveOptions::new().progress(callback(Arc::clone(&held)));
+        let saving = fabric.save_async_with("last", &State::new(1), options());
+        saving.expect("started").wait().expect("saved");
+        assert_eq!(Arc::strong_count(&held), 1);
+        fabric.save_with("last", &State::new(1), options()).expect("saved");
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
