@@ -59,13 +59,14 @@ impl<'m> Blank<'m> {
         unsafe { &mut *(std::ptr::from_mut(self.bytes) as *mut [u8]) }
     }
 
-    /// Has `write` write all of it.
+    /// Has `write` write all of it, and give back the same memory, which holds something then.
     ///
-    /// # Safety
-    /// `write` puts something into every byte, and nowhere memory that holds nothing.
-    #[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
-    pub(crate) unsafe fn write(self, write: impl FnOnce(&mut [MaybeUninit<u8>])) {
-        write(&mut *self.bytes);
+    /// # Panics
+    /// If it gives back other memory.
+    pub(crate) fn write(self, write: impl for<'b> FnOnce(&'b mut [MaybeUninit<u8>]) -> &'b mut [u8]) {
+        let all = (self.bytes.as_ptr().cast::<u8>(), self.bytes.len());
+        let written = write(&mut *self.bytes);
+        assert_eq!((written.as_ptr(), written.len()), all, "all of the memory is written");
         self.count();
     }
 
@@ -80,7 +81,7 @@ impl<'m> From<&'m mut [u8]> for Blank<'m> {
     #[expect(unsafe_code, reason = "a pass over new memory takes as long as the reading")]
     fn from(bytes: &'m mut [u8]) -> Self {
         // SAFETY: a byte lies in memory as it does without the wrapper. Nobody can make these hold nothing: `into_bytes` does
-        // not, and `write` is promised not to.
+        // not, and `write` gets them back as bytes that hold something.
         let bytes = unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) };
         Self { bytes, left: None }
     }
@@ -90,16 +91,6 @@ impl<'m> From<&'m mut Vec<u8>> for Blank<'m> {
     fn from(bytes: &'m mut Vec<u8>) -> Self {
         bytes.as_mut_slice().into()
     }
-}
-
-/// Bytes as what may hold nothing, to be copied into such.
-#[expect(
-    unsafe_code,
-    reason = "the standard library has no such copy in the oldest version that we build with"
-)]
-pub(crate) fn as_blank(bytes: &[u8]) -> &[MaybeUninit<u8>] {
-    // SAFETY: a byte lies in memory as it does without the wrapper, and behind a shared reference nobody writes.
-    unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) }
 }
 
 #[cfg(test)]
@@ -116,11 +107,7 @@ mod tests {
     }
 
     fn copy(from: &[u8], into: Blank<'_>) {
-        #[expect(unsafe_code, reason = "what is tested")]
-        // SAFETY: the bytes are as many.
-        unsafe {
-            into.write(|into| into.copy_from_slice(as_blank(from)));
-        }
+        into.write(|into| crate::lent::Lent::from(from).read(into, 0));
     }
 
     #[test]
@@ -158,5 +145,12 @@ mod tests {
         assert_eq!(done, Ok(Some([0, 7, 0, 0, 0, 0, 0, 0])));
         let mut held = vec![1, 2, 3];
         assert_eq!(Blank::from(&mut held).into_bytes(), [1, 2, 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "all of the memory is written")]
+    fn other_memory_does_not_count_as_written() {
+        let mut memory = vec![0; 3];
+        Blank::from(&mut memory).write(|_| Vec::leak(vec![1, 2, 3]));
     }
 }

@@ -10,6 +10,7 @@
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::blank::Blank;
+use crate::lent::Lent;
 use crate::streaming::{self, Crc, LINE, Sum};
 
 /// The bytes that one checksum covers: small enough to name the damage and to stay in the cache between the copy and
@@ -29,15 +30,15 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
 }
 
-/// Copies `from` to `into`, which is as long, past the cache; the checksum of it.
-pub(crate) fn copied(from: &[u8], into: Blank<'_>) -> u64 {
+/// Copies `from` to `into`, which is as long, past the cache; the checksum of what `into` then holds.
+pub(crate) fn copied(from: Lent<'_>, into: Blank<'_>) -> u64 {
     let mut sum = Running::new();
     sum.copy(from, into);
     sum.finish()
 }
 
 /// The same with [`crc32`].
-pub(crate) fn copied_crc32(from: &[u8], into: Blank<'_>) -> u32 {
+pub(crate) fn copied_crc32(from: Lent<'_>, into: Blank<'_>) -> u32 {
     let mut sum = Running::of(Crc::Crc32IsoHdlc);
     sum.copy(from, into);
     narrow(sum.finish())
@@ -127,7 +128,7 @@ impl Running {
     }
 
     /// Copies `from` to `into`, which is as long, past the cache, and adds it.
-    pub(crate) fn copy<'m>(&mut self, from: &[u8], into: impl Into<Blank<'m>>) {
+    pub(crate) fn copy<'l, 'm>(&mut self, from: impl Into<Lent<'l>>, into: impl Into<Blank<'m>>) {
         streaming::copy(from, into, self);
     }
 
@@ -213,10 +214,10 @@ mod tests {
                 let mut into = vec![0; skip_into + len];
                 let into = &mut into[skip_into..];
                 let place = format!("{len} bytes from {skip_from} to {skip_into}");
-                assert_eq!(copied(from, into.into()), of(from), "{place}");
+                assert_eq!(copied(from.into(), into.into()), of(from), "{place}");
                 assert!(into == from, "{place}");
                 into.fill(0);
-                assert_eq!(copied_crc32(from, into.into()), crc32(from), "{place}");
+                assert_eq!(copied_crc32(from.into(), into.into()), crc32(from), "{place}");
                 assert!(into == from, "{place}");
                 let mut running = Running::new();
                 running.update(before);
@@ -225,6 +226,16 @@ mod tests {
                 assert_eq!(running.finish(), of(&[before, from, before].concat()), "{place}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_summed_is_what_is_stored_when_the_source_changes_meanwhile() {
+        crate::streaming::tests::copied_while_it_changes(|from, into| {
+            copied(from.into(), (&mut *into).into()) == of(into)
+        });
+        crate::streaming::tests::copied_while_it_changes(|from, into| {
+            copied_crc32(from.into(), (&mut *into).into()) == crc32(into)
+        });
     }
 
     #[test]

@@ -91,6 +91,7 @@ mod filter;
 mod format;
 pub mod group;
 mod hash;
+mod lent;
 mod load;
 mod mesh;
 pub mod optim;

@@ -15,7 +15,7 @@ mod strided;
 
 pub(crate) use block::{Block, Sum, check_block, read_block};
 pub(crate) use check::verify_part;
-pub(crate) use lent::with_bytes;
+pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{THREADS, in_parallel};
 pub(crate) use shares::Shares;

@@ -10,14 +10,14 @@
 mod polynomial;
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm_set_epi64x, _mm512_broadcast_i32x4, _mm512_clmulepi64_epi128,
-    _mm512_loadu_si512, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_stream_si512, _mm512_ternarylogic_epi64,
-    _mm512_zextsi128_si512,
+    __m512i, _mm_set_epi64x, _mm512_broadcast_i32x4, _mm512_clmulepi64_epi128, _mm512_setzero_si512,
+    _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_zextsi128_si512,
 };
-use std::mem::MaybeUninit;
 
 use self::polynomial::Polynomial;
-use super::{Crc, LINE, Stores};
+use super::line::{Line, Stores, load};
+use super::{Crc, LINE};
+use crate::lent::{Lent, LentArray, fetch};
 
 /// The places of the source.
 const STREAMS: usize = 4;
@@ -27,6 +27,10 @@ const LONG: usize = ((1 << 20) / LINE - 1) / STREAMS;
 
 /// The same for what is left, and for what is small.
 const SHORT: usize = 64;
+
+/// What all streams take at a time, in bytes.
+const LONG_BYTES: usize = STREAMS * LONG * LINE;
+const SHORT_BYTES: usize = STREAMS * SHORT * LINE;
 
 /// The lines from what is copied to what is fetched.
 const AHEAD: usize = 32;
@@ -80,19 +84,16 @@ const fn bits(bytes: usize) -> i64 {
     8 * bytes as i64
 }
 
-/// Copies as much as it can, from the start. Says how much that was, and gives bytes to go on with, with a register of 0, where the
-/// register was this one before. `None` if it is nothing, or if the processor cannot.
+/// Copies as much as it can, from the start. Says how many lines that was, and gives bytes to go on with, with a register of 0,
+/// where the register was this one before. `None` if it is nothing, or if the processor cannot.
 #[expect(unsafe_code, reason = "what only some processors have may be called only there")]
-pub(super) fn copy(crc: Crc, register: u64, from: &[u8], into: &mut [MaybeUninit<u8>]) -> Option<(usize, [u8; LINE])> {
-    let (from, _) = from.as_chunks::<LINE>();
-    let (into, _) = into.as_chunks_mut::<LINE>();
-    if from.len().min(into.len()) < STREAMS * SHORT || !into.as_ptr().addr().is_multiple_of(LINE) || !is_possible() {
+pub(super) fn copy(crc: Crc, register: u64, from: Lent<'_>, into: &mut [Line]) -> Option<(usize, [u8; LINE])> {
+    if (from.len() / LINE).min(into.len()) < STREAMS * SHORT || !is_possible() {
         return None;
     }
     let _stores = Stores;
     // SAFETY: this processor has what it takes.
-    let (copied, folded) = unsafe { copy_lines(Keys::of(crc), register, from, into) };
-    Some((copied * LINE, folded))
+    Some(unsafe { copy_lines(Keys::of(crc), register, from, into) })
 }
 
 fn is_possible() -> bool {
@@ -101,46 +102,50 @@ fn is_possible() -> bool {
 
 /// How many lines were copied, and the sum.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
-fn copy_lines(
-    keys: &Keys,
-    register: u64,
-    from: &[[u8; LINE]],
-    into: &mut [[MaybeUninit<u8>; LINE]],
-) -> (usize, [u8; LINE]) {
+fn copy_lines(keys: &Keys, register: u64, from: Lent<'_>, into: &mut [Line]) -> (usize, [u8; LINE]) {
     let line = in_register(keys.line);
     let begin = keys.polynomial.product(register, keys.back);
     let begin = keys.polynomial.widened(begin).cast_signed();
     let sum = _mm512_zextsi128_si512(_mm_set_epi64x(0, begin));
-    let (long, sum) = copy_shares::<LONG>(sum, (line, in_register(keys.long)), from, into);
-    let (from, into) = (&from[long..], &mut into[long..]);
-    let (short, sum) = copy_shares::<SHORT>(sum, (line, in_register(keys.short)), from, into);
+    let (long, sum) = copy_shares::<LONG, LONG_BYTES>(sum, (line, in_register(keys.long)), from, into);
+    let (_, from) = from.split_at(long * LINE);
+    let into = &mut into[long..];
+    let (short, sum) = copy_shares::<SHORT, SHORT_BYTES>(sum, (line, in_register(keys.short)), from, into);
     (long + short, to_bytes(sum))
 }
 
 /// Copies shares for all streams, for as long as there are enough of them.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
-fn copy_shares<const SHARE: usize>(
+fn copy_shares<const SHARE: usize, const BYTES: usize>(
     mut sum: __m512i,
     (line, share): (__m512i, __m512i),
-    from: &[[u8; LINE]],
-    into: &mut [[MaybeUninit<u8>; LINE]],
+    mut from: Lent<'_>,
+    into: &mut [Line],
 ) -> (usize, __m512i) {
-    let shares = from.as_chunks::<SHARE>().0.as_chunks::<STREAMS>().0;
-    let shares_into = into.as_chunks_mut::<SHARE>().0.as_chunks_mut::<STREAMS>().0;
-    let copied = shares.len().min(shares_into.len());
-    for (from, into) in shares.iter().zip(shares_into) {
+    const { assert!(BYTES == STREAMS * SHARE * LINE) };
+    let shares = into.as_chunks_mut::<SHARE>().0.as_chunks_mut::<STREAMS>().0;
+    let mut copied = 0;
+    for into in shares {
+        let Some((all, rest)) = from.split_array::<BYTES>() else {
+            break;
+        };
         let mut sums = [_mm512_setzero_si512(); STREAMS];
         sums[0] = sum;
         for at in 0..SHARE {
             for stream in 0..STREAMS {
-                fetch(&from[stream][at]);
-                let bytes = load(&from[stream][at]);
-                store(bytes, &mut into[stream][at]);
+                let there: LentArray<'_, LINE> = all.part((stream * SHARE + at) * LINE);
+                // The processor does not look ahead at the end of a page.
+                fetch(there.as_ptr().cast::<u8>().wrapping_add(AHEAD * LINE));
+                let bytes = load(there);
+                into[stream][at].stream(bytes);
                 sums[stream] = fold(sums[stream], line, bytes);
             }
         }
-        let [first, rest @ ..] = sums;
-        sum = rest.into_iter().fold(first, |before, sum| fold(before, share, sum));
+        let [first, rest_of_sums @ ..] = sums;
+        sum = rest_of_sums
+            .into_iter()
+            .fold(first, |before, sum| fold(before, share, sum));
+        (from, copied) = (rest, copied + 1);
     }
     (copied * STREAMS * SHARE, sum)
 }
@@ -161,32 +166,6 @@ fn in_register([first, second]: Key) -> __m512i {
     _mm512_broadcast_i32x4(_mm_set_epi64x(second.cast_signed(), first.cast_signed()))
 }
 
-/// Has a line fetched that comes soon.
-#[expect(unsafe_code, reason = "the processor does not look ahead at the end of a page")]
-#[inline]
-fn fetch(line: &[u8; LINE]) {
-    // SAFETY: a prefetch is advice, wherever it points.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(AHEAD * LINE).cast()) };
-}
-
-#[target_feature(enable = "avx512f")]
-#[expect(unsafe_code, reason = "there is no safe load of 512 bits")]
-#[inline]
-fn load(line: &[u8; LINE]) -> __m512i {
-    // SAFETY: the line is as wide as what is loaded, which needs no alignment.
-    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[expect(unsafe_code, reason = "streaming stores")]
-#[inline]
-fn store(bytes: __m512i, line: &mut [MaybeUninit<u8>; LINE]) {
-    debug_assert!(line.as_ptr().addr().is_multiple_of(LINE));
-    // SAFETY: the line is as wide as what is stored, and aligned: `copy` looks at where the first one begins. Nobody else has
-    // it until the fence of `Stores`.
-    unsafe { _mm512_stream_si512(line.as_mut_ptr().cast(), bytes) }
-}
-
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "there is no safe store of 512 bits")]
 fn to_bytes(sum: __m512i) -> [u8; LINE] {
@@ -198,7 +177,8 @@ fn to_bytes(sum: __m512i) -> [u8; LINE] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::in_blank;
+    use std::mem::MaybeUninit;
+
     use super::*;
 
     /// The register of the CRC after these bytes, bit by bit.
@@ -217,8 +197,7 @@ mod tests {
         let mebibyte: Vec<u8> = (0..1u32 << 20)
             .map(|at| (at.wrapping_mul(at) % 251).to_le_bytes()[0])
             .collect();
-        let short = STREAMS * SHORT * LINE;
-        let long = STREAMS * LONG * LINE;
+        let (short, long) = (SHORT_BYTES, LONG_BYTES);
         for crc in [Crc::Crc64Nvme, Crc::Crc32IsoHdlc] {
             for (len, whole) in [
                 (short - 1, 0),
@@ -230,10 +209,14 @@ mod tests {
             ] {
                 for (skip, register) in [(0, 0), (1, 0xdead_beef), (17, 0xffff_ffff)] {
                     let from = &mebibyte[skip.min((1 << 20) - len)..][..len];
-                    let mut into = vec![0; len + LINE];
-                    let line = into.as_ptr().align_offset(LINE);
-                    let into = &mut into[line..line + len];
-                    let copied = in_blank(into, |into| copy(crc, register, from, into));
+                    let mut memory = vec![MaybeUninit::new(0); len + LINE];
+                    let (head, lines, _) = Line::divide(&mut memory);
+                    let (head, lines) = (head.len(), &mut lines[..len / LINE]);
+                    let copied = copy(crc, register, from.into(), lines).map(|(copied, sum)| (copied * LINE, sum));
+                    // SAFETY: all of it was zero before.
+                    #[expect(unsafe_code, reason = "what is tested")]
+                    let into: Vec<u8> = memory.iter().map(|byte| unsafe { byte.assume_init() }).collect();
+                    let into = &into[head..];
                     assert_eq!(copied.map_or(0, |(copied, _)| copied), whole, "of {len} bytes");
                     let Some((copied, folded)) = copied else { continue };
                     assert_eq!(
@@ -246,15 +229,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn what_does_not_begin_with_a_line_is_left() {
-        let mut into = vec![0; 1 << 20];
-        let line = into.as_ptr().align_offset(LINE);
-        let copied = in_blank(&mut into[line + 1..], |into| {
-            copy(Crc::Crc64Nvme, 0, &vec![0; 1 << 18], into)
-        });
-        assert!(copied.is_none());
     }
 }

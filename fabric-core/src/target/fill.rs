@@ -11,7 +11,7 @@ use crate::checksum::BLOCK;
 use crate::device;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::read::{Block, THREADS, check_block, in_parallel, neighbours, read_into, with_bytes};
+use crate::source::read::{Block, THREADS, in_parallel, neighbours, read_into, read_together};
 use crate::source::{Check, Source, StoredTensor};
 use crate::streaming::{self, Unsummed};
 
@@ -158,31 +158,11 @@ fn fill_one(source: &dyn Source, fill: &Fill<'_>, threads: usize, meter: Option<
 
 /// Takes neighbours from the file at once, and verifies all of them before it writes the first.
 fn fill_batch(source: &dyn Source, batch: &[&Fill<'_>], meter: Option<&Meter>) -> Result<()> {
-    let blocks: Vec<Block> = batch.iter().filter_map(|fill| fill.single_block()).collect();
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
-        return Ok(());
-    };
-    let len = usize::try_from(last.start - first.start)
-        .unwrap_or(usize::MAX)
-        .saturating_add(last.len);
-    let all = Block {
-        len,
-        sum: None,
-        ..*first
-    };
-    let mut packed = Vec::new();
-    // Nothing is written in here: to get at a tensor may take long, and nobody can write to the file meanwhile.
-    with_bytes(source, batch[0].name, all, |bytes| {
-        for (fill, block) in batch.iter().zip(&blocks) {
-            let from = usize::try_from(block.start - first.start).unwrap_or(usize::MAX);
-            let bytes = &bytes[from..from + block.len];
-            check_block(source, fill.name, *block, bytes)?;
-            packed.extend_from_slice(bytes);
-        }
-        Ok(())
-    })?;
+    let blocks = batch.iter().filter_map(|fill| Some((fill.name, fill.single_block()?)));
+    let blocks: Vec<(&str, Block)> = blocks.collect();
+    let packed = read_together(source, &blocks)?;
     let mut rest = &packed[..];
-    for (fill, block) in batch.iter().zip(&blocks) {
+    for (fill, (_, block)) in batch.iter().zip(&blocks) {
         let (bytes, later) = rest.split_at(block.len);
         fill.begin();
         fill.write_bytes(source, bytes)?;

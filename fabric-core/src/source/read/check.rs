@@ -13,6 +13,7 @@ use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::lent::Lent;
 use crate::pages;
 use crate::source::{Check, CheckedRun, Part, Place, Source};
 use crate::streaming::{self, Unsummed};
@@ -67,7 +68,7 @@ impl RunCheck {
     }
 
     /// Copies a block, and takes note of it.
-    pub(super) fn copy(&self, number: usize, from: &[u8], into: Blank<'_>) {
+    pub(super) fn copy(&self, number: usize, from: Lent<'_>, into: Blank<'_>) {
         match self.run.as_ref().and_then(|(_, sums)| sums.get(number)) {
             Some(sum) => sum.store(checksum::copied_crc32(from, into), Ordering::Relaxed),
             None => streaming::copy(from, into, &mut Unsummed),

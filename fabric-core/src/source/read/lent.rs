@@ -2,12 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::block::{check_block, damaged};
+use super::block::damaged;
 use super::check::RunCheck;
-use super::{Block, Sum, no_less, out_of_bounds, read_block};
+use super::{Block, Sum, check_block, no_less, out_of_bounds, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::error::Result;
+use crate::lent::Lent;
 use crate::pages;
 use crate::source::Source;
 
@@ -52,7 +53,7 @@ fn copy_lent<'m>(
         let Some(into) = into.take_if(|_| bytes.len() == len) else {
             return;
         };
-        let pieces = bytes.chunks(BLOCK).zip(into.chunks(BLOCK));
+        let pieces = Lent::from(bytes).chunks(BLOCK).zip(into.chunks(BLOCK));
         let mut copied = blocks.iter().zip(pieces);
         broken = copied.find_map(|(block, (from, into))| (!copy(*block, from, into, run)).then_some(*block));
     });
@@ -66,31 +67,62 @@ fn copy_lent<'m>(
     Ok(into)
 }
 
-/// Hands bytes to `take`, as they lie where the storage lends them, or read. `take` should be quick: somebody may wait for the
-/// file.
-pub(crate) fn with_bytes<T>(
-    source: &dyn Source,
-    entry: &str,
-    block: Block,
-    mut take: impl FnMut(&[u8]) -> Result<T>,
-) -> Result<T> {
-    let mut taken = None;
-    source.file(block.file).0.lend(block.start, block.len, &mut |bytes| {
-        if taken.is_none() && bytes.len() == block.len {
-            taken = Some(check_block(source, entry, block, bytes).and_then(|()| take(bytes)));
+/// The bytes of blocks that lie near each other in one file, in their order, each packed behind the one before and verified.
+/// Each block has the name of its entry.
+pub(crate) fn read_together(source: &dyn Source, blocks: &[(&str, Block)]) -> Result<Vec<u8>> {
+    let (Some((entry, first)), Some((_, last))) = (blocks.first(), blocks.last()) else {
+        return Ok(Vec::new());
+    };
+    let span = usize::try_from(last.start - first.start).unwrap_or(usize::MAX);
+    let all = Block {
+        len: span.saturating_add(last.len),
+        sum: None,
+        ..*first
+    };
+    let len = blocks.iter().map(|(_, block)| block.len).sum();
+    let mut packed = no_less(source, pages::zeroed(len))?;
+    if pack_lent(source, all, blocks, &mut packed) {
+        source.note_read(all.len)?;
+    } else {
+        let mut bytes = no_less(source, pages::zeroed(all.len))?;
+        read_block(source, entry, all, &mut bytes)?;
+        pack((&*bytes).into(), all, blocks, &mut packed);
+    }
+    let mut rest = &packed[..];
+    for (entry, block) in blocks {
+        let (bytes, later) = rest.split_at(block.len);
+        check_block(source, entry, *block, bytes)?;
+        rest = later;
+    }
+    Ok(packed)
+}
+
+/// Packs what the storage lends; whether it did.
+fn pack_lent(source: &dyn Source, all: Block, blocks: &[(&str, Block)], packed: &mut [u8]) -> bool {
+    let mut is_packed = false;
+    source.file(all.file).0.lend(all.start, all.len, &mut |bytes| {
+        // Nothing but the copy happens in here: somebody may wait for the file.
+        if !is_packed && bytes.len() == all.len {
+            pack(bytes.into(), all, blocks, packed);
+            is_packed = true;
         }
     });
-    if let Some(taken) = taken {
-        source.note_read(block.len)?;
-        return taken;
+    is_packed
+}
+
+fn pack(from: Lent<'_>, all: Block, blocks: &[(&str, Block)], packed: &mut [u8]) {
+    let mut rest = packed;
+    for (_, block) in blocks {
+        let at = usize::try_from(block.start - all.start).unwrap_or(usize::MAX);
+        let (bytes, _) = from.split_at(at).1.split_at(block.len);
+        let (now, later) = rest.split_at_mut(block.len);
+        Blank::from(now).write(|into| bytes.read(into, 0));
+        rest = later;
     }
-    let mut bytes = no_less(source, pages::zeroed(block.len))?;
-    read_block(source, entry, block, &mut bytes)?;
-    take(&bytes)
 }
 
 /// Whether the block is as its checksum says.
-fn copy(block: Block, from: &[u8], into: Blank<'_>, run: &RunCheck) -> bool {
+fn copy(block: Block, from: Lent<'_>, into: Blank<'_>, run: &RunCheck) -> bool {
     match block.sum {
         Some(Sum::Crc64(sum)) => checksum::copied(from, into) == sum,
         Some(Sum::Crc32(sum)) => checksum::copied_crc32(from, into) == sum,
@@ -162,7 +194,7 @@ mod tests {
                 let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::none());
                 read.expect("it can be read");
                 assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
-                let bytes = with_bytes(&source, "x", block(1), |bytes| Ok(bytes.to_vec())).expect("it can be read");
+                let bytes = read_together(&source, &[("x", block(1))]).expect("it can be read");
                 let expected = if lends == Some(BLOCK) { 9 } else { 7 };
                 assert!(
                     bytes.len() == BLOCK && bytes.iter().all(|byte| *byte == expected),

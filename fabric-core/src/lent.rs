@@ -1,0 +1,183 @@
+//! Bytes that somebody may change while they are read.
+//!
+//! A storage lends bytes where they lie, and keeps them still meanwhile, as far as it knows. If it is wrong, two reads of
+//! one byte differ: the sum of the first says nothing of the second. So each lent byte is read once, into memory of this
+//! process, and what is summed is what was read. A wrong belief of a storage then costs a checksum error.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr::read_volatile;
+
+/// The widest word that one load reads. The system's own copy may read a byte twice.
+#[cfg(target_arch = "x86_64")]
+type Word = std::arch::x86_64::__m128i;
+#[cfg(not(target_arch = "x86_64"))]
+type Word = usize;
+
+/// The words between two prefetches.
+const STEP: usize = 64 / size_of::<Word>();
+
+/// Lent bytes. They can be read, as a whole and once, and not be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lent<'l> {
+    first: *const u8,
+    len: usize,
+    lent: PhantomData<&'l [u8]>,
+}
+
+/// So many of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LentArray<'l, const N: usize> {
+    first: *const [u8; N],
+    lent: PhantomData<&'l [u8]>,
+}
+
+impl<'l> From<&'l [u8]> for Lent<'l> {
+    fn from(bytes: &'l [u8]) -> Self {
+        Self {
+            first: bytes.as_ptr(),
+            len: bytes.len(),
+            lent: PhantomData,
+        }
+    }
+}
+
+impl<'l> Lent<'l> {
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// # Panics
+    /// If there are fewer than that.
+    pub(crate) fn split_at(self, len: usize) -> (Self, Self) {
+        assert!(len <= self.len, "{len} bytes of {}", self.len);
+        let piece = |first, len| Self { first, len, ..self };
+        (
+            piece(self.first, len),
+            piece(self.first.wrapping_add(len), self.len - len),
+        )
+    }
+
+    /// Pieces of this length; the last one may be shorter.
+    pub(crate) fn chunks(mut self, len: usize) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let (now, later) = self.split_at(len.min(self.len));
+            self = later;
+            (now.len > 0).then_some(now)
+        })
+    }
+
+    /// The first `N` bytes, and those behind them; `None` if there are fewer.
+    pub(crate) fn split_array<const N: usize>(self) -> Option<(LentArray<'l, N>, Self)> {
+        let (now, later) = (self.len >= N).then(|| self.split_at(N))?;
+        let first = now.first.cast();
+        Some((LentArray { first, lent: self.lent }, later))
+    }
+
+    /// Reads all of them. Has the bytes fetched that lie `ahead` of each.
+    ///
+    /// # Panics
+    /// If `into` is not as long.
+    #[expect(unsafe_code, reason = "only a volatile load is certain to be one load")]
+    pub(crate) fn read(self, into: &mut [MaybeUninit<u8>], ahead: usize) -> &mut [u8] {
+        assert_eq!(self.len, into.len(), "a copy of other length");
+        let head = self.first.align_offset(align_of::<Word>()).min(self.len);
+        let words = (self.len - head) / size_of::<Word>();
+        let (first, target) = (self.first, into.as_mut_ptr());
+        let byte = |at: usize| {
+            // SAFETY: the place is inside of both, which are equally long.
+            unsafe { target.add(at).write(MaybeUninit::new(read_volatile(first.add(at)))) }
+        };
+        (0..head).for_each(byte);
+        for number in 0..words {
+            let at = head + number * size_of::<Word>();
+            if number % STEP == 0 {
+                fetch(first.wrapping_add(at + ahead));
+            }
+            // SAFETY: the word is inside of both, and where it is read it is aligned: the first one is, and the others follow it.
+            unsafe {
+                let word = read_volatile(first.add(at).cast::<Word>());
+                target.add(at).cast::<Word>().write_unaligned(word);
+            }
+        }
+        (head + words * size_of::<Word>()..self.len).for_each(byte);
+        // SAFETY: every byte was written: those of the head, the words behind it, and what is left behind these.
+        unsafe { &mut *(std::ptr::from_mut(into) as *mut [u8]) }
+    }
+}
+
+impl<'l, const N: usize> LentArray<'l, N> {
+    /// The `M` bytes from `at` on.
+    ///
+    /// # Panics
+    /// If they reach out of it.
+    #[inline]
+    pub(crate) fn part<const M: usize>(self, at: usize) -> LentArray<'l, M> {
+        assert!(at <= N && M <= N - at, "a part reaches out of the whole");
+        LentArray {
+            first: self.first.cast::<u8>().wrapping_add(at).cast(),
+            lent: self.lent,
+        }
+    }
+
+    /// Where they are, for a loop that reads each byte once.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *const [u8; N] {
+        self.first
+    }
+}
+
+/// Has the line fetched in which the byte is.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "the processor does not look that far ahead by itself")]
+#[inline]
+pub(crate) fn fetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+    // SAFETY: a prefetch is advice, wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn fetch(_at: *const u8) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_read_from_its_place_whatever_the_places_and_the_length() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(400).collect();
+        for len in [0, 1, 7, 15, 16, 17, 63, 64, 65, 255, 300] {
+            for (from, to) in [(0, 0), (1, 0), (0, 1), (7, 13), (16, 3)] {
+                let mut into = [MaybeUninit::new(255); 400];
+                let read = Lent::from(&bytes[from..from + len]).read(&mut into[to..to + len], 64);
+                assert_eq!(read, &bytes[from..from + len], "{len} bytes from {from} to {to}");
+                let split = Lent::from(&bytes[..len]).chunks(16).map(Lent::len);
+                assert_eq!(split.sum::<usize>(), len);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a copy of other length")]
+    fn another_length_is_a_mistake_of_ours() {
+        Lent::from(&[1, 2][..]).read(&mut [MaybeUninit::uninit(); 3], 0);
+    }
+
+    #[test]
+    fn an_array_is_taken_from_the_front_and_no_longer_one_than_there_is() {
+        let bytes = [1, 2, 3, 4, 5];
+        let (array, rest) = Lent::from(&bytes[..]).split_array::<4>().unwrap();
+        assert_eq!(rest.len(), 1);
+        assert!(rest.split_array::<2>().is_none());
+        assert_eq!(array.part::<2>(2).as_ptr().cast(), &raw const bytes[2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a part reaches out of the whole")]
+    fn no_part_reaches_out_of_the_whole() {
+        let (array, _) = Lent::from(&[0; 8][..]).split_array::<8>().unwrap();
+        array.part::<4>(5);
+    }
+}
