@@ -14,9 +14,6 @@ type Word = std::arch::x86_64::__m128i;
 #[cfg(not(target_arch = "x86_64"))]
 type Word = usize;
 
-/// The words between two prefetches.
-const STEP: usize = 64 / size_of::<Word>();
-
 /// Lent bytes. They can be read, as a whole and once, and not be looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lent<'l> {
@@ -74,12 +71,12 @@ impl<'l> Lent<'l> {
         Some((LentArray { first, lent: self.lent }, later))
     }
 
-    /// Reads all of them. Has the bytes fetched that lie `ahead` of each.
+    /// Reads all of them.
     ///
     /// # Panics
     /// If `into` is not as long.
     #[expect(unsafe_code, reason = "only a volatile load is certain to be one load")]
-    pub(crate) fn read(self, into: &mut [MaybeUninit<u8>], ahead: usize) -> &mut [u8] {
+    pub(crate) fn read(self, into: &mut [MaybeUninit<u8>]) -> &mut [u8] {
         assert_eq!(self.len, into.len(), "a copy of other length");
         let head = self.first.align_offset(align_of::<Word>()).min(self.len);
         let words = (self.len - head) / size_of::<Word>();
@@ -91,9 +88,6 @@ impl<'l> Lent<'l> {
         (0..head).for_each(byte);
         for number in 0..words {
             let at = head + number * size_of::<Word>();
-            if number % STEP == 0 {
-                fetch(first.wrapping_add(at + ahead));
-            }
             // SAFETY: the word is inside of both, and where it is read it is aligned: the first one is, and the others follow it.
             unsafe {
                 let word = read_volatile(first.add(at).cast::<Word>());
@@ -127,20 +121,6 @@ impl<'l, const N: usize> LentArray<'l, N> {
     }
 }
 
-/// Has the line fetched in which the byte is.
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "the processor does not look that far ahead by itself")]
-#[inline]
-pub(crate) fn fetch(at: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-    // SAFETY: a prefetch is advice, wherever it points.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn fetch(_at: *const u8) {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +131,7 @@ mod tests {
         for len in [0, 1, 7, 15, 16, 17, 63, 64, 65, 255, 300] {
             for (from, to) in [(0, 0), (1, 0), (0, 1), (7, 13), (16, 3)] {
                 let mut into = [MaybeUninit::new(255); 400];
-                let read = Lent::from(&bytes[from..from + len]).read(&mut into[to..to + len], 64);
+                let read = Lent::from(&bytes[from..from + len]).read(&mut into[to..to + len]);
                 assert_eq!(read, &bytes[from..from + len], "{len} bytes from {from} to {to}");
                 let split = Lent::from(&bytes[..len]).chunks(16).map(Lent::len);
                 assert_eq!(split.sum::<usize>(), len);
@@ -162,7 +142,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a copy of other length")]
     fn another_length_is_a_mistake_of_ours() {
-        Lent::from(&[1, 2][..]).read(&mut [MaybeUninit::uninit(); 3], 0);
+        Lent::from(&[1, 2][..]).read(&mut [MaybeUninit::uninit(); 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! An ordinary copy fetches each line of the destination before it overwrites it, and pushes out of the cache what the
 //! program needs. Streaming stores do neither, so that two thirds of the memory traffic are left. Where the processor can,
 //! one loop does [all of it](folded). Elsewhere, and for what that loop leaves, they come in pieces that the first cache
-//! holds: one is read into memory of this function's own, summed there, and stored from there.
+//! holds: one is read, stored, and kept in memory of this function's own, where it is summed.
 //!
 //! Each byte of the source is read once, by either loop: what is summed is what is stored, whatever becomes of the source
 //! meanwhile.
@@ -15,8 +15,10 @@ mod line;
 use std::mem::MaybeUninit;
 
 use self::line::{Line, Stores};
+#[cfg(target_arch = "x86_64")]
+use self::line::{fetch, load, load_quarters};
 use crate::blank::Blank;
-use crate::lent::{Lent, fetch};
+use crate::lent::Lent;
 
 pub(crate) use self::line::LINE;
 
@@ -79,17 +81,17 @@ fn copy_whole<'b, S: Sum>(
 ) -> &'b mut [u8] {
     assert_eq!(from.len(), into.len(), "a copy of other length");
     if from.len() < 2 * PIECE {
-        let copied = from.read(into, 0);
+        let copied = from.read(into);
         sum.update(copied);
         return copied;
     }
     let (head, lines, tail) = Line::divide(into);
     let (from_head, from) = from.split_at(head.len());
     let (from_lines, from_tail) = from.split_at(lines.len() * LINE);
-    sum.update(from_head.read(head, 0));
+    sum.update(from_head.read(head));
     let folded = fold(from_lines, lines, sum);
     in_pieces(from_lines.split_at(folded * LINE).1, &mut lines[folded..], sum);
-    sum.update(from_tail.read(tail, 0));
+    sum.update(from_tail.read(tail));
     // SAFETY: every byte was written: the head, the lines that were folded, the others, and the tail.
     unsafe { &mut *(std::ptr::from_mut(into) as *mut [u8]) }
 }
@@ -110,78 +112,81 @@ fn fold(_: Lent<'_>, _: &mut [Line], _: &mut impl Sum) -> usize {
     0
 }
 
-/// Memory of this process alone.
-#[repr(align(64))]
-struct Private([MaybeUninit<u8>; PIECE]);
-
-/// Copies to lines, by pieces.
+/// Copies to lines, by pieces. Where somebody wants the sum, each piece is kept in memory of this function's own, and summed there.
 fn in_pieces<S: Sum>(from: Lent<'_>, into: &mut [Line], sum: &mut S) {
     let _stores = Stores;
-    let mut private = Private([MaybeUninit::uninit(); PIECE]);
+    let mut kept = [const { Line::BLANK }; PIECE / LINE];
     for (from, into) in from.chunks(PIECE).zip(into.chunks_mut(PIECE / LINE)) {
-        if S::IS_WANTED {
-            let piece = from.read(&mut private.0[..from.len()], PIECE);
-            sum.update(piece);
-            store((&*piece).into(), into);
-        } else {
-            store(from, into);
-        }
+        let kept = &mut kept[..if S::IS_WANTED { into.len() } else { 0 }];
+        sum.update(store(from, into, kept));
     }
 }
 
-/// Copies one piece. [`Stores`] must be dropped before anybody looks.
+/// Copies one piece to `into`, and as many of its lines as there are to `kept`, which it gives back as bytes. [`Stores`] must be
+/// dropped before anybody looks at `into`.
+///
+/// # Panics
+/// If the lengths differ, or `kept` is longer.
+#[expect(unsafe_code, reason = "what is kept is summed without a second copy")]
+fn store<'k>(from: Lent<'_>, into: &mut [Line], kept: &'k mut [Line]) -> &'k [u8] {
+    assert!(
+        from.len() == into.len() * LINE && kept.len() <= into.len(),
+        "a piece of other length"
+    );
+    store_lines(from, into, kept);
+    // SAFETY: every line was written, and is so many bytes.
+    unsafe { std::slice::from_raw_parts(kept.as_ptr().cast(), kept.len() * LINE) }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "what only some processors have may be called only there")]
-fn store(from: Lent<'_>, into: &mut [Line]) {
+fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: this processor has AVX-512.
-        unsafe { store_whole(from, into) };
+        unsafe { store_whole(from, into, kept) };
     } else {
-        store_quarters(from, into);
+        store_quarters(from, into, kept);
     }
 }
 
-/// Line by line, each with one store: a tenth less time than with four.
+/// Line by line, each with one load and one store: a tenth less time than with four.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn store_whole(mut from: Lent<'_>, into: &mut [Line]) {
-    for into in into {
+fn store_whole(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
+    for (number, into) in into.iter_mut().enumerate() {
         let Some((line, rest)) = from.split_array::<LINE>() else {
             return;
         };
         fetch(line.as_ptr().cast::<u8>().wrapping_add(PIECE));
-        into.stream(line::load(line));
+        let bytes = load(line);
+        into.stream(bytes);
+        if let Some(kept) = kept.get_mut(number) {
+            kept.keep(bytes);
+        }
         from = rest;
     }
 }
 
 /// The same with what every x86-64 has.
 #[cfg(target_arch = "x86_64")]
-#[expect(
-    unsafe_code,
-    reason = "a checked copy of a mapped file takes a third longer without streaming stores"
-)]
-fn store_quarters(mut from: Lent<'_>, into: &mut [Line]) {
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128};
-
-    const WIDTH: usize = size_of::<__m128i>();
-    for into in into {
+fn store_quarters(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
+    for (number, into) in into.iter_mut().enumerate() {
         let Some((line, rest)) = from.split_array::<LINE>() else {
             return;
         };
         fetch(line.as_ptr().cast::<u8>().wrapping_add(PIECE));
-        // SAFETY: a quarter is as wide as what is loaded, which needs no alignment.
-        let quarter = |at: usize| unsafe { _mm_loadu_si128(line.part::<WIDTH>(at * WIDTH).as_ptr().cast()) };
-        into.stream_quarters(std::array::from_fn(quarter));
+        let bytes = load_quarters(line);
+        into.stream_quarters(bytes);
+        if let Some(kept) = kept.get_mut(number) {
+            kept.keep_quarters(bytes);
+        }
         from = rest;
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn store(from: Lent<'_>, into: &mut [Line]) {
-    for (from, into) in from.chunks(LINE).zip(into) {
-        from.read(into.bytes(), 0);
-    }
+fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
+    Line::copy_all(from, into, kept);
 }
 
 #[cfg(test)]
@@ -265,21 +270,35 @@ pub(crate) mod tests {
     /// Whichever of them this processor uses.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn lines_are_copied_by_quarters_as_well() {
+    fn lines_are_copied_and_kept_by_quarters_as_well() {
         let from: Vec<u8> = (0..=250).cycle().take(PIECE).collect();
-        let mut into = vec![MaybeUninit::new(0); PIECE + LINE];
-        let (head, lines, _) = Line::divide(&mut into);
-        let head = head.len();
-        {
+        let mut into = vec![0; PIECE + LINE];
+        let head = into.as_ptr().align_offset(LINE);
+        let mut kept = [const { Line::BLANK }; 3];
+        Blank::from(&mut into).write(|into| {
             let _stores = Stores;
-            store_quarters((&*from).into(), &mut lines[..PIECE / LINE]);
-        }
-        let mut copied = vec![0; PIECE];
-        // SAFETY: all of it was zero before.
-        #[expect(unsafe_code, reason = "what is tested")]
-        let into: Vec<u8> = into.iter().map(|byte| unsafe { byte.assume_init() }).collect();
-        copied.copy_from_slice(&into[head..][..PIECE]);
-        assert!(copied == from);
+            store_quarters((&*from).into(), &mut Line::divide(into).1[..PIECE / LINE], &mut kept);
+            // SAFETY: all of it was zero before.
+            #[expect(unsafe_code, reason = "what is tested")]
+            unsafe {
+                &mut *(std::ptr::from_mut(into) as *mut [u8])
+            }
+        });
+        assert!(into[head..][..PIECE] == from);
+        let mut again = vec![0; 3 * LINE + LINE];
+        let head = again.as_ptr().align_offset(LINE);
+        Blank::from(&mut again).write(|again| {
+            Line::divide(again).1[..3].swap_with_slice(&mut kept);
+            // SAFETY: as above, and what was kept is bytes.
+            #[expect(unsafe_code, reason = "what is tested")]
+            unsafe {
+                &mut *(std::ptr::from_mut(again) as *mut [u8])
+            }
+        });
+        assert!(
+            again[head..][..3 * LINE] == from[..3 * LINE],
+            "what is kept is what was stored"
+        );
     }
 
     #[test]

@@ -15,9 +15,9 @@ use std::arch::x86_64::{
 };
 
 use self::polynomial::Polynomial;
-use super::line::{Line, Stores, load};
+use super::line::{Line, Stores, fetch, load};
 use super::{Crc, LINE};
-use crate::lent::{Lent, LentArray, fetch};
+use crate::lent::{Lent, LentArray};
 
 /// The places of the source.
 const STREAMS: usize = 4;

@@ -51,10 +51,18 @@ impl NewTensor {
     }
 
     /// The tensor, once it is filled, on the device for which it was made.
+    ///
+    /// # Errors
+    /// If it was not filled; if the device refuses.
     pub(crate) fn into_tensor(self, name: &str, device: &Device) -> Result<Tensor> {
         match self {
             Self::Room(room) => {
                 let elements = room.elements.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let filled = bytes::of(&elements).len();
+                if filled != room.len {
+                    let what = format!("entry `{name}` has {filled} of {} bytes, and became a tensor", room.len);
+                    return Err(Error::Internal(what));
+                }
                 // The tensor takes the memory over.
                 let tensor = Tensor::from_storage(Storage::Cpu(elements), room.shape, BackpropOp::none(), false);
                 tensor.to_device(device).map_err(Error::candle(name))

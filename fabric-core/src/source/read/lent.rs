@@ -116,7 +116,7 @@ fn pack(from: Lent<'_>, all: Block, blocks: &[(&str, Block)], packed: &mut [u8])
         let at = usize::try_from(block.start - all.start).unwrap_or(usize::MAX);
         let (bytes, _) = from.split_at(at).1.split_at(block.len);
         let (now, later) = rest.split_at_mut(block.len);
-        Blank::from(now).write(|into| bytes.read(into, 0));
+        Blank::from(now).write(|into| bytes.read(into));
         rest = later;
     }
 }
