@@ -28,7 +28,7 @@ pub(crate) use open::open;
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use self::read::{THREADS, in_parallel};
@@ -180,7 +180,8 @@ pub(crate) enum Check {
 pub(crate) struct CheckedRun {
     pub(crate) place: Place,
     pub(crate) crc32: u32,
-    pub(crate) verified: AtomicBool,
+    /// Checksums of its pieces, if it was verified: what is read of a view later is compared with them.
+    pub(crate) pieces: OnceLock<Box<[u64]>>,
 }
 
 impl Check {

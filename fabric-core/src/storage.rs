@@ -220,6 +220,9 @@ pub trait ReadFile: Send + Sync + Debug {
     /// `true`; or is `false`, as by default, and they are to be [read](Self::read_at). Nothing changes them while they are
     /// lent, so `take` should not be long about it.
     ///
+    /// The library reads each lent byte once, and verifies what it has read: a storage that is wrong, and lends bytes that change,
+    /// costs a checksum error.
+    ///
     /// An offer for whoever copies much and can do so better than [`read_at`](Self::read_at). It has no errors of its own:
     /// what it cannot lend, reading meets.
     fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {

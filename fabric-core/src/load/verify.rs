@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::hash::HashSet;
 use crate::pages;
 use crate::plan::load::LoadPlan;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
-use crate::source::read::{THREADS, in_parallel, read_block, verify_part};
-use crate::source::{Check, Part, StoredTensor};
+use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
+use crate::source::{Check, Part, Place, StoredTensor};
 use crate::target::Watched;
 
 /// Compares the checksums of all that the plan will move.
@@ -24,15 +25,22 @@ pub(super) fn verify(
         let item = stored.info.dtype().bits() / 8;
         stored.parts.iter().map(move |part| (name, item, part))
     });
-    let (runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| is_run(part));
-    for (name, _, part) in runs {
-        let Some(meter) = meter else {
-            verify_part(&*raw.source, name, part)?;
-            continue;
-        };
-        let watched = Watched::new(&*raw.source, meter, name, part.place.len);
-        verify_part(&watched, name, part)?;
-        watched.finish()?;
+    let (in_runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| is_run(part));
+    let mut verified: HashSet<Place> = HashSet::default();
+    for (name, _, part) in in_runs {
+        let Check::Run(run) = &part.check else { continue };
+        let is_first = verified.insert(run.place);
+        match meter {
+            Some(meter) => {
+                let watched = Watched::new(&*raw.source, meter, name, part.place.len);
+                if is_first {
+                    verify_run(&watched, name, run)?;
+                }
+                watched.finish()?;
+            }
+            None if is_first => verify_run(&*raw.source, name, run)?,
+            None => {}
+        }
     }
     let blocks = others
         .iter()

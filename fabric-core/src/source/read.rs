@@ -12,9 +12,10 @@ mod slab;
 #[cfg(any(test, feature = "cuda"))]
 mod stretches;
 mod strided;
+mod used;
 
 pub(crate) use block::{Block, Sum, check_block, read_block};
-pub(crate) use check::verify_part;
+pub(crate) use check::{verify_around, verify_run};
 pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{THREADS, in_parallel};
@@ -163,8 +164,7 @@ fn blocks_in_order(
     let mut bytes = vec![0; BLOCK.min(usize::try_from(part.place.len).unwrap_or(BLOCK))];
     for block in part.blocks() {
         let bytes = &mut bytes[..block.len];
-        read_block(source, entry, block, bytes)?;
-        run.note(block.number, bytes);
+        run.read(source, entry, block, bytes)?;
         take(bytes)?;
     }
     run.finish(source, entry)

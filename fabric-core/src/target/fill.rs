@@ -11,7 +11,7 @@ use crate::checksum::BLOCK;
 use crate::device;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::read::{Block, THREADS, in_parallel, neighbours, read_into, read_together};
+use crate::source::read::{Block, THREADS, in_parallel, neighbours, read_into, read_together, verify_around};
 use crate::source::{Check, Source, StoredTensor};
 use crate::streaming::{self, Unsummed};
 
@@ -128,6 +128,13 @@ pub(crate) fn fill_all(source: &dyn Source, fills: &mut [Fill<'_>], meter: Optio
         Target::Live(tensor) => Some((fill.name, tensor)),
         Target::Room(_) => None,
     }))?;
+    for fill in &*fills {
+        // Here, where one thread after the other verifies a run, and not where several come upon it at once.
+        let parts = &fill.stored.parts;
+        parts
+            .iter()
+            .try_for_each(|part| verify_around(source, fill.name, part))?;
+    }
     let total: u64 = fills.iter().map(Fill::bytes).sum();
     let large = LARGE.max(total / PARTS);
     let (large, rest): (Vec<&Fill<'_>>, Vec<&Fill<'_>>) = fills.iter().partition(|fill| fill.bytes() >= large);

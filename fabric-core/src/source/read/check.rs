@@ -1,14 +1,17 @@
 //! Checksums that cover a whole run of a file: a member of an archive has one CRC-32.
 //!
 //! A part that is the whole run is verified while it is read, whatever its size. A part that lies in a run, a view of a
-//! storage, has no checksum of its own: the run is read once and verified before the first of its views is, if that is
-//! at most [`ALWAYS`] bytes or not much more than the view. Larger ones are verified by
-//! [`LoadOptions::verify_first`](crate::LoadOptions::verify_first).
+//! storage, has no checksum of its own. So the run is read and verified before its first view is, and gives checksums of
+//! its [pieces](PIECE) meanwhile. Whatever is read of a view is read as pieces and compared with these, however often and
+//! however late: a file that changes after the run was verified gives an error.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use super::{Block, THREADS, in_parallel, no_less, read_block};
+use super::block::damaged;
+use super::lent::{WINDOW, read_pieces};
+use super::{Block, Sum, THREADS, in_parallel, no_less, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
@@ -18,66 +21,70 @@ use crate::pages;
 use crate::source::{Check, CheckedRun, Part, Place, Source};
 use crate::streaming::{self, Unsummed};
 
-/// Runs up to this size are verified even for the smallest view.
-const ALWAYS: u64 = 64 << 20;
+/// The bytes of a run that get a checksum: so many are read for the smallest view. Their checksums are an eighth of a
+/// thousandth of the run.
+const PIECE: usize = 64 << 10;
 
-/// Runs up to this many times the size of the view are.
-const TIMES: u64 = 4;
-
-/// The checksum of a run, put together while its blocks are read in any order.
-pub(super) struct RunCheck {
-    /// With one sum for each block; `None` if there is nothing to put together.
-    run: Option<(Arc<CheckedRun>, Vec<AtomicU32>)>,
+/// What is done to know that a part is what was saved, beside what its blocks tell.
+pub(super) enum RunCheck {
+    /// The blocks have checksums of their own, or none.
+    None,
+    /// The part is the run, whose checksum is put together while its blocks are read in any order: one sum for each.
+    Whole(Arc<CheckedRun>, Vec<AtomicU32>),
+    /// The part lies in a run that has been verified.
+    View(Arc<CheckedRun>),
 }
 
 impl RunCheck {
-    /// For blocks that have checksums of their own, or none.
-    pub(super) fn none() -> Self {
-        Self { run: None }
-    }
-
-    /// Prepares the reading of `part`, and verifies the run around it if it has to be read for that.
+    /// Prepares the reading of `part`, and verifies the run around it if nobody has.
     pub(super) fn of(source: &dyn Source, entry: &str, part: &Part) -> Result<Self> {
         let Check::Run(run) = &part.check else {
-            return Ok(Self::none());
+            return Ok(Self::None);
         };
-        if part.is_whole_run() && part.place.len <= BLOCK as u64 {
+        if !part.is_whole_run() {
+            verify_around(source, entry, part)?;
+            return Ok(Self::View(run.clone()));
+        }
+        if part.place.len <= BLOCK as u64 {
             // Its only block has the sum of the run.
-            return Ok(Self::none());
+            return Ok(Self::None);
         }
-        if part.is_whole_run() {
-            let blocks = part.blocks().count();
-            let sums = (0..blocks).map(|_| AtomicU32::new(0)).collect();
-            return Ok(Self {
-                run: Some((run.clone(), sums)),
-            });
+        let sums = part.blocks().map(|_| AtomicU32::new(0)).collect();
+        Ok(Self::Whole(run.clone(), sums))
+    }
+
+    /// Fills `into` with a block, or with bytes inside of one, and verifies them or takes note of them.
+    pub(super) fn read(&self, source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
+        if let Self::View(run) = self {
+            return read_view(source, entry, run, block.start, into.into());
         }
-        if run.place.len <= ALWAYS || run.place.len / TIMES <= part.place.len {
-            verify_run(source, entry, run)?;
-        }
-        Ok(Self::none())
+        read_block(source, entry, block, into)?;
+        self.note(block.number, into);
+        Ok(())
     }
 
     /// Takes note of a block.
     pub(super) fn note(&self, number: usize, bytes: &[u8]) {
-        if let Some((_, sums)) = &self.run
+        if let Self::Whole(_, sums) = self
             && let Some(sum) = sums.get(number)
         {
             sum.store(checksum::crc32(bytes), Ordering::Relaxed);
         }
     }
 
-    /// Copies a block, and takes note of it.
+    /// Copies a block, and takes note of what was copied.
     pub(super) fn copy(&self, number: usize, from: Lent<'_>, into: Blank<'_>) {
-        match self.run.as_ref().and_then(|(_, sums)| sums.get(number)) {
-            Some(sum) => sum.store(checksum::copied_crc32(from, into), Ordering::Relaxed),
-            None => streaming::copy(from, into, &mut Unsummed),
+        match self {
+            Self::Whole(_, sums) if number < sums.len() => {
+                sums[number].store(checksum::copied_crc32(from, into), Ordering::Relaxed);
+            }
+            _ => streaming::copy(from, into, &mut Unsummed),
         }
     }
 
     /// Compares, when all blocks have been noted.
     pub(super) fn finish(self, source: &dyn Source, entry: &str) -> Result<()> {
-        let Some((run, sums)) = self.run else {
+        let Self::Whole(run, sums) = self else {
             return Ok(());
         };
         let mut left = run.place.len;
@@ -87,32 +94,26 @@ impl RunCheck {
             checksum::crc32_combine(whole, sum.load(Ordering::Relaxed), len)
         });
         if whole == run.crc32 {
-            run.verified.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        Err(Error::Checksum {
-            path: source.file(run.place.file).1.to_path_buf(),
-            entry: entry.to_owned(),
-            block: 0,
-            start: run.place.start,
-            end: run.place.start + run.place.len,
-        })
+        Err(run.damaged(source, entry))
     }
 }
 
-/// Reads and verifies the run that a part lies in, once for all parts that share it; nothing if it has none.
-pub(crate) fn verify_part(source: &dyn Source, entry: &str, part: &Part) -> Result<()> {
+/// Verifies the run that a part lies in, unless the part is the run, or somebody has: before many parts of it are read by several
+/// threads.
+pub(crate) fn verify_around(source: &dyn Source, entry: &str, part: &Part) -> Result<()> {
     match &part.check {
-        Check::Run(run) => verify_run(source, entry, run),
+        Check::Run(run) if !part.is_whole_run() && run.pieces.get().is_none() => verify_run(source, entry, run),
         _ => Ok(()),
     }
 }
 
-fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result<()> {
-    if run.verified.load(Ordering::Relaxed) {
-        return Ok(());
-    }
+/// Reads and verifies a run, whoever has before.
+pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result<()> {
     let whole = Part::plain(Region::whole(&[]), run.place, Check::Run(run.clone()));
+    let mut pieces: Vec<AtomicU64> = no_less(source, pages::reserved(run.count()))?;
+    pieces.resize_with(run.count(), AtomicU64::default);
     let check = RunCheck::of(source, entry, &whole)?;
     let blocks: Vec<Block> = whole.blocks().collect();
     let next = AtomicUsize::new(0);
@@ -121,14 +122,61 @@ fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result
         let block = *blocks.get(next.fetch_add(1, Ordering::Relaxed))?;
         let read = || {
             let mut bytes = no_less(source, pages::zeroed(block.len))?;
-            read_block(source, entry, block, &mut bytes)?;
-            check.note(block.number, &bytes);
+            check.read(source, entry, block, &mut bytes)?;
+            let sums = pieces.iter().skip(block.number * (BLOCK / PIECE));
+            for (sum, piece) in sums.zip(bytes.chunks(PIECE)) {
+                sum.store(checksum::of(piece), Ordering::Relaxed);
+            }
             Ok(())
         };
         Some(read())
     })?;
     check.finish(source, entry)?;
-    run.verified.store(true, Ordering::Relaxed);
+    // In place: each is as wide as what it becomes.
+    let pieces: Box<[u64]> = pieces.into_iter().map(AtomicU64::into_inner).collect();
+    match run.pieces.set(pieces) {
+        // A CRC-32 does not tell apart the contents of now and those that were verified before.
+        Err(now) if run.pieces.get() != Some(&now) => Err(run.damaged(source, entry)),
+        _ => Ok(()),
+    }
+}
+
+/// Fills `into` with the bytes of a verified run from `start` on, a place of the file.
+pub(super) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: Blank<'_>) -> Result<()> {
+    let outside = || super::out_of_bounds(source, entry);
+    let from = start.checked_sub(run.place.start).ok_or_else(outside)?;
+    if from
+        .checked_add(into.len() as u64)
+        .is_none_or(|end| end > run.place.len)
+    {
+        return Err(outside());
+    }
+    let within = usize::try_from(from % PIECE as u64).unwrap_or(0);
+    let number = usize::try_from(from / PIECE as u64).unwrap_or(usize::MAX);
+    let mut pieces = run.pieces().skip(number).peekable();
+    let mut left = into;
+    let mut skipped = within;
+    while left.len() > 0 {
+        let piece = *pieces.peek().ok_or_else(outside)?;
+        if skipped > 0 || left.len() < piece.len {
+            let mut bytes = vec![0; piece.len];
+            read_block(source, entry, piece, &mut bytes)?;
+            let len = left.len().min(piece.len - skipped);
+            let (now, later) = left.split_at(len);
+            streaming::copy(&bytes[skipped..skipped + len], now, &mut Unsummed);
+            (left, skipped) = (later, 0);
+            pieces.next();
+            continue;
+        }
+        // As many whole pieces as are lent at a time.
+        let end = run.place.start + run.place.len;
+        let most = left.len().min(WINDOW * BLOCK);
+        let is_last = piece.start + most as u64 == end;
+        let (now, later) = left.split_at(if is_last { most } else { most - most % PIECE });
+        let count = now.len().div_ceil(PIECE);
+        read_pieces(source, entry, pieces.by_ref().take(count), now, &RunCheck::None, PIECE)?;
+        left = later;
+    }
     Ok(())
 }
 
@@ -138,7 +186,39 @@ impl CheckedRun {
         Arc::new(Self {
             place,
             crc32,
-            verified: AtomicBool::new(false),
+            pieces: OnceLock::new(),
         })
+    }
+
+    /// The number of its pieces.
+    fn count(&self) -> usize {
+        usize::try_from(self.place.len.div_ceil(PIECE as u64)).unwrap_or(usize::MAX)
+    }
+
+    /// The pieces, each with its checksum if the run was verified.
+    fn pieces(&self) -> impl Iterator<Item = Block> + '_ {
+        let sums = self.pieces.get();
+        (0..self.count()).map(move |number| {
+            let from = number as u64 * PIECE as u64;
+            Block {
+                number: 0,
+                file: self.place.file,
+                start: self.place.start + from,
+                len: usize::try_from(self.place.len - from).map_or(PIECE, |left| left.min(PIECE)),
+                sum: sums.and_then(|sums| sums.get(number)).copied().map(Sum::Crc64),
+            }
+        })
+    }
+
+    fn damaged(&self, source: &dyn Source, entry: &str) -> Error {
+        let Place { file, start, len } = self.place;
+        let whole = Block {
+            number: 0,
+            file,
+            start,
+            len: usize::try_from(len).unwrap_or(usize::MAX),
+            sum: None,
+        };
+        damaged(source, entry, whole)
     }
 }

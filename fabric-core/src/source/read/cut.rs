@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::check::RunCheck;
 use super::lent::{WINDOW, read_blocks};
 use super::runs::{Pieces, Run};
-use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds, read_block};
+use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds};
 use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
@@ -20,6 +20,8 @@ struct Reading<'r> {
     entry: &'r str,
     part: &'r Part,
     cut: &'r Cut,
+    /// Of the run that the part lies in, if it has one: the part itself is put together from shares.
+    around: RunCheck,
 }
 
 /// Fills the places of `part` in `into`, the bytes of `tensor`, from the box of it that is wanted.
@@ -42,8 +44,12 @@ pub(super) fn read(
         entry,
         part,
         cut,
+        around: if part.is_whole_run() {
+            RunCheck::None
+        } else {
+            RunCheck::of(source, entry, part)?
+        },
     };
-    reading.verify_around()?;
     let pieces = Pieces::new((&cut.shape, &cut.region), (tensor.info.shape(), &part.region), item);
     if let Some(run) = pieces.only() {
         return reading.run(run, into, threads);
@@ -57,14 +63,6 @@ pub(super) fn read(
 }
 
 impl Reading<'_> {
-    /// A view of a storage has no checksum of its own: what it lies in is verified as for a whole view.
-    fn verify_around(&self) -> Result<()> {
-        if matches!(self.part.check, Check::Run(_)) && !self.part.is_whole_run() {
-            RunCheck::of(self.source, self.entry, self.part)?;
-        }
-        Ok(())
-    }
-
     /// One run of bytes, several threads to it if it is long.
     fn run(&self, run: Run, into: &mut [u8], threads: usize) -> Result<()> {
         let into = into
@@ -100,7 +98,7 @@ impl Reading<'_> {
         };
         let (blocks, rest) = into.split_at_mut(whole);
         let known = self.part.blocks().skip(from / BLOCK);
-        read_blocks(self.source, self.entry, known, blocks.into(), &RunCheck::none())?;
+        read_blocks(self.source, self.entry, known, blocks.into(), &RunCheck::None)?;
         for (number, into) in rest.chunks_mut(BLOCK).enumerate() {
             let from = from + whole + number * BLOCK;
             let piece = Run {
@@ -131,8 +129,13 @@ impl Reading<'_> {
             len: BLOCK.min(all.saturating_sub(begin)),
             sum: self.part.sum(number),
         };
-        for together in coalesced(runs) {
-            self.read_together(together, into, span)?;
+        if matches!(self.around, RunCheck::View(_)) {
+            // Whole pieces are read for the smallest run: better once than for each.
+            self.read_together(runs, into, span)?;
+        } else {
+            for together in coalesced(runs) {
+                self.read_together(together, into, span)?;
+            }
         }
         let covered: usize = runs.iter().map(|run| run.len).sum();
         if let [run] = runs
@@ -157,9 +160,10 @@ impl Reading<'_> {
             place.copy_from_slice(bytes);
         }
         let at = block.start - checked.start;
+        let used = runs.iter().map(|run| run.from - begin..run.from - begin + run.len);
         self.cut
             .shares
-            .note(self.entry, checked, self.cut.replica, at, scratch, covered);
+            .note(self.entry, checked, self.cut.replica, at, scratch, used);
         Ok(())
     }
 
@@ -193,11 +197,11 @@ impl Reading<'_> {
         let outside = || out_of_bounds(self.source, self.entry);
         if runs.len() == 1 {
             let into = into.get_mut(first.to..first.to + first.len).ok_or_else(outside)?;
-            return read_block(self.source, self.entry, block, into);
+            return self.around.read(self.source, self.entry, block, into);
         }
         span.clear();
         span.resize(block.len, 0);
-        read_block(self.source, self.entry, block, span)?;
+        self.around.read(self.source, self.entry, block, span)?;
         for run in runs {
             let from = run.from - first.from;
             let into = into.get_mut(run.to..run.to + run.len).ok_or_else(outside)?;

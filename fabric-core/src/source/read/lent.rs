@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::block::damaged;
-use super::check::RunCheck;
+use super::check::{RunCheck, read_view};
 use super::{Block, Sum, check_block, no_less, out_of_bounds, read_block};
 use crate::blank::Blank;
 use crate::checksum::{self, BLOCK};
@@ -23,13 +23,31 @@ pub(super) fn read_blocks(
     into: Blank<'_>,
     run: &RunCheck,
 ) -> Result<()> {
+    match run {
+        RunCheck::View(run) => match blocks.next() {
+            Some(first) => read_view(source, entry, run, first.start, into),
+            None => Ok(()),
+        },
+        _ => read_pieces(source, entry, blocks, into, run, BLOCK),
+    }
+}
+
+/// The same for blocks of any size that [`BLOCK`] is a multiple of.
+pub(super) fn read_pieces(
+    source: &dyn Source,
+    entry: &str,
+    mut blocks: impl Iterator<Item = Block>,
+    into: Blank<'_>,
+    run: &RunCheck,
+    size: usize,
+) -> Result<()> {
     for into in into.chunks(WINDOW * BLOCK) {
-        let blocks: SmallVec<[Block; WINDOW]> = blocks.by_ref().take(into.len().div_ceil(BLOCK)).collect();
+        let blocks: SmallVec<[Block; WINDOW]> = blocks.by_ref().take(into.len().div_ceil(size)).collect();
         if blocks.iter().map(|block| block.len).sum::<usize>() != into.len() {
             return Err(out_of_bounds(source, entry));
         }
-        if let Some(into) = copy_lent(source, entry, &blocks, into, run)? {
-            for (block, into) in blocks.iter().zip(into.into_bytes().chunks_mut(BLOCK)) {
+        if let Some(into) = copy_lent(source, entry, &blocks, into, run, size)? {
+            for (block, into) in blocks.iter().zip(into.into_bytes().chunks_mut(size)) {
                 read_block(source, entry, *block, into)?;
                 run.note(block.number, into);
             }
@@ -46,6 +64,7 @@ fn copy_lent<'m>(
     blocks: &[Block],
     into: Blank<'m>,
     run: &RunCheck,
+    size: usize,
 ) -> Result<Option<Blank<'m>>> {
     let Some(first) = blocks.first() else { return Ok(None) };
     let (len, mut into, mut broken) = (into.len(), Some(into), None);
@@ -53,7 +72,7 @@ fn copy_lent<'m>(
         let Some(into) = into.take_if(|_| bytes.len() == len) else {
             return;
         };
-        let pieces = Lent::from(bytes).chunks(BLOCK).zip(into.chunks(BLOCK));
+        let pieces = Lent::from(bytes).chunks(size).zip(into.chunks(size));
         let mut copied = blocks.iter().zip(pieces);
         broken = copied.find_map(|(block, (from, into))| (!copy(*block, from, into, run)).then_some(*block));
     });
@@ -191,7 +210,7 @@ mod tests {
                     sum: None,
                 };
                 let mut into = vec![0; 2 * BLOCK];
-                let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::none());
+                let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::None);
                 read.expect("it can be read");
                 assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
                 let bytes = read_together(&source, &[("x", block(1))]).expect("it can be read");

@@ -3,14 +3,18 @@
 //! A rank that needs some rows of a block reads those and nothing else, and so cannot compute the block's checksum. A CRC
 //! is linear, though: without its initial value and final complement, the CRC of a block is the exclusive or of the CRCs
 //! of its pieces, each with zeros in place of the rest. So every rank computes the share of what it has read, and together
-//! they have the checksum of a block that none of them has seen. What nobody's shares complete is read again as a whole.
+//! they have the checksum of a block that none of them has seen. What nobody's shares complete is read again as a whole, and
+//! what this rank has read of it must have the same share then: what is used is what was verified.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::block::damaged;
+use super::used::Used;
 use super::{Block, Sum, read_block};
 use crate::checksum::{self, BLOCK};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::source::Source;
 
 /// The shares of one rank.
@@ -33,6 +37,7 @@ struct Held {
     entry: String,
     block: Block,
     share: Share,
+    used: Used,
 }
 
 /// A part of a checksum.
@@ -55,10 +60,20 @@ impl Share {
 const ENCODED: usize = 5 * size_of::<u64>();
 
 impl Shares {
-    /// Takes note of bytes of a checked run: `scratch` is the block of it at `at`, with zeros where nothing was read.
-    pub(super) fn note(&self, entry: &str, run: Block, replica: usize, at: u64, scratch: &[u8], covered: usize) {
+    /// Takes note of bytes of a checked run: `scratch` is the block of it at `at`, with zeros where nothing was read; `used` are
+    /// the ranges of it that were.
+    pub(super) fn note(
+        &self,
+        entry: &str,
+        run: Block,
+        replica: usize,
+        at: u64,
+        scratch: &[u8],
+        used: impl Iterator<Item = Range<usize>> + Clone,
+    ) {
         let Some(sum) = run.sum else { return };
         let tail = (run.len as u64).saturating_sub(at + scratch.len() as u64);
+        let covered: usize = used.clone().map(|range| range.len()).sum();
         let share = Share {
             crc: sum.share(scratch, tail),
             covered: covered as u64,
@@ -73,8 +88,13 @@ impl Shares {
             entry: entry.to_owned(),
             block: run,
             share: Share::default(),
+            used: Used::default(),
         };
-        held.entry(key).or_insert_with(blank).share.add(share);
+        let held = held.entry(key).or_insert_with(blank);
+        held.share.add(share);
+        for range in used {
+            held.used.add(at + range.start as u64, range.len() as u64);
+        }
     }
 
     /// The shares as a message to the other ranks.
@@ -115,49 +135,48 @@ impl Shares {
                 }
             }
         }
-        for (key, Held { entry, block, .. }) in &*held {
+        for (key, noted) in &*held {
+            let Held { entry, block, .. } = noted;
             let share = whole.get(key).copied().unwrap_or_default();
             if share.covered != block.len as u64 {
-                read_again(source, entry, *block)?;
+                read_again(source, noted)?;
             } else if !block
                 .sum
                 .is_some_and(|sum| sum.is_completed_by(share.crc, block.len as u64))
             {
-                return Err(Error::Checksum {
-                    path: source.file(block.file).1.to_path_buf(),
-                    entry: entry.clone(),
-                    block: block.number,
-                    start: block.start,
-                    end: block.start + block.len as u64,
-                });
+                return Err(damaged(source, entry, *block));
             }
         }
         Ok(())
     }
 }
 
-/// Reads all of a run, piece by piece, and compares its checksum.
-fn read_again(source: &dyn Source, entry: &str, run: Block) -> Result<()> {
-    if run.len <= BLOCK {
-        return read_block(source, entry, run, &mut vec![0; run.len]);
-    }
-    let again = Shares::default();
-    let mut bytes = vec![0; BLOCK];
+/// Reads all of a run, piece by piece, and compares its checksum, and the share of what was read of it before.
+fn read_again(source: &dyn Source, noted: &Held) -> Result<()> {
+    let Held { entry, block: run, .. } = noted;
+    let Some(sum) = run.sum else { return Ok(()) };
+    let (mut whole, mut before) = (0, 0);
+    let (mut bytes, mut used) = (vec![0; BLOCK.min(run.len)], vec![0; BLOCK.min(run.len)]);
     let mut at = 0;
     while at < run.len {
         let piece = Block {
             start: run.start + at as u64,
             len: BLOCK.min(run.len - at),
             sum: None,
-            ..run
+            ..*run
         };
-        let bytes = &mut bytes[..piece.len];
+        let (bytes, used) = (&mut bytes[..piece.len], &mut used[..piece.len]);
         read_block(source, entry, piece, bytes)?;
-        again.note(entry, run, 0, at as u64, bytes, piece.len);
+        noted.used.mask(at as u64, bytes, used);
+        let tail = (run.len - at - piece.len) as u64;
+        whole ^= sum.share(bytes, tail);
+        before ^= sum.share(used, tail);
         at += piece.len;
     }
-    let message = again.encode();
-    again.settle(source, &[message])
+    if sum.is_completed_by(whole, run.len as u64) && before == noted.share.crc {
+        return Ok(());
+    }
+    Err(damaged(source, entry, *run))
 }
 
 impl Sum {
@@ -194,7 +213,15 @@ fn zeros64(len: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::error::Error;
+    use crate::source::Index;
+    use crate::storage::ReadFile;
 
     fn bytes(len: usize) -> Vec<u8> {
         (0..len).map(|i| (i * i % 241).to_le_bytes()[0]).collect()
@@ -228,5 +255,71 @@ mod tests {
         }
         assert!(sum.is_completed_by(all, whole.len() as u64));
         assert!(!sum.is_completed_by(all ^ 2, whole.len() as u64));
+    }
+
+    /// A file of sevens, one of which is another number after the first read.
+    #[derive(Debug, Default)]
+    struct Changing {
+        changes: bool,
+        reads: AtomicUsize,
+    }
+
+    impl ReadFile for Changing {
+        fn len(&self) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+
+        fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+            into.fill(7);
+            if offset == 0 && self.changes && self.reads.fetch_add(1, Ordering::Relaxed) > 0 {
+                into[50] = 8;
+            }
+            Ok(into.len())
+        }
+    }
+
+    impl Source for Changing {
+        fn index(&self) -> &Arc<Index> {
+            unreachable!("nothing is looked up")
+        }
+
+        fn file(&self, _number: usize) -> (&dyn ReadFile, &Path) {
+            (self, Path::new("sevens"))
+        }
+    }
+
+    #[test]
+    fn what_nobody_completes_is_read_again_and_must_be_what_was_used() {
+        let (short, long) = (vec![7; 5000], vec![7; 2 * BLOCK + 5000]);
+        for sum in [
+            (short.len(), Sum::Crc64(checksum::of(&short))),
+            (long.len(), Sum::Crc32(checksum::crc32(&long))),
+        ] {
+            let run = Block {
+                number: 0,
+                file: 0,
+                start: 0,
+                len: sum.0,
+                sum: Some(sum.1),
+            };
+            let settle = |used: u8, changes: bool| {
+                let source = Changing {
+                    changes,
+                    reads: AtomicUsize::new(1),
+                };
+                let shares = Shares::default();
+                let mut scratch = vec![0; 5000];
+                let ranges = [10..20, 40..60, 4000..5000];
+                ranges.iter().for_each(|range| scratch[range.clone()].fill(7));
+                scratch[45] = used;
+                shares.note("x", run, 0, 0, &scratch, ranges.into_iter());
+                shares.settle(&source, &[shares.encode()])
+            };
+            assert!(settle(7, false).is_ok(), "{sum:?}");
+            for (used, changes) in [(6, false), (7, true)] {
+                let settled = settle(used, changes);
+                assert!(matches!(settled, Err(Error::Checksum { .. })), "{sum:?}: {settled:?}");
+            }
+        }
     }
 }

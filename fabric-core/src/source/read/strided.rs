@@ -1,7 +1,7 @@
 //! Parts whose elements do not simply follow each other: transposed, sliced and expanded views, and numbers of the
 //! other byte order.
 
-use super::{BLOCK, RunCheck, out_of_bounds, read_block};
+use super::{BLOCK, RunCheck, out_of_bounds};
 use crate::error::Result;
 use crate::source::{Arrangement, Part, Source};
 
@@ -26,8 +26,7 @@ pub(super) fn gather(
     let mut bytes = vec![0; BLOCK.min(usize::try_from(part.place.len).unwrap_or(BLOCK))];
     for block in part.blocks() {
         let bytes = &mut bytes[..block.len];
-        read_block(source, entry, block, bytes)?;
-        check.note(block.number, bytes);
+        check.read(source, entry, block, bytes)?;
         let begin = block.number * BLOCK;
         while let Some((from, to)) = walk.now(begin + block.len) {
             let from = from - begin;
