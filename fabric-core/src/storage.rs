@@ -40,8 +40,8 @@ pub trait Storage: Send + Sync + Debug {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
     /// Creates a file as [`create`](Self::create) does, to take the place of the file at `replaced`: with its owner, its mode
-    /// and its access control list, as far as the system lets the process set them. At no instant may anybody read the new
-    /// file who may not read the other one. By default this is `create`.
+    /// and its access control list, as far as the system lets the process set them. At no instant has the new file
+    /// more readers than the other one. By default this is `create`.
     ///
     /// # Errors
     /// As [`create`](Self::create). Nothing at `replaced` is no error.

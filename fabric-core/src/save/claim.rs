@@ -1,8 +1,8 @@
-//! What a save calls its own: everything with its token, as long as its lock says so.
+//! The token of a save, and the lock that claims every file with this token for the save.
 //!
 //! The lock's file is the first thing that a save creates and the last that it removes, and the system releases the lock
-//! when the process ends. So whoever can take the lock of a marked file knows that its save is dead, and removes what that
-//! left. Nothing without a mark is removed.
+//! when the process ends. So a save that can take the lock of a marked file knows that the file's save is dead, and removes the
+//! leftovers. Nothing without a mark is removed.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl<'s> Claim<'s> {
         self.hidden.path(self.token, ending)
     }
 
-    /// Releases the lock and leaves its file: a later save finds what could not be removed now.
+    /// Releases the lock and leaves its file: a later save finds the files that could not be removed now.
     pub(super) fn leave(&mut self) {
         self.held = None;
     }
@@ -84,7 +84,7 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if self.held.is_some() {
             // The file's name goes first: it stands for a save as long as it is there. A device that fails once may work
-            // the next time; what cannot be removed then is found by a later save.
+            // the next time; a later save finds a file that stays.
             let path = self.path(Ending::Lock);
             let _ = self
                 .storage
@@ -94,7 +94,7 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Removes what dead saves have left beside the target, of either kind, and in a directory that is there. A courtesy: a
+/// Removes the leftovers of dead saves beside the target, of either kind, and in a directory that is there. A courtesy: a
 /// save does not fail for it. Says whether something stepped aside for a save that did not come to its end: it stays until
 /// there is something in its place.
 pub(super) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
@@ -105,7 +105,7 @@ pub(super) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
     left_aside
 }
 
-/// Removes what dead saves have left in a checkpoint's directory.
+/// Removes the leftovers of dead saves in a checkpoint's directory.
 pub(super) fn sweep_inside(storage: &dyn Storage, directory: &Path) {
     let inside = Hidden::inside(directory);
     sweep_names(storage, &inside, directory);
@@ -155,12 +155,12 @@ fn sweep_claim(storage: &dyn Storage, hidden: &Hidden, token: Token, target: &Pa
     Ok(())
 }
 
-/// Removes what a token names, but the only checkpoint that there is. Says whether nothing is left.
+/// Removes the files of a token, but never the only checkpoint that there is. Says whether nothing is left.
 fn remove_claimed(storage: &dyn Storage, claim: &Claim<'_>, target: &Path) -> io::Result<bool> {
     let mut is_gone = parts::remove(storage, &claim.path(Ending::Partial))?;
     let replaced = claim.path(Ending::Replaced);
     if storage.kind(&replaced)?.is_some() {
-        // Its save is dead, so whatever is at the target now came later.
+        // Its save is dead, so a checkpoint at the target came later.
         is_gone &= storage.kind(target)?.is_some() && parts::remove(storage, &replaced)?;
     }
     let directory = &claim.hidden.directory;
@@ -182,8 +182,8 @@ fn remove_claimed(storage: &dyn Storage, claim: &Claim<'_>, target: &Path) -> io
     Ok(is_gone)
 }
 
-/// Removes what stepped aside for other saves, dead ones and living ones: something is at the target, which came later. So
-/// there is one such thing at most when a save makes another one, and whoever looks for it finds the last.
+/// Removes the checkpoints that stepped aside for other saves, dead ones and living ones: the checkpoint at the target came
+/// later. So one at most is there when a save moves another one aside, and `open` finds the last.
 pub(super) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
     let hidden = &site.beside;
     let names = storage.list(&hidden.directory).unwrap_or_default();
@@ -193,7 +193,7 @@ pub(super) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
     });
     for token in replaced {
         let is_marked = || Mark::of(storage, &hidden.path(token, Ending::Lock), MARK);
-        // In this order: what is at the target now came after what was aside then.
+        // In this order: a checkpoint at the target now came after one that was aside before.
         if matches!(storage.kind(&site.target), Ok(Some(_))) && matches!(is_marked(), Ok(Some(Mark::Whole))) {
             // A courtesy, as said above.
             let _ = parts::remove(storage, &hidden.path(token, Ending::Replaced));
@@ -201,11 +201,11 @@ pub(super) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
     }
 }
 
-/// Removes what has lost its lock: after a power failure, say. Here the contents must say that it is ours.
+/// Removes a leftover that has lost its lock, after a power failure for instance. Its contents must prove that a save made it.
 fn sweep_orphan(storage: &dyn Storage, hidden: &Hidden, token: Token, ending: Ending, target: &Path) -> Result<()> {
     let path = hidden.path(token, ending);
     let io = |error| Error::io("look at", &path)(error);
-    // No token is drawn twice, so what has no lock now will never have one.
+    // No token is drawn twice, so a token without a lock now will never have one.
     let locked = storage.kind(&hidden.path(token, Ending::Lock)).map_err(io)?.is_some();
     if locked || ending == Ending::Replaced && storage.kind(target).map_err(io)?.is_none() {
         return Ok(());

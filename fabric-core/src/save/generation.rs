@@ -36,7 +36,7 @@ pub(crate) struct Generation<'s> {
 }
 
 impl<'s> Generation<'s> {
-    /// Makes the folder, after removing what killed processes have left.
+    /// Makes the folder, after removing the leftovers of killed processes.
     pub(crate) fn begin(storage: &'s dyn Storage, path: &Path) -> Result<Self> {
         let site = Site::at(storage, path)?;
         site.check_for_directory(storage)?;
@@ -84,7 +84,7 @@ impl<'s> Generation<'s> {
         &self.place
     }
 
-    /// What rank 0 says of the place.
+    /// The place, as a message from rank 0.
     pub(super) fn message(&self) -> Vec<u8> {
         self.place.message()
     }
@@ -137,7 +137,7 @@ impl<'s> Generation<'s> {
         let stepped_aside = put?;
         if taken_in {
             self.move_in(&write)?;
-            // What cannot be removed now is swept by a later save.
+            // A later save sweeps the files that cannot be removed now.
             let _ = parts::remove(storage, &staging);
         }
         self.committed = true;
@@ -186,7 +186,7 @@ impl<'s> Generation<'s> {
         sync_dir(storage, &target, durability, phases)?;
         let _removing = phases.begin(Phase::Commit);
         if let Some(replaced) = replaced {
-            // What cannot be removed now is swept by a later save.
+            // A later save sweeps the files that cannot be removed now.
             let _ = parts::remove_generation(storage, &target.join(replaced));
         }
         self.claim = None;
@@ -244,7 +244,7 @@ impl Drop for Generation<'_> {
         if self.committed {
             return;
         }
-        // What cannot be removed now is swept by a later save.
+        // A later save sweeps the files that cannot be removed now.
         let removed = if self.in_place {
             parts::remove_generation(self.storage, &self.place.folder())
         } else {

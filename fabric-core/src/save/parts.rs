@@ -1,4 +1,4 @@
-//! What in a checkpoint's directory is the checkpoint's own, and how that is removed, and nothing else.
+//! The parts of a checkpoint in a directory: how they are told from foreign entries, and how they alone are removed.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! Where the ranks write: the folder of a generation, as all of them know it, and what it takes the place of.
+//! Where the ranks write: the folder of a generation, as all of them know it, and the checkpoint that it replaces.
 
 use std::path::{Path, PathBuf};
 
@@ -22,10 +22,10 @@ pub(crate) struct Place {
     pub(super) replaced: Replaced,
 }
 
-/// What the checkpoint takes the place of.
+/// The file or generation that the checkpoint replaces.
 #[derive(Clone, Debug)]
 pub(super) enum Replaced {
-    /// What is at this path, if anything is: a file.
+    /// A file at this path, if there is one.
     File(PathBuf),
     /// The folder of a generation, in the directory that is at the path.
     Generation(PathBuf),
@@ -57,7 +57,7 @@ impl Place {
         }
     }
 
-    /// What rank 0 says of it.
+    /// The place, as a message from rank 0.
     pub(super) fn message(&self) -> Vec<u8> {
         let token = Token::of_generation(&self.generation).map(|token| token.to_string());
         let (place, replaced) = match &self.replaced {

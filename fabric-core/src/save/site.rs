@@ -1,8 +1,8 @@
-//! The place of a checkpoint: whether one can go there, and how it takes the place of what is there now.
+//! The place of a checkpoint: whether one can go there, and how it replaces the checkpoint that is there now.
 //!
 //! A file replaces a file in one step, and so does a new manifest in a directory. A file cannot replace a directory in one
-//! step, nor the reverse: what was there steps aside, under a hidden name of the save's own, until the new one has the place.
-//! Whoever opens the path in between finds what stepped aside.
+//! step, nor the reverse: the replaced checkpoint steps aside, under a hidden name of the save's own, until the new one has the
+//! place. A reader that opens the path in between finds the one that stepped aside.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use crate::source::directory::is_ours;
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
-/// How often what is at the path may change its kind while a save takes its place.
+/// How often the target may change between a file and a directory while a save takes its place.
 const MOST_TURNS: usize = 100;
 
 /// Where a checkpoint goes.
@@ -36,7 +36,7 @@ impl Site {
     /// Finds the place; changes nothing.
     ///
     /// # Errors
-    /// If the path names no file, or the storage cannot hold what a save puts there.
+    /// If the path names no file, or the storage cannot hold the names that a save needs there.
     pub(super) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
         if path.as_os_str().is_empty() {
             let what = "the path is empty; give the name of a file, run/last.ckpt for instance";
@@ -179,8 +179,8 @@ impl Site {
         })
     }
 
-    /// Calls `turn` with the kind of what is at the target, and whether something has stepped aside, until it says that the new one
-    /// has the place. If that fails, what stepped aside comes back.
+    /// Calls `turn` with the kind of the target, and whether a checkpoint has stepped aside, until the new one has the place. If a
+    /// turn fails, the checkpoint that stepped aside comes back.
     pub(super) fn take_turns(
         &self,
         storage: &dyn Storage,
@@ -209,11 +209,11 @@ impl Site {
         put.map(|()| aside)
     }
 
-    /// Moves what is at the target aside. `false` if nothing is there any more.
+    /// Moves the checkpoint at the target aside. `false` if nothing is there any more.
     pub(super) fn step_aside(&self, storage: &dyn Storage, claim: &Claim<'_>, aside: &mut bool) -> Result<bool> {
         let replaced = claim.path(Ending::Replaced);
         if *aside {
-            // Another save has put a whole checkpoint there since, so what stepped aside before is not needed.
+            // Another save has put a whole checkpoint there since, so the one that stepped aside before is not needed.
             parts::remove(storage, &replaced).map_err(Error::io("remove", &replaced))?;
         }
         claim::clear_aside(storage, self, claim.token());
@@ -227,7 +227,7 @@ impl Site {
         }
     }
 
-    /// Makes durable that the new one has the place, and removes what stepped aside for it and for saves that were killed.
+    /// Makes durable that the new one has the place, and removes the checkpoints that stepped aside for it and for saves that were killed.
     pub(super) fn end(
         &self,
         storage: &dyn Storage,

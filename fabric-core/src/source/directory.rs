@@ -28,8 +28,8 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
 const MAX_MANIFEST: u64 = crate::format::MAX_MANIFEST;
 
-/// Whether a directory says that it is a checkpoint of ours. What has the manifest's name is to be opened as one, so that
-/// whoever opens it is told what it is instead.
+/// Whether a directory is to be opened as a checkpoint of ours: it has an entry of the manifest's name. If that is a FIFO or a
+/// device, opening it says so.
 pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let manifest = path.join(FILE_NAME);
     let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;

@@ -1,5 +1,5 @@
-//! The hidden names beside a checkpoint and inside of one: of what is being written, of what stepped aside, and of the file
-//! that says whose they are.
+//! The hidden names beside a checkpoint and inside of one: of files that are being written, of a checkpoint that stepped aside,
+//! and of the lock's file that claims them for a save.
 //!
 //! `.<label>.<token>.<ending>`, where the label is the checkpoint's own name if that is short. A token is drawn by a save
 //! and never again. The file that ends in `lock` begins with [`MARK`] and is held by the save as long as it lives, so
@@ -31,7 +31,7 @@ const DIGITS: usize = 16;
 /// How generations' folders begin.
 const GENERATION: &str = "g-";
 
-/// What a save calls its own things by.
+/// A random number that names the files of one save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token(u64);
 
@@ -64,14 +64,14 @@ impl fmt::Display for Token {
     }
 }
 
-/// What a hidden name is for.
+/// The purpose of a hidden name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Says that the save lives.
     Lock,
-    /// What is being written.
+    /// A file or directory that is being written.
     Partial,
-    /// What had the place of a checkpoint that is a file where this is a directory, or the reverse.
+    /// A directory whose place a file takes, or the reverse.
     Replaced,
 }
 
@@ -128,7 +128,8 @@ fn label(name: &OsStr) -> String {
         Some(name) if name.len() <= LONGEST_LABEL => name.to_owned(),
         _ => {
             let text = name.to_string_lossy();
-            let cut = text.floor_char_boundary(CUT_LABEL);
+            let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
+            let cut = ends.take_while(|end| *end <= CUT_LABEL).last().unwrap_or_default();
             format!("{}~{:016x}", &text[..cut], checksum::of(name.as_encoded_bytes()))
         }
     }

@@ -47,7 +47,7 @@ fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
             return Ok(opened);
         }
         let target = storage.resolve(path).map_err(Error::io("follow", path))?;
-        // A file and a directory change places in two steps; between them, what was there is aside.
+        // A file and a directory change places in two steps; between them, the replaced checkpoint is aside.
         if let Some(aside) = stepped_aside(&**storage, &target)
             && let Some(opened) = open_if_there(storage, &aside)?
         {

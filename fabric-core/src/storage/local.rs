@@ -134,7 +134,7 @@ impl Storage for Local {
             // Another process was faster. It may not have synced the parent yet.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
-                let what = "it is a symbolic link, and nothing is where it points";
+                let what = "it is a symbolic link to a path where nothing is";
                 return Err(io::Error::new(io::ErrorKind::NotFound, what));
             }
             created => created?,

@@ -1,4 +1,4 @@
-//! Who may read a checkpoint does not change when it is saved again.
+//! A checkpoint that is saved again has the same readers.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

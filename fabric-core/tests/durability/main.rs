@@ -1,4 +1,4 @@
-//! What survives a failing device, a killed process, another saver and a flipped bit; and what no save touches.
+//! Checkpoints survive a failing device, a killed process, another saver and a flipped bit; foreign files survive every save.
 
 #[cfg(target_os = "linux")]
 mod access;

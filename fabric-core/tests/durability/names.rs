@@ -1,4 +1,4 @@
-//! Paths of every form: what the system can hold is saved to, and what it cannot is refused before anything is written.
+//! Paths of every form: a save accepts every path that the system can hold, and refuses others before anything is written.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +18,7 @@ fn names(directory: &Path) -> Vec<std::ffi::OsString> {
         .collect()
 }
 
-/// Saves in every way, over what the way before has left, and loads.
+/// Saves in every way, each over the checkpoint of the way before, and loads.
 fn saves_and_loads(path: &Path) {
     for (round, seed) in (1..=6).enumerate() {
         let state = State::new(seed);

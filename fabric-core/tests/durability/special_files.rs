@@ -22,7 +22,7 @@ fn make(path: &Path, kind: FileType) -> bool {
     made.is_ok()
 }
 
-/// What `work` gives, if that takes no more than half a minute.
+/// The result of `work`; a test fails that waits for it longer than half a minute.
 fn soon<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = channel();
     std::thread::spawn(move || done.send(work()));

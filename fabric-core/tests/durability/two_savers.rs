@@ -1,5 +1,5 @@
 //! Two savers of one path: one waits before any of its operations while the other one saves, or dies in the middle of it;
-//! then the first goes on, or dies as well. Whatever happens, a complete checkpoint is at the path, and the last commit wins.
+//! then the first goes on, or dies as well. After each course a complete checkpoint is at the path, and the last commit wins.
 
 use std::ffi::OsString;
 use std::io;
@@ -55,7 +55,7 @@ fn save(kind: Kind, storage: impl Storage + 'static, seed: u8) -> Result<()> {
     fabric.save(PATH, &State::new(seed)).map(drop)
 }
 
-/// What is there; `None` if nothing is.
+/// The seed of the checkpoint that loads; `None` if nothing is there.
 fn found(storage: &Memory, when: &str) -> Option<u8> {
     let mut state = State::new(0);
     match on(storage.clone()).load(PATH, &mut state) {

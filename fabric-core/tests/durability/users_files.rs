@@ -1,4 +1,4 @@
-//! What no save made, no save removes.
+//! A save removes nothing that no save made.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

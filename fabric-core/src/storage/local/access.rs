@@ -1,19 +1,19 @@
-//! Who may read and write a file that takes the place of another one: owner, mode and access control list are kept.
+//! The owner, the mode and the access control list of a file that takes the place of another one: they are kept.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// Nobody else reads a new file before it has the mode of the other one: who has it open would read what is written later.
+/// Nobody else opens a new file before it has the mode of the other one: an open file shows later contents, too.
 const OWN: u32 = 0o600;
 const OWN_DIRECTORY: u32 = 0o700;
 
-/// The bits of a mode that say who may do what, and those that change whose rights a program has.
+/// The permissions in a mode, and these with the bits that change the rights of a program.
 const PERMISSIONS: u32 = 0o777;
 const ALL: u32 = 0o7777;
 
-/// What a new file or directory is to have of another one.
+/// The owner, mode and access control list that a new file or directory is to have.
 #[derive(Debug)]
 pub(super) struct Access {
     found: Metadata,
@@ -21,7 +21,7 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Of what is at the path; `None` if nothing is.
+    /// Those of the file or directory at the path; `None` if nothing is there.
     pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self {
@@ -55,7 +55,7 @@ impl Access {
         if group_kept {
             list::write(file, self.list.as_deref());
         } else {
-            // What the one group was given is not for the other one: that gets what everybody has.
+            // The rights of the one group are not for the other one: that gets the rights of everybody.
             list::write(file, None);
             mode = mode & !0o070 | (mode & 0o007) << 3;
         }

@@ -24,7 +24,7 @@ pub(super) fn create(path: &Path, create: impl Fn() -> io::Result<File>) -> io::
     ))
 }
 
-/// Opens what may have been created here; `None` if nothing is at the path, or no regular file.
+/// Opens a file that a save may have created; `None` if nothing is at the path, or no regular file.
 pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     let none = |error: &io::Error| {
         use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};

@@ -38,8 +38,8 @@ pub(super) fn check_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether this process may write a file of so many bytes. Whoever writes beyond `RLIMIT_FSIZE` is sent `SIGXFSZ`, which
-/// ends a process that is not prepared for it.
+/// Whether this process may write a file of so many bytes. The system sends `SIGXFSZ` to a process that writes beyond `RLIMIT_FSIZE`; the
+/// signal ends a process that has no handler for it.
 ///
 /// # Errors
 /// `FileTooLarge` if the limit is lower.

@@ -1,4 +1,4 @@
-//! Opens regular files, and nothing else: a FIFO would keep the caller waiting, and a device would do what it is for.
+//! Opens regular files, and nothing else: a FIFO keeps the caller waiting, and a device may act on being opened.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// # Errors
 /// `IsADirectory` if it is a directory; `InvalidInput` if it is a device, a FIFO or a socket.
 pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    // A device may act on being opened, so this looks first; and again, for what took the name meanwhile.
+    // A device may act on being opened, so the file type is checked first; and again, since another file may have taken the name.
     check(&fs::metadata(path)?)?;
     let file = open_at_once(path, options)?;
     check(&file.metadata()?)?;
