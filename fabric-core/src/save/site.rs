@@ -236,15 +236,15 @@ impl Site {
         left_aside: bool,
         sync: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        if !stepped_aside {
-            // Before the directory is synced, so that a power failure does not bring the lock's file back.
-            claim.end(true);
-            sync()?;
-        } else {
+        if stepped_aside {
             let synced = sync();
             let removed = synced.is_ok() && parts::remove(storage, &claim.path(Ending::Replaced)).unwrap_or(false);
             claim.end(removed);
             synced?;
+        } else {
+            // Before the directory is synced, so that a power failure does not bring the lock's file back.
+            claim.end(true);
+            sync()?;
         }
         if left_aside {
             claim::sweep(storage, self);

@@ -20,8 +20,10 @@ pub(crate) fn ranks() -> Fabric {
     builder.build().expect("one rank")
 }
 
+type Write = fn(&Path) -> Result<()>;
+
 /// The ways to write something to a path.
-fn every_way() -> Vec<(&'static str, fn(&Path) -> Result<()>)> {
+fn every_way() -> Vec<(&'static str, Write)> {
     fn source(path: &Path) -> PathBuf {
         let source = path.with_file_name("source");
         on(Local).save(&source, &State::new(7)).expect("a free name");
@@ -152,7 +154,9 @@ fn a_directory_that_is_no_checkpoint_of_ours_is_refused() {
         for (way, write) in every_way() {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("ck");
-            names.iter().for_each(|name| put(&path.join(name)));
+            for name in names {
+                put(&path.join(name));
+            }
             let before = tree(&path);
             refused(write(&path), way);
             assert_eq!(tree(&path), before, "{way}: {names:?}");
@@ -177,7 +181,9 @@ fn names_beside_the_path_that_look_like_a_save_s_stay() {
     for (way, write) in every_way() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model");
-        names.iter().for_each(|name| put(&directory.path().join(name)));
+        for name in &names {
+            put(&directory.path().join(name));
+        }
         for round in 0..2 {
             write(&path).unwrap_or_else(|error| panic!("{way}, {round}: {error}"));
             on(Local).save(&path, &State::new(3)).unwrap();
