@@ -380,3 +380,44 @@ fn groups_are_compared_by_names() {
     let error = Fabric::new().load(&path, &mut grouped(false)).unwrap_err().to_string();
     assert!(error.contains("give the groups in the same order"), "{error}");
 }
+
+/// `VarMap` hands its variables out in random order, so that the numbers of our own files mean no more than PyTorch's.
+#[test]
+fn an_optimizer_that_was_saved_without_names_says_that_the_order_was_assumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("optimizer.ckpt");
+    let fabric = Fabric::new();
+    let alone = |model: &Saved| AdamW::new_lr(variables(model), 0.5).unwrap();
+    let mut trained = state(saved());
+    let loss = trained.model.k.weight().sqr().unwrap().sum_all().unwrap();
+    trained.optimizer.backward_step(&loss).unwrap();
+    fabric.save(&path, &trained.optimizer).unwrap();
+    let loaded = fabric.load_raw(&path, &mut alone(&saved())).unwrap();
+    assert!(
+        loaded.report.assumed[0].contains("in which this optimizer was given its parameters"),
+        "{}",
+        loaded.report
+    );
+    // Names need no assumption, and an optimizer that knows none is told how it would.
+    fabric.save(&path, &trained).unwrap();
+    let raw = fabric.open(&path).unwrap().subtree("optimizer");
+    let text = raw.load_raw(&mut alone(&saved())).unwrap_err().to_string();
+    assert!(
+        text.contains("goes by the names of parameters, and this optimizer knows none"),
+        "{text}"
+    );
+    let named = fabric_core::named_parameters(&saved());
+    let mut live = AdamW::from_named(named, ParamsAdamW::default()).unwrap();
+    let text = raw.load_raw(&mut live).unwrap_err().to_string();
+    assert!(
+        text.contains("LoadOptions::rename(\"state.model\", \"state\")"),
+        "{text}"
+    );
+    let options = LoadOptions::new().rename("state.model", "state");
+    let loaded = raw.load_raw_with(&mut live, options).unwrap();
+    assert!(
+        loaded.report.assumed.is_empty() && loaded.report.is_complete(),
+        "{}",
+        loaded.report
+    );
+}

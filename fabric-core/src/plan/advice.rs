@@ -18,6 +18,7 @@ impl Matching<'_, '_> {
     pub(super) fn advise(&mut self) {
         let mut advice = self.lists_of_other_lengths();
         advice.extend(self.filled_with_nothing());
+        advice.extend(self.named_and_numbered());
         let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();
         if is_open && self.index.len() <= MOST {
             self.plan.report.suggestions = self.suggestions();

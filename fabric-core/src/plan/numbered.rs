@@ -50,9 +50,22 @@ pub(crate) fn accept_numbers<V, O>(places: &mut Resolved<V, O>, file: Names<'_>)
             assumed.extend(numbering.assumed);
             places.optimizers[at].by_name = numbering.by_name;
             places.accept_pytorch_names(at, &numbering.numbers);
+        } else {
+            assumed.extend(own_numbers(places, at, file.index));
         }
     }
     assumed
+}
+
+/// A file of ours has numbers too, if its optimizer knew no names: those of the order in which it was given its parameters.
+fn own_numbers<V, O>(places: &Resolved<V, O>, at: usize, index: &Index) -> Option<String> {
+    let optimizer = &places.optimizers[at];
+    let mut parameters = optimizer.parameters.iter().enumerate();
+    let is_nameless =
+        parameters.all(|(at, parameter)| parameter.place == usize::MAX && parameter.name == at.to_string());
+    let numbers = optimizer.positions();
+    let is_assumption = is_nameless && numbers.len() > 1 && has_state(optimizer, &numbers, index);
+    is_assumption.then(|| assumption(places, optimizer, false))
 }
 
 /// The number of each parameter of an optimizer, and how it was found.
@@ -126,7 +139,7 @@ fn assumption<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, name
         "in which the state declares its parameters"
     };
     format!(
-        "`{groups}` {why}: the numbers were taken for the order {order}; PyTorch stores names if the optimizer is built from \
-         model.named_parameters()"
+        "`{groups}` {why}: the numbers were taken for the order {order}; names make this certain: \
+         model.named_parameters() in PyTorch, `from_named` here"
     )
 }

@@ -40,6 +40,34 @@ impl Matching<'_, '_> {
         lists.iter().filter_map(sentence).take(MOST_LISTS).collect()
     }
 
+    /// A sentence for each optimizer that goes by numbers where the file goes by names, or the other way round.
+    pub(super) fn named_and_numbered(&self) -> Vec<String> {
+        let report = &self.plan.report;
+        let is_number = |rest: &str| rest.split('.').next().is_some_and(|first| first.parse::<u64>().is_ok());
+        let goes_by = |state: &String, names: &[String]| {
+            let mut rests = names.iter().filter_map(|name| strip(name, state));
+            rests.next().map(is_number)
+        };
+        let sentence = |states: &Vec<String>| {
+            let state = states.first()?;
+            let kind = format!("{}kind", state.strip_suffix("state")?);
+            let is_ours = self.index.contains(&kind);
+            match (goes_by(state, &report.missing)?, goes_by(state, &report.unexpected)?) {
+                (true, false) => Some(format!(
+                    "`{state}` of the file goes by the names of parameters, and this optimizer knows none: load it in one \
+                     state with its model, or build it with `from_named(named_parameters(&model), ...)`"
+                )),
+                (false, true) if is_ours => Some(format!(
+                    "`{state}` of the file goes by numbers, because its optimizer was saved without its model: \
+                     fabric.open(path)?.subtree(...).load_raw(...) loads it into an optimizer by itself, which must have been \
+                     given its parameters in the same order"
+                )),
+                _ => None,
+            }
+        };
+        self.policy.states.iter().filter_map(sentence).collect()
+    }
+
     /// A sentence for each part of the state that holds nothing, and that the file has entries for.
     pub(super) fn filled_with_nothing(&self) -> Vec<String> {
         let unexpected = &self.plan.report.unexpected;
