@@ -61,6 +61,13 @@ fn moments<S: Checkpoint>(state: &S) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_component_of_another_name_is_found_and_its_optimizer_comes_along() {
+    #[derive(Checkpoint)]
+    struct Aliased {
+        #[checkpoint(alias = "model")]
+        network: Mlp,
+        optimizer: AdamW,
+        iteration: u64,
+    }
     let fabric = fabric();
     let saved = Train::new(1);
     fabric.save(PATH, &saved).unwrap();
@@ -86,13 +93,6 @@ fn a_component_of_another_name_is_found_and_its_optimizer_comes_along() {
     assert_eq!(weights(&live.network), weights(&saved.model));
     assert_eq!((moments(&live), live.iteration), (moments(&saved), saved.iteration));
 
-    #[derive(Checkpoint)]
-    struct Aliased {
-        #[checkpoint(alias = "model")]
-        network: Mlp,
-        optimizer: AdamW,
-        iteration: u64,
-    }
     let Renamed {
         network,
         optimizer,
@@ -324,12 +324,12 @@ fn a_states_file_given_to_a_model_names_the_root() {
 #[test]
 fn a_model_whose_head_lies_beside_its_body_is_found_by_the_prefix_of_the_body() {
     #[derive(Checkpoint)]
-    struct Lm {
+    struct Decoder {
         embed: Linear,
         norm: Linear,
         lm_head: Linear,
     }
-    let lm = |seed| Lm {
+    let lm = |seed| Decoder {
         embed: linear(seed, 2, 2),
         norm: linear(seed + 1, 2, 3),
         lm_head: linear(seed + 2, 3, 3),

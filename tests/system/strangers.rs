@@ -54,7 +54,9 @@ fn without(options: &[&str], and: Value) -> Value {
     for option in options {
         map.remove(*option);
     }
-    map.extend(and.as_object().unwrap().clone());
+    if let Value::Object(and) = and {
+        map.extend(and);
+    }
     group
 }
 

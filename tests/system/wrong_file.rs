@@ -123,12 +123,12 @@ fn entries_that_the_schema_filters_do_not_make_a_file_the_right_one() {
 
 #[test]
 fn a_file_of_which_every_entry_would_be_skipped_is_the_wrong_file() {
-    let fabric = fabric();
-    fabric.save(PATH, &other()).unwrap();
     #[derive(Checkpoint)]
     struct Larger {
         encoder: Linear,
     }
+    let fabric = fabric();
+    fabric.save(PATH, &other()).unwrap();
     let mut live = Larger {
         encoder: linear(3, 3, 3),
     };
@@ -140,11 +140,11 @@ fn a_file_of_which_every_entry_would_be_skipped_is_the_wrong_file() {
 
 #[test]
 fn what_the_call_leaves_out_belongs_to_the_state_all_the_same() {
-    let fabric = fabric();
     #[derive(Checkpoint)]
     struct Before {
         iteration: u64,
     }
+    let fabric = fabric();
     fabric.save(PATH, &Before { iteration: 7 }).unwrap();
     let mut live = Train::new(1);
     let own = bits(live.model.fc1.weight());
@@ -156,13 +156,13 @@ fn what_the_call_leaves_out_belongs_to_the_state_all_the_same() {
 
 #[test]
 fn what_a_save_left_out_belongs_to_the_state_all_the_same() {
-    let fabric = fabric();
-    let options = SaveOptions::new().exclude(Other::FIELDS.encoder);
-    fabric.save_with(PATH, &other(), options).unwrap();
     #[derive(Checkpoint)]
     struct Encoder {
         encoder: Linear,
     }
+    let fabric = fabric();
+    let options = SaveOptions::new().exclude(Other::FIELDS.encoder);
+    fabric.save_with(PATH, &other(), options).unwrap();
     let mut live = Encoder {
         encoder: linear(1, 2, 2),
     };

@@ -112,7 +112,7 @@ impl Index {
         digest.finish()
     }
 
-    /// What it holds, in a few words: `holds 4 entries below `fc1`, `fc2``.
+    /// The number of entries and the names at the first level, as a part of a sentence.
     pub(crate) fn holds(&self) -> String {
         let roots: BTreeSet<&str> = self.names().map(root).collect();
         if roots.is_empty() {

@@ -66,7 +66,7 @@ impl Matching<'_, '_> {
             moves: Vec::new(),
         };
         search.look_for("", &open);
-        without_implied(search.moves)
+        without_implied(&search.moves)
     }
 
     /// Whether an entry of the state is looked for and not found.
@@ -208,7 +208,7 @@ impl Search<'_, '_, '_> {
 }
 
 /// The state that an optimizer keeps for moved parameters moves with them.
-fn without_implied(moves: Vec<Move>) -> Vec<Move> {
+fn without_implied(moves: &[Move]) -> Vec<Move> {
     let is_implied = |part: &Move| {
         moves.iter().any(|other| {
             let (from, to) = (format!("state.{}", other.from), format!("state.{}", other.to));
