@@ -3,11 +3,13 @@
 mod dtype;
 mod name;
 mod region;
+mod shown;
 
 pub use dtype::DType;
 pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
 pub use region::Region;
 pub(crate) use region::{covers, is_all};
+pub(crate) use shown::{shown, shown_path};
 
 use smallvec::SmallVec;
 

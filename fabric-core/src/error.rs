@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::entry::{shown, shown_path};
 use crate::group::GroupError;
 use crate::report::LoadReport;
 
@@ -13,11 +14,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a checkpoint was not saved or not loaded.
 ///
 /// A load that is refused has changed nothing. [`Error::report`] gives the findings of a load that did not match.
+///
+/// The text of an error is complete: it holds the system's or candle's own text, so [`source`](std::error::Error::source)
+/// does not return that error a second time, and a chain that prints every source says each thing once. Match on the
+/// variant to reach it: [`Error::Io`] has the system's error in its field `source`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// There is nothing at the path.
-    #[error("no checkpoint at {}: {hint}", path.display())]
+    #[error("no checkpoint at {}: {hint}", shown_path(path))]
     NotFound {
         /// Where it was looked for.
         path: PathBuf,
@@ -26,18 +31,18 @@ pub enum Error {
     },
 
     /// The operating system refused an operation.
-    #[error("could not {operation} {}: {source}", path.display())]
+    #[error("could not {operation} {}: {source}", shown_path(path))]
     Io {
         /// What was attempted, as a verb: `"write"`, `"rename"`.
         operation: &'static str,
         /// On which file or directory.
         path: PathBuf,
         /// The system's own error.
-        source: io::Error,
+        r#source: io::Error,
     },
 
     /// The bytes are not what a writer of this format leaves: damaged, cut short, or made to mislead.
-    #[error("{} is damaged: {what}", path.display())]
+    #[error("{} is damaged: {what}", shown_path(path))]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
@@ -47,8 +52,9 @@ pub enum Error {
 
     /// The bytes of an entry are not those that were saved.
     #[error(
-        "{} is damaged: entry `{entry}`, block {block} (bytes {start}..{end} of the file) does not match its checksum",
-        path.display()
+        "{} is damaged: entry `{}`, block {block} (bytes {start}..{end} of the file) does not match its checksum",
+        shown_path(path),
+        shown(entry)
     )]
     Checksum {
         /// The damaged file.
@@ -65,7 +71,7 @@ pub enum Error {
 
     /// Bytes turned out bad when some entries had already been written.
     #[error(
-        "{source}; {} had been restored before it was found, values had not; \
+        "{source}; {} had been restored before it was found, values had not: load a sound checkpoint before the run goes on; \
          LoadOptions::verify_first(true) checks every byte before the first write",
         entries(written.len())
     )]
@@ -73,13 +79,13 @@ pub enum Error {
         /// The entries that hold new contents, complete or in part.
         written: Vec<String>,
         /// What stopped the load.
-        source: Box<Error>,
+        r#source: Box<Error>,
     },
 
     /// The file was written by a newer version of this format.
     #[error(
         "{} is of format version {found}, and this library reads up to {supported}; update fabric-core to open it",
-        path.display()
+        shown_path(path)
     )]
     NewerFormat {
         /// The file.
@@ -91,7 +97,7 @@ pub enum Error {
     },
 
     /// The file is of a format that this library does not read.
-    #[error("{} is no checkpoint that can be read: {what}", path.display())]
+    #[error("{} is no checkpoint that can be read: {what}", shown_path(path))]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -104,11 +110,11 @@ pub enum Error {
     Mismatch(Box<LoadReport>),
 
     /// The state itself cannot be saved or loaded under its names.
-    #[error("{0}")]
+    #[error(transparent)]
     State(#[from] StateError),
 
     /// The raw checkpoint has no such entry.
-    #[error("no entry `{name}` in {origin}{suggestion}")]
+    #[error("no entry `{}` in {origin}{suggestion}", shown(name))]
     NoSuchEntry {
         /// The name that was asked for.
         name: String,
@@ -119,7 +125,7 @@ pub enum Error {
     },
 
     /// An entry is not of the type that was asked for.
-    #[error("entry `{name}` {what}")]
+    #[error("entry `{}` {what}", shown(name))]
     WrongType {
         /// The entry.
         name: String,
@@ -128,12 +134,12 @@ pub enum Error {
     },
 
     /// Candle refused an operation on a tensor.
-    #[error("entry `{name}`: {source}")]
+    #[error("entry `{}`: {source}", shown(name))]
     Candle {
         /// The entry.
         name: String,
         /// Candle's own error.
-        source: candle_core::Error,
+        r#source: candle_core::Error,
     },
 
     /// An argument or an option that cannot be met: options that contradict each other, or a name that the file does not
@@ -142,7 +148,7 @@ pub enum Error {
     Options(String),
 
     /// A checkpoint cannot be saved at this path. Nothing was written, and what was there is still there.
-    #[error("cannot save to {}: {what}", path.display())]
+    #[error("cannot save to {}: {what}", shown_path(path))]
     Destination {
         /// The path that the caller gave.
         path: PathBuf,
@@ -162,7 +168,7 @@ pub enum Error {
     Protocol(String),
 
     /// The file asks for more memory or time than this library gives to a file by default. Nothing says that it is damaged.
-    #[error("{} asks for more than is given by default: {what}", path.display())]
+    #[error("{} asks for more than is given by default: {what}", shown_path(path))]
     Limit {
         /// The file.
         path: PathBuf,
@@ -194,7 +200,10 @@ pub enum Error {
     Callback(String),
 
     /// The result of this save in the background was already returned by an earlier call.
-    #[error("the result of the save to {} was already returned by an earlier call", path.display())]
+    #[error(
+        "the result of the save to {} was already returned by an earlier call",
+        shown_path(path)
+    )]
     AlreadyReturned {
         /// Where it saved to.
         path: PathBuf,
@@ -205,7 +214,7 @@ pub enum Error {
     Internal(String),
 
     /// The ranks did not come together. Nothing that was there before is lost.
-    #[error("{0}")]
+    #[error(transparent)]
     Group(#[from] GroupError),
 
     /// The ranks are not about to do the same.
@@ -219,24 +228,33 @@ pub enum Error {
 
     /// An earlier save in the background failed, and nobody had waited for it. The call that returns this has done nothing
     /// of its own.
-    #[error("the earlier save in the background to {} failed: {source}", path.display())]
+    #[error(
+        "the earlier save in the background to {} failed: {source}; this call did nothing else, so repeat it",
+        shown_path(path)
+    )]
     Background {
         /// Where it was to save to; what was there before is still there.
         path: PathBuf,
         /// Why it failed.
-        source: Arc<Error>,
+        r#source: Arc<Error>,
     },
 
     /// A save in the background is on its way, and the call asked for no other one beside it
     /// ([`WhenBusy::Fail`](crate::WhenBusy::Fail)).
-    #[error("the save to {} is still on its way; wait for it, or say WhenBusy::Wait or WhenBusy::Skip", path.display())]
+    #[error(
+        "the save to {} is still on its way; wait for it with Saving::wait, or call with \
+         SaveOptions::when_busy(WhenBusy::Wait) or SaveOptions::when_busy(WhenBusy::Skip)",
+        shown_path(path)
+    )]
     Busy {
         /// Where it saves to.
         path: PathBuf,
     },
 
     /// A thread that saved in the background panicked. What was there before is still there.
-    #[error("a thread that saved in the background panicked: {what}")]
+    #[error(
+        "a thread that saved in the background panicked: {what}; what was saved before is still there, so save again"
+    )]
     Panicked {
         /// The panic's message.
         what: String,
@@ -259,11 +277,11 @@ pub enum Error {
 #[non_exhaustive]
 pub enum StateError {
     /// Two entries have one name.
-    #[error("entry `{0}` is there twice; rename one of the two fields or keys")]
+    #[error("entry `{}` is there twice; rename one of the two fields or keys", shown(.0))]
     Duplicate(String),
 
     /// A name that no file can hold.
-    #[error("entry name `{name}` {what}")]
+    #[error("entry name `{}` {what}", shown(name))]
     Name {
         /// The name.
         name: String,
@@ -283,7 +301,7 @@ pub enum StateError {
     },
 
     /// A field handle of another type's state.
-    #[error("the state has no component `{name}`; it has {components}")]
+    #[error("the state has no component `{}`; it has {components}", shown(name))]
     NoSuchComponent {
         /// The handle's name.
         name: String,
@@ -292,7 +310,7 @@ pub enum StateError {
     },
 
     /// A value that cannot be stored.
-    #[error("value `{name}` {what}")]
+    #[error("value `{}` {what}", shown(name))]
     Value {
         /// The entry.
         name: String,
@@ -315,7 +333,7 @@ pub enum StateError {
     },
 
     /// A tensor that cannot be written in place.
-    #[error("tensor `{name}` {what}")]
+    #[error("tensor `{}` {what}", shown(name))]
     Tensor {
         /// The entry.
         name: String,

@@ -142,6 +142,38 @@ impl LoadOptions {
         self.progress = Some(Callback::new(callback));
         self
     }
+
+    /// What ranks compare: each option by its name, and what it says. The callback is a rank's own.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let Self {
+            strict,
+            cast,
+            on_mismatch,
+            verify_first,
+            only,
+            root,
+            prefixes,
+            renames,
+            progress: _,
+        } = self;
+        let list = |items: &[String]| match items {
+            [] => "not given".to_owned(),
+            items => items.join(", "),
+        };
+        let renames: Vec<String> = renames.iter().map(|(from, to)| format!("{from} to {to}")).collect();
+        let said = [
+            ("strict", strict.to_string()),
+            ("cast", cast.to_string()),
+            ("on_mismatch", format!("{on_mismatch:?}")),
+            ("verify_first", verify_first.to_string()),
+            ("only", list(only)),
+            ("root", root.clone().unwrap_or_else(|| list(&[]))),
+            ("strip_prefix", list(prefixes)),
+            ("rename", list(&renames)),
+        ];
+        let named = said.map(|(name, what)| (format!("the option LoadOptions::{name}"), what));
+        named.into()
+    }
 }
 
 /// How to save: everything, durably, unless said otherwise.

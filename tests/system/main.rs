@@ -8,6 +8,7 @@ mod bare;
 mod containers;
 mod contract;
 mod damage;
+mod errors;
 mod filters;
 mod hidden;
 mod hub;

@@ -66,8 +66,8 @@ impl Parts {
                 "what was opened there".to_owned(),
                 format!("a checkpoint with the digest {contents}"),
             ),
-            ("the options".to_owned(), format!("{options:?}")),
         ];
+        lines.extend(options.lines());
         let mut locals = self.items.iter().zip(&self.locals).peekable();
         for (at, item) in places.items.iter().enumerate() {
             let name = self.per_rank[at].as_ref().map_or(&item.scope.name, |own| &own.names[0]);

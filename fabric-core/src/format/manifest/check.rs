@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
 use crate::checksum;
-use crate::entry::{DType, Region, TensorInfo, check_name, covers, first_twice, is_all};
+use crate::entry::{DType, Region, TensorInfo, check_name, covers, first_twice, is_all, shown};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
 
@@ -51,7 +51,7 @@ pub(super) fn check_shard(manifest: &ShardManifest) -> Result<(), String> {
     let mut taken = HashSet::default();
     for tensor in &manifest.tensors {
         let name = &tensor.name;
-        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
         if !taken.insert(name) {
             return Err(format!("entry `{name}` is there twice"));
         }
@@ -126,7 +126,7 @@ pub(in crate::format) fn names<'n>(
     let taken = tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared);
     let mut taken: Vec<&str> = taken.map(String::as_str).collect();
     for name in &taken {
-        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
     }
     if let Some(name) = first_twice(&mut taken) {
         return Err(format!("entry `{name}` is there twice"));
@@ -134,13 +134,13 @@ pub(in crate::format) fn names<'n>(
     let mut ranked = BTreeSet::new();
     for value in values.iter().filter(|value| value.rank.is_some()) {
         let name = &value.name;
-        check_name(name).map_err(|what| format!("the entry name `{name}` {what}"))?;
+        check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
         if taken.binary_search(&name.as_str()).is_ok() || !ranked.insert((name, value.rank)) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
     for name in filtered {
-        check_name(name).map_err(|what| format!("the name `{name}` of a filtered entry {what}"))?;
+        check_name(name).map_err(|what| format!("the name `{}` of a filtered entry {what}", shown(name)))?;
     }
     Ok(())
 }

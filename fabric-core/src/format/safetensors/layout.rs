@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::json::METADATA;
 use super::{LENGTH_BYTES, MANIFEST, MARKER, MAX_JSON, Placed};
-use crate::entry::{DType, TensorInfo, check_name, first_twice};
+use crate::entry::{DType, TensorInfo, check_name, first_twice, shown};
 
 /// A page of memory.
 const PAGE: u64 = 4096;
@@ -41,7 +41,7 @@ pub(crate) struct Layout<N = String> {
 pub(crate) enum LayoutError {
     #[error("entry `{0}` is there twice; a file holds one tensor of a name")]
     Duplicate(String),
-    #[error("entry name `{name}` {what}")]
+    #[error("entry name `{}` {what}", shown(name))]
     Name { name: String, what: &'static str },
     #[error("entry `{name}` is {info}, an element type that safetensors files do not have")]
     DType { name: String, info: TensorInfo },
