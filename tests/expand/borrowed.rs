@@ -64,7 +64,7 @@ const _: () = {
         pub head: __fabric::Field<__State, __Field1>,
     }
     impl<'a, T: ?Sized> Borrowed<'a, T> {
-        ///Typed handles to the stored fields of [`Borrowed`].
+        ///Typed handles to the stored fields of [`Borrowed`]. The handle of a field inside a field is reached with `then`, as in `Borrowed::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
             model: __fabric::Field::new("model"),

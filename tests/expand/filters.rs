@@ -110,7 +110,7 @@ const _: () = {
         pub function: __fabric::Field<__State, __Field2>,
     }
     impl Filtered {
-        ///Typed handles to the stored fields of [`Filtered`].
+        ///Typed handles to the stored fields of [`Filtered`]. The handle of a field inside a field is reached with `then`, as in `Filtered::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: FilteredFields<Self, Linear, Linear, Linear> = FilteredFields {
             any_text: __fabric::Field::new("any_text"),

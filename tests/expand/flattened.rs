@@ -50,7 +50,7 @@ const _: () = {
         pub epoch: __fabric::Field<__State, __Field1>,
     }
     impl Counters {
-        ///Typed handles to the stored fields of [`Counters`].
+        ///Typed handles to the stored fields of [`Counters`]. The handle of a field inside a field is reached with `then`, as in `Counters::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: CountersFields<Self, u64, u64> = CountersFields {
             step: __fabric::Field::new("step"),
@@ -110,7 +110,7 @@ const _: () = {
         pub history: __fabric::Field<__State, __Field1>,
     }
     impl Losses {
-        ///Typed handles to the stored fields of [`Losses`].
+        ///Typed handles to the stored fields of [`Losses`]. The handle of a field inside a field is reached with `then`, as in `Losses::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: LossesFields<Self, f32, Vec<f32>> = LossesFields {
             last: __fabric::Field::new("last"),
@@ -194,7 +194,7 @@ const _: () = {
         pub losses: __fabric::Field<__State, __Field2>,
     }
     impl Run {
-        ///Typed handles to the stored fields of [`Run`].
+        ///Typed handles to the stored fields of [`Run`]. The handle of a field inside a field is reached with `then`, as in `Run::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: RunFields<Self, String, Counters, Losses> = RunFields {
             name: __fabric::Field::new("name"),

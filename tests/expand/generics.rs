@@ -104,7 +104,7 @@ const _: () = {
     where
         T: Clone,
     {
-        ///Typed handles to the stored fields of [`Blocks`].
+        ///Typed handles to the stored fields of [`Blocks`]. The handle of a field inside a field is reached with `then`, as in `Blocks::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: BlocksFields<Self, [T; N], Option<Box<T>>, M, u64, Box<T>> = BlocksFields {
             blocks: __fabric::Field::new("blocks"),
@@ -170,7 +170,7 @@ const _: () = {
         pub next: __fabric::Field<__State, __Field1>,
     }
     impl<T> List<T> {
-        ///Typed handles to the stored fields of [`List`].
+        ///Typed handles to the stored fields of [`List`]. The handle of a field inside a field is reached with `then`, as in `List::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ListFields<Self, T, Option<Box<List<T>>>> = ListFields {
             value: __fabric::Field::new("value"),

@@ -49,7 +49,7 @@ const _: () = {
         pub fc2: __fabric::Field<__State, __Field1>,
     }
     impl Mlp {
-        ///Typed handles to the stored fields of [`Mlp`].
+        ///Typed handles to the stored fields of [`Mlp`]. The handle of a field inside a field is reached with `then`, as in `Mlp::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub const FIELDS: MlpFields<Self, Linear, Linear> = MlpFields {
             fc1: __fabric::Field::new("fc1"),

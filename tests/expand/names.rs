@@ -83,7 +83,7 @@ const _: () = {
         pub r#type: __fabric::Field<__State, __Field2>,
     }
     impl Named {
-        ///Typed handles to the stored fields of [`Named`].
+        ///Typed handles to the stored fields of [`Named`]. The handle of a field inside a field is reached with `then`, as in `Named::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: NamedFields<Self, f64, u64, String> = NamedFields {
             learning_rate: __fabric::Field::new("learningRate"),

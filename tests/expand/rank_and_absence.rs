@@ -88,7 +88,7 @@ const _: () = {
         pub generator: __fabric::Field<__State, __Field2>,
     }
     impl Progress {
-        ///Typed handles to the stored fields of [`Progress`].
+        ///Typed handles to the stored fields of [`Progress`]. The handle of a field inside a field is reached with `then`, as in `Progress::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
             best: __fabric::Field::new("best"),

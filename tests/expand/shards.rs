@@ -74,7 +74,7 @@ const _: () = {
         pub grid: __fabric::Field<__State, __Field1>,
     }
     impl Parallel {
-        ///Typed handles to the stored fields of [`Parallel`].
+        ///Typed handles to the stored fields of [`Parallel`]. The handle of a field inside a field is reached with `then`, as in `Parallel::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ParallelFields<Self, Linear, Tensor> = ParallelFields {
             rows: __fabric::Field::new("rows"),

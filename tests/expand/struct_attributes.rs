@@ -47,7 +47,7 @@ const _: () = {
         pub inner: __fabric::Field<__State, __Field0>,
     }
     impl<T> Versioned<T> {
-        ///Typed handles to the stored fields of [`Versioned`].
+        ///Typed handles to the stored fields of [`Versioned`]. The handle of a field inside a field is reached with `then`, as in `Versioned::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: VersionedFields<Self, Option<T>> = VersionedFields {
             inner: __fabric::Field::new("inner"),

@@ -87,7 +87,7 @@ const _: () = {
         pub hparams: __fabric::Field<__State, __Field2>,
     }
     impl TrainState {
-        ///Typed handles to the stored fields of [`TrainState`].
+        ///Typed handles to the stored fields of [`TrainState`]. The handle of a field inside a field is reached with `then`, as in `TrainState::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: TrainStateFields<
             Self,

@@ -19,7 +19,11 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     let types = fields.iter().map(|field| field.ty);
     let values = fields.iter().map(|field| handle(&private, field));
     let definition = definition(schema, &holder, &fields);
-    let doc = format!("Typed handles to the stored fields of [`{}`].", ident.unraw());
+    let doc = format!(
+        "Typed handles to the stored fields of [`{0}`]. The handle of a field inside a field is reached with `then`, as in \
+         `{0}::FIELDS.outer.then(Outer::FIELDS.inner)`.",
+        ident.unraw()
+    );
     quote! {
         #definition
 
