@@ -217,7 +217,8 @@ pub enum Error {
     #[error(transparent)]
     Group(#[from] GroupError),
 
-    /// The ranks are not about to do the same.
+    /// The ranks are not about to do the same, or hold different replicas of a tensor or a value
+    /// ([`Replicas`](crate::Replicas)).
     #[error("rank {rank} does not agree with rank 0: {what}")]
     Disagreement {
         /// The first rank that differs.

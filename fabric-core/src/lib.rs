@@ -126,7 +126,7 @@ pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use filter::Filter;
 pub use load::Loaded;
-pub use options::{Durability, LoadOptions, OnMismatch, SaveOptions, WhenBusy};
+pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, WhenBusy};
 pub use progress::Progress;
 pub use raw::RawCheckpoint;
 pub use report::{LoadReport, Mismatch, MismatchKind};

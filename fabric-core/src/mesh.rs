@@ -51,7 +51,7 @@ impl Mesh {
     }
 
     /// A rank's place along an axis.
-    fn coordinate(&self, rank: usize, axis: usize) -> usize {
+    pub(crate) fn coordinate(&self, rank: usize, axis: usize) -> usize {
         rank / self.stride(axis) % self.size(axis)
     }
 
@@ -64,6 +64,11 @@ impl Mesh {
     pub(crate) fn cell(&self, rank: usize, axes: &[usize]) -> usize {
         let places = axes.iter();
         places.fold(0, |at, &axis| at * self.size(axis) + self.coordinate(rank, axis))
+    }
+
+    /// The first rank with a rank's places along some axes: the first of its replicas, for a tensor that is cut over them.
+    pub(crate) fn first_replica(&self, rank: usize, axes: &[usize]) -> usize {
+        self.rank_of_cell(self.cell(rank, axes), axes)
     }
 
     /// What a place in the grid that some axes span adds to the number of a rank: the reverse of [`cell`](Self::cell).

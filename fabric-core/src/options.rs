@@ -184,7 +184,33 @@ pub struct SaveOptions {
     pub(crate) exclude: Vec<String>,
     pub(crate) durability: Durability,
     pub(crate) when_busy: WhenBusy,
+    pub(crate) replicas: Replicas,
     pub(crate) progress: Option<Callback>,
+}
+
+/// How a save on several ranks treats tensors and values that ranks hold as replicas of each other: all that no attribute cuts,
+/// and a part that several ranks hold.
+///
+/// Values are always compared. Running statistics (`running_mean`, `running_var`, `num_batches_tracked`) and what
+/// `#[checkpoint(buffer)]` marks may differ: those of the first rank that holds them are saved, and
+/// [`SaveReport::differing`](crate::SaveReport::differing) names them.
+///
+/// All ranks ask for the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Replicas {
+    /// Refuses replicas that differ, with [`Error::Disagreement`](crate::Error::Disagreement). Tensors of up to 64 KiB are compared
+    /// whole, larger ones by a sample: 64 bytes of every 16,064, and the last 64. A layer, a rank's rows or a replica that has
+    /// drifted is found by it; a few elements in between are not.
+    #[default]
+    Sample,
+    /// Refuses replicas that differ in any byte. Every rank reads all of its tensors once more.
+    Whole,
+    /// Saves the replica of rank 0, or of a part that rank 0 does not hold, that of the first rank which holds it.
+    /// [`SaveReport::differing`](crate::SaveReport::differing) names those that differ, as far as a sample tells. For a save that
+    /// must not fail: a run that is told to end, say. The first rank writes all tensors of more than 64 KiB that it shares with
+    /// others, so such a save may take longer.
+    RankZero,
 }
 
 /// What [`Fabric::save_async_with`](crate::Fabric::save_async_with) does while an earlier save is still on its way.
@@ -248,6 +274,19 @@ impl SaveOptions {
     /// otherwise. For [`save_async_with`](crate::Fabric::save_async_with); a plain save always waits.
     pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
         self.when_busy = when_busy;
+        self
+    }
+
+    /// What happens if ranks hold different replicas of a tensor or a value: the save is refused, unless said otherwise. See
+    /// [`Replicas`].
+    ///
+    /// ```
+    /// use fabric_core::{Replicas, SaveOptions};
+    ///
+    /// let at_any_price = SaveOptions::new().replicas(Replicas::RankZero);
+    /// ```
+    pub fn replicas(mut self, replicas: Replicas) -> Self {
+        self.replicas = replicas;
         self
     }
 

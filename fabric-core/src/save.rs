@@ -8,6 +8,7 @@ mod asking;
 mod claim;
 pub(crate) mod contents;
 mod directory;
+pub(crate) mod fingerprint;
 pub(crate) mod generation;
 pub(crate) mod heading;
 pub(crate) mod image;
@@ -16,6 +17,7 @@ mod parts;
 pub(crate) mod place;
 pub(crate) mod publish;
 pub(crate) mod rank_file;
+mod replicas;
 mod site;
 pub(crate) mod writing;
 
@@ -26,11 +28,14 @@ use candle_core::Tensor;
 
 use self::contents::{Live, Part};
 use self::image::{Contents, Piece};
+use self::replicas::Prints;
 use self::writing::{Watched, Writing};
 use crate::absolute::Absolute;
 use crate::device;
 use crate::error::{Error, Result, StateError};
-use crate::options::{Durability, SaveOptions};
+use crate::hash::HashMap;
+use crate::mesh::Split;
+use crate::options::{Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases, is_anybody_listening};
 use crate::plan::asked::Wholes;
 use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
@@ -54,6 +59,10 @@ pub struct SaveReport {
     pub bytes: u64,
     /// The entries that filters left out, sorted. The checkpoint records them.
     pub filtered: Vec<String>,
+    /// The tensors and values that were not the same on all ranks, sorted: buffers, and with
+    /// [`Replicas::RankZero`](crate::Replicas::RankZero) also others. The checkpoint has those of rank 0, or of the first rank that
+    /// holds the part.
+    pub differing: Vec<String>,
     /// Whether nothing was written, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     pub skipped: bool,
@@ -82,6 +91,10 @@ pub(crate) struct Prepared {
     plan: SavePlan,
     /// The tensors of the plan, and how they are cut.
     locals: Vec<Local>,
+    /// Which of them are buffers.
+    buffers: Vec<bool>,
+    prints: Prints,
+    replicas: Replicas,
     version: u32,
     durability: Durability,
 }
@@ -152,7 +165,10 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
     };
     let (mut prepared, said) = asking::plan(ranks, absolute.given(), S::VERSION, options, read)?;
     let agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
-    let tensors = std::mem::take(&mut prepared.tensors);
+    let mut tensors = std::mem::take(&mut prepared.tensors);
+    for (at, right) in &agreed.replaced {
+        tensors[*at] = right.clone();
+    }
     let (pieces, parts) = match ranks.strategy.layout() {
         Layout::OneFile => one_file::own(ranks, &prepared, &tensors),
         Layout::Directory => directory::own(ranks, &prepared, &agreed, &tensors),
@@ -203,6 +219,12 @@ impl Decided {
 pub(crate) struct Agreed {
     /// The whole of each local tensor.
     globals: Vec<Global>,
+    /// How a file holds tensors that only the first of their replicas writes.
+    of_first: HashMap<usize, Split>,
+    /// Tensors without dimensions that differ, as the first replica has them.
+    replaced: Vec<(usize, Tensor)>,
+    /// The names of what differs between ranks, sorted.
+    differing: Vec<String>,
     /// Values by rank: name, rank, CBOR bytes.
     per_rank: Vec<(String, u32, Vec<u8>)>,
 }
@@ -215,7 +237,7 @@ fn prepare(
     version: u32,
     wholes: &Wholes,
 ) -> Result<Prepared> {
-    let durability = options.durability;
+    let (durability, replicas) = (options.durability, options.replicas);
     let mut plan = plan(&mut reading, options, wholes)?;
     if ranks.alone() {
         // What differs by rank is like everything else where there is one.
@@ -229,17 +251,28 @@ fn prepare(
         let shards = &reading.items[tensor.item].scope.shards;
         Local::new(&tensor.name, tensor.info.clone(), shards, &ranks.strategy, &ranks.mesh)
     };
-    let locals = plan.tensors.iter().map(local).collect::<Result<_, StateError>>()?;
+    let locals: Vec<Local> = plan.tensors.iter().map(local).collect::<Result<_, StateError>>()?;
     let live = |tensor: &PlannedTensor| match &reading.items[tensor.item].content {
         Content::Tensor(tensor, _) => Some(tensor.clone()),
         _ => None,
     };
     let tensors: Vec<Tensor> = plan.tensors.iter().filter_map(live).collect();
     device::settle(plan.tensors.iter().map(|tensor| &*tensor.name).zip(&tensors))?;
+    let buffer = |tensor: &PlannedTensor| reading.items[tensor.item].scope.buffer;
+    let buffers: Vec<bool> = plan.tensors.iter().map(buffer).collect();
+    let prints = if ranks.alone() {
+        Prints::default()
+    } else {
+        check_ties(&plan, &locals, &reading, ranks)?;
+        Prints::of(&tensors, &locals, &buffers, &ranks.mesh, replicas == Replicas::Whole)?
+    };
     Ok(Prepared {
         tensors,
         plan,
         locals,
+        buffers,
+        prints,
+        replicas,
         version,
         durability,
     })
@@ -259,13 +292,52 @@ fn check_per_rank(reading: &Reading<'_>) -> Result<()> {
     }
 }
 
+/// Names of one tensor in memory must be cut alike: the checkpoint holds it once, and every name loads what it says.
+fn check_ties(plan: &SavePlan, locals: &[Local], reading: &Reading<'_>, ranks: &Ranks) -> Result<()> {
+    let items = reading
+        .items
+        .iter()
+        .map(|item| (item.scope.name.as_str(), &item.scope.shards));
+    let shards: HashMap<&str, _> = if plan.ties.is_empty() {
+        HashMap::default()
+    } else {
+        items.collect()
+    };
+    for (name, target) in &plan.ties {
+        let (held, Some(shards)) = (&locals[*target], shards.get(name.as_str())) else {
+            continue;
+        };
+        let tied = Local::cut(
+            &name.as_str().into(),
+            held.info.clone(),
+            shards,
+            &ranks.strategy,
+            &ranks.mesh,
+        )?;
+        if tied.cuts != held.cuts {
+            return Err(Error::State(StateError::Tensor {
+                name: name.clone(),
+                what: format!(
+                    "is tied to `{}`, and their attributes `shard` cut them in two ways, {} and {}; give both fields the same \
+                     attributes",
+                    held.name,
+                    tied.describe(&ranks.mesh),
+                    held.describe(&ranks.mesh),
+                ),
+            }));
+        }
+    }
+    Ok(())
+}
+
 impl Prepared {
-    fn report(&self, bytes: u64) -> SaveReport {
+    fn report(&self, bytes: u64, differing: Vec<String>) -> SaveReport {
         let plan = &self.plan;
         SaveReport {
             entries: plan.tensors.len() + plan.ties.len() + plan.values.len() + plan.per_rank.len(),
             bytes,
             filtered: plan.filtered.clone(),
+            differing,
             skipped: false,
         }
     }

@@ -1,9 +1,13 @@
 //! What planning costs where there are thousands of ranks, for benchmarks: the plans of a save and of a load, without a
-//! state and without a byte. No part of the public interface.
+//! state and without a byte; and what it costs a rank to compare its replicas. No part of the public interface.
+
+use candle_core::Tensor;
 
 use crate::entry::{DType, TensorInfo};
+use crate::error::Result;
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::mesh::{Cells, Cut, Deal, Mesh, Split};
+use crate::save::fingerprint::Fingerprint;
 
 /// A shape, and the dimensions that are cut, each over one axis: (dimension, axis).
 pub type CutShape = (Vec<usize>, Vec<(usize, usize)>);
@@ -83,6 +87,16 @@ impl World {
         };
         manifest.encode().map_or(0, |bytes| bytes.len())
     }
+}
+
+/// What a save reads of these tensors to compare them with replicas: whole if they are small or `whole` says so, else a sample.
+///
+/// # Errors
+/// If candle cannot read a tensor.
+pub fn read_to_compare(tensors: &[Tensor], whole: bool) -> Result<()> {
+    tensors
+        .iter()
+        .try_for_each(|tensor| Fingerprint::of("a tensor", tensor, whole).map(drop))
 }
 
 #[cfg(test)]

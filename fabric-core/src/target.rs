@@ -105,6 +105,18 @@ impl Elements {
         }
     }
 
+    /// From the element on that has this number in row-major order.
+    pub(crate) fn from(layout: &Layout, mut element: usize) -> Self {
+        let mut elements = Self::new(layout);
+        for d in (0..elements.dims.len()).rev() {
+            let dim = elements.dims[d].max(1);
+            elements.index[d] = element % dim;
+            elements.at += elements.index[d] * elements.stride[d];
+            element /= dim;
+        }
+        elements
+    }
+
     pub(crate) fn next(&mut self) -> usize {
         let now = self.at;
         for d in (0..self.dims.len()).rev() {

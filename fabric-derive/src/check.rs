@@ -26,6 +26,7 @@ pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
         metadata_is_one_value(field, errors);
         flattened_without_key(field, errors);
         split_or_per_rank(field, errors);
+        buffer_or_per_rank(field, errors);
         axes_differ(field, errors);
         writable(field, errors);
         keys_are_valid(field, errors);
@@ -72,7 +73,13 @@ fn skipped_alone(field: &Field<'_>, errors: &Errors) {
     if attrs.skip.is_none() {
         return;
     }
-    let flags = [&attrs.metadata, &attrs.optional, &attrs.flatten, &attrs.per_rank];
+    let flags = [
+        &attrs.metadata,
+        &attrs.optional,
+        &attrs.flatten,
+        &attrs.per_rank,
+        &attrs.buffer,
+    ];
     let keys = flags
         .into_iter()
         .flatten()
@@ -103,6 +110,10 @@ fn metadata_is_one_value(field: &Field<'_>, errors: &Errors) {
         let message = "`shard` splits tensors, but metadata is stored whole and cannot be sharded; remove one of them";
         errors.at(&shard.key, message);
     }
+    if let Some(buffer) = &attrs.buffer {
+        let message = "`buffer` marks tensors, but this field is stored as metadata; remove one of them";
+        errors.at(&buffer.key, message);
+    }
     if let Some(flatten) = &attrs.flatten {
         let message = "`flatten` joins named entries to this level, but metadata is one value; remove one of them";
         errors.at(&flatten.key, message);
@@ -129,6 +140,15 @@ fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
     if let (Some(per_rank), [_, ..]) = (&field.attrs.per_rank, &field.attrs.shards[..]) {
         let message =
             "`per_rank` gives every rank a value of its own, `shard` a part of a common one; remove one of them";
+        errors.at(&per_rank.key, message);
+    }
+}
+
+/// Values have no replicas that may differ without each being kept.
+fn buffer_or_per_rank(field: &Field<'_>, errors: &Errors) {
+    if let (Some(per_rank), Some(_)) = (&field.attrs.per_rank, &field.attrs.buffer) {
+        let message = "`per_rank` keeps a value of each rank, `buffer` marks tensors of which one replica is kept; remove one of \
+                       them";
         errors.at(&per_rank.key, message);
     }
 }

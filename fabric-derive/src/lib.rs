@@ -60,7 +60,7 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// | attribute | meaning | not together with |
 /// |---|---|---|
-/// | `metadata` | any serde type: one value, replaced whole on load | `filter`, `shard`, `flatten` |
+/// | `metadata` | any serde type: one value, replaced whole on load | `filter`, `shard`, `buffer`, `flatten` |
 /// | `skip` | no part of the checkpoint, never touched | everything else |
 /// | `filter = "text"` | only entries whose name, relative to the field, contains the text | `metadata` |
 /// | `filter = glob("fc?.*")` | only entries whose name matches the pattern; `*` crosses dots | `metadata` |
@@ -72,9 +72,10 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `flatten` | its entries join this level, as if its fields stood here | `rename`, `alias`, `metadata` |
 /// | `shard(dim = 0)` | the tensors hold this rank's part, split along `dim` over the strategy's shard axis | `metadata`, `per_rank` |
 /// | `shard(dim = 1, axis = "tp")` | split over the named axis of the mesh; a second `shard` names another axis | `metadata`, `per_rank` |
-/// | `per_rank` | differs by rank: each rank stores its own and is given it back | `shard` |
+/// | `per_rank` | differs by rank: each rank stores its own and is given it back | `shard`, `buffer` |
+/// | `buffer` | the tensors are kept and not learned: ranks may hold different ones, and rank 0's are saved | `metadata`, `per_rank` |
 ///
-/// `filter`, `shard` and `flatten` need a type with entries of its own; on a number or a text they are errors.
+/// `filter`, `shard`, `buffer` and `flatten` need a type with entries of its own; on a number or a text they are errors.
 ///
 /// # Attributes of the struct
 ///

@@ -5,13 +5,17 @@ use fabric_core::candle_nn::Linear;
 struct Parallel {
     rows: Linear,
     grid: Tensor,
+    positions: Tensor,
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
     use ::fabric_core::__private as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Parallel {
-        const KEYS: __fabric::Keys = __fabric::Keys::new(&["rows", "grid"], &[]);
+        const KEYS: __fabric::Keys = __fabric::Keys::new(
+            &["rows", "grid", "positions"],
+            &[],
+        );
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -30,6 +34,13 @@ const _: () = {
                         .shard(1, __fabric::core::option::Option::Some("tp")),
                 );
             <Tensor as __fabric::Checkpoint>::visit(&self.grid, __fabric_entries);
+            __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new("Parallel.positions", "positions")
+                        .buffer(),
+                );
+            <Tensor as __fabric::Checkpoint>::visit(&self.positions, __fabric_entries);
             __fabric_entries.leave();
         }
         fn visit_mut<'__fabric>(
@@ -57,6 +68,16 @@ const _: () = {
                 __fabric_entries,
             );
             __fabric_entries.leave();
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new("Parallel.positions", "positions")
+                        .buffer(),
+                );
+            <Tensor as __fabric::Checkpoint>::visit_mut(
+                &mut self.positions,
+                __fabric_entries,
+            );
+            __fabric_entries.leave();
         }
     }
     ///The handles in [`Parallel::FIELDS`].
@@ -67,18 +88,21 @@ const _: () = {
         non_snake_case,
         unreachable_pub
     )]
-    pub struct ParallelFields<__State, __Field0, __Field1> {
+    pub struct ParallelFields<__State, __Field0, __Field1, __Field2> {
         ///The field that is stored as `rows`.
         pub rows: __fabric::Field<__State, __Field0>,
         ///The field that is stored as `grid`.
         pub grid: __fabric::Field<__State, __Field1>,
+        ///The field that is stored as `positions`.
+        pub positions: __fabric::Field<__State, __Field2>,
     }
     impl Parallel {
         ///Typed handles to the stored fields of [`Parallel`]. The handle of a field inside a field is reached with `then`, as in `Parallel::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: ParallelFields<Self, Linear, Tensor> = ParallelFields {
+        const FIELDS: ParallelFields<Self, Linear, Tensor, Tensor> = ParallelFields {
             rows: __fabric::Field::new("rows"),
             grid: __fabric::Field::new("grid"),
+            positions: __fabric::Field::new("positions"),
         };
     }
     const _: () = __fabric::core::assert!(
@@ -88,5 +112,9 @@ const _: () = {
     const _: () = __fabric::core::assert!(
         ! < Tensor as __fabric::Checkpoint > ::KIND.is_value(),
         "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
+    );
+    const _: () = __fabric::core::assert!(
+        ! < Tensor as __fabric::Checkpoint > ::KIND.is_value(),
+        "`positions` is a plain value, and only tensors are buffers; remove `buffer`, or write `per_rank` if it differs by rank"
     );
 };

@@ -1,6 +1,8 @@
 //! Saving: until the device has the bytes, and until the system has them.
 
+use candle_core::Tensor;
 use fabric_core::Fabric;
+use fabric_core::scale::read_to_compare;
 
 use super::Bench;
 use super::load::save_relaxed;
@@ -15,6 +17,9 @@ const DURABLE: &str = "save, durable";
 const DCP: &str = "dcp.save, synced";
 const PLAIN: &str = "plain write";
 const RELAXED: &str = "save, not synced";
+/// What a rank adds to a save where other ranks hold the same tensors.
+const SAMPLE: &str = "comparing replicas by a sample";
+const WHOLE: &str = "comparing whole replicas";
 const LIGHTNING: &str = "Lightning fabric.save";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
@@ -30,6 +35,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let (plain, made) = (bench.path("state.safetensors"), bench.path("made"));
     let variables = state_in_file(form, &plain)?;
     let fabric = Fabric::new();
+    let tensors: Vec<Tensor> = variables.all_vars().iter().map(|var| var.as_tensor().clone()).collect();
     let source = Aligned::new(form.bytes());
     let peers = bench.peers();
     let mut tasks = vec![
@@ -40,6 +46,8 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         Task::new(Kind::Ours, DURABLE, || Ok(fabric.save(&made, &variables).map(drop)?)),
         Task::new(Kind::Floor, PLAIN, || floors::write(&made, source.bytes()).map(drop)),
         Task::new(Kind::Ours, RELAXED, || save_relaxed(&fabric, &made, &variables)),
+        Task::new(Kind::Ours, SAMPLE, || Ok(read_to_compare(&tensors, false)?)),
+        Task::new(Kind::Ours, WHOLE, || Ok(read_to_compare(&tensors, true)?)),
         Task::new(Kind::Peer, "candle VarMap::save", || Ok(variables.save(&made)?)),
     ];
     for (name, peer) in [
@@ -77,5 +85,14 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         measured.ratio(DURABLE, LIGHTNING),
     );
     theme.at_least("save without sync / plain write", 0.95, measured.ratio(RELAXED, PLAIN));
+    for (save, name) in [(DURABLE, "durable save"), (RELAXED, "save without sync")] {
+        let part = measured.ratio(save, SAMPLE);
+        theme.at_most(
+            &format!("time of comparing replicas by a sample / {name}"),
+            0.02,
+            "",
+            part,
+        );
+    }
     Ok(theme)
 }

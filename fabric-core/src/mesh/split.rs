@@ -102,6 +102,32 @@ impl Split {
         region
     }
 
+    /// The same boxes as a file holds them that only the first replica of each writes: the others hold nothing. `None` if the
+    /// tensor has no dimensions.
+    pub(crate) fn of_first_replicas(&self, mesh: &Mesh, shape: &[usize]) -> Option<Self> {
+        let free = self.free_axes(mesh);
+        let mut split = self.clone();
+        let is_cut = |dim: usize| self.cuts.iter().any(|cut| cut.dim == dim);
+        if let Some(dim) = (0..shape.len()).find(|&dim| !is_cut(dim)) {
+            split.cuts.push(Cut {
+                dim,
+                axes: free,
+                cells: Cells::Chunked(shape[dim]),
+            });
+            split.cuts.sort_by_key(|cut| cut.dim);
+            return Some(split);
+        }
+        let cut = split.cuts.last_mut()?;
+        let (count, replicas) = (mesh.cells(&cut.axes), mesh.cells(&free));
+        let lengths = (0..count * replicas).map(|at| {
+            let (_, len) = cut.cells.extent(at / replicas, count, shape[cut.dim]);
+            if at % replicas == 0 { len } else { 0 }
+        });
+        cut.cells = Cells::of(lengths.collect());
+        cut.axes.extend(free);
+        Some(split)
+    }
+
     /// A rank's number among those that hold the same box.
     pub(crate) fn replica(&self, mesh: &Mesh, rank: usize) -> usize {
         mesh.cell(rank, &self.free_axes(mesh))
@@ -241,6 +267,16 @@ mod tests {
             let cut = |dim, axis, lengths: &[usize]| Cut { dim, axes: vec![axis], cells: Cells::of(lengths.to_vec()) };
             let split = Split { cuts: vec![cut(0, 0, &lengths.0), cut(1, 2, &lengths.1)] };
             prop_assert_eq!(split.check(&mesh, &shape), Ok(()));
+            let alone = split.of_first_replicas(&mesh, &shape).unwrap();
+            prop_assert_eq!(alone.check(&mesh, &shape), Ok(()));
+            for rank in 0..mesh.world_size() {
+                let held = alone.region(&mesh, &shape, rank);
+                if split.replica(&mesh, rank) == 0 {
+                    prop_assert_eq!(held, split.region(&mesh, &shape, rank));
+                } else {
+                    prop_assert!(held.size.contains(&0));
+                }
+            }
             let first: Vec<usize> = (0..mesh.world_size()).filter(|&rank| split.replica(&mesh, rank) == 0).collect();
             let regions: Vec<Region> = first.iter().map(|&rank| split.region(&mesh, &shape, rank)).collect();
             prop_assert_eq!(covers(&shape, &regions), Ok(()));

@@ -10,6 +10,10 @@ pub(crate) type Lines = Vec<(String, String)>;
 /// How the text about a value begins, of which ranks see only the digest.
 const VALUE: &str = "a value, digest ";
 
+/// What to do about entries that only some ranks have.
+const SAME_ENTRIES: &str = "; all ranks have entries of the same names: what only some ranks hold is stacked into one tensor, of \
+                            which each rank's part says #[checkpoint(shard(dim = …, axis = \"…\"))]";
+
 /// What is said of a value.
 pub(crate) fn value_line(bytes: &[u8]) -> String {
     format!("{VALUE}{:016x}", checksum::of(bytes))
@@ -68,12 +72,14 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
     let said_of = |lines: &[&str], about: &str| lines.iter().map(split).find(|line| line.0 == about);
     let Some((about, here)) = first.get(at).map(split) else {
         let (about, _) = other.get(at).map(split)?;
-        return Some(format!("it has {about}, which rank 0 has not"));
+        return Some(format!("it has {about}, which rank 0 has not{SAME_ENTRIES}"));
     };
     Some(match said_of(other, &about) {
-        None => format!("it does not have {about}"),
+        None => format!("it does not have {about}{SAME_ENTRIES}"),
         Some((_, there)) if there == here => match other.get(at).map(split) {
-            Some((more, _)) if said_of(first, &more).is_none() => format!("it has {more}, which rank 0 has not"),
+            Some((more, _)) if said_of(first, &more).is_none() => {
+                format!("it has {more}, which rank 0 has not{SAME_ENTRIES}")
+            }
             _ => format!("it has {about} in another place; the fields of a state are visited in one order"),
         },
         Some((_, there)) if here.starts_with(VALUE) => {
@@ -84,9 +90,12 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
             };
             format!(
                 "value {about} is {what} there; all ranks save the same values, and one that is meant to differ says \
-                 #[checkpoint(per_rank)]"
+                 #[checkpoint(per_rank)]; SaveOptions::replicas(Replicas::RankZero) saves rank 0's and reports the difference"
             )
         }
+        Some((_, there)) if here.contains('[') && there.contains('[') => format!(
+            "{about} is {there} there, and {here} on rank 0; ranks that hold parts of one tensor say #[checkpoint(shard(dim = …))]"
+        ),
         Some((_, there)) => format!("{about} is {there} there, and {here} on rank 0"),
     })
 }

@@ -44,7 +44,7 @@ impl Contents for Live {
 
 /// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
 /// [`BLOCK`] long.
-fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let dtype = DType::from(tensor.dtype());
     #[cfg(feature = "cuda")]
     if let (guard, layout) = tensor.storage_and_layout()

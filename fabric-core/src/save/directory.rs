@@ -30,10 +30,10 @@ use crate::storage::Storage;
 
 /// The boxes that this rank was dealt.
 pub(super) fn own(ranks: &Ranks, prepared: &Prepared, agreed: &Agreed, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
-    let globals = agreed.globals.iter();
+    let stored = agreed.globals.iter().enumerate();
     let deal = Deal::new(
         ranks.mesh.clone(),
-        globals.map(|global| (global.info.clone(), global.split.clone())),
+        stored.map(|(at, global)| (global.info.clone(), agreed.stored(at, global).clone())),
     );
     let (mut pieces, mut parts) = (Vec::new(), Vec::new());
     for (at, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
@@ -65,11 +65,12 @@ pub(super) fn save(
 ) -> Result<SaveReport> {
     let Decided {
         prepared,
-        agreed,
+        mut agreed,
         pieces,
         phases,
         ..
     } = decided;
+    let differing = std::mem::take(&mut agreed.differing);
     let mut generation = None;
     let message = ranks.first("save: begin", || {
         Ok(generation.insert(Generation::begin(storage, path)?).message())
@@ -104,13 +105,13 @@ pub(super) fn save(
     };
     let manifest = ranks.first("save: commit", commit)?;
     let manifest = manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
-    Ok(prepared.report(bytes + manifest))
+    Ok(prepared.report(bytes + manifest, differing))
 }
 
 fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {
-    let tensors = prepared.plan.tensors.iter().zip(&agreed.globals);
-    let split = |(planned, global): (&PlannedTensor, &Global)| {
-        SplitRecord::new(planned.name.to_string(), &global.info, &global.split)
+    let tensors = prepared.plan.tensors.iter().zip(&agreed.globals).enumerate();
+    let split = |(at, (planned, global)): (usize, (&PlannedTensor, &Global))| {
+        SplitRecord::new(planned.name.to_string(), &global.info, agreed.stored(at, global))
     };
     let tensors = tensors.map(split).collect();
     Heading::of(ranks, prepared, agreed.per_rank).of_directory(generation, tensors)

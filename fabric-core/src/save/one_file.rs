@@ -52,7 +52,7 @@ pub(super) fn save(
         phases,
         ..
     } = decided;
-    let heading = Heading::of(ranks, &prepared, agreed.per_rank);
+    let (heading, differing) = (Heading::of(ranks, &prepared, agreed.per_rank), agreed.differing);
     let write = || {
         let mut image = Image::new(pieces, Closing::Whole(heading.of_file()), path)?;
         publish(
@@ -67,5 +67,5 @@ pub(super) fn save(
     };
     let bytes = ranks.first("save: write", write)?;
     let bytes = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    Ok(prepared.report(bytes))
+    Ok(prepared.report(bytes, differing))
 }

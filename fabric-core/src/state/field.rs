@@ -18,6 +18,7 @@ pub struct FieldSchema {
     pub(crate) optional: bool,
     pub(crate) flatten: bool,
     pub(crate) per_rank: bool,
+    pub(crate) buffer: bool,
 }
 
 impl FieldSchema {
@@ -33,6 +34,7 @@ impl FieldSchema {
             optional: false,
             flatten: false,
             per_rank: false,
+            buffer: false,
         }
     }
 
@@ -83,6 +85,13 @@ impl FieldSchema {
     #[must_use]
     pub const fn flatten(mut self) -> Self {
         self.flatten = true;
+        self
+    }
+
+    /// The tensors below are kept and not learned.
+    #[must_use]
+    pub const fn buffer(mut self) -> Self {
+        self.buffer = true;
         self
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Scope {
     pub(crate) optional: Option<usize>,
     pub(crate) shards: Shards,
     pub(crate) per_rank: bool,
+    /// Kept and not learned: replicas may differ.
+    pub(crate) buffer: bool,
     pub(super) filters: Vec<ActiveFilter>,
 }
 
@@ -85,6 +87,12 @@ pub(crate) struct PendingOptimizer<O> {
     pub(crate) handle: O,
 }
 
+/// Whether PyTorch and candle call a statistic of a normalisation so. A `VarMap` has it among its variables.
+fn is_running_statistic(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| matches!(last, "running_mean" | "running_var" | "num_batches_tracked"))
+}
+
 /// What a tensor is to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -102,6 +110,7 @@ impl Scope {
             optional: self.optional,
             shards: self.shards.clone(),
             per_rank: self.per_rank,
+            buffer: self.buffer,
             filters: self.filters.clone(),
         }
     }
@@ -145,6 +154,7 @@ impl<V, O> Walk<V, O> {
         }
         self.scope.shards.enter(field.shards);
         self.scope.per_rank |= field.per_rank;
+        self.scope.buffer |= field.buffer;
         if field.optional {
             self.scope.optional = Some(self.optional_count);
             self.optional_count += 1;
@@ -187,8 +197,11 @@ impl<V, O> Walk<V, O> {
     }
 
     fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
+        let mut scope = self.scope.below(name);
+        let role = if scope.buffer { Role::Buffer } else { role };
+        scope.buffer = role == Role::Buffer || is_running_statistic(&scope.name);
         let item = Item {
-            scope: self.scope.below(name),
+            scope,
             content: Content::Tensor(tensor.clone(), role),
             filtered: false,
         };

@@ -21,6 +21,7 @@ pub(crate) struct FieldAttrs {
     pub(crate) flatten: Option<Spanned<()>>,
     pub(crate) shards: Vec<Spanned<Shard>>,
     pub(crate) per_rank: Option<Spanned<()>>,
+    pub(crate) buffer: Option<Spanned<()>>,
 }
 
 impl FieldAttrs {
@@ -33,6 +34,7 @@ impl FieldAttrs {
                 Name::Optional => field.optional = Some(item.spanned(())),
                 Name::Flatten => field.flatten = Some(item.spanned(())),
                 Name::PerRank => field.per_rank = Some(item.spanned(())),
+                Name::Buffer => field.buffer = Some(item.spanned(())),
                 Name::Rename => field.rename = item.text(errors),
                 Name::Alias => field.aliases.extend(item.text(errors)),
                 Name::Filter => field.filter = filter::parse(&item, errors),

@@ -17,7 +17,7 @@ pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     quote!(#(#plain)* #(#collisions)* #(#aliases)*)
 }
 
-/// `shard`, `filter` and `flatten` have nothing to work on in a plain value, and `flatten` has nothing in a tensor.
+/// `shard`, `buffer`, `filter` and `flatten` have nothing to work on in a plain value, and `flatten` has nothing in a tensor.
 fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     if field.role() != Role::Component || !is_concrete(field.ty, schema.generics) {
         return Vec::new();
@@ -27,6 +27,9 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     let mut complaints = Vec::new();
     if !attrs.shards.is_empty() {
         complaints.push("only tensors have dimensions; remove `shard`");
+    }
+    if attrs.buffer.is_some() {
+        complaints.push("only tensors are buffers; remove `buffer`, or write `per_rank` if it differs by rank");
     }
     if attrs.filter.is_some() {
         complaints.push("only tensors can be filtered; remove `filter`");

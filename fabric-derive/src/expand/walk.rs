@@ -84,6 +84,7 @@ fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
         (&attrs.optional, quote!(.optional())),
         (&attrs.flatten, quote!(.flatten())),
         (&attrs.per_rank, quote!(.per_rank())),
+        (&attrs.buffer, quote!(.buffer())),
     ];
     for (flag, call) in flags {
         if flag.is_some() {

@@ -7,4 +7,6 @@ struct Parallel {
     rows: Linear,
     #[checkpoint(shard(dim = 0), shard(dim = 1, axis = "tp"))]
     grid: Tensor,
+    #[checkpoint(buffer)]
+    positions: Tensor,
 }
