@@ -182,13 +182,15 @@ pub enum Error {
         /// What the memory was for, as a verb and its object: `"copy tensors"`.
         purpose: String,
         /// The system's own error.
-        source: io::Error,
+        r#source: io::Error,
     },
 
     /// A progress callback, a filter or an implementation of `Checkpoint` called the Fabric that it was called by. The call
     /// has done nothing: it would have waited for itself.
     #[error(
-        "{call} was called within another call of the same Fabric or of a clone, by a progress callback, a filter or an          implementation of Checkpoint, and would wait for itself; make the call when the other one has returned, or build          another Fabric for it"
+        "{call} was called within another call of the same Fabric or of a clone, by a progress callback, a filter or an \
+         implementation of Checkpoint, and would wait for itself; make the call when the other one has returned, or build \
+         another Fabric for it"
     )]
     Nested {
         /// The call that was refused: `"Fabric::load"`.

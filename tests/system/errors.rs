@@ -33,8 +33,15 @@ fn io_error() -> Error {
 #[test]
 fn the_text_below_an_error_is_there_once_alone_and_in_a_chain() {
     let candle = candle_core::Error::Msg("no such device".into());
-    let errors: [(Error, &str); 6] = [
+    let errors: [(Error, &str); 7] = [
         (io_error(), "no space left"),
+        (
+            Error::Memory {
+                purpose: "copy tensors".into(),
+                source: io::Error::other("out of memory"),
+            },
+            "out of memory",
+        ),
         (
             Error::Interrupted {
                 written: vec!["model.weight".into()],
