@@ -24,8 +24,11 @@ pub(crate) fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send
         .expect("it neither hangs nor panics")
 }
 
+/// What came of each call.
+type Outcomes = Vec<(&'static str, Result<()>)>;
+
 /// Every call of a Fabric that could wait.
-fn calls(fabric: &Fabric) -> Vec<(&'static str, Result<()>)> {
+fn calls(fabric: &Fabric) -> Outcomes {
     let skip = || SaveOptions::new().when_busy(WhenBusy::Skip);
     let fail = || SaveOptions::new().when_busy(WhenBusy::Fail);
     let (from, to) = (Path::new("there"), Path::new("nested"));
@@ -62,7 +65,7 @@ fn is_refused(calls: &[(&str, Result<()>)]) {
 fn asked() -> (
     Fabric,
     impl Fn(&fabric_core::Progress<'_>) + Send + Sync + 'static,
-    Receiver<Vec<(&'static str, Result<()>)>>,
+    Receiver<Outcomes>,
 ) {
     let fabric = on(Memory::new()).build().expect("one device");
     fabric.save("there", &State::new(1)).expect("saved");
