@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::phases::Phases;
 use crate::raw::RawCheckpoint;
 use crate::save::publish::publish;
-use crate::source::StoredTensor;
 use crate::source::read::stream;
+use crate::source::{StoredTensor, check_tensors};
 use crate::storage::Storage;
 
 /// Writes `raw`, or what the options choose of it, to `path`.
@@ -45,6 +45,7 @@ pub(crate) fn export(
             None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
         });
     }
+    check_tensors(&*raw.source, chosen.index.tensors.values())?;
     let phases = Phases::of_export(raw.origin(), path);
     phases
         .within(|| match format {

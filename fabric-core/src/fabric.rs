@@ -18,7 +18,7 @@ use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::save::{SaveReport, save};
 use crate::snapshot::{Handle, STAGING, Saving};
-use crate::source::open;
+use crate::source::{ReadLimit, open};
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
 use crate::strategy::Strategy;
@@ -52,6 +52,7 @@ pub struct Fabric {
     ranks: Arc<Ranks>,
     storage: Arc<dyn Storage>,
     background: Handle,
+    limit: ReadLimit,
 }
 
 impl Default for Fabric {
@@ -69,6 +70,7 @@ impl Fabric {
             background: Handle::new(&ranks, STAGING),
             ranks: Arc::new(ranks),
             storage: Arc::new(Local::new()),
+            limit: ReadLimit::default(),
         }
     }
 
@@ -292,7 +294,7 @@ impl Fabric {
     fn open_in(&self, absolute: &Absolute, phases: &Phases) -> Result<RawCheckpoint> {
         self.background.finish();
         let path = absolute.path()?;
-        let source = phases.time(Phase::Index, || open(&self.storage, path));
+        let source = phases.time(Phase::Index, || open(&self.storage, path, self.limit));
         let source = source.map_err(|error| absolute.named(error))?;
         Ok(RawCheckpoint::new(source, self.ranks.clone()))
     }

@@ -13,11 +13,19 @@ pub(crate) use split::{Cells, Cut, Split};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mesh {
     axes: Vec<(String, usize)>,
+    /// For each axis, how far apart in number two neighbours along it are.
+    strides: Vec<usize>,
 }
 
 impl Mesh {
     pub(crate) fn new(axes: Vec<(String, usize)>) -> Self {
-        Self { axes }
+        let mut strides = vec![1; axes.len()];
+        let mut stride = 1usize;
+        for (own, (_, size)) in strides.iter_mut().zip(&axes).rev() {
+            *own = stride;
+            stride = stride.saturating_mul(*size);
+        }
+        Self { axes, strides }
     }
 
     pub(crate) fn axes(&self) -> &[(String, usize)] {
@@ -47,7 +55,7 @@ impl Mesh {
 
     /// How far apart in number two neighbours along an axis are.
     fn stride(&self, axis: usize) -> usize {
-        self.axes[axis + 1..].iter().map(|(_, size)| size).product()
+        self.strides[axis]
     }
 
     /// A rank's place along an axis.

@@ -17,6 +17,9 @@ use crate::source::names::Renamed;
 use crate::source::{Index, Source, StoredTensor};
 use crate::value::Value;
 
+/// A name that does not exist is compared with no more others.
+const MOST_COMPARED: usize = 10_000;
+
 /// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
 ///
 /// Cheap to clone. It keeps the file open: what it reads is what was there when it was opened, also after a later save
@@ -191,10 +194,10 @@ impl RawCheckpoint {
     }
 
     pub(crate) fn no_such(&self, name: &str) -> Error {
-        let scored = self
-            .index
-            .names()
-            .map(|other| (strsim::normalized_damerau_levenshtein(name, other), other));
+        // Names of another length are not near, and comparing each of a million others would take long.
+        let near_in_length = |other: &&str| other.len().abs_diff(name.len()) <= name.len() / 2 + 2;
+        let candidates = self.index.names().filter(near_in_length).take(MOST_COMPARED);
+        let scored = candidates.map(|other| (strsim::normalized_damerau_levenshtein(name, other), other));
         let near = scored
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .filter(|(score, _)| *score >= 0.6);

@@ -20,7 +20,7 @@ use crate::save::heading::Heading;
 use crate::save::image::{Closing, Image, Piece};
 use crate::save::publish::publish;
 use crate::save::{SaveReport, rank_file};
-use crate::source::{Index, Source, StoredTensor};
+use crate::source::{Index, Source, StoredTensor, check_tensors};
 use crate::storage::Storage;
 use crate::strategy::{Layout, Strategy};
 use crate::value::Value;
@@ -35,6 +35,7 @@ pub(crate) fn reshard(
 ) -> Result<SaveReport> {
     let mesh = strategy.grid().map_err(Error::Strategy)?;
     let whole = Whole::of(source.index())?;
+    check_tensors(&**source, whole.tensors.iter().map(|(_, stored)| *stored))?;
     let bytes = match strategy.layout() {
         Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole, phases)?,
         Layout::Directory => directory(storage, source, path, strategy, &mesh, &whole, phases)?,

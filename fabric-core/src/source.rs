@@ -4,24 +4,30 @@
 mod cut;
 mod dcp;
 pub(crate) mod directory;
+mod foreign;
 pub(crate) mod hidden;
 mod hub;
 mod index;
+mod limit;
 mod lookup;
 pub(crate) mod names;
 mod open;
 mod open_files;
+mod pairs;
 mod param_groups;
 mod pickle;
 pub(crate) mod read;
+mod refused;
 mod single;
 mod sorted;
 mod torch;
+mod values;
 mod window;
 mod zip;
 
 pub(crate) use cut::{Cut, Reader};
 pub(crate) use index::{Entry, Index};
+pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use lookup::Lookup;
 pub(crate) use open::open;
 
@@ -43,6 +49,11 @@ pub(crate) trait Source: Send + Sync + Debug {
 
     /// One of the files that [`Place::file`] counts.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
+
+    /// How much memory it may ask for.
+    fn limit(&self) -> ReadLimit {
+        ReadLimit::default()
+    }
 
     /// What tells this save from others of the same entries, where the index does not.
     fn mark(&self) -> Option<&str> {
@@ -219,9 +230,14 @@ impl Part {
 pub(crate) struct Files {
     pub(crate) index: Arc<Index>,
     pub(crate) files: Vec<(Box<dyn ReadFile>, PathBuf)>,
+    pub(crate) limit: ReadLimit,
 }
 
 impl Source for Files {
+    fn limit(&self) -> ReadLimit {
+        self.limit
+    }
+
     fn index(&self) -> &Arc<Index> {
         &self.index
     }

@@ -32,6 +32,14 @@ pub(crate) fn open(files: &[(&str, &[u8])], path: &str) -> Result<fabric_core::R
     fabric(&storage(files)).open(path)
 }
 
+/// The bytes of a file.
+pub(crate) fn contents(memory: &Memory, path: &str) -> Vec<u8> {
+    let file = memory.open(Path::new(path)).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
 /// A file of `safetensors` with this header.
 pub(crate) fn safetensors(json: &str, data: &[u8]) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), data].concat()
@@ -67,14 +75,15 @@ pub(crate) fn torch(entries: &[(Bytes, Bytes)], data: &[u8]) -> Vec<u8> {
 /// The stream that `torch.save` wrote before 1.6, with the same contents.
 pub(crate) fn stream(entries: &[(Bytes, Bytes)], data: &[u8]) -> Vec<u8> {
     let magic = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
+    let storages = if data.is_empty() { vec![] } else { vec![text("0")] };
     let parts = [
         magic,
         pickle(b"M\xe9\x03"),
         pickle(b"}"),
         pickle(&dict(entries)),
-        pickle(&crate::pickle::list(&[text("0")])),
+        pickle(&crate::pickle::list(&storages)),
         (data.len() as u64 / 4).to_le_bytes().to_vec(),
         data.to_vec(),
     ];
-    parts.concat()
+    parts[..5 + 2 * storages.len()].concat()
 }

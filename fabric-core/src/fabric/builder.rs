@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::group::{ProcessGroup, Single};
 use crate::ranks::Ranks;
 use crate::snapshot::{Handle, STAGING};
+use crate::source::ReadLimit;
 use crate::storage::{Local, Storage};
 use crate::strategy::Strategy;
 
@@ -18,6 +19,7 @@ pub struct Builder {
     group: Arc<dyn ProcessGroup>,
     storage: Arc<dyn Storage>,
     staging: usize,
+    limit: ReadLimit,
 }
 
 impl Builder {
@@ -28,6 +30,7 @@ impl Builder {
             group: Arc::new(Single),
             storage: Arc::new(Local::new()),
             staging: STAGING,
+            limit: ReadLimit::default(),
         }
     }
 
@@ -59,6 +62,21 @@ impl Builder {
         self
     }
 
+    /// How many bytes of memory a file may ask for beyond 8 times its own length; 64 MiB, unless said otherwise.
+    ///
+    /// The bound holds for the index that opening a file builds, in proportion to the bytes that describe its entries, and for
+    /// the tensors that [`RawCheckpoint::tensors`], [`Fabric::export`] and [`Fabric::reshard`] make of it, in proportion to
+    /// the file. Tensors of a file that are views of the same bytes, or lists of millions of flags, ask for more than they hold;
+    /// so does a file that was made to exhaust the memory. What goes beyond the bound is [`Error::Limit`], and not read: raise the
+    /// bound for files that you trust.
+    ///
+    /// [`RawCheckpoint::tensors`]: crate::RawCheckpoint::tensors
+    /// [`Error::Limit`]: crate::Error::Limit
+    pub fn read_limit(mut self, bytes: u64) -> Self {
+        self.limit = ReadLimit::new(bytes);
+        self
+    }
+
     /// The finished [`Fabric`].
     ///
     /// # Errors
@@ -69,6 +87,7 @@ impl Builder {
             background: Handle::new(&ranks, self.staging),
             ranks: Arc::new(ranks),
             storage: self.storage,
+            limit: self.limit,
         })
     }
 }

@@ -60,7 +60,7 @@ impl Fabric {
         let alone = || {
             self.background.finish();
             let reshard = || {
-                let source = open(&self.storage, absolute_from.path()?)?;
+                let source = open(&self.storage, absolute_from.path()?, self.limit)?;
                 let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
                 phases.within(|| reshard(&*self.storage, &source, absolute_to.path()?, &strategy, &phases))
             };

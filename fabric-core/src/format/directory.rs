@@ -92,7 +92,7 @@ impl SplitRecord {
             cells: match &cut.cells {
                 Cells::Balanced => CellsRecord::Balanced,
                 Cells::Chunked(len) => CellsRecord::Chunked(*len as u64),
-                Cells::Listed(lengths) => CellsRecord::Listed(lengths.iter().map(|len| *len as u64).collect()),
+                Cells::Listed(lengths) => CellsRecord::Listed(lengths.iter().map(|len| len as u64).collect()),
             },
         };
         Self {
@@ -117,7 +117,10 @@ impl SplitRecord {
             cells: match &cut.cells {
                 CellsRecord::Balanced => Cells::Balanced,
                 CellsRecord::Chunked(len) => Cells::Chunked(number(*len)),
-                CellsRecord::Listed(lengths) => Cells::Listed(lengths.iter().copied().map(number).collect()),
+                CellsRecord::Listed(lengths) => {
+                    let lengths: Vec<usize> = lengths.iter().copied().map(number).collect();
+                    Cells::Listed(lengths.into())
+                }
             },
         };
         Split {
@@ -231,7 +234,7 @@ mod tests {
             cuts: vec![Cut {
                 dim: 0,
                 axes: vec![1],
-                cells: Cells::Listed(vec![3, 1]),
+                cells: Cells::Listed(vec![3, 1].into()),
             }],
         };
         let info = TensorInfo::new(DType::F32, vec![4, 2]);

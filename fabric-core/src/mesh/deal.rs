@@ -8,6 +8,7 @@
 
 use super::{Mesh, Split};
 use crate::entry::{Region, TensorInfo};
+use crate::hash::HashMap;
 
 /// Shorter pieces are not made: a tensor is cut for the sake of balance, and small files are no gain.
 const PIECE: u64 = 1 << 20;
@@ -45,11 +46,12 @@ impl Deal {
     /// Deals tensors to the ranks of a mesh. Their splits have been [checked](Split::check).
     pub(crate) fn new(mesh: Mesh, tensors: impl IntoIterator<Item = (TensorInfo, Split)>) -> Self {
         let mut tapes: Vec<Tape> = Vec::new();
+        let mut known: HashMap<Vec<usize>, usize> = HashMap::default();
         let mut dealt = Vec::new();
         for (info, split) in tensors {
             let axes = split.free_axes(&mesh);
-            let tape = tapes.iter().position(|tape| tape.axes == axes).unwrap_or_else(|| {
-                let replicas = mesh.cells(&axes);
+            let tape = *known.entry(axes).or_insert_with_key(|axes| {
+                let (axes, replicas) = (axes.clone(), mesh.cells(axes));
                 tapes.push(Tape { axes, replicas, len: 0 });
                 tapes.len() - 1
             });

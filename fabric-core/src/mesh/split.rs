@@ -2,6 +2,7 @@
 
 use super::Mesh;
 use crate::entry::Region;
+use crate::hash::HashSet;
 
 /// How a tensor lies over a mesh: cut along some of its dimensions. Along the axes that no cut uses, it is replicated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,7 +28,40 @@ pub(crate) enum Cells {
     /// All of this length but for those at the end: the way of PyTorch.
     Chunked(usize),
     /// Anything else.
-    Listed(Vec<usize>),
+    Listed(Lengths),
+}
+
+/// Lengths of pieces one by one, kept as the places where pieces end: a mesh may have a million of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lengths {
+    ends: Vec<usize>,
+}
+
+impl From<Vec<usize>> for Lengths {
+    fn from(mut lengths: Vec<usize>) -> Self {
+        let mut end = 0usize;
+        for length in &mut lengths {
+            end = end.saturating_add(*length);
+            *length = end;
+        }
+        Self { ends: lengths }
+    }
+}
+
+impl Lengths {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..self.ends.len()).map(|at| self.extent(at).1)
+    }
+
+    fn extent(&self, at: usize) -> (usize, usize) {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (start, self.ends[at] - start)
+    }
+
+    /// Whether so many pieces make this length.
+    fn make(&self, count: usize, total: usize) -> bool {
+        self.ends.len() == count && self.ends.last().copied().unwrap_or(0) == total
+    }
 }
 
 impl Cells {
@@ -37,7 +71,10 @@ impl Cells {
         let count = lengths.len();
         let same = |cells: &Self| (0..count).all(|at| cells.extent(at, count, total).1 == lengths[at]);
         let candidates = [Self::Balanced, Self::Chunked(lengths.first().copied().unwrap_or(0))];
-        candidates.into_iter().find(same).unwrap_or(Self::Listed(lengths))
+        candidates
+            .into_iter()
+            .find(same)
+            .unwrap_or(Self::Listed(lengths.into()))
     }
 
     /// Where the piece at `at` of `count` begins in a dimension of length `total`, and how long it is.
@@ -45,10 +82,10 @@ impl Cells {
         let start = |at: usize| match self {
             Self::Balanced => at * (total / count) + at.min(total % count),
             Self::Chunked(len) => at.saturating_mul(*len).min(total),
-            Self::Listed(lengths) => lengths[..at].iter().sum(),
+            Self::Listed(lengths) => lengths.extent(at).0,
         };
         match self {
-            Self::Listed(lengths) => (start(at), lengths[at]),
+            Self::Listed(lengths) => lengths.extent(at),
             _ => (start(at), start(at + 1) - start(at)),
         }
     }
@@ -82,8 +119,11 @@ pub(super) fn lower_bound(count: usize, before: impl Fn(usize) -> bool) -> usize
 impl Split {
     /// The axes along which the tensor is not cut, in the mesh's order: ranks that differ only there are replicas.
     pub(super) fn free_axes(&self, mesh: &Mesh) -> Vec<usize> {
-        let cut = |axis: &usize| self.cuts.iter().any(|cut| cut.axes.contains(axis));
-        (0..mesh.axes().len()).filter(|axis| !cut(axis)).collect()
+        let mut is_cut = vec![false; mesh.axes().len()];
+        for axis in self.cuts.iter().flat_map(|cut| &cut.axes) {
+            is_cut[*axis] = true;
+        }
+        (0..is_cut.len()).filter(|axis| !is_cut[*axis]).collect()
     }
 
     /// Whether each rank holds all of it.
@@ -147,7 +187,7 @@ impl Split {
 
     /// Says why this cannot be how a tensor of `shape` lies over `mesh`, if it cannot.
     pub(crate) fn check(&self, mesh: &Mesh, shape: &[usize]) -> Result<(), String> {
-        let (mut dims, mut axes) = (Vec::new(), Vec::new());
+        let (mut dims, mut axes) = (HashSet::default(), HashSet::default());
         for cut in &self.cuts {
             let Some(&total) = shape.get(cut.dim) else {
                 return Err(format!(
@@ -155,24 +195,19 @@ impl Split {
                     cut.dim
                 ));
             };
-            if dims.contains(&cut.dim) {
+            if !dims.insert(cut.dim) {
                 return Err(format!("dimension {} is cut twice", cut.dim));
             }
-            dims.push(cut.dim);
             for axis in &cut.axes {
-                if *axis >= mesh.axes().len() || axes.contains(axis) {
+                if *axis >= mesh.axes().len() || !axes.insert(*axis) {
                     return Err(format!("axis {axis} of the mesh {mesh} is unknown, or cuts it twice"));
                 }
-                axes.push(*axis);
             }
             let count = mesh.cells(&cut.axes);
             let sound = match &cut.cells {
                 Cells::Balanced => true,
                 Cells::Chunked(len) => len.checked_mul(count).is_some_and(|reach| reach >= total),
-                Cells::Listed(lengths) => {
-                    let sum = lengths.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
-                    lengths.len() == count && sum == Some(total)
-                }
+                Cells::Listed(lengths) => lengths.make(count, total),
             };
             if !sound {
                 return Err(format!(
@@ -226,7 +261,7 @@ mod tests {
         assert_eq!(Cells::of(vec![3, 3, 3, 1]), Cells::Chunked(3));
         assert_eq!(Cells::of(vec![1, 1, 0, 0]), Cells::Balanced);
         assert_eq!(Cells::of(vec![2, 1, 0]), Cells::Chunked(2));
-        assert_eq!(Cells::of(vec![1, 5, 0]), Cells::Listed(vec![1, 5, 0]));
+        assert_eq!(Cells::of(vec![1, 5, 0]), Cells::Listed(vec![1, 5, 0].into()));
     }
 
     #[test]
@@ -245,8 +280,11 @@ mod tests {
             (split(0, &[1], Cells::Balanced), "axis 1"),
             (split(0, &[0, 0], Cells::Balanced), "axis 0"),
             (split(0, &[0], Cells::Chunked(2)), "length, 7"),
-            (split(0, &[0], Cells::Listed(vec![3, 4])), "length, 7"),
-            (split(0, &[0], Cells::Listed(vec![usize::MAX, 8, 0])), "length, 7"),
+            (split(0, &[0], Cells::Listed(vec![3, 4].into())), "length, 7"),
+            (
+                split(0, &[0], Cells::Listed(vec![usize::MAX, 8, 0].into())),
+                "length, 7",
+            ),
         ] {
             let found = wrong.check(&mesh, &[7, 2]).unwrap_err();
             assert!(found.contains(says), "{says:?} is not in {found:?}");

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::RawCheckpoint;
 use crate::error::Result;
-use crate::source::{Sought, StoredTensor};
+use crate::source::{Sought, StoredTensor, check_tensors};
 use crate::target::{Fill, NewTensor, fill_all};
 
 impl RawCheckpoint {
@@ -17,10 +17,15 @@ impl RawCheckpoint {
     ///
     /// # Errors
     /// If there is no such entry, it is a value, candle has no such element type, or its bytes are damaged.
+    /// [`Error::Limit`](crate::Error::Limit) if it is a view that shows far more bytes than the file has: see
+    /// [`Builder::read_limit`](crate::Builder::read_limit).
     pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
         let stored = self.stored(name)?;
-        let tensor = NewTensor::new(&*self.source, name, &stored.info, device)?;
-        fill_all(&*self.source, &mut [Fill::new(name, &tensor, stored)], None)?;
+        let source = &*self.source;
+        let located = source.locate(name, stored, None)?;
+        check_tensors(source, [&*located])?;
+        let tensor = NewTensor::new(source, name, &stored.info, device)?;
+        fill_all(source, &mut [Fill::new(name, &tensor, &located)], None)?;
         tensor.into_tensor(name, device)
     }
 
@@ -38,25 +43,38 @@ impl RawCheckpoint {
     /// # }
     /// ```
     ///
-    /// Tensors that the file has once under several names are read once for each. On their way to a device that is neither the
-    /// CPU nor one of CUDA all of them are in main memory.
+    /// Tensors that the file has once under several names are read once, and share their memory as the tied tensors of a model
+    /// do. On their way to a device that is neither the CPU nor one of CUDA all of them are in main memory.
     ///
     /// # Errors
     /// If candle does not have the element type of one of them, or the bytes of one are damaged: the others can still be had
-    /// with [`tensor`](Self::tensor).
+    /// with [`tensor`](Self::tensor). [`Error::Limit`](crate::Error::Limit) if views of the same bytes make them take far more
+    /// memory than the file has: see [`Builder::read_limit`](crate::Builder::read_limit).
     pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
         let stored: Vec<(&String, &StoredTensor)> = self.index.tensors.iter().collect();
         let source = &*self.source;
-        let new = |(name, stored): &(&String, &StoredTensor)| NewTensor::new(source, name, &stored.info, device);
-        let tensors: Vec<NewTensor> = stored.iter().map(new).collect::<Result<_>>()?;
         let located = self.locate(&stored)?;
-        let places = stored.iter().zip(&tensors).zip(&located);
-        let fills = places.map(|(((name, _), tensor), located)| Fill::new(name, tensor, located));
+        let numbers = distinct(&located);
+        // The first name of each, in the order of names.
+        let mut firsts: Vec<usize> = Vec::new();
+        for (at, number) in numbers.iter().enumerate() {
+            if *number == firsts.len() {
+                firsts.push(at);
+            }
+        }
+        check_tensors(source, firsts.iter().map(|at| &*located[*at]))?;
+        let new = |at: &usize| NewTensor::new(source, stored[*at].0, &stored[*at].1.info, device);
+        let tensors: Vec<NewTensor> = firsts.iter().map(new).collect::<Result<_>>()?;
+        let places = firsts.iter().zip(&tensors);
+        let fills = places.map(|(at, tensor)| Fill::new(stored[*at].0, tensor, &located[*at]));
         fill_all(source, &mut fills.collect::<Vec<_>>(), None)?;
-        let named = stored.into_iter().zip(tensors);
-        named
-            .map(|((name, _), tensor)| Ok((name.clone(), tensor.into_tensor(name, device)?)))
-            .collect()
+        let named = firsts.iter().zip(tensors);
+        let made = named.map(|(at, tensor)| tensor.into_tensor(stored[*at].0, device));
+        let made: Vec<Tensor> = made.collect::<Result<_>>()?;
+        let all = stored.iter().zip(numbers);
+        Ok(all
+            .map(|((name, _), number)| ((*name).clone(), made[number].clone()))
+            .collect())
     }
 
     /// The same tensors, with the places of their bytes.
@@ -71,4 +89,21 @@ impl RawCheckpoint {
         });
         self.source.locate_all(&sought.collect::<Vec<_>>())
     }
+}
+
+/// A number for each tensor, counted from 0: tensors that are one in the file have one number. Those without any bytes lie in one
+/// place without being the same.
+fn distinct(tensors: &[Cow<'_, StoredTensor>]) -> Vec<usize> {
+    let mut by_place = HashMap::new();
+    let mut count = 0;
+    let number = |stored: &Cow<'_, StoredTensor>| {
+        let next = count;
+        let number = match stored.info.byte_len() {
+            Some(0) => next,
+            _ => *by_place.entry((stored.info.clone(), stored.places())).or_insert(next),
+        };
+        count += usize::from(number == next);
+        number
+    };
+    tensors.iter().map(number).collect()
 }

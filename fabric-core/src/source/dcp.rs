@@ -18,14 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::metadata::{Metadata, Payload};
-use super::open::open_file;
+use super::foreign;
+use super::open::{open_file, read_whole};
 use super::open_files::OpenFiles;
 use super::sorted::sorted;
 use super::window::Slice;
-use super::{Check, Files, Index, Part, Place, Sought, Source, StoredTensor, param_groups, torch};
+use super::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor, param_groups, torch};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The index of a checkpoint.
@@ -59,10 +59,9 @@ pub(super) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
 }
 
 /// Opens the directory.
-pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let metadata_path = path.join(METADATA);
-    let metadata = metadata::read(&read_metadata(&**storage, &metadata_path)?)
-        .map_err(|what| Error::corrupt(&metadata_path, what))?;
+    let metadata = read_metadata(&**storage, &metadata_path, limit)?;
     let mut files = open_files(&OpenFiles::new(storage.clone()), path, &metadata)?;
     let order = written_order(&metadata);
     let twice = |name| Error::corrupt(&metadata_path, format!("two entries have the name `{name}`"));
@@ -72,16 +71,17 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
         order,
         ..Index::default()
     };
-    objects::read(&metadata.objects, &files, &mut index, &metadata_path)?;
+    objects::read(&metadata.objects, &files, &mut index, &metadata_path, limit)?;
     let meta = path.join(META);
     if storage.kind(&meta).map_err(Error::io("look at", &meta))? == Some(FileKind::File) {
         let file = open_file(&**storage, &meta)?;
-        merge(&mut index, read_meta(&*file, files.len(), &meta)?, &meta)?;
+        merge(&mut index, read_meta(&*file, files.len(), &meta, limit)?, &meta)?;
         files.push((file, meta));
     }
     let mut directory = Directory(Files {
         index: Arc::default(),
         files,
+        limit,
     });
     param_groups::gather_numbers(&mut index, &directory)?;
     directory.0.index = Arc::new(index);
@@ -101,17 +101,12 @@ fn written_order(metadata: &Metadata) -> Arc<[String]> {
     metadata.tensors.iter().map(|tensor| tensor.name.clone()).collect()
 }
 
-fn read_metadata(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
+fn read_metadata(storage: &dyn Storage, path: &Path, limit: ReadLimit) -> Result<Metadata> {
     let file = open_file(storage, path)?;
     let len = file.len().map_err(Error::io("look at", path))?;
-    if len > MAX_METADATA {
-        let what = format!("an index of {len} bytes; {MAX_METADATA} are the most that is read");
-        return Err(Error::corrupt(path, what));
-    }
-    let len = usize::try_from(len).unwrap_or_default();
-    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
-    Ok(bytes)
+    limit.check_piece(path, "index", len, MAX_METADATA)?;
+    let bytes = read_whole(&*file, path, 0, len)?;
+    metadata::read(&bytes, limit).map_err(|refused| foreign::or_foreign(refused.at(path), &*file, path))
 }
 
 type OpenFile = (Box<dyn ReadFile>, PathBuf);
@@ -152,7 +147,8 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
         let path = &files[payload.file].1;
         if end > len {
             let what = format!("it has {len} bytes, and entry `{name}` lies in it up to byte {end}: it was cut short");
-            return Err(Error::corrupt(path, what));
+            let (file, _) = &files[payload.file];
+            return Err(foreign::or_foreign(Error::corrupt(path, what), &**file, path));
         }
         if let Some((other, last)) = before
             && last.file == payload.file
@@ -188,10 +184,11 @@ impl Payload {
     }
 }
 
-fn read_meta(file: &dyn ReadFile, number: usize, path: &Path) -> Result<Index> {
+fn read_meta(file: &dyn ReadFile, number: usize, path: &Path, limit: ReadLimit) -> Result<Index> {
     let slice = Slice::whole(file).map_err(Error::io("look at", path))?;
-    let (pickle, storages) = torch::archive(slice, number, path)?;
-    torch::index(&pickle, &storages, path)
+    let archive = torch::archive(slice, number, path, limit);
+    let (pickle, storages) = archive.map_err(|error| foreign::or_foreign(error, file, path))?;
+    torch::index(&pickle, &storages, path, limit)
 }
 
 /// Adds entries of another file, none of which may be there already.
@@ -216,6 +213,10 @@ impl Source for Directory {
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
         self.0.file(number)
+    }
+
+    fn limit(&self) -> ReadLimit {
+        self.0.limit
     }
 
     fn locate<'t>(

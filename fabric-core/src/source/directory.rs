@@ -11,10 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::open::open_file;
+use super::foreign;
+use super::limit::OverLimit;
+use super::open::{open_file, read_whole};
 use super::open_files::OpenFiles;
-use super::single::{DECODED, own_values, read_header, read_manifest};
-use super::{Check, Index, Part, Place, Source, StoredTensor};
+use super::refused::Refused;
+use super::single::{DECODED, read_header, read_manifest};
+use super::values::own_values;
+use super::{Check, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, FILE_NAME, MAGIC, SplitRecord, rank_file};
@@ -55,12 +59,12 @@ pub(crate) fn is_ours(storage: &dyn Storage, path: &Path) -> Result<bool> {
 /// The generation that a rank's file says it is of.
 pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String> {
     let file = open_file(storage, path)?;
-    read_shard(&*file, path).map(|manifest| manifest.generation)
+    read_shard(&*file, path, ReadLimit::default()).map(|manifest| manifest.generation)
 }
 
 /// The manifest of a rank's file, which was checked to say the same as the header.
-fn read_shard(file: &dyn ReadFile, path: &Path) -> Result<ShardManifest> {
-    let header = read_header(file, path)?;
+fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<ShardManifest> {
+    let header = read_header(file, path, limit)?;
     let placed = header
         .manifest()
         .map_err(|error| Error::corrupt(path, error.to_string()))?;
@@ -79,14 +83,17 @@ pub(crate) fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Direc
     let file = open_file(storage, &path)?;
     let len = file.len().map_err(Error::io("look at", &path))?;
     if len > MAX_MANIFEST {
-        let what = format!("a manifest of {len} bytes; {MAX_MANIFEST} are the most that is read");
-        return Err(Error::corrupt(&path, what));
+        let what = format!("it has {len} bytes, and no manifest is longer than {MAX_MANIFEST}");
+        return Err(Error::UnknownFormat { path, what });
     }
-    let len = usize::try_from(len).unwrap_or_default();
-    let mut bytes = pages::zeroed(len).map_err(Error::io("read", &path))?;
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
-    pages::look(len.saturating_mul(DECODED)).map_err(Error::io("read", &path))?;
-    DirectoryManifest::decode(&bytes).map_err(|error| refused(&path, &error))
+    let bytes = read_whole(&*file, &path, 0, len)?;
+    pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", &path))?;
+    DirectoryManifest::decode(&bytes).map_err(|error| match error {
+        ManifestError::TooShort { .. } | ManifestError::Magic { .. } => {
+            foreign::or_foreign(refused(&path, &error), &*file, &path)
+        }
+        _ => refused(&path, &error),
+    })
 }
 
 fn refused(path: &Path, error: &ManifestError) -> Error {
@@ -101,9 +108,10 @@ fn refused(path: &Path, error: &ManifestError) -> Error {
 }
 
 /// Opens the directory.
-pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let manifest = read_directory(&**storage, path)?;
     let ranks = manifest.mesh().world_size();
+    check_memory(&manifest, limit).map_err(|over| Refused::from(over).at(&path.join(FILE_NAME)))?;
     let deal = Deal::new(
         manifest.mesh(),
         manifest.tensors.iter().map(|record| (record.info(), record.split())),
@@ -111,17 +119,33 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn So
     let folder = path.join(&manifest.generation);
     let names = manifest.tensors.iter().map(|record| record.name.clone()).collect();
     Ok(Arc::new(Directory {
-        index: Arc::new(index(&manifest, path)?),
+        index: Arc::new(index(&manifest, path, limit)?),
         open_files: OpenFiles::new(storage.clone()),
         files: (0..ranks).map(|_| Slot::default()).collect(),
         generation: manifest.generation,
         folder,
         names,
         deal,
+        limit,
     }))
 }
 
-fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
+/// What is derived of a manifest is in proportion to it, but for these: which axes a tensor is not cut over, and what ties
+/// repeat.
+fn check_memory(manifest: &DirectoryManifest, limit: ReadLimit) -> std::result::Result<(), OverLimit> {
+    let entries = manifest.tensors.len() + manifest.ties.len() + manifest.values.len();
+    let mut memory = limit.budget(entries * size_of::<SplitRecord>());
+    memory.spend_each(manifest.tensors.len() * manifest.mesh.len(), size_of::<usize>())?;
+    for tie in &manifest.ties {
+        let target = usize::try_from(tie.target).ok().and_then(|at| manifest.tensors.get(at));
+        memory.spend_each(target.map_or(0, |target| target.shape.len()), size_of::<[usize; 3]>())?;
+    }
+    Ok(())
+}
+
+fn index(manifest: &DirectoryManifest, path: &Path, limit: ReadLimit) -> Result<Index> {
+    let len: usize = manifest.values.iter().map(|value| value.bytes.len()).sum();
+    let mut memory = limit.budget(len);
     let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
     for (number, record) in manifest.tensors.iter().enumerate() {
         tensors.insert(record.name.clone(), unlocated(number, record));
@@ -139,7 +163,7 @@ fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
         order: Arc::default(),
         origin: path.display().to_string(),
         tensors,
-        values: own_values(&manifest.values, &path.join(FILE_NAME))?,
+        values: own_values(&manifest.values, &path.join(FILE_NAME), &mut memory)?,
         filtered: manifest.filtered.iter().cloned().collect(),
         tensors_only: false,
         state_version: manifest.state_version,
@@ -182,6 +206,7 @@ struct Directory {
     deal: Deal,
     /// One for each rank that could have written, opened when it is needed.
     files: Vec<Slot>,
+    limit: ReadLimit,
 }
 
 /// Where the file of a rank is kept, once it is open. Threads that want it at the same time open it once.
@@ -231,7 +256,7 @@ impl Directory {
             },
             _ => Error::io("open", &path)(error),
         })?;
-        let manifest = read_shard(&*file, &path)?;
+        let manifest = read_shard(&*file, &path, self.limit)?;
         if manifest.generation != self.generation || manifest.rank as usize != rank {
             let what = format!(
                 "it is the part of rank {} of save {}, and the checkpoint needs that of rank {rank} of save {}",
@@ -280,6 +305,10 @@ impl Directory {
 impl Source for Directory {
     fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    fn limit(&self) -> ReadLimit {
+        self.limit
     }
 
     fn mark(&self) -> Option<&str> {

@@ -1,80 +1,87 @@
-//! A directory of safetensors files: from a model hub, with an index file, `*.safetensors.index.json`, or without one,
-//! then [numbered] completely; or the [shards](sharding) that PyTorch writes in the manner of the hubs.
+//! A directory of weights, as model hubs have them: one file, `model.safetensors`, or an index and its shards; without an
+//! index, files that are [numbered] completely, or the [shards](sharding) that PyTorch writes in the manner of the hubs.
 //!
-//! The index is that of Hugging Face transformers: `{"metadata": {...}, "weight_map": {"<tensor>": "<file>"}}`.
+//! Of several sets the one is taken that Hugging Face transformers takes: `model.safetensors` before
+//! `model.safetensors.index.json`, and both before `pytorch_model.bin` and its index. The path of an index opens its own shards.
 
+mod index;
 mod numbered;
+mod other;
 mod sharding;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
+use self::index::{WeightMap, check_file_name};
 use self::numbered::Numbered;
 use self::sharding::Boxes;
-use super::open::open_file;
+use super::open::first_bytes;
 use super::open_files::OpenFiles;
 use super::single::{bare_tensor, read_header};
-use super::{Files, Index, Source, StoredTensor};
+use super::{Files, Index, ReadLimit, Source, StoredTensor, param_groups, torch};
 use crate::error::{Error, Result};
 use crate::format::safetensors::Header;
-use crate::pages;
 use crate::storage::{ReadFile, Storage};
+use crate::value::Value;
 
-/// How the names of index files end.
-const INDEX: &str = ".safetensors.index.json";
-
-/// The file that a model in one piece has in place of an index.
-const WHOLE: &str = "model.safetensors";
-
-/// Longer index files are refused: a thousand bytes for each of a hundred thousand tensors.
-const MAX_INDEX: u64 = 100_000_000;
-
-#[derive(Deserialize)]
-struct IndexFile {
-    weight_map: BTreeMap<String, String>,
-}
+/// The files that a model in one piece is, each with the end of the names of the indexes that stand for one in several.
+const SETS: [(&str, &str); 2] = [
+    ("model.safetensors", ".safetensors.index.json"),
+    ("pytorch_model.bin", ".bin.index.json"),
+];
 
 /// Opens a directory of weights.
-pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let names = storage.list(path).map_err(Error::io("list", path))?;
-    let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(INDEX)).collect();
     let numbered = names.iter().filter_map(|name| Some((Numbered::parse(name)?, name)));
-    let numbered: Vec<(Numbered, &String)> = numbered.collect();
+    let mut numbered: Vec<(Numbered, &String)> = numbered.collect();
+    for (whole, ending) in SETS {
+        if names.iter().any(|name| name == whole) {
+            return super::open::open(storage, &path.join(whole), limit);
+        }
+        if let Some(index) = index_of(&names, whole, ending, path)? {
+            return open_index(storage, &path.join(index), limit);
+        }
+        let numbered = std::mem::take(&mut numbered);
+        if !numbered.is_empty() {
+            return counted(storage, path, &numbered, limit);
+        }
+    }
+    Err(Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what: other::what(&names),
+    })
+}
+
+/// The index file of a directory: the only one, or that of the model itself.
+fn index_of<'n>(names: &'n [String], whole: &str, ending: &str, path: &Path) -> Result<Option<&'n String>> {
+    let own = format!("{whole}.index.json");
+    let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(ending)).collect();
+    if let Some(own) = indexes.iter().find(|name| ***name == own) {
+        return Ok(Some(own));
+    }
     match indexes[..] {
-        [index] => indexed(storage, path, &path.join(index)),
-        [] if !numbered.is_empty() => counted(storage, path, &numbered),
-        [] if names.iter().any(|name| name == WHOLE) => super::open::open(storage, &path.join(WHOLE)),
-        [] => Err(Error::UnknownFormat {
-            path: path.to_path_buf(),
-            what: nothing(&names),
-        }),
-        _ => Err(Error::UnknownFormat {
+        [] => Ok(None),
+        [index] => Ok(Some(index)),
+        [first, second, ..] => Err(Error::UnknownFormat {
             path: path.to_path_buf(),
             what: format!(
-                "it holds {} index files ({INDEX}); give the path of one model",
+                "it holds {} index files of weights, {first} and {second} among them; give the path of one of them",
                 indexes.len()
             ),
         }),
     }
 }
 
-fn nothing(names: &[String]) -> String {
-    let likely = names.iter().find(|name| {
-        let name = Path::new(name);
-        name.extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("ckpt") || end.eq_ignore_ascii_case("safetensors"))
-    });
-    match likely {
-        Some(name) => format!("it is a directory without an index ({INDEX}); did you mean the file {name} in it?"),
-        None => format!("it is a directory, and holds neither an index ({INDEX}) nor {WHOLE}"),
-    }
-}
-
 /// A set of files that count themselves.
-fn counted(storage: &Arc<dyn Storage>, path: &Path, numbered: &[(Numbered, &String)]) -> Result<Arc<dyn Source>> {
+fn counted(
+    storage: &Arc<dyn Storage>,
+    path: &Path,
+    numbered: &[(Numbered, &String)],
+    limit: ReadLimit,
+) -> Result<Arc<dyn Source>> {
     numbered::check_complete(numbered).map_err(|what| Error::corrupt(path, what))?;
     let mut files: Vec<Box<dyn ReadFile>> = Vec::with_capacity(numbered.len());
     let mut paths: Vec<PathBuf> = Vec::with_capacity(numbered.len());
@@ -84,7 +91,7 @@ fn counted(storage: &Arc<dyn Storage>, path: &Path, numbered: &[(Numbered, &Stri
     for (number, (of, name)) in numbered.iter().enumerate() {
         let file_path = path.join(name);
         let file = open_files.open(&file_path).map_err(Error::io("open", &file_path))?;
-        let header = read_header(&*file, &file_path)?;
+        let header = read_header(&*file, &file_path, limit)?;
         if of.rank.is_some() {
             boxes.add(&header, number, &file_path)?;
         } else {
@@ -94,7 +101,13 @@ fn counted(storage: &Arc<dyn Storage>, path: &Path, numbered: &[(Numbered, &Stri
         paths.push(file_path);
     }
     tensors.append(&mut boxes.finish(&paths, path)?);
-    Ok(bare(path, tensors, files.into_iter().zip(paths).collect()))
+    bare(
+        path,
+        tensors,
+        BTreeMap::new(),
+        files.into_iter().zip(paths).collect(),
+        limit,
+    )
 }
 
 /// Adds the tensors of one file of a set in which each is in one piece.
@@ -114,82 +127,115 @@ fn whole_tensors(
     Ok(())
 }
 
-fn indexed(storage: &Arc<dyn Storage>, path: &Path, index_path: &Path) -> Result<Arc<dyn Source>> {
-    let weight_map = read_index(&**storage, index_path)?;
-    let open_files = OpenFiles::new(storage.clone());
-    let mut files: Vec<(Box<dyn ReadFile>, PathBuf)> = Vec::new();
-    let mut tensors = BTreeMap::new();
-    let named: BTreeSet<&String> = weight_map.values().collect();
-    for (number, name) in named.into_iter().enumerate() {
-        check_file_name(index_path, name)?;
-        let file_path = path.join(name);
-        let file = open_files.open(&file_path).map_err(Error::io("open", &file_path))?;
-        let header = read_header(&*file, &file_path)?;
-        for placed in &header.tensors {
-            if weight_map.get(&placed.name) != Some(name) {
-                let what = format!(
-                    "it holds entry `{}`, which the index gives to no file or to another",
-                    placed.name
-                );
-                return Err(Error::corrupt(&file_path, what));
-            }
-            tensors.insert(placed.name.clone(), bare_tensor(placed, number));
-        }
-        files.push((file, file_path));
+/// Opens the shards that an index file names, which lie beside it.
+pub(super) fn open_index(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+    let weight_map = index::read(&**storage, path, limit)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut shards = Shards::new(storage, path, &weight_map, limit);
+    for name in weight_map.files() {
+        check_file_name(path, name)?;
+        shards.add(name, &directory.join(name))?;
     }
-    if let Some((lost, name)) = weight_map.iter().find(|(tensor, _)| !tensors.contains_key(*tensor)) {
-        return Err(Error::corrupt(
-            &path.join(name),
-            format!("it lacks entry `{lost}`, which the index says it holds"),
-        ));
-    }
-    Ok(bare(path, tensors, files))
+    shards.finish(directory)
 }
 
-/// A directory of weights as a source: tensors, and nothing else.
+/// The shards of an index that have been opened.
+struct Shards<'s> {
+    open_files: OpenFiles,
+    index: &'s Path,
+    weight_map: &'s WeightMap,
+    limit: ReadLimit,
+    files: Vec<(Box<dyn ReadFile>, PathBuf)>,
+    tensors: BTreeMap<String, StoredTensor>,
+    values: BTreeMap<String, Value>,
+}
+
+impl<'s> Shards<'s> {
+    fn new(storage: &Arc<dyn Storage>, index: &'s Path, weight_map: &'s WeightMap, limit: ReadLimit) -> Self {
+        Self {
+            open_files: OpenFiles::new(storage.clone()),
+            index,
+            weight_map,
+            limit,
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// A shard is a safetensors file, or one of `torch.save`.
+    fn add(&mut self, name: &str, path: &Path) -> Result<()> {
+        let file = self.open_files.open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NotFound {
+                path: path.to_path_buf(),
+                hint: format!(
+                    "{} names this file, so a part of the weights is missing: download it",
+                    self.index.display()
+                ),
+            },
+            _ => Error::io("open", path)(error),
+        })?;
+        let number = self.files.len();
+        if let Some(kind) = torch::kind(&first_bytes::<{ torch::FIRST }>(&*file, path)?) {
+            let shard = torch::read(&*file, number, path, kind, self.limit)?;
+            for (entry, stored) in shard.tensors {
+                self.put(name, path, entry, stored)?;
+            }
+            self.values.extend(shard.values);
+        } else {
+            for placed in &read_header(&*file, path, self.limit)?.tensors {
+                self.put(name, path, placed.name.clone(), bare_tensor(placed, number))?;
+            }
+        }
+        self.files.push((file, path.to_path_buf()));
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, path: &Path, entry: String, stored: StoredTensor) -> Result<()> {
+        if self.weight_map.file_of(&entry) != Some(name) {
+            let what = format!("it holds entry `{entry}`, which the index gives to no file or to another");
+            return Err(Error::corrupt(path, what));
+        }
+        self.tensors.insert(entry, stored);
+        Ok(())
+    }
+
+    fn finish(self, directory: &Path) -> Result<Arc<dyn Source>> {
+        if let Some((lost, name)) = self
+            .weight_map
+            .iter()
+            .find(|(entry, _)| !self.tensors.contains_key(*entry))
+        {
+            return Err(Error::corrupt(
+                &directory.join(name),
+                format!("it lacks entry `{lost}`, which the index says it holds"),
+            ));
+        }
+        bare(directory, self.tensors, self.values, self.files, self.limit)
+    }
+}
+
+/// A directory of weights as a source.
 fn bare(
     path: &Path,
     tensors: BTreeMap<String, StoredTensor>,
+    values: BTreeMap<String, Value>,
     files: Vec<(Box<dyn ReadFile>, PathBuf)>,
-) -> Arc<dyn Source> {
-    let index = Index {
+    limit: ReadLimit,
+) -> Result<Arc<dyn Source>> {
+    let mut index = Index {
         origin: path.display().to_string(),
         tensors,
-        tensors_only: true,
+        tensors_only: values.is_empty(),
+        values,
         ..Index::default()
     };
-    Arc::new(Files {
-        index: Arc::new(index),
+    let mut files = Files {
+        index: Arc::default(),
         files,
-    })
-}
-
-fn read_index(storage: &dyn Storage, path: &Path) -> Result<BTreeMap<String, String>> {
-    let file = open_file(storage, path)?;
-    let len = file.len().map_err(Error::io("look at", path))?;
-    if len > MAX_INDEX {
-        return Err(Error::corrupt(
-            path,
-            format!("an index of {len} bytes; {MAX_INDEX} are the most that is read"),
-        ));
-    }
-    let len = usize::try_from(len).unwrap_or_default();
-    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
-    let index: IndexFile = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::corrupt(path, format!("no index of weights: {error}")))?;
-    Ok(index.weight_map)
-}
-
-/// A name from a file must not lead out of the directory.
-fn check_file_name(index: &Path, name: &str) -> Result<()> {
-    let mut components = Path::new(name).components();
-    let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();
-    if plain && !name.contains(['/', '\\']) {
-        return Ok(());
-    }
-    Err(Error::corrupt(
-        index,
-        format!("it names the file {name:?}, which is no plain name in its directory"),
-    ))
+        limit,
+    };
+    param_groups::gather_numbers(&mut index, &files)?;
+    files.index = Arc::new(index);
+    Ok(Arc::new(files))
 }

@@ -1,11 +1,13 @@
 //! Tells what lies at a path, and opens it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::hidden::stepped_aside;
-use super::{Index, Source, dcp, directory, hub, single, torch};
+use super::{Index, ReadLimit, Source, dcp, directory, hub, single, torch};
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// How often something is looked for that another process may be replacing.
@@ -15,8 +17,8 @@ const MOST_LOOKS: usize = 3;
 ///
 /// # Errors
 /// If there is nothing, or nothing that this library reads; if it is damaged.
-pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
-    let source = find(storage, path)?;
+pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+    let source = find(storage, path, limit)?;
     check_shapes(source.index(), path)?;
     Ok(source)
 }
@@ -33,7 +35,7 @@ fn check_shapes(index: &Index, path: &Path) -> Result<()> {
     }
 }
 
-fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
+fn find(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     // A slash at the end means the same file.
     let path = path.components().as_path();
     if path.as_os_str().is_empty() {
@@ -43,13 +45,13 @@ fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
         });
     }
     for _ in 0..MOST_LOOKS {
-        if let Some(opened) = open_if_there(storage, path)? {
+        if let Some(opened) = open_if_there(storage, path, limit)? {
             return Ok(opened);
         }
         let target = storage.resolve(path).map_err(Error::io("follow", path))?;
         // A file and a directory change places in two steps; between them, the replaced checkpoint is aside.
         if let Some(aside) = stepped_aside(&**storage, &target)
-            && let Some(opened) = open_if_there(storage, &aside)?
+            && let Some(opened) = open_if_there(storage, &aside, limit)?
         {
             return Ok(opened);
         }
@@ -57,13 +59,13 @@ fn find(storage: &Arc<dyn Storage>, path: &Path) -> Result<Arc<dyn Source>> {
     Err(not_found(&**storage, path))
 }
 
-fn open_if_there(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<Arc<dyn Source>>> {
+fn open_if_there(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Option<Arc<dyn Source>>> {
     let opened = match storage.kind(path).map_err(Error::io("look at", path))? {
         None => return Ok(None),
-        Some(FileKind::File) => open_one(open_file(&**storage, path)?, path),
-        Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path),
-        Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(storage, path),
-        Some(FileKind::Directory) => hub::open(storage, path),
+        Some(FileKind::File) => open_one(storage, open_file(&**storage, path)?, path, limit),
+        Some(FileKind::Directory) if directory::is_one(&**storage, path)? => directory::open(storage, path, limit),
+        Some(FileKind::Directory) if dcp::is_one(&**storage, path)? => dcp::open(storage, path, limit),
+        Some(FileKind::Directory) => hub::open(storage, path, limit),
         Some(FileKind::Other) => Err(Error::UnknownFormat {
             path: path.to_path_buf(),
             what: "it is a device, a FIFO or a socket; a checkpoint is a regular file or a directory".to_owned(),
@@ -72,21 +74,50 @@ fn open_if_there(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<Arc<d
     opened.map(Some)
 }
 
-/// Tells by a file's first bytes what it is; its name says nothing.
-fn open_one(file: Box<dyn ReadFile>, path: &Path) -> Result<Arc<dyn Source>> {
+/// Whether a file begins as a JSON object. A header of safetensors has its length there, whose last bytes are zeros.
+fn is_json(first: &[u8]) -> bool {
+    let visible = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    first.trim_ascii_start().starts_with(b"{") && first.iter().take(8).all(visible)
+}
+
+/// The first `N` bytes of a file, or all if it has fewer.
+pub(super) fn first_bytes<const N: usize>(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("look at", path))?;
-    let mut first = [0; torch::FIRST];
-    let present = usize::try_from(len).map_or(torch::FIRST, |len| len.min(torch::FIRST));
-    file.read_exact_at(&mut first[..present], 0)
-        .map_err(Error::io("read", path))?;
-    match torch::kind(&first[..present]) {
-        Some(kind) => torch::open(file, path, kind),
-        None => single::open(file, path),
+    let mut first = vec![0; usize::try_from(len).map_or(N, |len| len.min(N))];
+    file.read_exact_at(&mut first, 0).map_err(Error::io("read", path))?;
+    Ok(first)
+}
+
+/// Tells by a file's first bytes what it is; its name says nothing.
+fn open_one(
+    storage: &Arc<dyn Storage>,
+    file: Box<dyn ReadFile>,
+    path: &Path,
+    limit: ReadLimit,
+) -> Result<Arc<dyn Source>> {
+    let first = first_bytes::<{ torch::FIRST }>(&*file, path)?;
+    if is_json(&first) {
+        return hub::open_index(storage, path, limit);
+    }
+    match torch::kind(&first) {
+        Some(kind) => torch::open(file, path, kind, limit),
+        None => single::open(file, path, limit),
     }
 }
 
 pub(crate) fn open_file(storage: &dyn Storage, path: &Path) -> Result<Box<dyn ReadFile>> {
     storage.open(path).map_err(Error::io("open", path))
+}
+
+/// The `len` bytes from `start`, which were found to be in the file and no more than may be read as a whole.
+pub(super) fn read_whole(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
+    let no_memory = || std::io::Error::from(ErrorKind::OutOfMemory);
+    let read = || {
+        let mut bytes = pages::zeroed(usize::try_from(len).map_err(|_| no_memory())?)?;
+        file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
+    };
+    read().map_err(Error::io("read", path))
 }
 
 /// Names the checkpoints that lie beside the one that does not exist.

@@ -3,7 +3,7 @@
 //! PyTorch keeps a learning rate in a tensor where an optimizer is compiled or captured. A list that holds a tensor is
 //! taken apart, so that `param_groups` would be many entries; it is one value here, as it is without such a tensor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dcp::gather::{GROUPS, Key, Leaf, gather};
 use super::read::read_into;
@@ -19,8 +19,7 @@ use crate::value::Value;
 pub(super) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<()> {
     let roots: BTreeSet<String> = index.tensors.keys().filter_map(|name| groups(name)).collect();
     for root in roots {
-        let below = |name: &&String| strip(name, &root).is_some_and(|rest| !rest.is_empty());
-        let names: Vec<String> = index.tensors.keys().filter(below).cloned().collect();
+        let names = names_below(&index.tensors, &root);
         let are_numbers = names.iter().all(|name| is_number(&index.tensors[name]));
         if !are_numbers || index.contains(&root) {
             continue;
@@ -31,8 +30,7 @@ pub(super) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<(
                 leaves.push(leaf(&root, &name, number(source, &name, &stored)?));
             }
         }
-        let names: Vec<String> = index.values.keys().filter(below).cloned().collect();
-        for name in names {
+        for name in names_below(&index.values, &root) {
             if let Some(value) = index.values.remove(&name) {
                 leaves.push(leaf(&root, &name, value));
             }
@@ -41,6 +39,13 @@ pub(super) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<(
         index.values.extend(values);
     }
     Ok(())
+}
+
+/// The names of all entries below `root`.
+fn names_below<V>(entries: &BTreeMap<String, V>, root: &str) -> Vec<String> {
+    let below = format!("{root}.");
+    let from = entries.range(below.clone()..).map(|(name, _)| name);
+    from.take_while(|name| name.starts_with(&below)).cloned().collect()
 }
 
 /// The list of groups that a hyper-parameter belongs to: `optimizer.param_groups` of `optimizer.param_groups.0.lr`.

@@ -7,8 +7,8 @@
 //! ([`Object::Call`]), with the exception of containers. Whatever is not on the list becomes a leaf that tells its own
 //! name ([`Object::Opaque`]).
 //!
-//! Every size is compared with what is left of the input before anything is allocated; objects, marks and the memo are
-//! bounded by the length of the input, and by [`Limits`].
+//! Every size is compared with what is left of the input before anything is allocated; what objects, stack and memo take is
+//! bounded in proportion to the length of the input, by a [`ReadLimit`](super::ReadLimit).
 
 mod build;
 mod input;
@@ -18,6 +18,7 @@ mod memo;
 mod number;
 mod opcode;
 mod standard;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,9 @@ pub(crate) use self::standard::standard;
 use std::sync::Arc;
 
 pub(crate) use self::items::Items;
+use self::table::Table;
+use super::limit::OverLimit;
+use super::refused::Refused;
 
 /// An object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,33 +108,10 @@ pub(crate) enum Meaning {
 /// Says which globals mean something: called with module and name.
 pub(crate) type AllowList = fn(&str, &str) -> Option<Meaning>;
 
-/// What a pickle may use at most, beyond what the length of the input allows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) objects: usize,
-    /// Entries of the memo.
-    pub(crate) memo: usize,
-    /// Marks that are open at once: how deep things nest while they are built.
-    pub(crate) marks: usize,
-    /// Bytes of one text, byte string or line.
-    pub(crate) text: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            objects: 1 << 25,
-            memo: 1 << 25,
-            marks: 10_000,
-            text: 64 << 20,
-        }
-    }
-}
-
 /// The objects of one pickle.
 #[derive(Clone, Debug)]
 pub(crate) struct Pickle {
-    objects: Vec<Object>,
+    objects: Table,
     /// What the pickle is of.
     pub(crate) root: Id,
     /// The bytes that it took, from the start of the input.
@@ -140,7 +121,7 @@ pub(crate) struct Pickle {
 impl Pickle {
     pub(crate) fn get(&self, id: Id) -> &Object {
         // Ids are made by this table alone, and it never shrinks.
-        &self.objects[id.index()]
+        self.objects.get(id.index())
     }
 
     /// How many objects there are.
@@ -233,12 +214,38 @@ pub(crate) enum Problem {
     #[error("it is not well formed: {0}")]
     Malformed(&'static str),
     #[error("it has more than {most} {of}, which is the most that is read")]
-    Limit { of: &'static str, most: usize },
-    #[error("it copies its own objects again and again")]
-    Copies,
+    TooMany { of: &'static str, most: usize },
+    #[error("{0}")]
+    Limit(#[from] OverLimit),
+    #[error("there is not enough memory for it")]
+    NoMemory,
+}
+
+impl From<PickleError> for Refused {
+    fn from(error: PickleError) -> Self {
+        match error.what {
+            Problem::Limit(over) => over.into(),
+            Problem::NoMemory => Self::NoMemory,
+            Problem::Protocol(_) | Problem::TooMany { .. } => Self::Unknown(error.to_string()),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
 }
 
 impl Object {
+    /// The memory that it takes beside its place in the table; room to grow included.
+    fn heap_len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(items) | Self::Set(items) => items.len() * 2 * size_of::<Id>(),
+            Self::Tuple(Items::Many(items)) => size_of_val(&**items),
+            Self::Dict(entries) => entries.len() * 2 * size_of::<(Id, Id)>(),
+            Self::Global(global) => size_of::<Global>() + global.name.len(),
+            _ => 0,
+        }
+    }
+
     /// What kind of thing this is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -1,82 +1,99 @@
 //! One safetensors file: our own checkpoint if it has a manifest, bare weights if not.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Check, Files, Index, Part, Place, Source, StoredTensor};
-use crate::entry::{Region, of_rank};
+use super::foreign;
+use super::limit::{Budget, OverLimit};
+use super::open::{first_bytes, read_whole};
+use super::refused::Refused;
+use super::values::own_values;
+use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
+use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::agree;
 use crate::format::directory::FILE_NAME;
-use crate::format::manifest::{CBOR, Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord, ValueRecord};
-use crate::format::safetensors::{Header, LENGTH_BYTES, Placed, header_len};
+use crate::format::manifest::{Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord};
+use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
 use crate::pages;
 use crate::storage::ReadFile;
-use crate::value::Value;
 
 /// What a manifest is in memory is no longer than so many times its bytes.
 pub(super) const DECODED: usize = 8;
 
 /// Opens a file that is one of the two.
-pub(super) fn open(file: Box<dyn ReadFile>, path: &Path) -> Result<Arc<dyn Source>> {
-    let header = read_header(&*file, path)?;
+pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+    let header = read_header(&*file, path, limit)?;
     let index = match header
         .manifest()
         .map_err(|error| Error::corrupt(path, error.to_string()))?
     {
-        Some(placed) => own(&*file, path, &header, placed)?,
+        Some(placed) => own(&*file, path, &header, placed, limit)?,
         None => bare(&header, path),
     };
     Ok(Arc::new(Files {
         index: Arc::new(index),
         files: vec![(file, path.to_path_buf())],
+        limit,
     }))
 }
 
 /// Reads and checks the header of a safetensors file.
-pub(super) fn read_header(file: &dyn ReadFile, path: &Path) -> Result<Header> {
+pub(super) fn read_header(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Header> {
     let len = file.len().map_err(Error::io("look at", path))?;
-    let mut first = [0; LENGTH_BYTES];
-    let present = usize::try_from(len).map_or(LENGTH_BYTES, |len| len.min(LENGTH_BYTES));
-    read(file, path, &mut first[..present], 0)?;
-    if let Some(what) = foreign(&first[..present]) {
-        return Err(Error::UnknownFormat {
-            path: path.to_path_buf(),
-            what: what.to_owned(),
-        });
+    let first = first_bytes::<BEGINNING>(file, path)?;
+    if !begins_like_one(&first) {
+        return Err(something_else(file, path, &first)?);
     }
-    let corrupt = |error: &dyn std::fmt::Display| Error::corrupt(path, error.to_string());
-    let header_len = header_len(&first[..present], len).map_err(|error| corrupt(&error))?;
-    let mut bytes = pages::zeroed(header_len).map_err(Error::io("read", path))?;
-    read(file, path, &mut bytes, 0)?;
-    Header::parse(&bytes, len).map_err(|error| corrupt(&error))
+    let corrupt = |error: HeaderError| match error {
+        HeaderError::UnknownDType { .. } => Refused::unknown(error.to_string()).at(path),
+        _ => Error::corrupt(path, error.to_string()),
+    };
+    let header_len = header_len(&first, len).map_err(corrupt)? as u64;
+    limit.check_piece(path, "header", header_len, MAX_JSON + LENGTH_BYTES as u64)?;
+    Header::parse(&read_whole(file, path, 0, header_len)?, len).map_err(corrupt)
 }
 
-/// Files that begin like something else.
-fn foreign(first: &[u8]) -> Option<&'static str> {
-    match first {
-        [] => Some("it is empty"),
-        [b'G', b'G', b'U', b'F', ..] => Some("it is a GGUF file; candle reads those itself"),
-        _ => None,
+/// How many of the first bytes tell: the length of the header, and how it begins.
+const BEGINNING: usize = LENGTH_BYTES + 2;
+
+/// Whether a file may be one of safetensors, or was one: one of the bytes may be wrong, and some may be missing.
+fn begins_like_one(first: &[u8]) -> bool {
+    let Some((claimed, json)) = first.split_first_chunk::<LENGTH_BYTES>() else {
+        return false;
+    };
+    let possible = u64::from_le_bytes(*claimed) <= MAX_JSON;
+    match json {
+        [b'{', b'"'] => true,
+        [b'{', ..] | [_, b'"'] | [] => possible,
+        _ => false,
     }
 }
 
-fn read(file: &dyn ReadFile, path: &Path, into: &mut [u8], from: u64) -> Result<()> {
-    file.read_exact_at(into, from).map_err(Error::io("read", path))
+/// The error for a file that does not begin like one of safetensors.
+fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Error> {
+    let what = match foreign::recognised(file, path)? {
+        Some(what) => what,
+        None if first.len() < BEGINNING => {
+            let len = first.len() as u64;
+            return Ok(Error::corrupt(path, HeaderError::TooShort { len }.to_string()));
+        }
+        None => format!("it begins with the bytes {first:02x?}, and no format that is read begins so"),
+    };
+    Ok(Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what,
+    })
 }
 
 /// The bytes of the manifest inside of a file.
 pub(super) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
     // The header has checked that the manifest lies inside the file.
-    let len = usize::try_from(placed.end - placed.start).unwrap_or(usize::MAX);
-    let mut bytes = pages::zeroed(len).map_err(Error::io("read", path))?;
-    read(file, path, &mut bytes, placed.start)?;
-    Ok(bytes)
+    read_whole(file, path, placed.start, placed.end - placed.start)
 }
 
 /// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
-fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Result<Index> {
+fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit: ReadLimit) -> Result<Index> {
     let bytes = read_manifest(file, path, placed)?;
     pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", path))?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
@@ -94,55 +111,40 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed) -> Re
         other => Error::corrupt(path, other.to_string()),
     })?;
     agree(header, &manifest).map_err(|what| Error::corrupt(path, what))?;
-    from_manifest(manifest, path)
+    let mut memory = limit.budget(bytes.len());
+    from_manifest(manifest, path, &mut memory)
 }
 
 /// The index that a manifest describes.
-fn from_manifest(manifest: Manifest, path: &Path) -> Result<Index> {
+fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result<Index> {
+    let over = |over: OverLimit| Refused::from(over).at(path);
     let mut tensors: Vec<(String, StoredTensor)> = manifest.tensors.into_iter().map(stored_tensor).collect();
     for tie in manifest.ties {
         let target = usize::try_from(tie.target).ok().and_then(|at| tensors.get(at));
         let (_, target) =
             target.ok_or_else(|| Error::corrupt(path, format!("entry `{}` is tied to nothing", tie.name)))?;
+        memory.spend(memory_of(target)).map_err(over)?;
         tensors.push((tie.name, target.clone()));
     }
     Ok(Index {
         origin: path.display().to_string(),
         // Sorted ones become a map at once, without a search for each.
         tensors: tensors.into_iter().collect(),
-        values: own_values(&manifest.values, path)?,
+        values: own_values(&manifest.values, path, memory)?,
         filtered: manifest.filtered.into_iter().collect(),
         state_version: manifest.state_version,
         ..Index::default()
     })
 }
 
-/// The values of a manifest; those of one rank are called after it.
-pub(super) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMap<String, Value>> {
-    let mut values = BTreeMap::new();
-    for record in records {
-        if record.form != CBOR {
-            let what = format!(
-                "value `{}` is in form {}, which this version does not read",
-                record.name, record.form
-            );
-            return Err(Error::UnknownFormat {
-                path: path.to_path_buf(),
-                what,
-            });
-        }
-        let value = Value::from_bytes(&record.bytes)
-            .map_err(|error| Error::corrupt(path, format!("value `{}` {error}", record.name)))?;
-        let name = match record.rank {
-            Some(rank) => of_rank(&record.name, rank as usize),
-            None => record.name.clone(),
-        };
-        if values.insert(name, value).is_some() {
-            let what = format!("value `{}` is there twice, once as that of a rank", record.name);
-            return Err(Error::corrupt(path, what));
-        }
-    }
-    Ok(values)
+/// What a further name of a tensor takes, which repeats its checksums.
+fn memory_of(stored: &StoredTensor) -> usize {
+    let part = |part: &Part| match &part.check {
+        Check::Blocks(sums) => size_of::<Part>() + size_of_val(&**sums),
+        _ => size_of::<Part>(),
+    };
+    let dims = stored.info.shape().len() * size_of::<[usize; 3]>();
+    stored.parts.iter().map(part).sum::<usize>() + dims
 }
 
 fn stored_tensor(record: TensorRecord) -> (String, StoredTensor) {

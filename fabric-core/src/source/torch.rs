@@ -23,10 +23,11 @@ pub(super) use self::globals::dtype;
 use self::storages::Storage;
 pub(super) use self::storages::Storages;
 use self::tensor::{Rebuilt, is_tensor, tensor};
-use super::pickle::{self, Limits, Object, Pickle};
+use super::pickle::{self, Object, Pickle};
+use super::refused::Refused;
 use super::window::Slice;
 use super::zip::{Archive, Member, ZipError};
-use super::{Files, Index, Source, StoredTensor, param_groups};
+use super::{Files, Index, ReadLimit, Source, StoredTensor, param_groups};
 use crate::error::{Error, Result};
 use crate::hash::map_of;
 use crate::storage::ReadFile;
@@ -61,11 +62,24 @@ pub(super) fn kind(first: &[u8]) -> Option<Kind> {
 }
 
 /// Opens a file of the given kind.
-pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<Arc<dyn Source>> {
-    let slice = Slice::whole(&*file).map_err(Error::io("look at", path))?;
+pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+    let mut index = read(&*file, 0, path, kind, limit)?;
+    let mut files = Files {
+        index: Arc::default(),
+        files: vec![(file, path.to_path_buf())],
+        limit,
+    };
+    param_groups::gather_numbers(&mut index, &files)?;
+    files.index = Arc::new(index);
+    Ok(Arc::new(files))
+}
+
+/// The index of a file of the given kind, which is number `number` of a source.
+pub(super) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Index> {
+    let slice = Slice::whole(file).map_err(Error::io("look at", path))?;
     let (pickle, storages) = match kind {
-        Kind::Zip => archive(slice, 0, path)?,
-        Kind::Legacy => legacy::read(slice, 0, path)?,
+        Kind::Zip => archive(slice, number, path, limit)?,
+        Kind::Legacy => legacy::read(slice, number, path, limit)?,
         Kind::Pickle => {
             return Err(unknown(
                 path,
@@ -73,25 +87,18 @@ pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind) -> Result<A
             ));
         }
     };
-    let mut index = index(&pickle, &storages, path)?;
-    let mut files = Files {
-        index: Arc::default(),
-        files: vec![(file, path.to_path_buf())],
-    };
-    param_groups::gather_numbers(&mut index, &files)?;
-    files.index = Arc::new(index);
-    Ok(Arc::new(files))
+    index(&pickle, &storages, path, limit)
 }
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
-pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path) -> Result<(Pickle, Storages)> {
-    let Unpacked { pickle, storages, .. } = unpack(slice, file, path)?;
-    Ok((load(&pickle, path)?, storages))
+pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
+    let Unpacked { pickle, storages, .. } = unpack(slice, file, path, limit)?;
+    Ok((load(&pickle, path, limit)?, storages))
 }
 
 /// Reads a pickle of `torch.save`.
-pub(super) fn load(bytes: &[u8], path: &Path) -> Result<Pickle> {
-    pickle::load(bytes, globals::allowed, Limits::default()).map_err(|error| Error::corrupt(path, error.to_string()))
+pub(super) fn load(bytes: &[u8], path: &Path, limit: ReadLimit) -> Result<Pickle> {
+    pickle::load(bytes, globals::allowed, limit).map_err(|error| Refused::from(error).at(path))
 }
 
 /// What is in an archive.
@@ -103,13 +110,10 @@ pub(super) struct Unpacked<'f> {
 }
 
 /// The pickle of an archive, not loaded yet, and the storages. Only the pickle and the byte order are read of the members.
-pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<Unpacked<'f>> {
+pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path, limit: ReadLimit) -> Result<Unpacked<'f>> {
     let zip = |error| zip_error(error, path);
     let archive = Archive::read(slice).map_err(zip)?;
-    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| {
-        let what = "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`";
-        unknown(path, what)
-    })?;
+    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| unknown(path, other_archive(&archive)))?;
     let mut swapped = false;
     let mut storages = map_of(archive.count());
     for (name, member) in archive.members() {
@@ -123,12 +127,25 @@ pub(super) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path) -> Result<U
             storages.insert(key.into(), Storage::of_member(member, file));
         }
     }
-    let pickle = pickle.contents(slice, "data.pkl", MAX_PICKLE).map_err(zip)?;
+    limit.check_piece(path, "pickle", pickle.len, MAX_PICKLE)?;
+    let pickle = pickle.contents(slice, "data.pkl", pickle.len).map_err(zip)?;
     Ok(Unpacked {
         pickle,
         storages: Storages::new(storages, swapped),
         archive,
     })
+}
+
+/// What an archive is that `torch.save` did not write.
+fn other_archive(archive: &Archive) -> &'static str {
+    let any = |ending: &[u8]| archive.members().any(|(name, _)| name.ends_with(ending));
+    if any(b".npy") {
+        return "it is an archive of NumPy arrays (.npz): save them with safetensors.numpy.save_file";
+    }
+    if any(b"model.weights.h5") {
+        return "it is a model of Keras (.keras): save the weights as safetensors in Python";
+    }
+    "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`; if files of weights are in it, unpack it"
 }
 
 /// The member that is the pickle, and what the names of all members begin with.
@@ -150,7 +167,7 @@ fn is_big(order: &[u8]) -> Result<bool, String> {
 }
 
 /// Names everything that a pickle describes.
-pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result<Index> {
+pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: ReadLimit) -> Result<Index> {
     if let Object::Opaque(class) = pickle.get(pickle.root) {
         let what = format!(
             "it holds a pickled object of the Python class `{class}`, which only Python can read; save a state dict \
@@ -158,7 +175,7 @@ pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result
         );
         return Err(unknown(path, &what));
     }
-    let named = flatten(pickle, storages).map_err(|what| Error::corrupt(path, what))?;
+    let named = flatten(pickle, storages, limit).map_err(|refused| refused.at(path))?;
     Ok(Index {
         origin: path.display().to_string(),
         tensors: named.tensors,
@@ -169,8 +186,13 @@ pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path) -> Result
 }
 
 /// The same for an object that has a name already, and the names of all in it begin with that.
-pub(super) fn index_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Index, String> {
-    let named = flatten::flatten_below(pickle, storages, name)?;
+pub(super) fn index_below(
+    pickle: &Pickle,
+    storages: &Storages,
+    name: &str,
+    limit: ReadLimit,
+) -> Result<Index, Refused> {
+    let named = flatten::flatten_below(pickle, storages, name, limit)?;
     Ok(Index {
         tensors: named.tensors,
         values: named.values,
@@ -179,14 +201,14 @@ pub(super) fn index_below(pickle: &Pickle, storages: &Storages, name: &str) -> R
 }
 
 /// The tensor that a pickle is, and nothing else.
-pub(super) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, String> {
+pub(super) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, Refused> {
     let root = pickle.root;
     if !is_tensor(pickle, root) {
-        return Err(format!("found {}, expected a tensor", pickle.get(root).kind()));
+        return Err(format!("found {}, expected a tensor", pickle.get(root).kind()).into());
     }
     match tensor(pickle, root, storages)? {
         Rebuilt::Tensor(tensor) => Ok(tensor),
-        Rebuilt::NotRead(what) => Err(format!("found a {what}, which is not read")),
+        Rebuilt::NotRead(what) => Err(Refused::Unknown(format!("found a {what}, which is not read"))),
     }
 }
 

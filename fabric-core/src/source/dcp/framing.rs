@@ -100,7 +100,7 @@ fn look_into<'c>(
     runs: impl Iterator<Item = &'c [Chunk]>,
 ) -> Result<Vec<(Chunk, Part)>> {
     let mut found = Vec::new();
-    let (mut finder, mut run) = (Finder::default(), Run::default());
+    let (mut finder, mut run) = (Finder::new(files.limit), Run::default());
     for chunks in runs {
         let (Some(Chunk { place: first, .. }), Some(Chunk { place: last, .. })) = (chunks.first(), chunks.last())
         else {

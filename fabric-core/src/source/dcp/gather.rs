@@ -14,7 +14,8 @@ use crate::value::Value;
 /// What an optimizer calls its hyper-parameters: one value by itself, whether or not there are tensors beside it.
 pub(in crate::source) const GROUPS: &str = "param_groups";
 
-/// Entries of a list that are missing: empty dicts leave no trace. More are no list.
+/// Entries of lists that are missing: empty dicts leave no trace. Where there are more than this in all, and more than values,
+/// what is counted is no list.
 const MAX_MISSING: usize = 1024;
 
 /// A value with its name, and the path that leads to it.
@@ -34,6 +35,7 @@ pub(in crate::source) fn gather<T>(
 ) -> Result<BTreeMap<String, Value>, String> {
     let mut values = BTreeMap::new();
     let mut trees: BTreeMap<String, Node> = BTreeMap::new();
+    let mut missing = MAX_MISSING.max(leaves.len());
     let mut insert = |name: String, value: Value| {
         if tensors.contains_key(&name) || values.contains_key(&name) {
             return Err(format!("two entries have the name `{name}`"));
@@ -53,7 +55,7 @@ pub(in crate::source) fn gather<T>(
         }
     }
     for (root, tree) in trees {
-        insert(root, tree.value())?;
+        insert(root, tree.value(&mut missing))?;
     }
     Ok(values)
 }
@@ -145,24 +147,28 @@ impl Node {
     }
 
     /// As deep as the paths are long, which is bounded where they are read.
-    fn value(self) -> Value {
+    fn value(self, missing: &mut usize) -> Value {
         let (names, items) = match self {
             Self::Leaf(value) => return value,
             Self::Branch { names, items } => (names, items),
         };
         let len = items.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
-        if names.is_empty() && len > 0 && len - items.len() <= MAX_MISSING {
-            return list(items, len);
+        if names.is_empty()
+            && len > 0
+            && let Some(left) = missing.checked_sub(len - items.len())
+        {
+            *missing = left;
+            return list(items, len, missing);
         }
         let items = items.into_iter().map(|(number, node)| (number.to_string(), node));
         let entries = names.into_iter().chain(items);
-        Value::map(entries.map(|(name, node)| (name, node.value())))
+        Value::map(entries.map(|(name, node)| (name, node.value(missing))))
     }
 }
 
-fn list(mut items: BTreeMap<usize, Node>, len: usize) -> Value {
+fn list(mut items: BTreeMap<usize, Node>, len: usize, missing: &mut usize) -> Value {
     Value::list((0..len).map(|at| match items.remove(&at) {
-        Some(node) => node.value(),
+        Some(node) => node.value(missing),
         None => Value::map([]),
     }))
 }

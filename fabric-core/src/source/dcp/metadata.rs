@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 use super::graph::{Graph, allowed};
 use crate::entry::{DType, Dims, Region, TensorInfo, covers};
 use crate::hash::{HashMap, map_of, set_of};
-use crate::source::pickle::{Id, Limits, Object, load};
-use crate::source::torch;
+use crate::source::limit::{Budget, OverLimit};
+use crate::source::pickle::{Id, Object, load};
+use crate::source::refused::Refused;
+use crate::source::{Part, ReadLimit, StoredTensor, torch};
 
 /// Longer paths are not followed: nothing nests as deep.
 const MAX_PATH: usize = 64;
@@ -70,16 +72,17 @@ type Chunks = (SmallVec<[Region; 1]>, SmallVec<[Payload; 1]>);
 ///
 /// # Errors
 /// A sentence that names the entry, if there is one to name.
-pub(super) fn read(bytes: &[u8]) -> Result<Metadata, String> {
-    let pickle = load(bytes, allowed, Limits::default()).map_err(|error| error.to_string())?;
+pub(super) fn read(bytes: &[u8], limit: ReadLimit) -> Result<Metadata, Refused> {
+    let pickle = load(bytes, allowed, limit)?;
     let graph = Graph(&pickle);
-    let root = graph.instance(pickle.root, "Metadata")?;
+    let root = graph.instance(pickle.root, "Metadata").map_err(Refused::Unknown)?;
     let mut reader = Reader {
         graph,
         metadata: Metadata::default(),
         places: HashMap::default(),
         visits: pickle.count(),
         chunks: 0,
+        memory: limit.budget(bytes.len()),
     };
     reader.storage(root.required("storage_data")?)?;
     reader.entries(root.required("state_dict_metadata")?)?;
@@ -98,29 +101,30 @@ struct Reader<'p> {
     visits: usize,
     /// How many were found that hold something.
     chunks: usize,
+    /// What is read may take so much memory.
+    memory: Budget,
 }
 
 impl<'p> Reader<'p> {
     /// `storage_data`: which run of bytes each chunk is.
-    fn storage(&mut self, id: Id) -> Result<(), String> {
+    fn storage(&mut self, id: Id) -> Result<(), Refused> {
         let mut numbers = HashMap::default();
         let entries = self.graph.dict(id, "`storage_data`")?;
+        self.memory
+            .spend_each(entries.len(), size_of::<(Place<'_>, Payload)>())?;
         self.places = map_of(entries.len());
         for (key, value) in entries {
             let place = self.place(*key)?;
             let payload = self
                 .payload(*value, &mut numbers)
-                .map_err(|what| format!("entry `{}`: {what}", place.0))?;
+                .map_err(|refused| refused.said(|what| format!("entry `{}`: {what}", place.0)))?;
             // Ranks beyond the end of a tensor all write the same empty chunk, but a dict keeps one.
             if let Some(first) = self.places.insert(place, payload)
                 && first != payload
             {
                 let place = self.place(*key)?;
-                return Err(format!(
-                    "entry `{}` is stored twice at {:?}",
-                    place.0,
-                    place.1.unwrap_or_default()
-                ));
+                let at = place.1.unwrap_or_default();
+                return Err(format!("entry `{}` is stored twice at {at:?}", place.0).into());
             }
         }
         Ok(())
@@ -137,7 +141,7 @@ impl<'p> Reader<'p> {
         Ok((name, offset.map_err(|what| format!("entry `{name}`: {what}"))?))
     }
 
-    fn payload(&mut self, id: Id, numbers: &mut HashMap<&'p str, usize>) -> Result<Payload, String> {
+    fn payload(&mut self, id: Id, numbers: &mut HashMap<&'p str, usize>) -> Result<Payload, Refused> {
         let info = self.graph.instance(id, "_StorageInfo")?;
         let path = self.graph.text(info.required("relative_path")?, "the name of a file")?;
         if let Some(transforms) = info.get("transform_descriptors")? {
@@ -157,22 +161,22 @@ impl<'p> Reader<'p> {
         let start = self.graph.bytes(start, "the place in the file")?;
         let len = self.graph.bytes(len, "the length in the file")?;
         if start.checked_add(len).is_none() {
-            return Err(format!("its {len} bytes from {start} lie beyond the end of any file"));
+            return Err(format!("its {len} bytes from {start} lie beyond the end of any file").into());
         }
         Ok(Payload { file, start, len })
     }
 
     /// Payloads that were sent through a stream transform are refused: none is built in.
-    fn no_transforms(&self, id: Id) -> Result<(), String> {
+    fn no_transforms(&self, id: Id) -> Result<(), Refused> {
         if *self.graph.0.get(id) == Object::None {
             return Ok(());
         }
         match self.graph.items(id, "the list of transforms")?.first() {
             None => Ok(()),
-            Some(first) => Err(format!(
+            Some(first) => Err(Refused::Unknown(format!(
                 "it was written through the transform `{}`, which is not read; save without the extension",
                 self.graph.0.text(*first).unwrap_or("?")
-            )),
+            ))),
         }
     }
 
@@ -222,28 +226,29 @@ impl<'p> Reader<'p> {
     }
 
     /// `state_dict_metadata`: what each entry is.
-    fn entries(&mut self, id: Id) -> Result<(), String> {
+    fn entries(&mut self, id: Id) -> Result<(), Refused> {
         let entries = self.graph.dict(id, "`state_dict_metadata`")?;
+        self.memory
+            .spend_each(entries.len(), size_of::<(&str, Tensor, StoredTensor)>())?;
         let mut seen = set_of(entries.len());
         self.metadata.tensors.reserve(entries.len().min(self.places.len()));
         for (name, what) in entries {
             let name = self.graph.text(*name, "the name of an entry")?;
             if name.is_empty() || name.len() > MAX_NAME {
                 let len = name.len();
-                return Err(format!(
-                    "an entry has a name of {len} bytes; 1 to {MAX_NAME} are expected"
-                ));
+                let what = format!("an entry has a name of {len} bytes; 1 to {MAX_NAME} are expected");
+                return Err(Refused::Unknown(what));
             }
             if !seen.insert(name) {
-                return Err(format!("entry `{name}` is there twice"));
+                return Err(format!("entry `{name}` is there twice").into());
             }
             self.entry(name, *what)
-                .map_err(|what| format!("entry `{name}`: {what}"))?;
+                .map_err(|refused| refused.said(|what| format!("entry `{name}`: {what}")))?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, name: &'p str, id: Id) -> Result<(), String> {
+    fn entry(&mut self, name: &'p str, id: Id) -> Result<(), Refused> {
         if self.graph.is(id, "BytesStorageMetadata") {
             let payload = self.places.get(&(name, None)).copied();
             self.metadata.objects.push(Stored {
@@ -258,12 +263,12 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    fn tensor(&mut self, name: &'p str, id: Id) -> Result<Tensor, String> {
+    fn tensor(&mut self, name: &'p str, id: Id) -> Result<Tensor, Refused> {
         let tensor = self.graph.instance(id, "TensorStorageMetadata")?;
         let shape = self.graph.size(tensor.required("size")?, "its size")?;
         let info = TensorInfo::of(self.dtype(tensor.required("properties")?)?, &shape);
         if info.byte_len().is_none() {
-            return Err(format!("a tensor of shape {:?} fits no memory", info.shape()));
+            return Err(format!("a tensor of shape {:?} fits no memory", info.shape()).into());
         }
         let (regions, payloads) = self.chunks(name, tensor.required("chunks")?)?;
         covers(info.shape(), &regions)?;
@@ -279,13 +284,13 @@ impl<'p> Reader<'p> {
     }
 
     /// The chunks that hold something, and their places.
-    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Chunks, String> {
+    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Chunks, Refused> {
         let chunks = self.graph.items(id, "the list of its chunks")?;
         let most = chunks.len().min(self.places.len());
+        self.memory.spend_each(most, size_of::<(Region, Payload, Part)>())?;
         let (mut regions, mut payloads) = (SmallVec::with_capacity(most), SmallVec::with_capacity(most));
         for chunk in chunks {
-            let visits = self.visits.checked_sub(1);
-            self.visits = visits.ok_or("it refers to the same chunks again and again")?;
+            self.visits = self.visits.checked_sub(1).ok_or(OverLimit::Again)?;
             let region = self.region(*chunk)?;
             // Ranks beyond the end of a tensor hold nothing of it.
             if region.size.contains(&0) {
@@ -319,7 +324,7 @@ impl<'p> Reader<'p> {
     }
 
     /// The element type among the properties: a tuple of five or six that begins with it.
-    fn dtype(&self, id: Id) -> Result<DType, String> {
+    fn dtype(&self, id: Id) -> Result<DType, Refused> {
         let state = self.graph.state(id, "TensorProperties")?;
         let dtype = match self.graph.0.get(state) {
             Object::Dict(_) => self.graph.instance(id, "TensorProperties")?.required("dtype")?,
@@ -330,7 +335,7 @@ impl<'p> Reader<'p> {
         };
         let name = self.graph.0.global(dtype);
         let name = name.ok_or_else(|| format!("its element type is {}", self.graph.describe(dtype)))?;
-        torch::dtype(name).ok_or_else(|| format!("its element type `{name}` is not read"))
+        torch::dtype(name).ok_or_else(|| Refused::Unknown(format!("its element type `{name}` is not read")))
     }
 }
 

@@ -10,15 +10,21 @@ use super::metadata::Stored;
 use super::payload;
 use crate::error::{Error, Result};
 use crate::source::read::{THREADS, in_parallel};
-use crate::source::{Index, torch};
+use crate::source::{Index, ReadLimit, torch};
 
 /// Fewer are read by one thread.
 const SHARED_FROM: usize = 64;
 
 /// Reads all objects into `index`, which holds the tensors.
-pub(super) fn read(objects: &[Stored], files: &[OpenFile], index: &mut Index, metadata: &Path) -> Result<()> {
+pub(super) fn read(
+    objects: &[Stored],
+    files: &[OpenFile],
+    index: &mut Index,
+    metadata: &Path,
+    limit: ReadLimit,
+) -> Result<()> {
     let mut leaves = Vec::new();
-    for (object, found) in objects.iter().zip(read_all(objects, files)?) {
+    for (object, found) in objects.iter().zip(read_all(objects, files, limit)?) {
         // A tuple is one object, with the tensors in it.
         for (name, tensor) in found.tensors {
             if index.tensors.insert(name.clone(), tensor).is_some() {
@@ -35,13 +41,13 @@ pub(super) fn read(objects: &[Stored], files: &[OpenFile], index: &mut Index, me
     Ok(())
 }
 
-fn read_all(objects: &[Stored], files: &[OpenFile]) -> Result<Vec<Index>> {
+fn read_all(objects: &[Stored], files: &[OpenFile], limit: ReadLimit) -> Result<Vec<Index>> {
     let found: Vec<Mutex<Index>> = objects.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
     in_parallel(if objects.len() < SHARED_FROM { 1 } else { THREADS }, || {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let (object, found) = (objects.get(at)?, found.get(at)?);
-        Some(read_one(object, files).map(|index| {
+        Some(read_one(object, files, limit).map(|index| {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = index;
         }))
     })?;
@@ -51,8 +57,8 @@ fn read_all(objects: &[Stored], files: &[OpenFile]) -> Result<Vec<Index>> {
         .collect())
 }
 
-fn read_one(object: &Stored, files: &[OpenFile]) -> Result<Index> {
+fn read_one(object: &Stored, files: &[OpenFile], limit: ReadLimit) -> Result<Index> {
     let (file, path) = &files[object.payload.file];
-    let (pickle, storages) = payload::read(&**file, path, object.payload.place())?;
-    torch::index_below(&pickle, &storages, &object.name).map_err(|what| Error::corrupt(path, what))
+    let (pickle, storages) = payload::read(&**file, path, object.payload.place(), limit)?;
+    torch::index_below(&pickle, &storages, &object.name, limit).map_err(|refused| refused.at(path))
 }

@@ -11,9 +11,10 @@ use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::pages;
 use crate::source::pickle::Pickle;
+use crate::source::refused::Refused;
 use crate::source::torch::{self, Storages};
 use crate::source::window::{Held, Slice};
-use crate::source::{Part, Place, StoredTensor};
+use crate::source::{Part, Place, ReadLimit, StoredTensor};
 use crate::storage::ReadFile;
 
 /// What is read at the start of a payload: its pickle, and the headers in front of the data.
@@ -84,10 +85,10 @@ fn slice<'f>(file: &'f dyn ReadFile, payload: Place, held: [Held<'f>; 2]) -> Sli
 }
 
 /// Reads the pickle of a payload, and where its storages lie.
-pub(super) fn read(file: &dyn ReadFile, path: &Path, payload: Place) -> Result<(Pickle, Storages)> {
+pub(super) fn read(file: &dyn ReadFile, path: &Path, payload: Place, limit: ReadLimit) -> Result<(Pickle, Storages)> {
     let [head, tail] = edges(file, path, payload)?;
     let slice = slice(file, payload, [head.held(), tail.held()]);
-    torch::archive(slice, payload.file, path)
+    torch::archive(slice, payload.file, path, limit)
 }
 
 /// Finds the bytes of chunks, one after the other.
@@ -99,9 +100,17 @@ pub(super) fn read(file: &dyn ReadFile, path: &Path, payload: Place) -> Result<(
 pub(super) struct Finder {
     pickle: Option<(Vec<u8>, Pickle)>,
     model: Option<Model>,
+    limit: ReadLimit,
 }
 
 impl Finder {
+    pub(super) fn new(limit: ReadLimit) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
     /// Finds the bytes of a chunk, whose payload must hold what `.metadata` says of it. All of the payload is in `run`, if
     /// there is one.
     pub(super) fn locate(
@@ -111,7 +120,10 @@ impl Finder {
         chunk: &Part,
         run: Option<&Run>,
     ) -> Result<Part> {
-        let say = |what: String| Error::corrupt(file.1, format!("entry `{entry}`, chunk {}: {what}", chunk.region));
+        let say = |refused: Refused| {
+            let in_chunk = |what| format!("entry `{entry}`, chunk {}: {what}", chunk.region);
+            refused.said(in_chunk).at(file.1)
+        };
         let payload = run.and_then(|run| run.payload(chunk.place));
         if let (Some(model), Some(payload)) = (&self.model, payload)
             && let Some(part) = model.part(payload, chunk)
@@ -128,7 +140,7 @@ impl Finder {
             (Some(run), _) => [run.held(), Held::default()],
             (None, [head, tail]) => [head.held(), tail.held()],
         };
-        let unpacked = torch::unpack(slice(file.0, chunk.place, held), chunk.place.file, file.1)?;
+        let unpacked = torch::unpack(slice(file.0, chunk.place, held), chunk.place.file, file.1, self.limit)?;
         let pickle = self.load(&unpacked.pickle, file.1)?;
         let found = torch::only_tensor(pickle, &unpacked.storages).map_err(say)?;
         agrees(&found.info, tensor, chunk).map_err(say)?;
@@ -146,18 +158,18 @@ impl Finder {
     fn load(&mut self, bytes: &[u8], path: &Path) -> Result<&Pickle> {
         let last = match self.pickle.take() {
             Some((last, pickle)) if last == bytes => (last, pickle),
-            _ => (bytes.to_vec(), torch::load(bytes, path)?),
+            _ => (bytes.to_vec(), torch::load(bytes, path, self.limit)?),
         };
         Ok(&self.pickle.insert(last).1)
     }
 }
 
 /// Compares the tensor in a payload with what `.metadata` says of it.
-fn agrees(found: &TensorInfo, tensor: &StoredTensor, chunk: &Part) -> Result<(), String> {
+fn agrees(found: &TensorInfo, tensor: &StoredTensor, chunk: &Part) -> Result<(), Refused> {
     let dtype = tensor.info.dtype();
     if found.dtype() == dtype && found.shape() == chunk.region.size {
         return Ok(());
     }
     let size = &chunk.region.size;
-    Err(format!("the payload is {found}, and `.metadata` says {dtype} {size:?}"))
+    Err(format!("the payload is {found}, and `.metadata` says {dtype} {size:?}").into())
 }

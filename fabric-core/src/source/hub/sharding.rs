@@ -14,6 +14,7 @@ use crate::entry::{Region, TensorInfo, covers};
 use crate::error::{Error, Result};
 use crate::format::safetensors::{Header, Placed};
 use crate::source::StoredTensor;
+use crate::source::pairs::Pairs;
 use crate::source::single::bare_tensor;
 
 /// The key under `__metadata__`.
@@ -37,10 +38,19 @@ impl Boxes {
             let what = format!("its `__metadata__` has no {SHARDING}, which says where its shards belong");
             return Err(Error::corrupt(path, what));
         };
-        let mut shards: BTreeMap<String, Shard> = serde_json::from_str(text)
+        let pairs: Pairs<'_, Shard> = serde_json::from_str(text)
             .map_err(|error| Error::corrupt(path, format!("its {SHARDING} is not understood: {error}")))?;
+        let mut shards = BTreeMap::new();
+        for (name, shard) in pairs.0 {
+            if shards.insert(name.0.clone(), shard).is_some() {
+                return Err(Error::corrupt(
+                    path,
+                    format!("its {SHARDING} speaks of entry `{}` twice", name.0),
+                ));
+            }
+        }
         for placed in &header.tensors {
-            let Some(shard) = shards.remove(&placed.name) else {
+            let Some(shard) = shards.remove(placed.name.as_str()) else {
                 let what = format!("{SHARDING} does not say where entry `{}` belongs", placed.name);
                 return Err(Error::corrupt(path, what));
             };

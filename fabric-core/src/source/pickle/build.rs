@@ -37,7 +37,7 @@ impl Machine<'_> {
 
     fn resolve(&self, module: &str, name: &str) -> Result<Object, Problem> {
         if module.len() + name.len() > MAX_NAME {
-            return Err(Problem::Limit {
+            return Err(Problem::TooMany {
                 of: "bytes in the name of a class",
                 most: MAX_NAME,
             });
@@ -186,7 +186,7 @@ impl Machine<'_> {
     pub(super) fn build(&mut self) -> Result<(), Problem> {
         let given = self.pop()?;
         let target = self.top()?;
-        match &mut self.objects[target.index()] {
+        match self.objects.get_mut(target.index()) {
             Object::Call { state, .. } => *state = Some(given),
             // Attributes beside the items, such as `_metadata` of a state dict, describe versions of modules.
             Object::Dict(_) | Object::List(_) | Object::Set(_) | Object::Opaque(_) => {}

@@ -7,13 +7,11 @@ use super::Problem;
 pub(super) struct Input<'b> {
     bytes: &'b [u8],
     pub(super) at: usize,
-    /// The longest text.
-    most: usize,
 }
 
 impl<'b> Input<'b> {
-    pub(super) fn new(bytes: &'b [u8], most: usize) -> Self {
-        Self { bytes, at: 0, most }
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, at: 0 }
     }
 
     fn left(&self) -> &'b [u8] {
@@ -63,7 +61,6 @@ impl<'b> Input<'b> {
         let end = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
         let bytes = end.and_then(|end| self.bytes.get(self.at..end));
         let bytes = bytes.ok_or_else(|| self.truncated(len))?;
-        self.bounded(bytes.len())?;
         self.at += bytes.len();
         Ok(bytes)
     }
@@ -78,24 +75,12 @@ impl<'b> Input<'b> {
         let left = self.left();
         let line = left.iter().position(|byte| *byte == b'\n').map(|len| &left[..len]);
         let line = line.ok_or_else(|| self.truncated(left.len() as u64 + 1))?;
-        self.bounded(line.len())?;
         self.at += line.len() + 1;
         Ok(line)
     }
 
     pub(super) fn text_line(&mut self) -> Result<&'b str, Problem> {
         utf8(self.line()?)
-    }
-
-    fn bounded(&self, len: usize) -> Result<(), Problem> {
-        let most = self.most;
-        if len <= most {
-            return Ok(());
-        }
-        Err(Problem::Limit {
-            of: "bytes in one text",
-            most,
-        })
     }
 }
 

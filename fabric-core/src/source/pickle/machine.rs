@@ -2,33 +2,42 @@
 
 use super::input::Input;
 use super::memo::Memo;
-use super::{AllowList, Id, Items, Limits, Object, Pickle, PickleError, Problem, number, opcode as op};
+use super::table::Table;
+use super::{AllowList, Id, Items, Object, Pickle, PickleError, Problem, number, opcode as op};
+use crate::source::limit::{Budget, OverLimit, ReadLimit};
+
+/// Marks that may be open at once: how deep things nest while they are built.
+const MOST_MARKS: usize = 10_000;
 
 /// Runs the pickle at the start of `bytes`, up to its `STOP`.
 ///
 /// # Errors
 /// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
-pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<Pickle, PickleError> {
-    // An object takes a byte at least, and mostly six. Memory that is not used costs nothing, but no more than 32 MiB are
-    // asked for before they are needed.
-    let mut objects = Vec::with_capacity((bytes.len() / 4).clamp(8, 1 << 20));
-    objects.extend([
-        Object::None,
-        Object::Bool(true),
-        Object::Bool(false),
-        Object::Tuple(Items::EMPTY),
-    ]);
+pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result<Pickle, PickleError> {
     let mut machine = Machine {
-        input: Input::new(bytes, limits.text),
-        objects,
+        input: Input::new(bytes),
+        objects: Table::default(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Memo::default(),
         small: [Id::NONE; 256],
         allowed,
-        limits,
-        copies: bytes.len().saturating_mul(2).saturating_add(1 << 16),
+        memory: limit.budget(bytes.len()),
+        copies: bytes.len().saturating_mul(2).saturating_add(limit.scaled(1 << 16)),
     };
+    let known = [
+        Object::None,
+        Object::Bool(true),
+        Object::Bool(false),
+        Object::Tuple(Items::EMPTY),
+    ];
+    for object in known {
+        machine.add(object).map_err(|what| PickleError {
+            at: 0,
+            opcode: "none",
+            what,
+        })?;
+    }
     loop {
         let at = machine.input.at;
         let byte = bytes.get(at).copied();
@@ -52,14 +61,15 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limits: Limits) -> Result<P
 
 pub(super) struct Machine<'b> {
     pub(super) input: Input<'b>,
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Table,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: Memo,
     /// The objects of the numbers below 256, `None` for those that have not occurred.
     small: [Id; 256],
     pub(super) allowed: AllowList,
-    limits: Limits,
+    /// What objects, stack and memo may still take.
+    memory: Budget,
     /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
     copies: usize,
 }
@@ -73,7 +83,7 @@ impl Machine<'_> {
             op::MARK => self.mark(),
             op::POP => self.discard(),
             op::POP_MARK => self.since_mark().map(drop),
-            op::DUP => self.top().map(|id| self.stack.push(id)),
+            op::DUP => self.top().and_then(|id| self.push_id(id)),
             op::NONE => self.push_id(Id::NONE),
             op::NEWTRUE => self.push_id(Id::TRUE),
             op::NEWFALSE => self.push_id(Id::FALSE),
@@ -158,17 +168,14 @@ impl Machine<'_> {
 
     /// Counts a copy of this many bytes.
     pub(super) fn copying(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.copies = self.copies.checked_sub(bytes).ok_or(Problem::Copies)?;
+        self.copies = self.copies.checked_sub(bytes).ok_or(OverLimit::Again)?;
         Ok(())
     }
 
     pub(super) fn add(&mut self, object: Object) -> Result<Id, Problem> {
-        let most = self.limits.objects;
-        let id = u32::try_from(self.objects.len())
-            .ok()
-            .filter(|_| self.objects.len() < most);
-        let id = id.ok_or(Problem::Limit { of: "objects", most })?;
-        self.objects.push(object);
+        self.memory.spend(size_of::<Object>() + object.heap_len())?;
+        let id = u32::try_from(self.objects.len()).map_err(|_| Problem::NoMemory)?;
+        self.objects.push(object).map_err(|_| Problem::NoMemory)?;
         Ok(Id(id))
     }
 
@@ -177,14 +184,18 @@ impl Machine<'_> {
         self.push_id(id)
     }
 
-    #[allow(clippy::unnecessary_wraps, reason = "an arm among others that can fail")]
     pub(super) fn push_id(&mut self, id: Id) -> Result<(), Problem> {
+        if self.stack.len() == self.stack.capacity() {
+            let more = self.stack.len().max(64);
+            self.memory.spend_each(more, size_of::<Id>())?;
+            self.stack.try_reserve_exact(more).map_err(|_| Problem::NoMemory)?;
+        }
         self.stack.push(id);
         Ok(())
     }
 
     pub(super) fn get(&self, id: Id) -> &Object {
-        &self.objects[id.index()]
+        self.objects.get(id.index())
     }
 
     /// What was pushed since the last mark is out of reach of opcodes that take a fixed number of objects.
@@ -220,9 +231,11 @@ impl Machine<'_> {
     }
 
     fn mark(&mut self) -> Result<(), Problem> {
-        let most = self.limits.marks;
-        if self.marks.len() >= most {
-            return Err(Problem::Limit { of: "open marks", most });
+        if self.marks.len() >= MOST_MARKS {
+            return Err(Problem::TooMany {
+                of: "open marks",
+                most: MOST_MARKS,
+            });
         }
         self.marks.push(self.stack.len());
         Ok(())
@@ -247,13 +260,7 @@ impl Machine<'_> {
             op::PUT => self.memo_key()?,
             _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
         };
-        let most = self.limits.memo;
-        if self.memo.len() >= most {
-            return Err(Problem::Limit {
-                of: "remembered objects",
-                most,
-            });
-        }
+        self.memory.spend(Memo::ENTRY)?;
         let id = self.top()?;
         self.memo.insert(key, id);
         Ok(())
@@ -310,7 +317,8 @@ impl Machine<'_> {
         };
         let target = self.under(from)?;
         let items = &self.stack[from..];
-        match &mut self.objects[target.index()] {
+        self.memory.spend_each(items.len(), 2 * size_of::<Id>())?;
+        match self.objects.get_mut(target.index()) {
             Object::List(list) | Object::Set(list) => list.extend(items),
             // The items of an object that is not read are not read.
             Object::Opaque(_) => {}
@@ -331,7 +339,8 @@ impl Machine<'_> {
             _ => self.mark_taken()?,
         };
         let target = self.under(from)?;
-        match &mut self.objects[target.index()] {
+        self.memory.spend_each(self.stack.len() - from, 2 * size_of::<Id>())?;
+        match self.objects.get_mut(target.index()) {
             Object::Dict(dict) => dict.extend(pairs(&self.stack[from..])?),
             Object::Opaque(_) => drop(pairs(&self.stack[from..])?),
             other => {

@@ -11,6 +11,9 @@ pub(super) struct Memo {
 }
 
 impl Memo {
+    /// The memory that one more entry takes, room to grow included.
+    pub(super) const ENTRY: usize = 2 * size_of::<Id>();
+
     pub(super) fn len(&self) -> usize {
         self.dense.len() + self.sparse.len()
     }

@@ -1,6 +1,7 @@
 //! Pickles written by hand, honest and hostile; honest ones were checked against `pickletools`.
 
 use super::*;
+use crate::source::ReadLimit;
 
 fn allowed(module: &str, name: &str) -> Option<Meaning> {
     if (module, name) == ("test", "keep") {
@@ -10,7 +11,7 @@ fn allowed(module: &str, name: &str) -> Option<Meaning> {
 }
 
 fn read(bytes: &[u8]) -> Result<Pickle, PickleError> {
-    load(bytes, allowed, Limits::default())
+    load(bytes, allowed, ReadLimit::default())
 }
 
 fn root(bytes: &[u8]) -> Object {
@@ -264,7 +265,7 @@ fn deep_nesting_neither_overflows_nor_passes_the_limit() {
     assert!(read(&doubling).unwrap().count() < 20_000);
     let mut marks = vec![b'('; count];
     marks.push(b'.');
-    assert!(matches!(problem(&marks), Problem::Limit { of: "open marks", .. }));
+    assert!(matches!(problem(&marks), Problem::TooMany { of: "open marks", .. }));
 }
 
 #[test]
@@ -275,34 +276,33 @@ fn copies_of_copies_are_bounded() {
     bytes.extend(b"e\x85q\x000c__builtin__\nset\nq\x010");
     bytes.extend(b"h\x01h\x00R0".repeat(1000));
     bytes.extend(b"N.");
-    assert_eq!(problem(&bytes), Problem::Copies);
+    assert_eq!(problem(&bytes), Problem::Limit(OverLimit::Again));
 }
 
 #[test]
-fn limits_hold() {
-    let few = Limits {
-        objects: 10,
-        memo: 2,
-        marks: 2,
-        text: 3,
-    };
-    let read = |bytes: &[u8]| load(bytes, allowed, few).unwrap_err().what;
-    assert!(matches!(read(b"]]]]]]]."), Problem::Limit { of: "objects", .. }));
-    assert!(matches!(
-        read(b"N\x94N\x94N\x94."),
-        Problem::Limit {
-            of: "remembered objects",
-            ..
-        }
-    ));
-    assert!(matches!(read(b"(((."), Problem::Limit { of: "open marks", .. }));
-    assert!(matches!(
-        read(b"\x8c\x04abcd."),
-        Problem::Limit {
-            of: "bytes in one text",
-            ..
-        }
-    ));
+fn memory_is_bounded_whatever_takes_it_and_the_bound_can_be_raised() {
+    let most = ReadLimit::new(1 << 20);
+    let read = |bytes: &[u8], limit| load(&[bytes, b"."].concat(), allowed, limit).map_err(|error| error.what);
+    let fill = |opcodes: &[u8]| opcodes.repeat(400_000);
+    let inputs = [
+        fill(b"]"),
+        fill(b"}"),
+        fill(b"N\x85"),
+        [b"N".to_vec(), fill(b"\x94")].concat(),
+        fill(b"X\x01\0\0\0a"),
+        fill(b"cab\ncd\n"),
+        fill(b"]K\x01a"),
+    ];
+    for input in inputs {
+        let what = read(&input, most);
+        let fits = what.is_ok();
+        assert!(
+            fits || matches!(what, Err(Problem::Limit(OverLimit::Memory(_)))),
+            "{what:?}"
+        );
+        assert!(!fits || input.ends_with(b"\x94"), "{:?}", &input[..4]);
+        assert!(read(&input, ReadLimit::new(1 << 30)).is_ok());
+    }
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use super::storages::Storages;
 use super::tensor::{Rebuilt, is_tensor, tensor};
-use super::value::{MAX_DEPTH, value};
+use super::value::{MAX_DEPTH, too_deep, value};
 use crate::entry::join;
-use crate::source::StoredTensor;
+use crate::source::limit::{Budget, OverLimit, ReadLimit};
 use crate::source::pickle::{Id, Object, Pickle};
+use crate::source::refused::Refused;
 use crate::source::sorted::sorted;
+use crate::source::{Part, StoredTensor};
 use crate::value::Value;
 
 /// Longer names are refused.
@@ -34,8 +36,8 @@ pub(super) struct Named {
 ///
 /// # Errors
 /// If two entries have one name, a tensor does not fit its storage, or objects refer to each other without end.
-pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, String> {
-    let mut walk = Walk::new(pickle, storages);
+pub(super) fn flatten(pickle: &Pickle, storages: &Storages, limit: ReadLimit) -> Result<Named, Refused> {
+    let mut walk = Walk::new(pickle, storages, limit);
     let root = pickle.root;
     match pickle.get(root) {
         Object::Dict(entries) => walk.dict(entries, "", 0)?,
@@ -50,8 +52,13 @@ pub(super) fn flatten(pickle: &Pickle, storages: &Storages) -> Result<Named, Str
 ///
 /// # Errors
 /// As [`flatten`].
-pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) -> Result<Named, String> {
-    let mut walk = Walk::new(pickle, storages);
+pub(super) fn flatten_below(
+    pickle: &Pickle,
+    storages: &Storages,
+    name: &str,
+    limit: ReadLimit,
+) -> Result<Named, Refused> {
+    let mut walk = Walk::new(pickle, storages, limit);
     walk.entry(pickle.root, name.to_owned(), 0)?;
     walk.finish()
 }
@@ -59,27 +66,31 @@ pub(super) fn flatten_below(pickle: &Pickle, storages: &Storages, name: &str) ->
 /// What naming and copying may cost: objects that are referred to again and again are named again and again, and a
 /// few hundred bytes could describe more entries than any memory holds. Honest pickles take a byte at least to refer to
 /// anything, and what that is counts twice at most: as an entry, and as a value.
-pub(super) struct Budget {
+pub(super) struct Costs {
     steps: usize,
-    bytes: usize,
+    copied: usize,
+    memory: Budget,
 }
 
-impl Budget {
-    fn of(pickle: &Pickle) -> Self {
+impl Costs {
+    fn of(pickle: &Pickle, limit: ReadLimit) -> Self {
         Self {
-            steps: pickle.len.saturating_mul(2).saturating_add(10_000),
-            bytes: pickle.len.saturating_mul(16).saturating_add(1 << 20),
+            steps: pickle.len.saturating_mul(2).saturating_add(limit.scaled(10_000)),
+            copied: pickle.len.saturating_mul(16).saturating_add(limit.scaled(1 << 20)),
+            memory: limit.budget(pickle.len),
         }
     }
 
     /// Counts one object, and `bytes` that are copied for it.
-    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), String> {
-        let (steps, bytes) = (self.steps.checked_sub(1), self.bytes.checked_sub(bytes));
-        let (Some(steps), Some(bytes)) = (steps, bytes) else {
-            return Err("refers to the same objects again and again".into());
-        };
-        (self.steps, self.bytes) = (steps, bytes);
-        Ok(())
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), OverLimit> {
+        self.steps = self.steps.checked_sub(1).ok_or(OverLimit::Again)?;
+        self.copied = self.copied.checked_sub(bytes).ok_or(OverLimit::Again)?;
+        self.memory.spend(bytes)
+    }
+
+    /// Counts the memory of `count` things of a type.
+    pub(super) fn hold<T>(&mut self, count: usize) -> Result<(), OverLimit> {
+        self.memory.spend_each(count, size_of::<T>())
     }
 }
 
@@ -87,57 +98,64 @@ impl Budget {
 fn holds_tensors(pickle: &Pickle) -> Vec<bool> {
     let mut holds = vec![false; pickle.count()];
     let mut seen = vec![false; pickle.count()];
-    // Each object twice: on the way down, and again when everything in it has been looked at.
-    let mut open = vec![(pickle.root, false)];
-    while let Some((id, below_done)) = open.pop() {
-        if below_done {
-            holds[id.index()] = below(pickle, id).any(|id| holds[id.index()]);
-        } else if !seen[id.index()] {
-            seen[id.index()] = true;
-            holds[id.index()] = is_tensor(pickle, id);
-            if !holds[id.index()] {
-                open.push((id, true));
-                open.extend(below(pickle, id).map(|id| (id, false)));
+    // Containers that are being looked through, each with the place of the next object in it: no more than there are.
+    let mut open = vec![(pickle.root, 0)];
+    seen[pickle.root.index()] = true;
+    holds[pickle.root.index()] = is_tensor(pickle, pickle.root);
+    while let Some((id, next)) = open.last_mut() {
+        let id = *id;
+        let Some(child) = below(pickle, id, *next) else {
+            open.pop();
+            if let Some((parent, _)) = open.last() {
+                holds[parent.index()] |= holds[id.index()];
+            }
+            continue;
+        };
+        *next += 1;
+        if !seen[child.index()] {
+            seen[child.index()] = true;
+            holds[child.index()] = is_tensor(pickle, child);
+            if !holds[child.index()] {
+                open.push((child, 0));
             }
         }
+        holds[id.index()] |= holds[child.index()];
     }
     holds
 }
 
-/// The objects in a container.
-fn below(pickle: &Pickle, id: Id) -> impl Iterator<Item = Id> + '_ {
-    let values = match pickle.get(id) {
-        Object::Dict(entries) => Some(entries.iter().map(|(_, value)| *value)),
-        _ => None,
-    };
-    let items = pickle.items(id).unwrap_or_default().iter().copied();
-    values.into_iter().flatten().chain(items)
+/// The object at a place in a container.
+fn below(pickle: &Pickle, id: Id, at: usize) -> Option<Id> {
+    match pickle.get(id) {
+        Object::Dict(entries) => entries.get(at).map(|(_, value)| *value),
+        _ => pickle.items(id)?.get(at).copied(),
+    }
 }
 
 struct Walk<'p> {
     pickle: &'p Pickle,
     storages: &'p Storages,
     holds: Vec<bool>,
-    budget: Budget,
+    costs: Costs,
     tensors: Vec<(String, StoredTensor)>,
     values: Vec<(String, Value)>,
 }
 
 impl<'p> Walk<'p> {
-    fn new(pickle: &'p Pickle, storages: &'p Storages) -> Self {
+    fn new(pickle: &'p Pickle, storages: &'p Storages, limit: ReadLimit) -> Self {
         Self {
             pickle,
             storages,
             holds: holds_tensors(pickle),
-            budget: Budget::of(pickle),
+            costs: Costs::of(pickle, limit),
             tensors: Vec::new(),
             values: Vec::new(),
         }
     }
 
     /// Everything that was named, each name once.
-    fn finish(self) -> Result<Named, String> {
-        let twice = |name: String| format!("two entries have the name `{name}`");
+    fn finish(self) -> Result<Named, Refused> {
+        let twice = |name: String| Refused::Unknown(format!("two entries have the name `{name}`"));
         let has_groups = self.values.iter().any(|(name, _)| name.contains(PARAM_GROUPS));
         let order = if has_groups {
             self.tensors.iter().map(|(name, _)| name.clone()).collect()
@@ -152,22 +170,25 @@ impl<'p> Walk<'p> {
         }
     }
 
-    fn entry(&mut self, id: Id, name: String, depth: usize) -> Result<(), String> {
-        let say = |what: String| format!("entry `{name}` {what}");
+    fn entry(&mut self, id: Id, name: String, depth: usize) -> Result<(), Refused> {
+        let say = |refused: Refused| refused.said(|what| format!("entry `{name}` {what}"));
         if depth > MAX_DEPTH {
-            return Err(say(format!("nests deeper than {MAX_DEPTH} levels, or contains itself")));
+            return Err(say(too_deep()));
         }
         if name.len() > MAX_NAME {
-            return Err(format!(
-                "an entry has a name of {} bytes; {MAX_NAME} are the most",
-                name.len()
-            ));
+            let len = name.len();
+            let what = format!("an entry has a name of {len} bytes; {MAX_NAME} are the most");
+            return Err(Refused::Unknown(what));
         }
-        self.budget.spend(name.len()).map_err(say)?;
+        self.costs.spend(name.len())?;
         let pickle = self.pickle;
         if is_tensor(pickle, id) {
             match tensor(pickle, id, self.storages).map_err(say)? {
-                Rebuilt::Tensor(tensor) => self.tensors.push((name, tensor)),
+                Rebuilt::Tensor(tensor) => {
+                    self.costs.hold::<(String, String, StoredTensor, Part)>(1)?;
+                    self.costs.hold::<[usize; 3]>(tensor.info.shape().len())?;
+                    self.tensors.push((name, tensor));
+                }
                 Rebuilt::NotRead(what) => self.values.push((name, Value::opaque(&what))),
             }
             return Ok(());
@@ -177,22 +198,23 @@ impl<'p> Walk<'p> {
             Object::List(items) | Object::Set(items) if self.holds[id.index()] => self.items(items, &name, depth),
             Object::Tuple(items) if self.holds[id.index()] => self.items(items, &name, depth),
             _ => {
-                let value = value(pickle, id, depth, &mut self.budget).map_err(say)?;
+                let value = value(pickle, id, depth, &mut self.costs).map_err(say)?;
                 self.values.push((name, value));
                 Ok(())
             }
         }
     }
 
-    fn dict(&mut self, entries: &[(Id, Id)], name: &str, depth: usize) -> Result<(), String> {
+    fn dict(&mut self, entries: &[(Id, Id)], name: &str, depth: usize) -> Result<(), Refused> {
         for (key, item) in entries {
-            let key = self.key(*key).map_err(|what| format!("entry `{name}` {what}"))?;
+            let key = self.key(*key).map_err(|what| format!("entry `{name}` {what}"));
+            let key = key.map_err(Refused::Unknown)?;
             self.entry(*item, join(name, &key), depth + 1)?;
         }
         Ok(())
     }
 
-    fn items(&mut self, items: &[Id], name: &str, depth: usize) -> Result<(), String> {
+    fn items(&mut self, items: &[Id], name: &str, depth: usize) -> Result<(), Refused> {
         for (at, item) in items.iter().enumerate() {
             self.entry(*item, join(name, &at.to_string()), depth + 1)?;
         }

@@ -13,8 +13,9 @@ use super::tensor::StorageReference;
 use super::{MAX_PICKLE, unknown};
 use crate::error::{Error, Result};
 use crate::hash::HashMap;
-use crate::source::Place;
-use crate::source::pickle::{self, Id, Limits, Object, Pickle, PickleError, Problem};
+use crate::source::pickle::{self, Id, Object, Pickle, PickleError, Problem};
+use crate::source::refused::Refused;
+use crate::source::{Place, ReadLimit};
 
 /// The integer that `torch.save` begins with.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -38,19 +39,20 @@ pub(super) fn begins(first: &[u8]) -> bool {
 /// What stands in front of the storages.
 struct Head {
     object: Pickle,
-    keys: Vec<String>,
+    keys: Pickle,
     /// The bytes it takes.
     len: u64,
 }
 
 /// Reads the object and finds the storages.
-pub(super) fn read(slice: Slice<'_>, file: usize, path: &Path) -> Result<(Pickle, Storages)> {
+pub(super) fn read(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
+    let most = MAX_PICKLE.max(limit.given(0));
     let mut len = HEAD.min(slice.len);
     let head = loop {
         let bytes = slice.bytes(0, len).map_err(Error::io("read", path))?;
-        match head(&bytes) {
-            Err(error) if cut_short(&error) && len < slice.len.min(MAX_PICKLE) => {
-                len = len.saturating_mul(8).min(slice.len).min(MAX_PICKLE);
+        match head(&bytes, limit) {
+            Err(error) if cut_short(&error) && len < slice.len.min(most) => {
+                len = len.saturating_mul(8).min(slice.len).min(most);
             }
             other => break other.map_err(|what| what.into_error(path))?,
         }
@@ -67,7 +69,7 @@ enum HeadError {
 impl HeadError {
     fn into_error(self, path: &Path) -> Error {
         match self {
-            Self::Pickle(error) => Error::corrupt(path, error.to_string()),
+            Self::Pickle(error) => Refused::from(error).at(path),
             Self::Layout(what) => unknown(path, what),
         }
     }
@@ -77,10 +79,10 @@ fn cut_short(error: &HeadError) -> bool {
     matches!(error, HeadError::Pickle(error) if matches!(error.what, Problem::Truncated { .. }))
 }
 
-fn head(bytes: &[u8]) -> std::result::Result<Head, HeadError> {
+fn head(bytes: &[u8], limit: ReadLimit) -> std::result::Result<Head, HeadError> {
     let mut at = 0;
     let mut next = || {
-        let pickle = pickle::load(&bytes[at..], allowed, Limits::default()).map_err(|mut error| {
+        let pickle = pickle::load(&bytes[at..], allowed, limit).map_err(|mut error| {
             error.at += at;
             HeadError::Pickle(error)
         })?;
@@ -94,13 +96,10 @@ fn head(bytes: &[u8]) -> std::result::Result<Head, HeadError> {
         ));
     }
     let (object, keys) = (next()?, next()?);
-    let texts = keys.items(keys.root).map(|items| {
-        let texts = items.iter().map(|id: &Id| keys.text(*id).map(str::to_owned));
-        texts.collect::<Option<Vec<String>>>()
-    });
-    let keys = texts
-        .flatten()
-        .ok_or(HeadError::Layout("its list of storages is none"))?;
+    let is_text = |id: &Id| keys.text(*id).is_some();
+    if !keys.items(keys.root).is_some_and(|items| items.iter().all(is_text)) {
+        return Err(HeadError::Layout("its list of storages is none"));
+    }
     Ok(Head {
         object,
         keys,
@@ -114,9 +113,10 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
     let mut window = Window::new(slice);
     let mut at = head.len;
     let mut storages = HashMap::default();
-    for key in &head.keys {
+    let keys = head.keys.items(head.keys.root).unwrap_or_default();
+    for key in keys.iter().filter_map(|id| head.keys.text(*id)) {
         let bad = |what: &str| format!("storage `{key}` (byte {at}) {what}");
-        let (count, len) = said.get(&**key).copied().ok_or_else(|| bad("is used by no tensor"))?;
+        let (count, len) = said.get(key).copied().ok_or_else(|| bad("is used by no tensor"))?;
         let bytes = window.get(at, 8).map_err(|_| bad("is cut short"))?;
         if *bytes != count.to_le_bytes() {
             return Err(bad("has another number of elements than the tensors in it say"));
@@ -129,10 +129,7 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
             start: slice.start + start,
             len,
         };
-        if storages
-            .insert(key.as_str().into(), Storage::unchecked(place))
-            .is_some()
-        {
+        if storages.insert(key.into(), Storage::unchecked(place)).is_some() {
             return Err(bad("is there twice"));
         }
         at = end;

@@ -41,15 +41,11 @@ pub(crate) struct Storages {
     by_key: HashMap<Box<str>, Storage>,
     /// Numbers are stored most significant byte first.
     pub(super) swapped: bool,
-    /// The bytes of all storages together.
-    pub(super) bytes: u64,
 }
 
 impl Storages {
     pub(super) fn new(by_key: HashMap<Box<str>, Storage>, swapped: bool) -> Self {
-        let lens = by_key.values().map(|storage| storage.place.len);
-        let bytes = lens.fold(0, u64::saturating_add);
-        Self { by_key, swapped, bytes }
+        Self { by_key, swapped }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Storage> {

@@ -4,10 +4,17 @@ use super::globals::{Elements, dtype, number_len, storage_class};
 use super::storages::{Storage, Storages};
 use crate::entry::{Dims, Region, TensorInfo};
 use crate::source::pickle::{Id, Object, Pickle};
+use crate::source::refused::Refused;
 use crate::source::{Arrangement, Check, Part, Place, StoredTensor};
 
 /// More dimensions are refused: PyTorch allows 64.
 const MAX_DIMS: usize = 64;
+
+/// The flags of a tensor: two are known, and more than this are not looked at.
+const MOST_FLAGS: usize = 64;
+
+/// Longer keys of storages are refused: PyTorch counts storages. Each tensor looks for its own.
+const MAX_KEY: usize = 256;
 
 /// Wrappers around a tensor, such as `Parameter`, are followed this deep.
 const MAX_WRAPPERS: usize = 8;
@@ -35,7 +42,7 @@ fn rebuilds(name: &str) -> bool {
 ///
 /// # Errors
 /// If it reaches out of its storage, or its arguments are not those of a tensor.
-pub(super) fn tensor(pickle: &Pickle, id: Id, storages: &Storages) -> Result<Rebuilt, String> {
+pub(super) fn tensor(pickle: &Pickle, id: Id, storages: &Storages) -> Result<Rebuilt, Refused> {
     let (mut name, mut arguments, _) = pickle.call(id).ok_or("is no tensor")?;
     for _ in 0..MAX_WRAPPERS {
         let (next, inner) = match (name, arguments) {
@@ -56,12 +63,12 @@ pub(super) fn tensor(pickle: &Pickle, id: Id, storages: &Storages) -> Result<Reb
         };
         (name, arguments) = (next, inner);
     }
-    Err("is wrapped too often".into())
+    Err(Refused::unknown("is wrapped too often"))
 }
 
-fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> Result<Rebuilt, String> {
+fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> Result<Rebuilt, Refused> {
     let [storage, offset, size, stride, ..] = arguments else {
-        return Err(format!("has {} arguments, too few for a tensor", arguments.len()));
+        return Err(format!("has {} arguments, too few for a tensor", arguments.len()).into());
     };
     let elements = match name {
         "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => None,
@@ -92,13 +99,14 @@ fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> 
         strides: numbers(pickle, *stride)?,
     };
     let storage = reference.find(storages)?;
-    view.place(storage, reference.offset, storages).map(Rebuilt::Tensor)
+    Ok(Rebuilt::Tensor(view.place(storage, reference.offset, storages)?))
 }
 
 /// PyTorch conjugates and negates lazily: a flag among the last arguments says that it is still to be done.
 fn flagged(pickle: &Pickle, arguments: &[Id]) -> Option<&'static str> {
-    let entries = arguments.iter().skip(6).filter_map(|id| match pickle.get(*id) {
-        Object::Dict(entries) => Some(entries),
+    // Few of each, because many tensors may refer to one dict.
+    let entries = arguments.iter().skip(6).take(2).filter_map(|id| match pickle.get(*id) {
+        Object::Dict(entries) => Some(entries.iter().take(MOST_FLAGS)),
         _ => None,
     });
     let raised = |name: &&str| {
@@ -158,6 +166,9 @@ impl<'p> StorageReference<'p> {
         let (Some("storage"), Some(class), Some(key)) = (pickle.text(*tag), pickle.global(*class), key_text) else {
             return Err("refers to something other than a storage".into());
         };
+        if key.len() > MAX_KEY {
+            return Err(format!("refers to a storage by a key of {} bytes", key.len()));
+        }
         let offset = match rest.first().map(|view| (pickle.get(*view), pickle.items(*view))) {
             Some((_, Some([_key, offset, _size]))) => number(pickle, *offset)?,
             None | Some((Object::None, _)) => 0,
@@ -213,7 +224,6 @@ impl View {
         }
         let item = info.dtype().bits() / 8;
         let len = info.byte_len().ok_or("is larger than any memory")?;
-        self::bounded(len, storages)?;
         let dims = || shape.iter().copied().zip(strides.iter().copied());
         let span = if len == 0 { Some(0) } else { span(dims()) };
         let outside = || {
@@ -252,19 +262,6 @@ impl View {
             parts: vec![part],
         })
     }
-}
-
-/// An expanded view shows few bytes many times, and memory would be needed for all of them.
-fn bounded(len: usize, storages: &Storages) -> Result<(), String> {
-    const FREE: u64 = 16 << 20;
-    const TIMES: u64 = 64;
-    let most = storages.bytes.saturating_mul(TIMES).saturating_add(FREE);
-    if len as u64 <= most {
-        return Ok(());
-    }
-    Err(format!(
-        "shows {len} bytes, {TIMES} times more than all storages of the file hold together"
-    ))
 }
 
 /// The elements from the first to the last, of a view that is not empty.

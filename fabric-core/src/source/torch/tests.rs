@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::entry::DType;
 use crate::error::{Error, Result};
 use crate::source::read::read_into;
-use crate::source::{Entry, Index, Source, open};
+use crate::source::{Entry, Index, ReadLimit, Source, open};
 use crate::storage::{Memory, Storage};
 
 const FILES: &[&str] = &[
@@ -50,7 +50,7 @@ fn open_bytes(bytes: &[u8]) -> Result<Arc<dyn Source>> {
     let path = PathBuf::from("/file.pt");
     memory.create(&path).unwrap().write_all(bytes).unwrap();
     let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(memory);
-    open(&storage, &path)
+    open(&storage, &path, ReadLimit::default())
 }
 
 /// The contents of every tensor.

@@ -1,22 +1,29 @@
 //! Values: Python objects without tensors, in the form that checkpoints hold values in.
 
+use std::borrow::Cow;
+
 use ciborium::Value as Cbor;
 
-use super::flatten::Budget;
+use super::flatten::Costs;
 use super::globals::dtype;
 use crate::source::pickle::{Id, Object, Pickle};
+use crate::source::refused::Refused;
 use crate::value::Value;
 
 /// Deeper nesting is refused; so is an object that contains itself.
 pub(super) const MAX_DEPTH: usize = 100;
 
+pub(super) fn too_deep() -> Refused {
+    Refused::Unknown(format!("nests deeper than {MAX_DEPTH} levels, or contains itself"))
+}
+
 /// The value that an object is. What has no form as a value becomes a leaf that says what it is.
-pub(super) fn value(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) -> Result<Value, String> {
+pub(super) fn value(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) -> Result<Value, Refused> {
     if depth > MAX_DEPTH {
-        return Err(format!("nests deeper than {MAX_DEPTH} levels, or contains itself"));
+        return Err(too_deep());
     }
     let object = pickle.get(id);
-    budget.spend(object_len(object))?;
+    costs.spend(object_len(object))?;
     Ok(match object {
         Object::None => Value::null(),
         Object::Bool(flag) => Value(Cbor::Bool(*flag)),
@@ -24,15 +31,16 @@ pub(super) fn value(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) 
         Object::Float(number) => Value(Cbor::Float(*number)),
         Object::Text(text) => Value(Cbor::Text(text.to_string())),
         Object::Bytes(bytes) => Value(Cbor::Bytes(bytes.to_vec())),
-        Object::List(items) | Object::Set(items) => list(pickle, items, depth, budget)?,
-        Object::Tuple(items) => list(pickle, items, depth, budget)?,
+        Object::List(items) | Object::Set(items) => list(pickle, items, depth, costs)?,
+        Object::Tuple(items) => list(pickle, items, depth, costs)?,
         Object::Dict(entries) => {
-            let pairs = entries.iter().map(|(key, item)| {
-                let key = value(pickle, *key, depth + 1, budget)?;
-                Ok((key, value(pickle, *item, depth + 1, budget)?))
-            });
-            let pairs = pairs.collect::<Result<_, String>>()?;
-            Value::map_of(pairs).ok_or("has one key twice")?
+            costs.hold::<(Value, Value)>(entries.len())?;
+            let mut pairs = Vec::with_capacity(entries.len());
+            for (key, item) in entries {
+                let key = value(pickle, *key, depth + 1, costs)?;
+                pairs.push((key, value(pickle, *item, depth + 1, costs)?));
+            }
+            Value::map_of(pairs).ok_or_else(|| Refused::unknown("has one key twice"))?
         }
         Object::Opaque(class) => Value::opaque(class),
         Object::Persistent(_) => Value::opaque("a storage without a tensor"),
@@ -40,7 +48,7 @@ pub(super) fn value(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) 
             Some(_) => Value(Cbor::Text(global.name.to_string())),
             None => Value::opaque(&global.name),
         },
-        Object::Call { .. } => call(pickle, id, depth, budget)?,
+        Object::Call { .. } => call(pickle, id, depth, costs)?,
     })
 }
 
@@ -54,24 +62,30 @@ fn object_len(object: &Object) -> usize {
     }
 }
 
-fn list(pickle: &Pickle, items: &[Id], depth: usize, budget: &mut Budget) -> Result<Value, String> {
-    let items = items.iter().map(|id| value(pickle, *id, depth + 1, budget));
-    Ok(Value::list(items.collect::<Result<Vec<_>, _>>()?))
+fn list(pickle: &Pickle, items: &[Id], depth: usize, costs: &mut Costs) -> Result<Value, Refused> {
+    costs.hold::<Value>(items.len())?;
+    let mut values = Vec::with_capacity(items.len());
+    for id in items {
+        values.push(value(pickle, *id, depth + 1, costs)?);
+    }
+    Ok(Value::list(values))
 }
 
 /// The calls on the allow-list that stand for plain values.
-fn call(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) -> Result<Value, String> {
+fn call(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) -> Result<Value, Refused> {
     let Some((name, arguments, state)) = pickle.call(id) else {
         return Ok(Value::opaque("the result of a call"));
     };
     Ok(match (name, arguments) {
-        ("torch.Size", [sizes]) => value(pickle, *sizes, depth + 1, budget)?,
-        ("torch.device", _) => joined(pickle, arguments, ":").unwrap_or_else(|| Value::opaque(name)),
-        ("builtins.complex" | "__builtin__.complex", [_, _]) => list(pickle, arguments, depth, budget)?,
+        ("torch.Size", [sizes]) => value(pickle, *sizes, depth + 1, costs)?,
+        ("torch.device", _) => joined(pickle, arguments, ":", costs)?.unwrap_or_else(|| Value::opaque(name)),
+        ("builtins.complex" | "__builtin__.complex", [_, _]) => list(pickle, arguments, depth, costs)?,
         ("numpy.core.multiarray.scalar" | "numpy._core.multiarray.scalar", [dtype, bytes]) => {
             numpy_scalar(pickle, *dtype, *bytes).unwrap_or_else(|| Value::opaque("numpy scalar"))
         }
-        _ if name.starts_with("pathlib.") => joined(pickle, arguments, "/").unwrap_or_else(|| Value::opaque(name)),
+        _ if name.starts_with("pathlib.") => {
+            joined(pickle, arguments, "/", costs)?.unwrap_or_else(|| Value::opaque(name))
+        }
         _ => {
             let _ = state;
             Value::opaque(name)
@@ -80,20 +94,25 @@ fn call(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) -> Result<Va
 }
 
 /// Texts and numbers in a row: `cuda:0`, `runs/last`.
-fn joined(pickle: &Pickle, parts: &[Id], between: &str) -> Option<Value> {
-    let parts = parts.iter().map(|id| match pickle.get(*id) {
-        Object::Text(text) => Some(text.to_string()),
-        Object::Int(number) => Some(number.to_string()),
-        _ => None,
-    });
-    let text = parts.collect::<Option<Vec<_>>>()?.join(between);
+fn joined(pickle: &Pickle, parts: &[Id], between: &str, costs: &mut Costs) -> Result<Option<Value>, Refused> {
+    let mut text = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        let part = match pickle.get(*part) {
+            Object::Text(part) => Cow::Borrowed(&**part),
+            Object::Int(number) => Cow::Owned(number.to_string()),
+            _ => return Ok(None),
+        };
+        costs.spend(part.len() + between.len())?;
+        text.push_str(if at == 0 { "" } else { between });
+        text.push_str(&part);
+    }
     // An absolute path has its root as its first part.
     let text = if between == "/" {
         text.replacen("//", "/", 1)
     } else {
         text
     };
-    Some(Value(Cbor::Text(text)))
+    Ok(Some(Value(Cbor::Text(text))))
 }
 
 /// `scalar(dtype('f8'), bytes)`, whose byte order is in the state of the `dtype`.
@@ -102,8 +121,9 @@ fn numpy_scalar(pickle: &Pickle, dtype: Id, bytes: Id) -> Option<Value> {
         return None;
     };
     let order = state.and_then(|state| pickle.text(*pickle.items(state)?.get(1)?));
-    let Object::Bytes(bytes) = pickle.get(bytes) else {
-        return None;
+    let bytes = match pickle.get(bytes) {
+        Object::Bytes(bytes) if bytes.len() <= 8 => bytes,
+        _ => return None,
     };
     let mut bytes = bytes.to_vec();
     match order {

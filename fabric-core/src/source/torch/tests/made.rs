@@ -72,7 +72,7 @@ fn read(bytes: &[u8]) -> Vec<u8> {
 
 fn refused(bytes: &[u8]) -> String {
     match open_bytes(bytes) {
-        Err(Error::Corrupt { what, .. }) => what,
+        Err(Error::Corrupt { what, .. } | Error::UnknownFormat { what, .. } | Error::Limit { what, .. }) => what,
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,185 @@
+//! How much memory a file may ask for: in proportion to what it holds, and some more.
+//!
+//! An honest index takes a few bytes of memory for each of its own, and honest tensors are about as long as the file. A file of
+//! 100 KB whose views show 160 GiB, or a pickle of brackets alone, is refused before the memory is taken. Honest files beyond
+//! these bounds exist as well, so whoever trusts a file can raise them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::{Check, Source, StoredTensor};
+use crate::error::Error;
+
+/// What every file is given beside its share.
+pub(crate) const DEFAULT: u64 = 64 << 20;
+
+/// How many bytes of memory are given for each byte of a file.
+const TIMES: u64 = 8;
+
+/// The bound that a caller chose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLimit {
+    beyond: u64,
+}
+
+impl Default for ReadLimit {
+    fn default() -> Self {
+        Self::new(DEFAULT)
+    }
+}
+
+impl ReadLimit {
+    /// `beyond` bytes are given to every file beside its share.
+    pub(crate) fn new(beyond: u64) -> Self {
+        Self { beyond }
+    }
+
+    /// The memory that a file, or a part of one, of `len` bytes is given.
+    pub(crate) fn given(self, len: u64) -> u64 {
+        len.saturating_mul(TIMES).saturating_add(self.beyond)
+    }
+
+    /// The same as something that is spent bit by bit.
+    pub(crate) fn budget(self, len: usize) -> Budget {
+        let given = self.given(len as u64);
+        Budget { given, left: given }
+    }
+
+    /// A bound of another kind that grows with the one that the caller chose: `usual` where nothing was chosen.
+    pub(crate) fn scaled(self, usual: usize) -> usize {
+        let scaled = (usual as u64).saturating_mul(self.beyond) / DEFAULT;
+        usize::try_from(scaled).unwrap_or(usize::MAX)
+    }
+
+    /// Refuses tensors that take `asked` bytes of memory or of a new file, from files that have `len`.
+    pub(crate) fn check_tensors(self, path: &Path, asked: u64, len: u64) -> Result<(), Error> {
+        let given = self.given(len);
+        if asked <= given {
+            return Ok(());
+        }
+        let what = format!(
+            "its tensors take {asked} bytes where the file holds {len}, because views show the same bytes again and again; \
+             {given} are given, {TIMES} times the length and {} more; {RAISE}",
+            self.beyond
+        );
+        Err(over(path, what))
+    }
+
+    /// Refuses a piece of an index that is read as a whole, and longer than `usual` unless the caller chose more.
+    pub(crate) fn check_piece(self, path: &Path, piece: &str, len: u64, usual: u64) -> Result<(), Error> {
+        let most = usual.max(self.beyond);
+        if len <= most {
+            return Ok(());
+        }
+        Err(over(
+            path,
+            format!("its {piece} has {len} bytes, and {most} are given; {RAISE}"),
+        ))
+    }
+}
+
+/// Refuses tensors that take far more memory together, or bytes of a new file, than the files have that they lie in.
+///
+/// # Errors
+/// [`Error::Limit`]; or if the length of a file cannot be read.
+pub(crate) fn check_tensors<'t>(
+    source: &dyn Source,
+    tensors: impl IntoIterator<Item = &'t StoredTensor>,
+) -> Result<(), Error> {
+    let (mut asked, mut len) = (0u64, 0u64);
+    let (mut files, mut framed) = (BTreeSet::new(), BTreeSet::new());
+    for tensor in tensors {
+        asked = asked.saturating_add(tensor.info.byte_len().map_or(u64::MAX, |len| len as u64));
+        for part in &tensor.parts {
+            let is_new = match part.check {
+                // The place says which piece of the checkpoint it is, and how long that is.
+                Check::Framed => framed
+                    .insert((part.place.file, part.place.start))
+                    .then_some(part.place.len),
+                _ if files.insert(part.place.file) => {
+                    let (file, path) = source.file(part.place.file);
+                    Some(file.len().map_err(Error::io("look at", path))?)
+                }
+                _ => None,
+            };
+            len = len.saturating_add(is_new.unwrap_or_default());
+        }
+    }
+    let path = Path::new(&source.index().origin);
+    source.limit().check_tensors(path, asked, len)
+}
+
+/// What a message says of the option.
+pub(crate) const RAISE: &str = "if you trust the file, raise the bound with Fabric::builder().read_limit(bytes)";
+
+fn over(path: &Path, what: String) -> Error {
+    Error::Limit {
+        path: path.to_path_buf(),
+        what,
+    }
+}
+
+/// Memory that may still be taken on account of a file.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    given: u64,
+    left: u64,
+}
+
+impl Budget {
+    /// Counts memory that is about to be taken.
+    ///
+    /// # Errors
+    /// If that is more than was given.
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), OverLimit> {
+        match self.left.checked_sub(bytes as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(OverLimit::Memory(self.given)),
+        }
+    }
+
+    /// The same for `count` things of `each` bytes.
+    ///
+    /// # Errors
+    /// As [`spend`](Self::spend).
+    pub(crate) fn spend_each(&mut self, count: usize, each: usize) -> Result<(), OverLimit> {
+        self.spend(count.saturating_mul(each))
+    }
+}
+
+/// Which bound an index went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OverLimit {
+    #[error("its index takes more than the {0} bytes of memory that are given to one of its length; {RAISE}")]
+    Memory(u64),
+    #[error("its index refers to the same objects again and again, which multiplies them; {RAISE}")]
+    Again,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_to_the_last_byte_and_no_further() {
+        let mut budget = ReadLimit::new(100).budget(10);
+        assert_eq!(budget.spend(80), Ok(()));
+        assert_eq!(budget.spend_each(10, 10), Ok(()));
+        assert_eq!(budget.spend(1), Err(OverLimit::Memory(180)));
+        assert_eq!(budget.spend_each(usize::MAX, 2), Err(OverLimit::Memory(180)));
+        assert_eq!(budget.spend(0), Ok(()));
+    }
+
+    #[test]
+    fn other_bounds_grow_with_the_one_that_was_chosen() {
+        assert_eq!(ReadLimit::default().scaled(10_000), 10_000);
+        assert_eq!(ReadLimit::new(4 * DEFAULT).scaled(10_000), 40_000);
+        assert_eq!(
+            ReadLimit::new(u64::MAX).scaled(usize::MAX),
+            usize::try_from(u64::MAX / DEFAULT).unwrap()
+        );
+    }
+}
