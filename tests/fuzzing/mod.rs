@@ -39,6 +39,10 @@ pub(crate) const CASES: &[Case] = &[
         run: manifest,
     },
     Case {
+        name: "directory_manifest",
+        run: directory_manifest,
+    },
+    Case {
         name: "hub_index",
         run: hub_index,
     },
@@ -87,15 +91,28 @@ pub(crate) fn manifest(payload: &[u8]) -> bool {
     open_and_read(&memory, "input")
 }
 
-/// The index of a hub directory, beside two files of weights.
+/// The payload of the manifest of a directory, in an envelope whose checksum is right, beside the files that belong to the seed.
+pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
+    let memory = directory().clone();
+    memory.remove_file(Path::new(DIRECTORY)).expect("memory");
+    put(&memory, DIRECTORY, &sealed(b"\x89FABDIR\n", payload));
+    open_and_read(&memory, "run")
+}
+
+/// The index of a hub directory, beside two files of weights and one of `torch.save`.
 pub(crate) fn hub_index(json: &[u8]) -> bool {
     let memory = Memory::new();
     memory.create_dir_all(Path::new("hub")).expect("memory");
     for (file, tensor) in [("model-1.safetensors", "a"), ("model-2.safetensors", "b")] {
         put(&memory, &format!("hub/{file}"), &weights(tensor));
     }
+    put(
+        &memory,
+        "hub/model-3.bin",
+        include_bytes!("../fixtures/pytorch/mlp_plain_dict.pt"),
+    );
     put(&memory, "hub/model.safetensors.index.json", json);
-    open_and_read(&memory, "hub")
+    open_and_read(&memory, "hub/model.safetensors.index.json")
 }
 
 /// One of two shards of PyTorch's Hugging Face writer, beside the other.
@@ -137,8 +154,10 @@ fn put(memory: &Memory, path: &str, bytes: &[u8]) {
 
 /// Opens a path, reads every entry, and loads what fits into a small state.
 fn open_and_read(memory: &Memory, path: &str) -> bool {
-    let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
-    let Ok(raw) = fabric.open(path) else { return false };
+    let fabric = Fabric::builder().storage(memory.clone()).read_limit(16 << 20).build();
+    let Ok(raw) = fabric.expect("one device").open(path) else {
+        return false;
+    };
     read_all(&raw);
     let mut tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).expect("memory");
     let _ = raw.load_raw_with(&mut tensor, LoadOptions::new().strict(false).cast(true));
@@ -148,6 +167,7 @@ fn open_and_read(memory: &Memory, path: &str) -> bool {
 }
 
 fn read_all(raw: &RawCheckpoint) {
+    let _ = raw.tensors(&Device::Cpu);
     // A file may name one run of bytes a million times: the sizes add up, the reading need not.
     let mut left = 1 << 24;
     for name in raw.names() {
@@ -195,6 +215,29 @@ pub(crate) fn payload() -> &'static [u8] {
     &checkpoint[manifest_start() + 20..checkpoint.len() - 8]
 }
 
+const DIRECTORY: &str = "run/manifest.fabric";
+
+/// A small checkpoint of two ranks.
+fn directory() -> &'static Memory {
+    static STORAGE: OnceLock<Memory> = OnceLock::new();
+    STORAGE.get_or_init(|| {
+        let memory = Memory::new();
+        put(&memory, "one.ckpt", checkpoint());
+        let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
+        let strategy = fabric_core::Strategy::fsdp().ranks(2);
+        fabric.reshard("one.ckpt", "run", strategy).expect("memory");
+        memory
+    })
+}
+
+/// The payload of its manifest.
+pub(crate) fn directory_payload() -> Vec<u8> {
+    let file = directory().open(Path::new(DIRECTORY)).expect("it was saved");
+    let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
+    file.read_exact_at(&mut bytes, 0).expect("memory");
+    bytes[20..bytes.len() - 8].to_vec()
+}
+
 const MAGIC: &[u8; 8] = b"\x89FABRIC\n";
 
 fn manifest_start() -> usize {
@@ -204,15 +247,21 @@ fn manifest_start() -> usize {
         .expect("a manifest")
 }
 
+/// A payload in an envelope of version 1.0.
+fn sealed(magic: &[u8; 8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.to_vec();
+    bytes.extend([1, 0, 0, 0]);
+    bytes.extend((payload.len() as u64).to_le_bytes());
+    bytes.extend(payload);
+    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+    bytes.extend(sum.to_le_bytes());
+    bytes
+}
+
 /// The checkpoint with another payload, its checksum made right; `docs/format.md` describes the envelope.
 fn around_payload(payload: &[u8]) -> Vec<u8> {
     let (checkpoint, start) = (checkpoint(), manifest_start());
-    let mut manifest = MAGIC.to_vec();
-    manifest.extend([1, 0, 0, 0]);
-    manifest.extend((payload.len() as u64).to_le_bytes());
-    manifest.extend(payload);
-    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &manifest);
-    manifest.extend(sum.to_le_bytes());
+    let manifest = sealed(MAGIC, payload);
     let header = usize::try_from(u64::from_le_bytes(*checkpoint.first_chunk().expect("a header"))).expect("small");
     let json = std::str::from_utf8(&checkpoint[8..8 + header]).expect("JSON");
     let tensors = start - 8 - header;

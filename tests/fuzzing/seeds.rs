@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Case, checkpoint, payload, torch_pickle, weights};
+use super::{Case, checkpoint, directory_payload, payload, torch_pickle, weights};
 
 /// Inputs that open.
 pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
@@ -16,7 +16,11 @@ pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
             .filter(|pickle| torch_pickle(pickle))
             .collect(),
         "manifest" => vec![payload().to_vec()],
-        "hub_index" => vec![br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#.to_vec()],
+        "directory_manifest" => vec![directory_payload()],
+        "hub_index" => vec![
+            br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#.to_vec(),
+            br#"{"metadata":{"total_size":8},"weight_map":{"b":"model-2.safetensors"}}"#.to_vec(),
+        ],
         "hub_shard" => files("pytorch/hf_fsdp2", &["safetensors"]).split_off(1),
         "dcp_metadata" => vec![include_bytes!("../fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
         "dcp_payload" => vec![include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp").to_vec()],
@@ -24,7 +28,7 @@ pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
     }
 }
 
-/// Inputs that a fuzzer found, and that are handled now.
+/// Inputs that a fuzzer found, or that a person thought of, and that are handled now.
 pub(crate) fn regressions(case: &Case) -> Vec<Vec<u8>> {
     files(&format!("fuzz/{}", case.name), &[])
 }

@@ -1,6 +1,6 @@
 //! Directories that hold a model more than once: the one is taken that Hugging Face transformers takes.
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use fabric_core::Result;
 
 use crate::files::{open, safetensors, tensor, torch};
@@ -27,11 +27,11 @@ fn index(file: &str) -> Vec<u8> {
 }
 
 /// The number that is read from `path`.
-fn read(files: &[(&str, Vec<u8>)], path: &str) -> Result<u8> {
+fn read(files: &[(&str, Vec<u8>)], path: &str) -> Result<u32> {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
     let raw = open(&files, path)?;
-    let number = raw.tensor("t", &Device::Cpu)?.to_vec1::<f32>().unwrap()[0];
-    Ok(number as u8)
+    let number = raw.tensor("t", &Device::Cpu)?.to_dtype(DType::U32).unwrap();
+    Ok(number.to_vec1().unwrap()[0])
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn counted(
     numbered: &[(Numbered, &String)],
     limit: ReadLimit,
 ) -> Result<Arc<dyn Source>> {
-    numbered::check_complete(numbered).map_err(|what| Error::corrupt(path, what))?;
+    numbered::check_complete(numbered).map_err(|refused| refused.at(path))?;
     let mut files: Vec<Box<dyn ReadFile>> = Vec::with_capacity(numbered.len());
     let mut paths: Vec<PathBuf> = Vec::with_capacity(numbered.len());
     let mut tensors = BTreeMap::new();
@@ -132,9 +132,11 @@ pub(super) fn open_index(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLim
     let weight_map = index::read(&**storage, path, limit)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut shards = Shards::new(storage, path, &weight_map, limit);
-    for name in weight_map.files() {
+    let names = weight_map.files();
+    let each = limit.share(1, names.len() as u64);
+    for name in names {
         check_file_name(path, name)?;
-        shards.add(name, &directory.join(name))?;
+        shards.add(name, &directory.join(name), each)?;
     }
     shards.finish(directory)
 }
@@ -164,7 +166,7 @@ impl<'s> Shards<'s> {
     }
 
     /// A shard is a safetensors file, or one of `torch.save`.
-    fn add(&mut self, name: &str, path: &Path) -> Result<()> {
+    fn add(&mut self, name: &str, path: &Path, each: ReadLimit) -> Result<()> {
         let file = self.open_files.open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NotFound {
                 path: path.to_path_buf(),
@@ -177,7 +179,7 @@ impl<'s> Shards<'s> {
         })?;
         let number = self.files.len();
         if let Some(kind) = torch::kind(&first_bytes::<{ torch::FIRST }>(&*file, path)?) {
-            let shard = torch::read(&*file, number, path, kind, self.limit)?;
+            let shard = torch::read(&*file, number, path, kind, each)?;
             for (entry, stored) in shard.tensors {
                 self.put(name, path, entry, stored)?;
             }

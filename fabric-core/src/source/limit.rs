@@ -13,6 +13,9 @@ use crate::error::Error;
 /// What every file is given beside its share.
 pub(crate) const DEFAULT: u64 = 64 << 20;
 
+/// What every part of a file is given at least: small ones cannot multiply.
+const LEAST: u64 = 64 << 10;
+
 /// How many bytes of memory are given for each byte of a file.
 const TIMES: u64 = 8;
 
@@ -39,6 +42,12 @@ impl ReadLimit {
         len.saturating_mul(TIMES).saturating_add(self.beyond)
     }
 
+    /// What one of several parts is given, `part` of `whole`: together they are given what one file is.
+    pub(crate) fn share(self, part: u64, whole: u64) -> Self {
+        let share = u128::from(self.beyond) * u128::from(part) / u128::from(whole.max(1));
+        Self::new(u64::try_from(share).unwrap_or(u64::MAX).max(LEAST))
+    }
+
     /// The same as something that is spent bit by bit.
     pub(crate) fn budget(self, len: usize) -> Budget {
         let given = self.given(len as u64);
@@ -48,7 +57,7 @@ impl ReadLimit {
     /// A bound of another kind that grows with the one that the caller chose: `usual` where nothing was chosen.
     pub(crate) fn scaled(self, usual: usize) -> usize {
         let scaled = (usual as u64).saturating_mul(self.beyond) / DEFAULT;
-        usize::try_from(scaled).unwrap_or(usize::MAX)
+        usize::try_from(scaled).unwrap_or(usize::MAX).max(usual)
     }
 
     /// Refuses tensors that take `asked` bytes of memory or of a new file, from files that have `len`.
@@ -177,9 +186,8 @@ mod tests {
     fn other_bounds_grow_with_the_one_that_was_chosen() {
         assert_eq!(ReadLimit::default().scaled(10_000), 10_000);
         assert_eq!(ReadLimit::new(4 * DEFAULT).scaled(10_000), 40_000);
-        assert_eq!(
-            ReadLimit::new(u64::MAX).scaled(usize::MAX),
-            usize::try_from(u64::MAX / DEFAULT).unwrap()
-        );
+        assert_eq!(ReadLimit::default().share(1, 4).given(0), DEFAULT / 4);
+        assert_eq!(ReadLimit::default().share(0, 0).given(0), LEAST);
+        assert_eq!(ReadLimit::new(u64::MAX).scaled(usize::MAX), usize::MAX);
     }
 }

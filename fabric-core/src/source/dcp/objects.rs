@@ -42,11 +42,15 @@ pub(super) fn read(
 }
 
 fn read_all(objects: &[Stored], files: &[OpenFile], limit: ReadLimit) -> Result<Vec<Index>> {
+    let all = objects
+        .iter()
+        .fold(0, |all, object| object.payload.len.saturating_add(all));
     let found: Vec<Mutex<Index>> = objects.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
     in_parallel(if objects.len() < SHARED_FROM { 1 } else { THREADS }, || {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let (object, found) = (objects.get(at)?, found.get(at)?);
+        let limit = limit.share(object.payload.len, all);
         Some(read_one(object, files, limit).map(|index| {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = index;
         }))

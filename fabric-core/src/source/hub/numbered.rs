@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::source::refused::Refused;
+
 /// A file that is one of a counted set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Numbered {
@@ -53,27 +55,27 @@ fn digits(text: &str) -> Option<u32> {
 ///
 /// # Errors
 /// A sentence that names a file that is missing, or one that does not belong.
-pub(super) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), String> {
+pub(super) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), Refused> {
     let Some(((first, first_name), rest)) = files.split_first() else {
         return Ok(());
     };
     for (file, name) in rest {
         let same = (&file.stem, file.of, file.rank.is_some()) == (&first.stem, first.of, first.rank.is_some());
         if !same {
-            return Err(format!("{first_name} and {name} are not files of one set"));
+            let what = format!("{first_name} and {name} are not files of one set: give the path of one model");
+            return Err(Refused::Unknown(what));
         }
     }
     let mut by_rank: BTreeMap<Option<u32>, BTreeMap<u32, &String>> = BTreeMap::new();
     for (file, name) in files {
         if let Some(twin) = by_rank.entry(file.rank).or_default().insert(file.number, name) {
-            return Err(format!("{twin} and {name} have the same number"));
+            let what = format!("{twin} and {name} have the same number: give the path of one model");
+            return Err(Refused::Unknown(what));
         }
     }
     for (expected, (rank, numbers)) in (1..).zip(&by_rank) {
         if rank.is_some_and(|rank| rank != expected) {
-            return Err(format!(
-                "the files of rank {expected} (shard-{expected:05}-…) are missing"
-            ));
+            return Err(format!("the files of rank {expected} (shard-{expected:05}-…) are missing").into());
         }
         check_numbers(numbers, first.of).map_err(|what| {
             let prefix = rank.map(|rank| format!("shard-{rank:05}-")).unwrap_or_default();
@@ -105,7 +107,10 @@ mod tests {
             .iter()
             .map(|name| (Numbered::parse(name).expect("a counted name"), name))
             .collect();
-        check_complete(&files)
+        check_complete(&files).map_err(|refused| match refused {
+            Refused::Damaged(what) | Refused::Unknown(what) => what,
+            other => panic!("{other:?}"),
+        })
     }
 
     #[test]

@@ -289,7 +289,6 @@ fn memory_is_bounded_whatever_takes_it_and_the_bound_can_be_raised() {
         fill(b"}"),
         fill(b"N\x85"),
         [b"N".to_vec(), fill(b"\x94")].concat(),
-        fill(b"X\x01\0\0\0a"),
         fill(b"cab\ncd\n"),
         fill(b"]K\x01a"),
     ];
