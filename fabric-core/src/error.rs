@@ -283,6 +283,49 @@ pub enum StateError {
     #[error("entry `{}` is there twice; rename one of the two fields or keys", shown(.0))]
     Duplicate(String),
 
+    /// A file's entry of this name would belong to two entries of the state.
+    #[error(
+        "an entry `{}` of a file would belong to both `{}` and `{}`; rename one of the two fields or keys, or remove the alias",
+        shown(name),
+        shown(first),
+        shown(second)
+    )]
+    Ambiguous {
+        /// The name in the file.
+        name: String,
+        /// One entry of the state.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+
+    /// An entry has the name that a file gives to one rank's value of a `per_rank` field.
+    #[error(
+        "entry `{}` has the name that a checkpoint gives to the value of rank {rank} of `{}`, which is marked `per_rank`; rename \
+         one of the two",
+        shown(name),
+        shown(per_rank)
+    )]
+    RankedName {
+        /// The entry, or an alias of it.
+        name: String,
+        /// The field marked `per_rank`.
+        per_rank: String,
+        /// The rank.
+        rank: usize,
+    },
+
+    /// A field handle that does not belong to this state.
+    #[error("the handle of `{}` is of `{of}`, and {what}", shown(handle))]
+    Handle {
+        /// The handle's name.
+        handle: String,
+        /// The type that the handle belongs to.
+        of: String,
+        /// What the state is, and which handle fits.
+        what: String,
+    },
+
     /// A name that no file can hold.
     #[error("entry name `{}` {what}", shown(name))]
     Name {
@@ -303,7 +346,7 @@ pub enum StateError {
         seen: String,
     },
 
-    /// A field handle of another type's state.
+    /// A field handle that names nothing that the state holds.
     #[error("the state has no component `{}`; it has {components}", shown(name))]
     NoSuchComponent {
         /// The handle's name.

@@ -60,6 +60,15 @@ impl Filter {
         }
     }
 
+    /// Whether the other filter is known to be the same one.
+    pub(crate) fn is_surely(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
+            (Rule::Function(this), Rule::Function(that)) => std::ptr::fn_addr_eq(*this, *that),
+            _ => false,
+        }
+    }
+
     /// Whether more than the name may decide.
     pub(crate) fn looks_at_tensors(&self) -> bool {
         matches!(self.0, Rule::Function(_) | Rule::Closure(_))

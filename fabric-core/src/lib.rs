@@ -143,6 +143,8 @@ pub use value::{Value, ValueError};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::entry::TensorInfo;
-    pub use crate::state::{Checkpoint, Field, FieldSchema, Keys, Message, Metadata, Visitor, VisitorMut};
+    pub use crate::state::{
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Visitor, VisitorMut,
+    };
     pub use core;
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use self::matching::{Matched, find};
 use self::parts::Parts;
 use crate::calls::{self, Within};
-use crate::error::{Error, Result, StateError};
+use crate::error::{Error, Result};
 use crate::options::LoadOptions;
 use crate::phases::{Phase, Phases};
 use crate::plan::load::Policy;
@@ -133,7 +133,9 @@ fn restore<S: Checkpoint + ?Sized>(
         let mut visitor = VisitorMut::new();
         state.visit_mut(&mut visitor);
         let mut places = resolve(visitor.finish())?;
-        check_only(&places, &options)?;
+        for handle in options.only.iter().chain(&options.exclude) {
+            places.check_handle(handle)?;
+        }
         let renamed = Renamed::by(&options, &file.index)?;
         let index = renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index);
         let names = Names {
@@ -162,6 +164,7 @@ fn restore<S: Checkpoint + ?Sized>(
             .iter()
             .map(|optimizer| optimizer.state.clone())
             .collect(),
+        keys: S::KEYS,
     };
     let matched = ranks.together("load: match", || {
         find(raw, &mut places, &parts, &policy, &shares, watch, matching)
@@ -210,17 +213,4 @@ fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
             .chain(&scope.alternatives)
             .map(String::as_str)
     })
-}
-
-/// A handle that names nothing of this state is a handle of another type.
-fn check_only(places: &Places<'_>, options: &LoadOptions) -> Result<(), StateError> {
-    for name in &options.only {
-        if name.is_empty() || !places.knows(name) {
-            return Err(StateError::NoSuchComponent {
-                name: name.clone(),
-                components: places.components().join(", "),
-            });
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::entry::TensorInfo;
 use crate::filter::Filter;
 use crate::progress::{Callback, Progress};
-use crate::state::Field;
+use crate::state::{Field, Handle};
 
 /// How to load: strict and everything, unless said otherwise.
 ///
@@ -19,7 +19,8 @@ pub struct LoadOptions {
     pub(crate) cast: bool,
     pub(crate) on_mismatch: OnMismatch,
     pub(crate) verify_first: bool,
-    pub(crate) only: Vec<String>,
+    pub(crate) only: Vec<Handle>,
+    pub(crate) exclude: Vec<Handle>,
     pub(crate) root: Option<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) renames: Vec<(String, String)>,
@@ -46,6 +47,7 @@ impl Default for LoadOptions {
             on_mismatch: OnMismatch::default(),
             verify_first: false,
             only: Vec::new(),
+            exclude: Vec::new(),
             root: None,
             prefixes: Vec::new(),
             renames: Vec::new(),
@@ -114,8 +116,38 @@ impl LoadOptions {
 
     /// Restores only this field, `TrainState::FIELDS.model`, say; may be repeated for several. The rest of the state
     /// is not touched, and its entries in the file are in the remainder.
+    ///
+    /// A handle belongs to the type that is loaded. A handle of another type is
+    /// [`StateError::Handle`](crate::StateError::Handle), whatever it is called.
     pub fn only<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
-        self.only.push(field.name());
+        self.only.push(field.handle());
+        self
+    }
+
+    /// Leaves this field as it is, `TrainState::FIELDS.optimizer`, say, and restores the others; may be repeated for
+    /// several. The entries of the field in the file are in the remainder. Together with [`only`](Self::only), a field
+    /// inside of a restored one can be left out.
+    ///
+    /// ```
+    /// use fabric_core::{Checkpoint, Fabric, LoadOptions};
+    ///
+    /// #[derive(Checkpoint)]
+    /// struct Counters { step: u64, epoch: u64 }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("run.ckpt");
+    /// # let fabric = Fabric::new();
+    /// # fabric.save(&path, &Counters { step: 7, epoch: 2 })?;
+    /// let mut counters = Counters { step: 0, epoch: 0 };
+    /// let loaded = fabric.load_with(&path, &mut counters, LoadOptions::new().exclude(Counters::FIELDS.epoch))?;
+    /// assert_eq!((counters.step, counters.epoch), (7, 0));
+    /// assert_eq!(loaded.remainder.names(), ["epoch"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
+        self.exclude.push(field.handle());
         self
     }
 
@@ -151,6 +183,7 @@ impl LoadOptions {
             on_mismatch,
             verify_first,
             only,
+            exclude,
             root,
             prefixes,
             renames,
@@ -160,13 +193,20 @@ impl LoadOptions {
             [] => "not given".to_owned(),
             items => items.join(", "),
         };
+        let fields = |fields: &[Handle]| {
+            let names = fields
+                .iter()
+                .map(|field| format!("`{}` of {:?}", field.name, field.schema));
+            list(&names.collect::<Vec<_>>())
+        };
         let renames: Vec<String> = renames.iter().map(|(from, to)| format!("{from} to {to}")).collect();
         let said = [
             ("strict", strict.to_string()),
             ("cast", cast.to_string()),
             ("on_mismatch", format!("{on_mismatch:?}")),
             ("verify_first", verify_first.to_string()),
-            ("only", list(only)),
+            ("only", fields(only)),
+            ("exclude", fields(exclude)),
             ("root", root.clone().unwrap_or_else(|| list(&[]))),
             ("strip_prefix", list(prefixes)),
             ("rename", list(&renames)),
@@ -180,8 +220,8 @@ impl LoadOptions {
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing before they are given to a save"]
 pub struct SaveOptions {
-    pub(crate) filters: Vec<(String, Filter)>,
-    pub(crate) exclude: Vec<String>,
+    pub(crate) filters: Vec<(Handle, Filter)>,
+    pub(crate) exclude: Vec<Handle>,
     pub(crate) durability: Durability,
     pub(crate) when_busy: WhenBusy,
     pub(crate) replicas: Replicas,
@@ -254,13 +294,13 @@ impl SaveOptions {
         field: Field<S, T>,
         keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.filters.push((field.name(), Filter::closure(keep)));
+        self.filters.push((field.handle(), Filter::closure(keep)));
         self
     }
 
     /// Leaves out everything below `field`. The file records that.
     pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
-        self.exclude.push(field.name());
+        self.exclude.push(field.handle());
         self
     }
 

@@ -4,30 +4,40 @@ mod components;
 mod containers;
 mod field;
 mod filtering;
+mod handle;
 mod identity;
+mod keys;
 mod message;
 mod metadata;
 mod modules;
+mod names;
 mod optimizer;
+mod optional;
 mod pytorch;
 mod recording;
 pub(crate) mod refused;
 mod resolve;
+mod schema;
 mod shard;
 mod slot;
 mod tensors;
 mod values;
 mod walk;
 
-pub use field::{Field, FieldSchema, Keys};
+pub use field::FieldSchema;
 pub(crate) use filtering::FilterUse;
+pub use handle::Field;
+pub(crate) use handle::Handle;
 pub(crate) use identity::{StorageKey, same_view};
+pub use keys::Keys;
 pub use message::Message;
 pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
+pub(crate) use optional::OptionalField;
 pub use recording::Recording;
 pub(crate) use refused::refused;
 pub(crate) use resolve::{NamedOptimizer, NamedParameter, Resolved, resolve};
+pub use schema::{Declaration, Schema};
 #[cfg(test)]
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
@@ -104,9 +114,9 @@ pub trait Checkpoint {
     #[doc(hidden)]
     const IS_TENSOR: bool = false;
 
-    /// The keys that the type is known to use at its own level; empty where only the value knows.
+    /// The keys that the type is known to use at its own level.
     #[doc(hidden)]
-    const KEYS: Keys = Keys::NONE;
+    const KEYS: Keys = Keys::UNKNOWN;
 
     /// The version that `#[checkpoint(version = n)]` declares, recorded in the file.
     #[doc(hidden)]

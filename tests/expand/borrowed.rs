@@ -19,14 +19,24 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Borrowed.model", "model"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Borrowed.model",
+                        "model",
+                    ),
+                );
             <&'a mut Linear as __fabric::Checkpoint>::visit(
                 &self.model,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Borrowed.head", "head"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
+                );
             <&'a mut T as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -34,14 +44,24 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Borrowed.model", "model"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Borrowed.model",
+                        "model",
+                    ),
+                );
             <&'a mut Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.model,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Borrowed.head", "head"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
+                );
             <&'a mut T as __fabric::Checkpoint>::visit_mut(
                 &mut self.head,
                 __fabric_entries,
@@ -49,6 +69,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Borrowed",
+    );
     ///The handles in [`Borrowed::FIELDS`].
     #[allow(
         dead_code,
@@ -67,8 +90,8 @@ const _: () = {
         ///Typed handles to the stored fields of [`Borrowed`]. The handle of a field inside a field is reached with `then`, as in `Borrowed::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
-            model: __fabric::Field::new("model"),
-            head: __fabric::Field::new("head"),
+            model: __fabric::Field::new(&__FABRIC_DECLARATION, "model"),
+            head: __fabric::Field::new(&__FABRIC_DECLARATION, "head"),
         };
     }
 };

@@ -23,23 +23,36 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.any_text", "any_text")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.any_text",
+                            "any_text",
+                        )
                         .filter_text(&["weight", "scale"]),
                 );
             <Linear as __fabric::Checkpoint>::visit(&self.any_text, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.any_glob", "any_glob")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.any_glob",
+                            "any_glob",
+                        )
                         .filter_glob(&["*.weight", "fc[0-9].*"]),
                 );
             <Linear as __fabric::Checkpoint>::visit(&self.any_glob, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.function", "function")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.function",
+                            "function",
+                        )
                         .filter_function({
                             let __fabric_filter: fn(
                                 &__fabric::core::primitive::str,
@@ -55,9 +68,14 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.any_text", "any_text")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.any_text",
+                            "any_text",
+                        )
                         .filter_text(&["weight", "scale"]),
                 );
             <Linear as __fabric::Checkpoint>::visit_mut(
@@ -67,7 +85,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.any_glob", "any_glob")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.any_glob",
+                            "any_glob",
+                        )
                         .filter_glob(&["*.weight", "fc[0-9].*"]),
                 );
             <Linear as __fabric::Checkpoint>::visit_mut(
@@ -77,7 +99,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Filtered.function", "function")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Filtered.function",
+                            "function",
+                        )
                         .filter_function({
                             let __fabric_filter: fn(
                                 &__fabric::core::primitive::str,
@@ -93,6 +119,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Filtered",
+    );
     ///The handles in [`Filtered::FIELDS`].
     #[allow(
         dead_code,
@@ -113,9 +142,9 @@ const _: () = {
         ///Typed handles to the stored fields of [`Filtered`]. The handle of a field inside a field is reached with `then`, as in `Filtered::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: FilteredFields<Self, Linear, Linear, Linear> = FilteredFields {
-            any_text: __fabric::Field::new("any_text"),
-            any_glob: __fabric::Field::new("any_glob"),
-            function: __fabric::Field::new("function"),
+            any_text: __fabric::Field::new(&__FABRIC_DECLARATION, "any_text"),
+            any_glob: __fabric::Field::new(&__FABRIC_DECLARATION, "any_glob"),
+            function: __fabric::Field::new(&__FABRIC_DECLARATION, "function"),
         };
     }
     const _: () = __fabric::core::assert!(

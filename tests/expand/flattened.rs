@@ -14,11 +14,21 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Counters.step", "step"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
+                );
             <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Counters.epoch", "epoch"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Counters.epoch",
+                        "epoch",
+                    ),
+                );
             <u64 as __fabric::Checkpoint>::visit(&self.epoch, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -26,15 +36,28 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Counters.step", "step"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
+                );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Counters.epoch", "epoch"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Counters.epoch",
+                        "epoch",
+                    ),
+                );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.epoch, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Counters",
+    );
     ///The handles in [`Counters::FIELDS`].
     #[allow(
         dead_code,
@@ -53,8 +76,8 @@ const _: () = {
         ///Typed handles to the stored fields of [`Counters`]. The handle of a field inside a field is reached with `then`, as in `Counters::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: CountersFields<Self, u64, u64> = CountersFields {
-            step: __fabric::Field::new("step"),
-            epoch: __fabric::Field::new("epoch"),
+            step: __fabric::Field::new(&__FABRIC_DECLARATION, "step"),
+            epoch: __fabric::Field::new(&__FABRIC_DECLARATION, "epoch"),
         };
     }
 };
@@ -72,11 +95,21 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Losses.last", "last"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
+                );
             <f32 as __fabric::Checkpoint>::visit(&self.last, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Losses.history", "history"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Losses.history",
+                        "history",
+                    ),
+                );
             <Vec<f32> as __fabric::Checkpoint>::visit(&self.history, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -84,17 +117,30 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Losses.last", "last"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
+                );
             <f32 as __fabric::Checkpoint>::visit_mut(&mut self.last, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Losses.history", "history"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Losses.history",
+                        "history",
+                    ),
+                );
             <Vec<
                 f32,
             > as __fabric::Checkpoint>::visit_mut(&mut self.history, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Losses",
+    );
     ///The handles in [`Losses::FIELDS`].
     #[allow(
         dead_code,
@@ -113,8 +159,8 @@ const _: () = {
         ///Typed handles to the stored fields of [`Losses`]. The handle of a field inside a field is reached with `then`, as in `Losses::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: LossesFields<Self, f32, Vec<f32>> = LossesFields {
-            last: __fabric::Field::new("last"),
-            history: __fabric::Field::new("history"),
+            last: __fabric::Field::new(&__FABRIC_DECLARATION, "last"),
+            history: __fabric::Field::new(&__FABRIC_DECLARATION, "history"),
         };
     }
 };
@@ -139,15 +185,27 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Run.name", "name"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"));
             <String as __fabric::Checkpoint>::visit(&self.name, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Run.counters", "counters").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Run.counters",
+                            "counters",
+                        )
+                        .flatten(),
+                );
             <Counters as __fabric::Checkpoint>::visit(&self.counters, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Run.losses", "losses").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
+                        .flatten(),
+                );
             <Losses as __fabric::Checkpoint>::visit(&self.losses, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -155,21 +213,33 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Run.name", "name"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"));
             <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.name,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Run.counters", "counters").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Run.counters",
+                            "counters",
+                        )
+                        .flatten(),
+                );
             <Counters as __fabric::Checkpoint>::visit_mut(
                 &mut self.counters,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Run.losses", "losses").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
+                        .flatten(),
+                );
             <Losses as __fabric::Checkpoint>::visit_mut(
                 &mut self.losses,
                 __fabric_entries,
@@ -177,6 +247,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Run",
+    );
     ///The handles in [`Run::FIELDS`].
     #[allow(
         dead_code,
@@ -197,9 +270,9 @@ const _: () = {
         ///Typed handles to the stored fields of [`Run`]. The handle of a field inside a field is reached with `then`, as in `Run::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: RunFields<Self, String, Counters, Losses> = RunFields {
-            name: __fabric::Field::new("name"),
-            counters: __fabric::Field::flattened(),
-            losses: __fabric::Field::flattened(),
+            name: __fabric::Field::new(&__FABRIC_DECLARATION, "name"),
+            counters: __fabric::Field::flattened(&__FABRIC_DECLARATION),
+            losses: __fabric::Field::flattened(&__FABRIC_DECLARATION),
         };
     }
     const _: () = __fabric::core::assert!(
@@ -218,34 +291,78 @@ const _: () = {
         ! < Losses as __fabric::Checkpoint > ::IS_TENSOR,
         "`losses` is one tensor, and has no entries that could join this level; remove `flatten`"
     );
-    const _: () = if let __fabric::core::option::Option::Some(key) = __fabric::Keys::new(
-            &["name"],
-            &[],
-        )
-        .collision(&<Counters as __fabric::Checkpoint>::KEYS)
-    {
-        __fabric::core::panic!(
-            "{}", __fabric::Message::of(& ["key `", key,
-            "` is written by two fields of `Run`"]).as_str()
-        )
+    const _: () = {
+        let (known, theirs) = (
+            __fabric::Keys::new(&["name"], &[]).aliases(&[]),
+            <Counters as __fabric::Checkpoint>::KEYS,
+        );
+        if let __fabric::core::option::Option::Some(key) = known.collision(&theirs) {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["key `", key,
+                "` is written by two fields of `Run`"]).as_str()
+            )
+        }
+        if let __fabric::core::option::Option::Some(key) = known.alias_collision(&theirs)
+        {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["alias `", key,
+                "` of the flattened field `counters` is a key of `Run` as well"])
+                .as_str()
+            )
+        }
     };
-    const _: () = if let __fabric::core::option::Option::Some(key) = __fabric::Keys::new(
-            &["name"],
-            &[],
-        )
-        .collision(&<Losses as __fabric::Checkpoint>::KEYS)
-    {
-        __fabric::core::panic!(
-            "{}", __fabric::Message::of(& ["key `", key,
-            "` is written by two fields of `Run`"]).as_str()
-        )
+    const _: () = {
+        let (known, theirs) = (
+            __fabric::Keys::new(&["name"], &[]).aliases(&[]),
+            <Losses as __fabric::Checkpoint>::KEYS,
+        );
+        if let __fabric::core::option::Option::Some(key) = known.collision(&theirs) {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["key `", key,
+                "` is written by two fields of `Run`"]).as_str()
+            )
+        }
+        if let __fabric::core::option::Option::Some(key) = known.alias_collision(&theirs)
+        {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["alias `", key,
+                "` of the flattened field `losses` is a key of `Run` as well"]).as_str()
+            )
+        }
     };
-    const _: () = if let __fabric::core::option::Option::Some(key) = <Counters as __fabric::Checkpoint>::KEYS
-        .collision(&<Losses as __fabric::Checkpoint>::KEYS)
-    {
-        __fabric::core::panic!(
-            "{}", __fabric::Message::of(& ["key `", key,
-            "` is written by two fields of `Run`"]).as_str()
-        )
+    const _: () = {
+        let (known, theirs) = (
+            <Counters as __fabric::Checkpoint>::KEYS,
+            <Losses as __fabric::Checkpoint>::KEYS,
+        );
+        if let __fabric::core::option::Option::Some(key) = known.collision(&theirs) {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["key `", key,
+                "` is written by two fields of `Run`"]).as_str()
+            )
+        }
+        if let __fabric::core::option::Option::Some(key) = theirs.alias_collision(&known)
+        {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["alias `", key,
+                "` of the flattened field `counters` is a key of the flattened field `losses` as well"])
+                .as_str()
+            )
+        }
+        if let __fabric::core::option::Option::Some(key) = known.common_alias(&theirs) {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["alias `", key,
+                "` of the flattened field `losses` is an alias of the flattened field `counters` as well"])
+                .as_str()
+            )
+        }
+        if let __fabric::core::option::Option::Some(key) = known.alias_collision(&theirs)
+        {
+            __fabric::core::panic!(
+                "{}", __fabric::Message::of(& ["alias `", key,
+                "` of the flattened field `losses` is a key of the flattened field `counters` as well"])
+                .as_str()
+            )
+        }
     };
 };

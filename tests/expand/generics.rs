@@ -30,23 +30,42 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Blocks.blocks", "blocks"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Blocks.blocks",
+                        "blocks",
+                    ),
+                );
             <[T; N] as __fabric::Checkpoint>::visit(&self.blocks, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.head", "head"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
+                );
             <Option<
                 Box<T>,
             > as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.notes", "notes"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
+                );
             <M as __fabric::Metadata>::visit(&self.notes, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.step", "step"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
+                );
             <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Blocks.rest", "rest").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
+                        .flatten(),
+                );
             <Box<T> as __fabric::Checkpoint>::visit(&self.rest, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -54,32 +73,54 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Blocks.blocks", "blocks"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Blocks.blocks",
+                        "blocks",
+                    ),
+                );
             <[T; N] as __fabric::Checkpoint>::visit_mut(
                 &mut self.blocks,
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.head", "head"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
+                );
             <Option<
                 Box<T>,
             > as __fabric::Checkpoint>::visit_mut(&mut self.head, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.notes", "notes"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
+                );
             <M as __fabric::Metadata>::visit_mut(&mut self.notes, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Blocks.step", "step"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
+                );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Blocks.rest", "rest").flatten());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
+                        .flatten(),
+                );
             <Box<
                 T,
             > as __fabric::Checkpoint>::visit_mut(&mut self.rest, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Blocks",
+    );
     ///The handles in [`Blocks::FIELDS`].
     #[allow(
         dead_code,
@@ -107,11 +148,11 @@ const _: () = {
         ///Typed handles to the stored fields of [`Blocks`]. The handle of a field inside a field is reached with `then`, as in `Blocks::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: BlocksFields<Self, [T; N], Option<Box<T>>, M, u64, Box<T>> = BlocksFields {
-            blocks: __fabric::Field::new("blocks"),
-            head: __fabric::Field::new("head"),
-            notes: __fabric::Field::new("notes"),
-            step: __fabric::Field::new("step"),
-            rest: __fabric::Field::flattened(),
+            blocks: __fabric::Field::new(&__FABRIC_DECLARATION, "blocks"),
+            head: __fabric::Field::new(&__FABRIC_DECLARATION, "head"),
+            notes: __fabric::Field::new(&__FABRIC_DECLARATION, "notes"),
+            step: __fabric::Field::new(&__FABRIC_DECLARATION, "step"),
+            rest: __fabric::Field::flattened(&__FABRIC_DECLARATION),
         };
     }
 };
@@ -132,10 +173,15 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("List.value", "value"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
+                );
             <T as __fabric::Checkpoint>::visit(&self.value, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("List.next", "next"));
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "List.next", "next"));
             <Option<
                 Box<List<T>>,
             > as __fabric::Checkpoint>::visit(&self.next, __fabric_entries);
@@ -145,16 +191,24 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("List.value", "value"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
+                );
             <T as __fabric::Checkpoint>::visit_mut(&mut self.value, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("List.next", "next"));
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "List.next", "next"));
             <Option<
                 Box<List<T>>,
             > as __fabric::Checkpoint>::visit_mut(&mut self.next, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "List",
+    );
     ///The handles in [`List::FIELDS`].
     #[allow(
         dead_code,
@@ -173,8 +227,8 @@ const _: () = {
         ///Typed handles to the stored fields of [`List`]. The handle of a field inside a field is reached with `then`, as in `List::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ListFields<Self, T, Option<Box<List<T>>>> = ListFields {
-            value: __fabric::Field::new("value"),
-            next: __fabric::Field::new("next"),
+            value: __fabric::Field::new(&__FABRIC_DECLARATION, "value"),
+            next: __fabric::Field::new(&__FABRIC_DECLARATION, "next"),
         };
     }
 };

@@ -15,10 +15,13 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Mlp.fc1", "fc1"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"));
             <Linear as __fabric::Checkpoint>::visit(&self.fc1, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Mlp.fc2", "fc2"));
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"));
             <Linear as __fabric::Checkpoint>::visit(&self.fc2, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -26,14 +29,20 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
-            __fabric_entries.enter(__fabric::FieldSchema::new("Mlp.fc1", "fc1"));
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"));
             <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc1, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Mlp.fc2", "fc2"));
+            __fabric_entries
+                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"));
             <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc2, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Mlp",
+    );
     ///The handles in [`Mlp::FIELDS`].
     #[allow(
         dead_code,
@@ -52,8 +61,8 @@ const _: () = {
         ///Typed handles to the stored fields of [`Mlp`]. The handle of a field inside a field is reached with `then`, as in `Mlp::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         pub const FIELDS: MlpFields<Self, Linear, Linear> = MlpFields {
-            fc1: __fabric::Field::new("fc1"),
-            fc2: __fabric::Field::new("fc2"),
+            fc1: __fabric::Field::new(&__FABRIC_DECLARATION, "fc1"),
+            fc2: __fabric::Field::new(&__FABRIC_DECLARATION, "fc2"),
         };
     }
 };

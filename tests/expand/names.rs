@@ -11,27 +11,40 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Named {
         const KEYS: __fabric::Keys = __fabric::Keys::new(
-            &["learningRate", "epochs_done", "type"],
-            &[],
-        );
+                &["learningRate", "epochs_done", "type"],
+                &[],
+            )
+            .aliases(&["epoch", "epochs"]);
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Named.learning_rate", "learningRate"),
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Named.learning_rate",
+                        "learningRate",
+                    ),
                 );
             <f64 as __fabric::Checkpoint>::visit(&self.learning_rate, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Named.epoch_count", "epochs_done")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Named.epoch_count",
+                            "epochs_done",
+                        )
                         .alias(&["epoch", "epochs"]),
                 );
             <u64 as __fabric::Checkpoint>::visit(&self.epoch_count, __fabric_entries);
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Named.type", "type"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
+                );
             <String as __fabric::Checkpoint>::visit(&self.r#type, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -39,9 +52,14 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Named.learning_rate", "learningRate"),
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Named.learning_rate",
+                        "learningRate",
+                    ),
                 );
             <f64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.learning_rate,
@@ -50,7 +68,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Named.epoch_count", "epochs_done")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Named.epoch_count",
+                            "epochs_done",
+                        )
                         .alias(&["epoch", "epochs"]),
                 );
             <u64 as __fabric::Checkpoint>::visit_mut(
@@ -58,7 +80,10 @@ const _: () = {
                 __fabric_entries,
             );
             __fabric_entries.leave();
-            __fabric_entries.enter(__fabric::FieldSchema::new("Named.type", "type"));
+            __fabric_entries
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
+                );
             <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.r#type,
                 __fabric_entries,
@@ -66,6 +91,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Named",
+    );
     ///The handles in [`Named::FIELDS`].
     #[allow(
         dead_code,
@@ -86,9 +114,9 @@ const _: () = {
         ///Typed handles to the stored fields of [`Named`]. The handle of a field inside a field is reached with `then`, as in `Named::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: NamedFields<Self, f64, u64, String> = NamedFields {
-            learning_rate: __fabric::Field::new("learningRate"),
-            epoch_count: __fabric::Field::new("epochs_done"),
-            r#type: __fabric::Field::new("type"),
+            learning_rate: __fabric::Field::new(&__FABRIC_DECLARATION, "learningRate"),
+            epoch_count: __fabric::Field::new(&__FABRIC_DECLARATION, "epochs_done"),
+            r#type: __fabric::Field::new(&__FABRIC_DECLARATION, "type"),
         };
     }
 };

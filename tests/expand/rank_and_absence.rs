@@ -18,20 +18,32 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Progress.best", "best").optional());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
+                        .optional(),
+                );
             <Option<f64> as __fabric::Checkpoint>::visit(&self.best, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Progress.position", "position")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Progress.position",
+                            "position",
+                        )
                         .per_rank(),
                 );
             <u64 as __fabric::Checkpoint>::visit(&self.position, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Progress.generator", "generator")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Progress.generator",
+                            "generator",
+                        )
                         .optional()
                         .per_rank(),
                 );
@@ -42,15 +54,23 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Progress.best", "best").optional());
+                .enter(
+                    __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
+                        .optional(),
+                );
             <Option<
                 f64,
             > as __fabric::Checkpoint>::visit_mut(&mut self.best, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Progress.position", "position")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Progress.position",
+                            "position",
+                        )
                         .per_rank(),
                 );
             <u64 as __fabric::Checkpoint>::visit_mut(
@@ -60,7 +80,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Progress.generator", "generator")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Progress.generator",
+                            "generator",
+                        )
                         .optional()
                         .per_rank(),
                 );
@@ -71,6 +95,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Progress",
+    );
     ///The handles in [`Progress::FIELDS`].
     #[allow(
         dead_code,
@@ -91,9 +118,9 @@ const _: () = {
         ///Typed handles to the stored fields of [`Progress`]. The handle of a field inside a field is reached with `then`, as in `Progress::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
-            best: __fabric::Field::new("best"),
-            position: __fabric::Field::new("position"),
-            generator: __fabric::Field::new("generator"),
+            best: __fabric::Field::new(&__FABRIC_DECLARATION, "best"),
+            position: __fabric::Field::new(&__FABRIC_DECLARATION, "position"),
+            generator: __fabric::Field::new(&__FABRIC_DECLARATION, "generator"),
         };
     }
 };

@@ -20,16 +20,17 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.rows", "rows")
+                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
                         .shard(0, __fabric::core::option::Option::None),
                 );
             <Linear as __fabric::Checkpoint>::visit(&self.rows, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.grid", "grid")
+                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
                         .shard(0, __fabric::core::option::Option::None)
                         .shard(1, __fabric::core::option::Option::Some("tp")),
                 );
@@ -37,7 +38,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.positions", "positions")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Parallel.positions",
+                            "positions",
+                        )
                         .buffer(),
                 );
             <Tensor as __fabric::Checkpoint>::visit(&self.positions, __fabric_entries);
@@ -47,9 +52,10 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.rows", "rows")
+                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
                         .shard(0, __fabric::core::option::Option::None),
                 );
             <Linear as __fabric::Checkpoint>::visit_mut(
@@ -59,7 +65,7 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.grid", "grid")
+                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
                         .shard(0, __fabric::core::option::Option::None)
                         .shard(1, __fabric::core::option::Option::Some("tp")),
                 );
@@ -70,7 +76,11 @@ const _: () = {
             __fabric_entries.leave();
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("Parallel.positions", "positions")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "Parallel.positions",
+                            "positions",
+                        )
                         .buffer(),
                 );
             <Tensor as __fabric::Checkpoint>::visit_mut(
@@ -80,6 +90,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Parallel",
+    );
     ///The handles in [`Parallel::FIELDS`].
     #[allow(
         dead_code,
@@ -100,9 +113,9 @@ const _: () = {
         ///Typed handles to the stored fields of [`Parallel`]. The handle of a field inside a field is reached with `then`, as in `Parallel::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: ParallelFields<Self, Linear, Tensor, Tensor> = ParallelFields {
-            rows: __fabric::Field::new("rows"),
-            grid: __fabric::Field::new("grid"),
-            positions: __fabric::Field::new("positions"),
+            rows: __fabric::Field::new(&__FABRIC_DECLARATION, "rows"),
+            grid: __fabric::Field::new(&__FABRIC_DECLARATION, "grid"),
+            positions: __fabric::Field::new(&__FABRIC_DECLARATION, "positions"),
         };
     }
     const _: () = __fabric::core::assert!(

@@ -17,8 +17,15 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Versioned.inner", "inner"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Versioned.inner",
+                        "inner",
+                    ),
+                );
             <Option<T> as __fabric::Checkpoint>::visit(&self.inner, __fabric_entries);
             __fabric_entries.leave();
         }
@@ -26,14 +33,24 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("Versioned.inner", "inner"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Versioned.inner",
+                        "inner",
+                    ),
+                );
             <Option<
                 T,
             > as __fabric::Checkpoint>::visit_mut(&mut self.inner, __fabric_entries);
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Versioned",
+    );
     ///The handles in [`Versioned::FIELDS`].
     #[allow(
         dead_code,
@@ -50,7 +67,7 @@ const _: () = {
         ///Typed handles to the stored fields of [`Versioned`]. The handle of a field inside a field is reached with `then`, as in `Versioned::FIELDS.outer.then(Outer::FIELDS.inner)`.
         #[allow(dead_code, private_interfaces, clippy::type_complexity)]
         const FIELDS: VersionedFields<Self, Option<T>> = VersionedFields {
-            inner: __fabric::Field::new("inner"),
+            inner: __fabric::Field::new(&__FABRIC_DECLARATION, "inner"),
         };
     }
 };

@@ -21,19 +21,36 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("TrainState.model", "model")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "TrainState.model",
+                            "model",
+                        )
                         .filter_text(&["weight"]),
                 );
             <Linear as __fabric::Checkpoint>::visit(&self.model, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("TrainState.iteration", "iteration"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "TrainState.iteration",
+                        "iteration",
+                    ),
+                );
             <u64 as __fabric::Checkpoint>::visit(&self.iteration, __fabric_entries);
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("TrainState.hparams", "hparams"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "TrainState.hparams",
+                        "hparams",
+                    ),
+                );
             <std::collections::BTreeMap<
                 String,
                 f64,
@@ -44,9 +61,14 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric_entries
                 .enter(
-                    __fabric::FieldSchema::new("TrainState.model", "model")
+                    __fabric::FieldSchema::new(
+                            __fabric_schema,
+                            "TrainState.model",
+                            "model",
+                        )
                         .filter_text(&["weight"]),
                 );
             <Linear as __fabric::Checkpoint>::visit_mut(
@@ -55,14 +77,26 @@ const _: () = {
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("TrainState.iteration", "iteration"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "TrainState.iteration",
+                        "iteration",
+                    ),
+                );
             <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.iteration,
                 __fabric_entries,
             );
             __fabric_entries.leave();
             __fabric_entries
-                .enter(__fabric::FieldSchema::new("TrainState.hparams", "hparams"));
+                .enter(
+                    __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "TrainState.hparams",
+                        "hparams",
+                    ),
+                );
             <std::collections::BTreeMap<
                 String,
                 f64,
@@ -70,6 +104,9 @@ const _: () = {
             __fabric_entries.leave();
         }
     }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "TrainState",
+    );
     ///The handles in [`TrainState::FIELDS`].
     #[allow(
         dead_code,
@@ -95,9 +132,9 @@ const _: () = {
             u64,
             std::collections::BTreeMap<String, f64>,
         > = TrainStateFields {
-            model: __fabric::Field::new("model"),
-            iteration: __fabric::Field::new("iteration"),
-            hparams: __fabric::Field::new("hparams"),
+            model: __fabric::Field::new(&__FABRIC_DECLARATION, "model"),
+            iteration: __fabric::Field::new(&__FABRIC_DECLARATION, "iteration"),
+            hparams: __fabric::Field::new(&__FABRIC_DECLARATION, "hparams"),
         };
     }
     const _: () = __fabric::core::assert!(

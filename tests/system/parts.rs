@@ -149,7 +149,7 @@ fn a_handle_of_another_state_is_refused_before_anything_is_read() {
     let before = image(&live);
     let only = LoadOptions::new().only(Foreign::FIELDS.discriminator);
     let error = fabric.load_with(PATH, &mut live, only).unwrap_err();
-    assert!(matches!(&error, Error::State(StateError::NoSuchComponent { name, .. }) if name == "discriminator"));
+    assert!(matches!(&error, Error::State(StateError::Handle { handle, .. }) if handle == "discriminator"));
     assert!(
         error.to_string().contains("model, optimizer, iteration, hparams"),
         "{error}"

@@ -1,7 +1,7 @@
 //! Tensors of every element type, shape and layout, written as they are and restored where they are.
 
 use candle_core::{CpuStorage, DType, Storage, Tensor, Var};
-use fabric_core::{Checkpoint, LoadOptions};
+use fabric_core::{Checkpoint, LoadOptions, SaveOptions};
 
 use crate::states::{CPU, PATH, bits, fabric, mismatched, refused, tensor, var};
 
@@ -269,16 +269,40 @@ fn a_load_keeps_the_memory_of_every_tensor_and_what_shares_it() {
 }
 
 #[test]
-fn an_expanded_tensor_is_saved_in_full_and_refused_as_a_place() {
+fn an_expanded_tensor_is_refused_by_the_save_as_by_the_load() {
+    #[derive(Checkpoint)]
+    struct Masked {
+        weight: Tensor,
+        mask: Tensor,
+    }
     let fabric = fabric();
     let row = tensor(1, (1, 3));
-    let expanded = row.expand((4, 3)).unwrap();
-    fabric.save(PATH, &one(expanded.clone())).unwrap();
-    let mut plain = one(tensor(2, (4, 3)));
-    fabric.load(PATH, &mut plain).unwrap();
-    assert_eq!(bits(&plain.tensor), bits(&expanded));
-    let error = fabric.load(PATH, &mut one(expanded)).unwrap_err().to_string();
-    assert!(error.contains("tensor `tensor` is expanded"), "{error}");
+    let masked = |mask: Tensor| Masked {
+        weight: tensor(2, (4, 3)),
+        mask,
+    };
+    fabric.save(PATH, &masked(tensor(3, (4, 3)))).unwrap();
+    let rows = row.flatten_all().unwrap();
+    for expanded in [
+        row.expand((4, 3)).unwrap(),
+        row.broadcast_as((2, 4, 3)).unwrap(),
+        rows.broadcast_left(4).unwrap().t().unwrap(),
+    ] {
+        let mut live = masked(expanded);
+        let error = fabric.save(PATH, &live).unwrap_err().to_string();
+        for part in ["tensor `mask` is expanded", "force_contiguous", "checkpoint(skip)"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let left_out = SaveOptions::new().exclude(Masked::FIELDS.mask);
+        fabric.save_with("other", &live, left_out).unwrap();
+        if live.mask.dims() == [4, 3] {
+            let error = fabric.load(PATH, &mut live).unwrap_err().to_string();
+            assert!(error.contains("tensor `mask` is expanded"), "{error}");
+        }
+    }
+    fabric
+        .save(PATH, &masked(row.expand((4, 3)).unwrap().force_contiguous().unwrap()))
+        .unwrap();
     assert_eq!(bits(&row), bits(&tensor(1, (1, 3))));
 }
 

@@ -49,8 +49,10 @@ pub(crate) fn of_rank(name: &str, rank: usize) -> String {
 
 /// The name of a value without its rank, if it has one.
 pub(crate) fn without_rank(name: &str) -> Option<(&str, usize)> {
-    let (name, rank) = name.rsplit_once('@')?;
-    Some((name, rank.parse().ok()?))
+    let (plain, number) = name.rsplit_once('@')?;
+    let rank = number.parse().ok()?;
+    // `position@03` and `position@+3` are no names that a rank's value has.
+    (of_rank(plain, rank) == name).then_some((plain, rank))
 }
 
 /// `prefix.name`, or `name` alone at the root.

@@ -19,11 +19,8 @@ pub(super) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
         let entries = group
             .as_map()
             .ok_or_else(|| ValueError::new("expected a map for each group of parameters"))?;
-        let options = entries.into_iter().filter(|(key, _)| key != "params").collect();
-        Ok(ParamGroup {
-            parameters: own.parameters.clone(),
-            options,
-        })
+        let options = entries.into_iter().filter(|(key, _)| key != "params");
+        Ok(ParamGroup::stored(own.parameters.clone(), options.collect()))
     };
     stored.iter().zip(&optimizer.groups).map(group).collect()
 }

@@ -36,7 +36,7 @@ pub(super) fn find<'r>(
 ) -> Result<Matched<'r>> {
     places.ask(|at| parts.whole(at).map(|whole| &whole.info));
     let wanted = wanted(places, parts, raw);
-    let mut plan = plan(&wanted, || places.components(), &raw.index, policy);
+    let mut plan = plan(&wanted, || places.components(), &places.optionals, &raw.index, policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;
     let scalars = scalar::read(raw, &plan)?;
     let staged = stage::stage(raw, &scalars, places, &mut plan);

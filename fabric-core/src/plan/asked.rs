@@ -7,7 +7,7 @@ use crate::error::StateError;
 use crate::filter::Filter;
 use crate::hash::HashMap;
 use crate::mesh::Mesh;
-use crate::state::Content;
+use crate::state::{Content, Handle};
 use crate::strategy::Strategy;
 
 /// Tensors in parts under filters that look at shapes.
@@ -26,7 +26,7 @@ impl Asked {
     /// If the strategy does not say which axis a tensor is split over.
     pub(crate) fn of(
         state: &Reading<'_>,
-        called: &[(String, Filter)],
+        called: &[(Handle, Filter)],
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {

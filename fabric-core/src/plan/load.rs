@@ -11,7 +11,7 @@ use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Entry, Index, Lookup, StoredTensor};
-use crate::state::StorageKey;
+use crate::state::{Handle, Keys, OptionalField, StorageKey};
 
 /// What the caller allows.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Policy {
     pub(crate) none: Vec<String>,
     /// For each optimizer, what the names of its state begin with.
     pub(crate) states: Vec<Vec<String>>,
+    /// The keys of the state at its first level.
+    pub(crate) keys: Keys,
 }
 
 /// What to move, by position among the wanted.
@@ -63,6 +65,7 @@ pub(crate) struct Filling<'i> {
 pub(crate) fn plan<'i, 's>(
     wanted: &[Wanted<'_>],
     components: impl FnOnce() -> Vec<&'s str>,
+    optionals: &[OptionalField],
     index: &'i Index,
     policy: &Policy,
 ) -> LoadPlan<'i> {
@@ -72,7 +75,7 @@ pub(crate) fn plan<'i, 's>(
     matching.match_values();
     matching.find_fresh();
     matching.keep_states_whole();
-    matching.note_absent();
+    matching.note_absent(optionals);
     matching.note_unexpected(components);
     matching.finish()
 }
@@ -135,8 +138,9 @@ impl<'p, 'i> Matching<'p, 'i> {
     }
 
     fn is_asked_for(&self, wanted: &Wanted<'_>) -> bool {
-        let only = &self.policy.options.only;
-        only.is_empty() || only.iter().any(|prefix| strip(wanted.declared(), prefix).is_some())
+        let LoadOptions { only, exclude, .. } = &self.policy.options;
+        let is_below = |handle: &Handle| strip(wanted.declared(), &handle.name).is_some();
+        (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
     }
 
     /// Bare weights are tensors: a value beside them is not looked for.

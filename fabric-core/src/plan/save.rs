@@ -4,12 +4,11 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::asked::Wholes;
-use crate::entry::{DType, TensorInfo, strip};
+use crate::entry::{DType, TensorInfo, join, strip};
 use crate::error::StateError;
-use crate::filter::Filter;
-use crate::hash::{HashMap, map_of};
+use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
-use crate::state::{Content, FilterUse, OptimizerState, Resolved, StorageKey};
+use crate::state::{Content, FilterUse, NamedOptimizer, OptimizerState, Resolved, StorageKey};
 use crate::value::{Value, ValueError};
 
 /// A state that is being read, with all its names.
@@ -42,18 +41,21 @@ pub(crate) struct PlannedTensor {
 pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Wholes) -> Result<SavePlan, StateError> {
     let SaveOptions { filters, exclude, .. } = options;
     state.ask(|at| wholes.get(&at));
-    for (component, filter) in &filters {
-        check_component(state, component)?;
-        state.filter(component, filter, |at| wholes.get(&at));
+    for (field, filter) in &filters {
+        state.check_handle(field)?;
+        state.filter(&field.name, filter, |at| wholes.get(&at));
     }
-    for used in &state.filters {
-        check_filter(used, &filters)?;
-    }
+    state.filters.iter().try_for_each(check_filter)?;
     let mut excluded = vec![false; state.items.len()];
-    for component in &exclude {
-        check_component(state, component)?;
+    for field in &exclude {
+        state.check_handle(field)?;
         for (item, excluded) in state.items.iter().zip(&mut excluded) {
-            *excluded |= strip(&item.scope.name, component).is_some();
+            *excluded |= strip(&item.scope.name, &field.name).is_some();
+        }
+    }
+    for optimizer in &state.optimizers {
+        if !excluded[optimizer.kind_item] {
+            check_optimizer(state, optimizer)?;
         }
     }
     let mut plan = SavePlan::default();
@@ -101,20 +103,63 @@ impl SavePlan {
     }
 }
 
-fn check_component(state: &Reading<'_>, name: &str) -> Result<(), StateError> {
-    if !name.is_empty() && state.knows(name) {
-        return Ok(());
+/// An optimizer whose state a load could not give back.
+fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn OptimizerState>) -> Result<(), StateError> {
+    let name = || {
+        let kind = &state.items[optimizer.kind_item].scope.name;
+        kind.strip_suffix("kind")
+            .unwrap_or(kind)
+            .trim_end_matches('.')
+            .to_owned()
+    };
+    // An optimizer that is the state itself has the order of its parameters, and nothing else, as PyTorch's state dict does.
+    let is_field = !name().is_empty();
+    if let (true, true, Some(first)) = (is_field, optimizer.by_position, optimizer.parameters.first()) {
+        // A `VarMap` hands its variables out in another order each time, and a number would mean another parameter.
+        let tensor = optimizer
+            .handle
+            .describe()
+            .parameters
+            .first()
+            .map(|first| TensorInfo::from(first.var.as_tensor()));
+        return Err(StateError::UnnamedParameter {
+            optimizer: name(),
+            position: first.name.parse().unwrap_or_default(),
+            tensor: tensor.map(|tensor| tensor.to_string()).unwrap_or_default(),
+        });
     }
-    Err(StateError::NoSuchComponent {
-        name: name.to_owned(),
-        components: state.components().join(", "),
-    })
+    let refused = |what: String| StateError::Value {
+        name: join(&name(), "param_groups"),
+        what,
+    };
+    let mut grouped = HashSet::default();
+    for group in &optimizer.groups {
+        if let Some(what) = group.refused() {
+            return Err(refused(what));
+        }
+        for &at in group.parameters() {
+            let Some(parameter) = optimizer.parameters.get(at) else {
+                let count = optimizer.parameters.len();
+                return Err(refused(format!(
+                    "has a parameter {at}, and the optimizer has {count}, counted from 0"
+                )));
+            };
+            if !grouped.insert(at) {
+                return Err(refused(format!(
+                    "has parameter {at}, `{}`, in two groups",
+                    parameter.name
+                )));
+            }
+        }
+    }
+    let check = optimizer.handle.check(&optimizer.groups);
+    check.map_err(|error| refused(format!("would be refused by the optimizer that it is from: {error}")))
 }
 
 /// A filter that keeps nothing is a typing mistake. One in the schema may meet no tensors at all, in a `None`, say;
 /// one that a call gave for a field without tensors is a mistake too.
-fn check_filter(used: &FilterUse, called: &[(String, Filter)]) -> Result<(), StateError> {
-    let called = called.iter().any(|(component, _)| *component == used.declared);
+fn check_filter(used: &FilterUse) -> Result<(), StateError> {
+    let called = used.schema.is_none();
     if used.kept > 0 || (used.rejected.is_empty() && !called) {
         return Ok(());
     }
@@ -122,7 +167,7 @@ fn check_filter(used: &FilterUse, called: &[(String, Filter)]) -> Result<(), Sta
     let more = if used.rejected.len() > shown.len() { ", …" } else { "" };
     Err(StateError::EmptyFilter {
         declared: used.declared.clone(),
-        filter: used.filter.to_string(),
+        filter: used.rule().to_string(),
         seen: if shown.is_empty() {
             "its tensors: it has none".to_owned()
         } else {
@@ -144,6 +189,13 @@ fn planned(item: usize, name: &str, tensor: &candle_core::Tensor) -> Result<Plan
     if info.dtype().bits() < 8 && !(whole_bytes && tensor.is_contiguous()) {
         return Err(refused(
             "has elements smaller than a byte that do not fill whole bytes in one run",
+        ));
+    }
+    // The question that candle asks before it lets a load write: better here, while the run that has the values is alive.
+    if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
+        return Err(refused(
+            "is expanded: several of its elements are one place in memory, which no load could fill; keep the tensor that it \
+             was expanded from in the state, call `.force_contiguous()`, or mark the field #[checkpoint(skip)]",
         ));
     }
     Ok(PlannedTensor {

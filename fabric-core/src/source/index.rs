@@ -1,6 +1,7 @@
 //! What a source holds: its entries by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Check, Place, StoredTensor};
@@ -45,6 +46,20 @@ impl Index {
                 .map(|(name, value)| Entry::Value(name, value))
         };
         tensor.or_else(value)
+    }
+
+    /// The names of the entry of this name and of those below it.
+    pub(crate) fn names_below(&self, name: &str) -> impl Iterator<Item = &str> {
+        fn of<'i, V>(entries: &'i BTreeMap<String, V>, name: &str) -> impl Iterator<Item = &'i str> + use<'i, V> {
+            let below = format!("{name}.");
+            let own = entries.get_key_value(name).map(|(own, _)| own.as_str());
+            let rest = entries.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded));
+            own.into_iter().chain(
+                rest.map(|(entry, _)| entry.as_str())
+                    .take_while(move |entry| entry.starts_with(&below)),
+            )
+        }
+        of(&self.tensors, name).chain(of(&self.values, name))
     }
 
     /// The number of entries.

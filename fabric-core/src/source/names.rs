@@ -238,7 +238,9 @@ pub(crate) fn unfold<'w>(
         let next = wanted.range(below.as_str()..).next();
         next.is_some_and(|next| next.starts_with(&below))
     };
-    let mut open: Vec<String> = maps.into_iter().filter(|name| is_wanted_below(name)).cloned().collect();
+    // A map that the state has as one value stays one, whatever else is called as if it lay in it.
+    let is_apart = |name: &str| is_wanted_below(name) && !wanted.contains(name);
+    let mut open: Vec<String> = maps.into_iter().filter(|name| is_apart(name)).cloned().collect();
     if open.is_empty() {
         return renamed;
     }
@@ -259,7 +261,7 @@ pub(crate) fn unfold<'w>(
         let origin = renamed.origins.remove(&name).unwrap_or_else(|| name.clone());
         renamed.apart.insert(origin.clone());
         for (part, value) in parts {
-            if value.as_map_entries().is_some() && is_wanted_below(&part) {
+            if value.as_map_entries().is_some() && is_apart(&part) {
                 open.push(part.clone());
             }
             let rest = strip(&part, &name).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! The names at the first level of a state: what calls name when they speak of a part of it.
 
-use super::Resolved;
+use super::{Handle, Resolved};
 use crate::entry::{root, strip};
+use crate::error::StateError;
 use crate::hash::HashSet;
 
 /// The fields at the first level, also those that hold no entry at present. The other names there are those of entries.
@@ -47,8 +48,50 @@ impl<V, O> Resolved<V, O> {
         names
     }
 
+    /// Refuses a handle of another type, and one that names nothing.
+    pub(crate) fn check_handle(&self, handle: &Handle) -> Result<(), StateError> {
+        let of = &handle.schema;
+        let refused = |what: String| {
+            Err(StateError::Handle {
+                handle: handle.name.clone(),
+                of: of.type_name().to_owned(),
+                what,
+            })
+        };
+        if !self.schemas.contains(of) {
+            let types: Vec<String> = self
+                .schemas
+                .iter()
+                .map(|own| format!("a `{}`", own.type_name()))
+                .collect();
+            return refused(match (&self.schemas[..], types.join(" and ")) {
+                ([], _) => "the state holds no struct that derives Checkpoint".to_owned(),
+                ([own, ..], types) => format!(
+                    "the state is {types} with the components {}; use a handle in `{name}::FIELDS`, and reach the fields of a field with \
+                     `{name}::FIELDS.outer.then(Inner::FIELDS.field)`",
+                    self.components().join(", "),
+                    name = own.short_name()
+                ),
+            });
+        }
+        if handle.name.is_empty() {
+            return refused(format!(
+                "a flattened field has no name of its own; name its fields, as in \
+                 `{}::FIELDS.outer.then(Inner::FIELDS.field)`",
+                of.short_name()
+            ));
+        }
+        if self.knows(&handle.name) {
+            return Ok(());
+        }
+        Err(StateError::NoSuchComponent {
+            name: handle.name.clone(),
+            components: self.components().join(", "),
+        })
+    }
+
     /// Whether this is the name of a component, or of something inside of one.
-    pub(crate) fn knows(&self, name: &str) -> bool {
+    fn knows(&self, name: &str) -> bool {
         self.fields.declared.iter().any(|(_, field)| field == name)
             || self.items.iter().any(|item| strip(&item.scope.name, name).is_some())
     }

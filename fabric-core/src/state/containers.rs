@@ -23,6 +23,7 @@ macro_rules! sequences {
     ($($sequence:ty, [$($generics:tt)*], $from:expr;)*) => {$(
         impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
             const KIND: Kind = T::KIND;
+            const KEYS: Keys = Keys::NUMBERS;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
@@ -112,6 +113,7 @@ macro_rules! maps {
     ($($map:ty, [$($generics:tt)*];)*) => {$(
         impl<K: MapKey, T: Checkpoint, $($generics)*> Checkpoint for $map {
             const KIND: Kind = T::KIND;
+            const KEYS: Keys = Keys::ANY;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
@@ -154,6 +156,7 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     const KIND: Kind = T::KIND;
     const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
+    const VERSION: u32 = T::VERSION;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         if let Some(inner) = self {
@@ -189,6 +192,7 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
     const KIND: Kind = T::KIND;
     const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
+    const VERSION: u32 = T::VERSION;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         (**self).visit(entries);
@@ -215,6 +219,7 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
 impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
+    const VERSION: u32 = T::VERSION;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         (**self).visit(entries);
@@ -229,6 +234,7 @@ macro_rules! tuples {
     ($(($($part:ident . $at:tt),+))*) => {$(
         impl<$($part: Checkpoint),+> Checkpoint for ($($part,)+) {
             const KIND: Kind = Kind::Value$(.and($part::KIND))+;
+            const KEYS: Keys = Keys::NUMBERS;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {

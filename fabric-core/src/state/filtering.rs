@@ -1,6 +1,6 @@
 //! Asks the filters of a schema and of a call which entries belong, once it is known what each tensor is as a whole.
 
-use super::{Content, Resolved};
+use super::{Content, Handle, Resolved, Schema};
 use crate::entry::{TensorInfo, strip};
 use crate::filter::Filter;
 
@@ -9,6 +9,8 @@ use crate::filter::Filter;
 pub(super) struct ActiveFilter {
     /// Where names relative to the filtered field begin.
     pub(super) from: usize,
+    pub(super) filter: Filter,
+    /// Its record, which it shares with the other places of its declaration.
     pub(super) log: usize,
 }
 
@@ -16,24 +18,45 @@ pub(super) struct ActiveFilter {
 #[derive(Clone, Debug)]
 pub(crate) struct FilterUse {
     pub(crate) declared: String,
-    pub(crate) filter: Filter,
+    /// The schema that declares it; `None` if a call gave it.
+    pub(crate) schema: Option<Schema>,
+    filter: Filter,
     pub(crate) rejected: Vec<String>,
     pub(crate) kept: usize,
 }
 
 impl FilterUse {
-    pub(crate) fn new(declared: String, filter: Filter) -> Self {
+    fn new(declared: String, schema: Option<Schema>, filter: Filter) -> Self {
         Self {
             declared,
+            schema,
             filter,
             rejected: Vec::new(),
             kept: 0,
         }
     }
 
-    /// Asks the filter and keeps count.
-    fn keeps(&mut self, relative: &str, info: &TensorInfo) -> bool {
-        let keeps = self.filter.keeps(relative, info);
+    /// A filter of a schema.
+    pub(super) fn declared(schema: Schema, declared: &str, filter: Filter) -> Self {
+        Self::new(declared.to_owned(), Some(schema), filter)
+    }
+
+    /// Whether a filter is the one that this record is about: the same field of the same declaration. A function may
+    /// follow from the generic arguments; then it is another filter for others.
+    pub(super) fn is_of(&self, schema: &Schema, declared: &str, filter: &Filter) -> bool {
+        self.declared == declared
+            && self
+                .schema
+                .is_some_and(|own| own.is_declared_with(schema) && (own == *schema || self.filter.is_surely(filter)))
+    }
+
+    /// The rule, for messages.
+    pub(crate) fn rule(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Counts what a filter said.
+    fn count(&mut self, relative: &str, keeps: bool) -> bool {
         if keeps {
             self.kept += 1;
         } else {
@@ -56,7 +79,8 @@ impl<V, O> Resolved<V, O> {
             let info = whole(at).cloned().unwrap_or_else(|| TensorInfo::from(tensor));
             for active in &item.scope.filters {
                 let relative = item.scope.name.get(active.from..).unwrap_or_default();
-                item.filtered |= !self.filters[active.log].keeps(relative, &info);
+                let keeps = active.filter.keeps(relative, &info);
+                item.filtered |= !self.filters[active.log].count(relative, keeps);
             }
         }
     }
@@ -68,26 +92,27 @@ impl<V, O> Resolved<V, O> {
         filter: &Filter,
         whole: impl Fn(usize) -> Option<&'w TensorInfo>,
     ) {
-        let mut used = FilterUse::new(component.to_owned(), filter.clone());
+        let mut used = FilterUse::new(component.to_owned(), None, filter.clone());
         for (at, item) in self.items.iter_mut().enumerate() {
             let Content::Tensor(tensor, _) = &item.content else {
                 continue;
             };
             if let Some(relative) = strip(&item.scope.name, component) {
                 let info = whole(at).cloned().unwrap_or_else(|| TensorInfo::from(tensor));
-                item.filtered |= !used.keeps(relative, &info);
+                let keeps = filter.keeps(relative, &info);
+                item.filtered |= !used.count(relative, keeps);
             }
         }
         self.filters.push(used);
     }
 
     /// Whether a filter that looks at shapes, of the schema or of the `called` ones, is about the item at this place.
-    pub(crate) fn is_shape_asked(&self, item: usize, called: &[(String, Filter)]) -> bool {
+    pub(crate) fn is_shape_asked(&self, item: usize, called: &[(Handle, Filter)]) -> bool {
         let scope = &self.items[item].scope;
-        let mut above = scope.filters.iter().map(|active| &self.filters[active.log].filter);
+        let mut above = scope.filters.iter().map(|active| &active.filter);
         let mut called = called
             .iter()
-            .filter(|(component, _)| strip(&scope.name, component).is_some());
+            .filter(|(field, _)| strip(&scope.name, &field.name).is_some());
         above.any(Filter::looks_at_tensors) || called.any(|(_, filter)| filter.looks_at_tensors())
     }
 }

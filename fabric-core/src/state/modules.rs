@@ -8,8 +8,12 @@ use candle_nn::{
     BatchNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Embedding, LayerNorm, Linear, PReLU, RmsNorm,
 };
 
-use super::Role;
 use super::tensors::{Listed, tensors_only};
+use super::{Keys, Role};
+
+const WEIGHT: Keys = Keys::some_of(&["weight"]);
+const WEIGHT_AND_BIAS: Keys = Keys::some_of(&["weight", "bias"]);
+const NORM: Keys = Keys::some_of(&["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]);
 
 fn learned(name: &str, tensor: &Tensor) -> (String, Tensor, Role) {
     (name.to_owned(), tensor.clone(), Role::Parameter)
@@ -26,17 +30,17 @@ fn weight_and_bias(weight: &Tensor, bias: Option<&Tensor>) -> Listed {
 }
 
 tensors_only! {
-    Linear => |module| weight_and_bias(module.weight(), module.bias());
-    Conv1d => |module| weight_and_bias(module.weight(), module.bias());
-    Conv2d => |module| weight_and_bias(module.weight(), module.bias());
-    ConvTranspose1d => |module| weight_and_bias(module.weight(), module.bias());
-    ConvTranspose2d => |module| weight_and_bias(module.weight(), module.bias());
-    LayerNorm => |module| weight_and_bias(module.weight(), module.bias());
-    RmsNorm => |module| vec![learned("weight", module.weight())];
-    PReLU => |module| vec![learned("weight", module.weight())];
-    Embedding => |module| vec![learned("weight", module.embeddings())];
+    Linear, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    Conv1d, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    Conv2d, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    ConvTranspose1d, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    ConvTranspose2d, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    LayerNorm, WEIGHT_AND_BIAS => |module| weight_and_bias(module.weight(), module.bias());
+    RmsNorm, WEIGHT => |module| vec![learned("weight", module.weight())];
+    PReLU, WEIGHT => |module| vec![learned("weight", module.weight())];
+    Embedding, WEIGHT => |module| vec![learned("weight", module.embeddings())];
     // The order of PyTorch's state dict: learned tensors first.
-    BatchNorm => |module| {
+    BatchNorm, NORM => |module| {
         let mut listed = Listed::new();
         if let Some((weight, bias)) = module.weight_and_bias() {
             listed = weight_and_bias(weight, Some(bias));

@@ -4,6 +4,9 @@ use candle_core::{Tensor, Var};
 
 use crate::value::{Value, ValueError};
 
+/// The key of a group's parameters, beside its options.
+pub(crate) const PARAMS: &str = "params";
+
 /// An optimizer whose state can be saved and restored: [`AdamW`](crate::optim::AdamW), [`Sgd`](crate::optim::Sgd), or
 /// your own.
 ///
@@ -136,6 +139,8 @@ pub struct ParamGroup {
     /// Positions in the order in which the optimizer was given its parameters.
     pub(crate) parameters: Vec<usize>,
     pub(crate) options: Vec<(String, Value)>,
+    /// What is wrong with an option that was given; a save says it.
+    refused: Option<String>,
 }
 
 impl ParamGroup {
@@ -145,17 +150,50 @@ impl ParamGroup {
         Self {
             parameters,
             options: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// A group as a file has it.
+    pub(crate) fn stored(parameters: Vec<usize>, options: Vec<(String, Value)>) -> Self {
+        Self {
+            parameters,
+            options,
+            refused: None,
         }
     }
 
     /// Adds a hyper-parameter, called as PyTorch calls it (`"lr"`).
     ///
-    /// A value that serde cannot represent is stored as nothing, and refused when it is read back.
+    /// A save refuses a value that serde cannot represent, a name that is given twice, and the name `params`, under which the
+    /// file has the group's parameters.
     #[must_use]
     pub fn option(mut self, name: &str, value: impl serde::Serialize) -> Self {
-        let value = Value::of(&value).unwrap_or_else(|_| Value::null());
-        self.options.push((name.to_owned(), value));
+        let value = Value::of(&value);
+        if name == PARAMS {
+            self.refuse(
+                name,
+                "has the name under which the file has the group's parameters; rename it",
+            );
+        } else if self.options.iter().any(|(other, _)| other == name) {
+            self.refuse(name, "is given twice");
+        } else {
+            match value {
+                Ok(value) => self.options.push((name.to_owned(), value)),
+                Err(error) => self.refuse(name, &error.to_string()),
+            }
+        }
         self
+    }
+
+    fn refuse(&mut self, name: &str, what: &str) {
+        self.refused
+            .get_or_insert_with(|| format!("has a hyper-parameter `{name}` that {what}"));
+    }
+
+    /// What is wrong with the first option that no file can hold.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.clone()
     }
 
     /// The positions of the group's parameters.

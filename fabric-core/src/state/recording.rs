@@ -7,7 +7,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
 use super::tensors::{Listed, tensors_only};
-use super::{Role, same_view};
+use super::{Keys, Role, same_view};
 
 /// Remembers each tensor that a [`VarBuilder`] hands out, and is itself a [`Checkpoint`](crate::Checkpoint).
 ///
@@ -95,7 +95,7 @@ impl std::fmt::Debug for Recording {
 }
 
 tensors_only! {
-    Recording => |recording| {
+    Recording, Keys::ANY => |recording| {
         let tensors = recording.tensors().into_iter();
         tensors.map(|(name, tensor)| (name, tensor, Role::Parameter)).collect::<Listed>()
     };

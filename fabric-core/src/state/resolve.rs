@@ -6,10 +6,12 @@ use candle_core::Tensor;
 
 use super::components::Fields;
 use super::filtering::FilterUse;
-use super::optimizer::{OptimizerDescription, ParamGroup};
+use super::names;
+use super::optimizer::{OptimizerDescription, PARAMS, ParamGroup};
+use super::optional::OptionalField;
 use super::walk::{PendingOptimizer, Scope};
-use super::{Content, Item, OptimizerPart, Role, StorageKey, Walked};
-use crate::entry::{Dims, TensorInfo, check_name, first_twice};
+use super::{Content, Item, OptimizerPart, Role, Schema, StorageKey, Walked};
+use crate::entry::{Dims, TensorInfo};
 use crate::error::StateError;
 use crate::hash::HashMap;
 use crate::value::Value;
@@ -20,6 +22,8 @@ pub(crate) struct Resolved<V, O> {
     pub(crate) optimizers: Vec<NamedOptimizer<O>>,
     pub(crate) fields: Fields,
     pub(crate) filters: Vec<FilterUse>,
+    pub(crate) optionals: Vec<OptionalField>,
+    pub(super) schemas: Vec<Schema>,
 }
 
 /// An optimizer whose entries are among the items.
@@ -36,6 +40,8 @@ pub(crate) struct NamedOptimizer<O> {
     pub(crate) foreign: bool,
     /// The file names its parameters, or has them in an order that is known to be theirs.
     pub(crate) by_name: bool,
+    /// The state holds none of its parameters, and their positions are their names.
+    pub(crate) by_position: bool,
 }
 
 /// A parameter of an optimizer.
@@ -63,6 +69,8 @@ struct ParamName {
     /// The shape of its tensor in the state, and whether the optimizer updates that very view; `None`, if the state holds
     /// no tensor of it.
     held: Option<(Dims, bool)>,
+    /// The name is nothing but its place in the order in which the optimizer was given its parameters.
+    is_position: bool,
 }
 
 /// Names all entries and refuses names that no file can hold.
@@ -79,12 +87,14 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
         let named = expand(&mut walked, pending, &names, optimizers.len());
         optimizers.push(named);
     }
-    check_names(&walked.items)?;
+    names::check(&walked.items)?;
     Ok(Resolved {
         items: walked.items,
         optimizers,
         fields: walked.fields,
         filters: walked.filters,
+        optionals: walked.optionals,
+        schemas: walked.schemas,
     })
 }
 
@@ -133,13 +143,14 @@ fn name_parameters<V, O>(
             ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
             scope: items[at[0]].scope.clone(),
             held: held_as(&items[at[0]], is_same_view),
+            is_position: false,
         });
         let own = || parameter.name.clone().map(ParamName::unheld);
         names.push(held.or_else(own));
     }
     if names.iter().all(Option::is_none) {
         // An optimizer by itself: the order in which it was given its parameters is all there is.
-        return Ok((0..names.len()).map(|at| ParamName::unheld(at.to_string())).collect());
+        return Ok((0..names.len()).map(ParamName::position).collect());
     }
     let unnamed = |position: usize| StateError::UnnamedParameter {
         optimizer: pending.scope.name.clone(),
@@ -167,6 +178,14 @@ impl ParamName {
             ties: Vec::new(),
             scope: Scope::default(),
             held: None,
+            is_position: false,
+        }
+    }
+
+    fn position(at: usize) -> Self {
+        Self {
+            is_position: true,
+            ..Self::unheld(at.to_string())
         }
     }
 }
@@ -227,6 +246,7 @@ fn expand<V, O>(
         state: std::iter::once(state.name).chain(state.alternatives).collect(),
         foreign: false,
         by_name: false,
+        by_position: names.iter().all(|name| name.is_position),
     }
 }
 
@@ -256,20 +276,6 @@ fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Valu
         let params: Vec<&str> = params.into_iter().map(|param| param.name.as_str()).collect();
         let params = Value::of(&params).unwrap_or_else(|_| Value::null());
         let options = group.options.iter().cloned();
-        Value::map(options.chain([("params".to_owned(), params)]))
+        Value::map(options.chain([(PARAMS.to_owned(), params)]))
     }))
-}
-
-fn check_names<V>(items: &[Item<V>]) -> Result<(), StateError> {
-    let mut names: Vec<&str> = items.iter().map(|item| item.scope.name.as_str()).collect();
-    for name in &names {
-        check_name(name).map_err(|what| StateError::Name {
-            name: (*name).to_owned(),
-            what,
-        })?;
-    }
-    match first_twice(&mut names) {
-        Some(name) => Err(StateError::Duplicate(name.to_owned())),
-        None => Ok(()),
-    }
 }

@@ -5,14 +5,16 @@ use std::sync::PoisonError;
 use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 
-use super::{Checkpoint, Visitor, VisitorMut, Walk};
+use super::{Checkpoint, Keys, Visitor, VisitorMut, Walk};
 
 /// Types whose entries are all tensors: reading and writing visit them alike, because a tensor's memory can be written
 /// through a shared handle.
 macro_rules! tensors_only {
-    ($($type:ty => $entries:expr;)*) => {$(
+    ($($type:ty, $keys:expr => $entries:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl $crate::state::Checkpoint for $type {
+            const KEYS: $crate::state::Keys = $keys;
+
             fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
                 $crate::state::tensors::show(self, entries, $entries);
             }
@@ -41,6 +43,7 @@ pub(crate) fn show<T, V, O>(owner: &T, entries: &mut Walk<V, O>, list: fn(&T) ->
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Tensor {
     const IS_TENSOR: bool = true;
+    const KEYS: Keys = Keys::NONE;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
@@ -54,6 +57,7 @@ impl Checkpoint for Tensor {
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Var {
     const IS_TENSOR: bool = true;
+    const KEYS: Keys = Keys::NONE;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
@@ -66,6 +70,8 @@ impl Checkpoint for Var {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for VarMap {
+    const KEYS: Keys = Keys::ANY;
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         show_map(self, entries);
     }

@@ -1,6 +1,6 @@
 //! Numbers, `bool`, `char` and `String`: entries that are one value.
 
-use super::{Checkpoint, Kind, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 macro_rules! plain_values {
@@ -8,6 +8,7 @@ macro_rules! plain_values {
         #[diagnostic::do_not_recommend]
         impl Checkpoint for $type {
             const KIND: Kind = Kind::Value;
+            const KEYS: Keys = Keys::NONE;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.value(self);

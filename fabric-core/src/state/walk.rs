@@ -6,9 +6,10 @@ use super::components::Fields;
 use super::field::FieldSchema;
 use super::filtering::{ActiveFilter, FilterUse};
 use super::optimizer::{OptimizerDescription, OptimizerState};
+use super::optional::OptionalField;
 use super::shard::Shards;
 use super::slot::{Slot, ValueSlot};
-use super::{Checkpoint, Kind};
+use super::{Checkpoint, Kind, Schema};
 use crate::entry::join;
 use crate::filter::Filter;
 use crate::value::{Value, ValueError};
@@ -25,7 +26,6 @@ pub type VisitorMut<'a> = Walk<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerSta
 pub struct Walk<V, O> {
     scope: Scope,
     left: Vec<Scope>,
-    optional_count: usize,
     walked: Walked<V, O>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Scope {
     pub(crate) name: String,
     /// What the name may also be in a file; grows with every alias on the way down.
     pub(crate) alternatives: Vec<String>,
-    /// The innermost `optional` field above.
+    /// The innermost `optional` field above, as a place in the list of all.
     pub(crate) optional: Option<usize>,
     pub(crate) shards: Shards,
     pub(crate) per_rank: bool,
@@ -51,6 +51,9 @@ pub(crate) struct Walked<V, O> {
     pub(crate) optimizers: Vec<PendingOptimizer<O>>,
     pub(crate) fields: Fields,
     pub(crate) filters: Vec<FilterUse>,
+    pub(crate) optionals: Vec<OptionalField>,
+    /// The outermost derived structs: those that the handles of a call may belong to.
+    pub(crate) schemas: Vec<Schema>,
 }
 
 /// One entry.
@@ -129,12 +132,13 @@ impl<V, O> Walk<V, O> {
         Self {
             scope: Scope::default(),
             left: Vec::new(),
-            optional_count: 0,
             walked: Walked {
                 items: Vec::new(),
                 optimizers: Vec::new(),
                 fields: Fields::default(),
                 filters: Vec::new(),
+                optionals: Vec::new(),
+                schemas: Vec::new(),
             },
         }
     }
@@ -145,19 +149,24 @@ impl<V, O> Walk<V, O> {
 
     /// Goes down into a field; [`leave`](Self::leave) comes back. What generated code calls.
     pub fn enter(&mut self, field: FieldSchema) {
+        if self.left.is_empty() && self.scope.name.is_empty() && self.walked.schemas.last() != Some(&field.schema) {
+            self.walked.schemas.push(field.schema);
+        }
         self.left.push(self.scope.clone());
         if !field.flatten {
             self.descend(field.name, field.aliases);
         }
         if let Some(filter) = field.filter {
-            self.activate(field.declared, filter);
+            self.activate(field.schema, field.declared, filter);
         }
         self.scope.shards.enter(field.shards);
         self.scope.per_rank |= field.per_rank;
         self.scope.buffer |= field.buffer;
         if field.optional {
-            self.scope.optional = Some(self.optional_count);
-            self.optional_count += 1;
+            let inside = if field.flatten { None } else { Some(&self.scope) };
+            let optional = OptionalField::new(self.scope.optional, inside);
+            self.scope.optional = Some(self.walked.optionals.len());
+            self.walked.optionals.push(optional);
         }
     }
 
@@ -234,23 +243,26 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    fn activate(&mut self, declared: &'static str, filter: Filter) {
-        let log = self.walked.log(declared.to_owned(), filter);
+    fn activate(&mut self, schema: Schema, declared: &'static str, filter: Filter) {
+        let log = self.walked.log(schema, declared, &filter);
         let from = if self.scope.name.is_empty() {
             0
         } else {
             self.scope.name.len() + 1
         };
-        self.scope.filters.push(ActiveFilter { from, log });
+        self.scope.filters.push(ActiveFilter { from, filter, log });
     }
 }
 
 impl<V, O> Walked<V, O> {
     /// A filter's record; one record for all places where the same declaration is met.
-    fn log(&mut self, declared: String, filter: Filter) -> usize {
-        let known = self.filters.iter().position(|used| used.declared == declared);
+    fn log(&mut self, schema: Schema, declared: &'static str, filter: &Filter) -> usize {
+        let known = self
+            .filters
+            .iter()
+            .position(|used| used.is_of(&schema, declared, filter));
         known.unwrap_or_else(|| {
-            self.filters.push(FilterUse::new(declared, filter));
+            self.filters.push(FilterUse::declared(schema, declared, filter.clone()));
             self.filters.len() - 1
         })
     }

@@ -13,8 +13,7 @@ use crate::schema::{Field, Role, Schema};
 pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     let plain = schema.stored().flat_map(|field| plain_values(schema, field));
     let collisions = collisions(schema);
-    let aliases = alias_collisions(schema);
-    quote!(#(#plain)* #(#collisions)* #(#aliases)*)
+    quote!(#(#plain)* #(#collisions)*)
 }
 
 /// `shard`, `buffer`, `filter` and `flatten` have nothing to work on in a plain value, and `flatten` has nothing in a tensor.
@@ -56,39 +55,108 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     guards
 }
 
-/// A flattened field must not bring a key that is used already.
+/// A flattened field must not bring a key that is used already, and no name of a file may mean two fields.
 fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
     let private = schema.private();
     let own = schema.keyed().map(|field| &field.key);
-    let mut known = vec![quote!(#private::Keys::new(&[#(#own),*], &[]))];
+    let aliases: Vec<_> = own_aliases(schema).collect();
+    let own = quote!(#private::Keys::new(&[#(#own),*], &[]).aliases(&[#(#aliases),*]));
+    let mut earlier = vec![Level {
+        keys: own,
+        field: None,
+        has_aliases: !aliases.is_empty(),
+    }];
     let mut guards = Vec::new();
-    let complaint = format!("` is written by two fields of `{}`", schema.ident.unraw());
     for field in concrete_flattened(schema) {
-        let around = ["key `", &complaint];
-        guards.extend(
-            known
-                .iter()
-                .map(|earlier| no_common_key(schema, field, earlier, around)),
-        );
-        known.push(keys_of(schema, field));
+        for level in &earlier {
+            guards.push(level.guard(schema, field));
+        }
+        earlier.push(Level {
+            keys: keys_of(schema, field),
+            field: Some(field.ident.unraw().to_string()),
+            has_aliases: true,
+        });
     }
     guards
 }
 
-/// Nor a key that is the former name of another field.
-fn alias_collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
-    let private = schema.private();
+fn own_aliases<'s>(schema: &'s Schema<'_>) -> impl Iterator<Item = &'s syn::LitStr> {
     let aliases = schema.keyed().flat_map(|field| &field.attrs.aliases);
-    let aliases: Vec<_> = aliases.map(|alias| &alias.value).collect();
-    if aliases.is_empty() {
-        return Vec::new();
+    aliases.map(|alias| &alias.value)
+}
+
+/// Names that a flattened field must not share: the struct's own, or those of a field that was flattened before it.
+struct Level {
+    keys: TokenStream,
+    field: Option<String>,
+    /// Not known to be without any.
+    has_aliases: bool,
+}
+
+impl Level {
+    /// An error at the flattened field for the first name that it shares.
+    fn guard(&self, schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
+        let span = field.ty.span();
+        let private = respanned(schema.private(), span);
+        let (known, theirs) = (&self.keys, &keys_of(schema, field));
+        // Not spanned at the type, which may come from another macro than what is written here.
+        let (here, there) = (quote!(known), quote!(theirs));
+        let findings = self.findings(schema, field).into_iter().map(|(found, around)| {
+            let [before, after] = around;
+            quote_spanned! {span=>
+                if let #private::core::option::Option::Some(key) = #found {
+                    #private::core::panic!("{}", #private::Message::of(&[#before, key, #after]).as_str())
+                }
+            }
+        });
+        quote_spanned! {span=>
+            const _: () = {
+                let (#here, #there) = (#known, #theirs);
+                #(#findings)*
+            };
+        }
     }
-    let aliases = quote!(#private::Keys::new(&[#(#aliases),*], &[]));
-    let guards = concrete_flattened(schema).map(|field| {
-        let complaint = format!("` is a key of the flattened field `{}` as well", field.ident.unraw());
-        no_common_key(schema, field, &aliases, ["alias `", &complaint])
-    });
-    guards.collect()
+
+    /// How a shared name is found, and the texts around it.
+    fn findings(&self, schema: &Schema<'_>, field: &Field<'_>) -> Vec<(TokenStream, [String; 2])> {
+        let (name, owner) = (field.ident.unraw(), schema.ident.unraw());
+        let (other, of_other) = match &self.field {
+            Some(other) => (
+                format!("the flattened field `{other}`"),
+                format!(" of the flattened field `{other}`"),
+            ),
+            None => (format!("`{owner}`"), String::new()),
+        };
+        let text = |before: &str, after: String| [before.to_owned(), after];
+        let mut findings = vec![(
+            quote!(known.collision(&theirs)),
+            text("key `", format!("` is written by two fields of `{owner}`")),
+        )];
+        if self.has_aliases {
+            findings.push((
+                quote!(theirs.alias_collision(&known)),
+                text(
+                    "alias `",
+                    format!("`{of_other} is a key of the flattened field `{name}` as well"),
+                ),
+            ));
+            findings.push((
+                quote!(known.common_alias(&theirs)),
+                text(
+                    "alias `",
+                    format!("` of the flattened field `{name}` is an alias of {other} as well"),
+                ),
+            ));
+        }
+        findings.push((
+            quote!(known.alias_collision(&theirs)),
+            text(
+                "alias `",
+                format!("` of the flattened field `{name}` is a key of {other} as well"),
+            ),
+        ));
+        findings
+    }
 }
 
 fn concrete_flattened<'s, 'a>(schema: &'s Schema<'a>) -> impl Iterator<Item = &'s Field<'a>> {
@@ -101,17 +169,4 @@ fn keys_of(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
     let ty = field.ty;
     let private = respanned(schema.private(), ty.span());
     quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::KEYS)
-}
-
-/// An error at the flattened field if one of its keys is among `known`; the key stands between the two texts.
-fn no_common_key(schema: &Schema<'_>, field: &Field<'_>, known: &TokenStream, around: [&str; 2]) -> TokenStream {
-    let span = field.ty.span();
-    let private = respanned(schema.private(), span);
-    let theirs = keys_of(schema, field);
-    let [before, after] = around;
-    quote_spanned! {span=>
-        const _: () = if let #private::core::option::Option::Some(key) = #known.collision(&#theirs) {
-            #private::core::panic!("{}", #private::Message::of(&[#before, key, #after]).as_str())
-        };
-    }
 }

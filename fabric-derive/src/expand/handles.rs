@@ -1,4 +1,4 @@
-//! `FIELDS`: a typed handle to every stored field.
+//! `FIELDS`: a typed handle to every stored field, and the static by which a declaration is told from others of its name.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -6,6 +6,15 @@ use syn::ext::IdentExt;
 
 use crate::bounds::mentions;
 use crate::schema::{Field, Schema};
+
+/// The static whose address is the declaration.
+const DECLARATION: &str = "__FABRIC_DECLARATION";
+
+/// The declared type, as what [`handles`] emits makes it known.
+pub(super) fn declared(schema: &Schema<'_>) -> TokenStream {
+    let (private, declaration) = (schema.private(), format_ident!("{DECLARATION}"));
+    quote!(#private::Schema::of::<Self>(&#declaration))
+}
 
 pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     let fields: Vec<_> = schema.stored().collect();
@@ -17,7 +26,9 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     let holder = holder_name(schema);
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
     let types = fields.iter().map(|field| field.ty);
-    let values = fields.iter().map(|field| handle(&private, field));
+    let declaration = format_ident!("{DECLARATION}");
+    let name = ident.unraw().to_string();
+    let values = fields.iter().map(|field| handle(&private, &declaration, field));
     let definition = definition(schema, &holder, &fields);
     let doc = format!(
         "Typed handles to the stored fields of [`{0}`]. The handle of a field inside a field is reached with `then`, as in \
@@ -25,6 +36,8 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
         ident.unraw()
     );
     quote! {
+        static #declaration: #private::Declaration = #private::Declaration::new(#name);
+
         #definition
 
         impl #impl_generics #ident #ty_generics #where_clause {
@@ -61,12 +74,12 @@ fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> Tok
     }
 }
 
-fn handle(private: &TokenStream, field: &Field<'_>) -> TokenStream {
+fn handle(private: &TokenStream, declaration: &Ident, field: &Field<'_>) -> TokenStream {
     let (ident, key) = (field.ident, &field.key);
     if field.attrs.flatten.is_some() {
-        quote!(#ident: #private::Field::flattened())
+        quote!(#ident: #private::Field::flattened(&#declaration))
     } else {
-        quote!(#ident: #private::Field::new(#key))
+        quote!(#ident: #private::Field::new(&#declaration, #key))
     }
 }
 

@@ -5,12 +5,13 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
+use super::handles::declared;
 use super::respanned;
 use crate::attr::filter::Filter;
 use crate::schema::{Field, Role, Schema};
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
-    let private = schema.private();
+    let (private, declared) = (schema.private(), declared(schema));
     let steps = schema
         .stored()
         .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
@@ -19,13 +20,14 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
             &'__fabric self,
             __fabric_entries: &mut #private::Visitor<'__fabric>,
         ) {
+            let __fabric_schema = #declared;
             #(#steps)*
         }
     }
 }
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
-    let private = schema.private();
+    let (private, declared) = (schema.private(), declared(schema));
     let steps = schema
         .stored()
         .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
@@ -34,6 +36,7 @@ pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
             &'__fabric mut self,
             __fabric_entries: &mut #private::VisitorMut<'__fabric>,
         ) {
+            let __fabric_schema = #declared;
             #(#steps)*
         }
     }
@@ -66,7 +69,7 @@ fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
     let attrs = &field.attrs;
     let declared = format!("{}.{}", schema.ident.unraw(), field.ident.unraw());
     let key = &field.key;
-    let mut described = quote!(#private::FieldSchema::new(#declared, #key));
+    let mut described = quote!(#private::FieldSchema::new(__fabric_schema, #declared, #key));
     if !attrs.aliases.is_empty() {
         let aliases = attrs.aliases.iter().map(|alias| &alias.value);
         described.extend(quote!(.alias(&[#(#aliases),*])));

@@ -4,7 +4,9 @@ use candle_nn::ParamsAdamW;
 
 use super::AdamW;
 use crate::optim::hyper;
-use crate::state::{Checkpoint, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut};
+use crate::state::{
+    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut,
+};
 use crate::value::ValueError;
 
 impl OptimizerState for AdamW {
@@ -45,6 +47,8 @@ impl OptimizerState for AdamW {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for AdamW {
+    const KEYS: Keys = Keys::OPTIMIZER;
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer(self);
     }

@@ -2,7 +2,9 @@
 
 use super::{ParamsSgd, Sgd};
 use crate::optim::hyper;
-use crate::state::{Checkpoint, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut};
+use crate::state::{
+    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut,
+};
 use crate::value::ValueError;
 
 impl OptimizerState for Sgd {
@@ -42,6 +44,8 @@ impl OptimizerState for Sgd {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Sgd {
+    const KEYS: Keys = Keys::OPTIMIZER;
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer(self);
     }

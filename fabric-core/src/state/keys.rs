@@ -1,0 +1,183 @@
+//! The keys that a type uses at its own level, as far as they are known before there is a value.
+
+/// The keys of a type: how collisions with a flattened field become compile errors, and how a load knows which entries of a
+/// file belong to a field that holds none of them at present.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    own: &'static [&'static str],
+    aliases: &'static [&'static str],
+    flattened: &'static [&'static Keys],
+    rest: Rest,
+}
+
+/// The keys beside those that are listed.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    Nothing,
+    /// Which of these there are is decided by the value: a bias.
+    Some(&'static [&'static str]),
+    /// Indices.
+    Numbers,
+    /// Keys of a map.
+    Anything,
+    /// A hand-written implementation says nothing of its keys.
+    Unknown,
+}
+
+impl Keys {
+    /// No key.
+    pub const NONE: Self = Self::new(&[], &[]);
+
+    /// Any key.
+    pub const ANY: Self = Self::rest(Rest::Anything);
+
+    /// Indices from 0.
+    pub const NUMBERS: Self = Self::rest(Rest::Numbers);
+
+    /// Nobody knows.
+    pub const UNKNOWN: Self = Self::rest(Rest::Unknown);
+
+    /// The keys of an optimizer.
+    pub const OPTIMIZER: Self = Self::some_of(&["kind", "param_groups", "state"]);
+
+    /// A type's own keys, and those of the fields that it flattens.
+    #[must_use]
+    pub const fn new(own: &'static [&'static str], flattened: &'static [&'static Keys]) -> Self {
+        Self {
+            own,
+            aliases: &[],
+            flattened,
+            rest: Rest::Nothing,
+        }
+    }
+
+    /// Some of these keys.
+    #[must_use]
+    pub const fn some_of(names: &'static [&'static str]) -> Self {
+        Self::rest(Rest::Some(names))
+    }
+
+    const fn rest(rest: Rest) -> Self {
+        Self {
+            own: &[],
+            aliases: &[],
+            flattened: &[],
+            rest,
+        }
+    }
+
+    /// Further names of the own keys.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// A key of `other` that is a key here as well.
+    #[must_use]
+    pub const fn collision(&self, other: &Self) -> Option<&'static str> {
+        self.first(other, Which::Keys, Which::Keys)
+    }
+
+    /// An alias of `other` that is a key here.
+    #[must_use]
+    pub const fn alias_collision(&self, other: &Self) -> Option<&'static str> {
+        self.first(other, Which::Keys, Which::Aliases)
+    }
+
+    /// An alias of `other` that is an alias here as well.
+    #[must_use]
+    pub const fn common_alias(&self, other: &Self) -> Option<&'static str> {
+        self.first(other, Which::Aliases, Which::Aliases)
+    }
+
+    /// The first of those names of `other` that is one of those here.
+    const fn first(&self, other: &Self, here: Which, there: Which) -> Option<&'static str> {
+        let names = other.listed(there);
+        let mut at = 0;
+        while at < names.len() {
+            if self.contains(names[at], here) {
+                return Some(names[at]);
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while at < other.flattened.len() {
+            if let Some(name) = self.first(other.flattened[at], here, there) {
+                return Some(name);
+            }
+            at += 1;
+        }
+        None
+    }
+
+    const fn contains(&self, name: &str, which: Which) -> bool {
+        let names = self.listed(which);
+        let mut at = 0;
+        while at < names.len() {
+            if same(names[at], name) {
+                return true;
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while at < self.flattened.len() {
+            if self.flattened[at].contains(name, which) {
+                return true;
+            }
+            at += 1;
+        }
+        false
+    }
+
+    const fn listed(&self, which: Which) -> &'static [&'static str] {
+        match which {
+            Which::Keys => self.own,
+            Which::Aliases => self.aliases,
+        }
+    }
+
+    /// Whether an entry of a file whose name begins with `key` belongs to a state with these keys, also where the state holds
+    /// no such entry at present. Of a module or a map that is the state itself, each entry is a component of its own, and
+    /// others are none of it; one that is flattened into a state claims what it could hold.
+    pub(crate) fn claims(&self, key: &str) -> bool {
+        self.own.contains(&key) || self.aliases.contains(&key) || self.flattened.iter().any(|keys| keys.could_hold(key))
+    }
+
+    fn could_hold(&self, key: &str) -> bool {
+        match self.rest {
+            Rest::Nothing => self.claims(key),
+            Rest::Some(names) => names.contains(&key),
+            Rest::Numbers => !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit()),
+            Rest::Anything | Rest::Unknown => true,
+        }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Names of one kind.
+#[derive(Clone, Copy)]
+enum Which {
+    Keys,
+    Aliases,
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
