@@ -1,8 +1,17 @@
 //! Values in a self-describing form.
 
+mod number;
+mod reader;
+mod writer;
+
 use ciborium::Value as Cbor;
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::number::Number;
+use self::reader::{Reader, Reading};
+use self::writer::Writer;
+use crate::hash::HashSet;
 
 /// Deeper nesting is refused on reading: no recursion without a bound.
 const MAX_DEPTH: usize = 128;
@@ -10,6 +19,9 @@ const MAX_DEPTH: usize = 128;
 /// The tag of what a file holds and this library does not read; see [`Value::opaque`]. From the range of tags that
 /// anybody may use.
 const OPAQUE: u64 = 0x6661_6272_6963;
+
+/// The tag of `Some(None)`, which would be `None` without it.
+pub(crate) const SOME: u64 = OPAQUE + 1;
 
 /// A number, text, list, map or nothing, as a checkpoint holds it.
 ///
@@ -37,6 +49,19 @@ impl Value {
         Self(Cbor::Null)
     }
 
+    /// The stored form of `Some` of what this value is.
+    pub(crate) fn into_some(self) -> Self {
+        Self(some(self.0))
+    }
+
+    /// What this is `Some` of, if it is the stored form of a `Some` around a `None`.
+    pub(crate) fn as_some(&self) -> Option<Self> {
+        match &self.0 {
+            Cbor::Tag(SOME, inner) => Some(Self((**inner).clone())),
+            _ => None,
+        }
+    }
+
     /// A list of values.
     #[must_use]
     pub fn list(items: impl IntoIterator<Item = Value>) -> Self {
@@ -56,12 +81,17 @@ impl Value {
     /// # Errors
     /// If the type's `Serialize` fails.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
-        Cbor::serialized(&value)
+        let value = value.serialize(Writer::new());
+        value
             .map(|value| Self(sorted(value)))
-            .map_err(|error| ValueError(format!("cannot be stored: {}", reason(&error.to_string()))))
+            .map_err(|error| ValueError(format!("cannot be stored: {error}")))
     }
 
     /// This value as the type `T`.
+    ///
+    /// An integer serves as a float that holds it exactly, a float without a fraction as an integer; a float is rounded to the
+    /// precision of the type, and refused if it is out of its range. Inside of serde's `flatten` and `untagged`, a type takes
+    /// any number without saying which it wants, and may round an integer.
     ///
     /// # Errors
     /// If it is of another type; the message says what was found and what was expected.
@@ -69,11 +99,71 @@ impl Value {
         if let Some(what) = self.as_opaque() {
             return Err(ValueError(format!("is not read: {what}")));
         }
-        let located: Located<T> = self
-            .0
-            .deserialized()
-            .map_err(|error| ValueError(reason(&error.to_string())))?;
-        Ok(located.0)
+        self.read().map(|(value, _)| value)
+    }
+
+    /// This value as the type `T`, which no number may have come into with a loss.
+    pub(crate) fn decode_exactly<T: DeserializeOwned + Serialize>(&self) -> Result<T, ValueError> {
+        let (value, at_risk) = self.read::<T>()?;
+        if at_risk.is_empty() {
+            return Ok(value);
+        }
+        // A number that the type has not kept, and that it has as what a loss makes of it.
+        let kept: HashSet<_> = Self::of(&value)?.numbers().into_iter().map(Number::key).collect();
+        let has = |number: Number| kept.contains(&number.key());
+        let is_lost = |number: &Number| {
+            let mut losses = number.losses().into_iter().flatten();
+            !has(*number) && losses.any(|loss| has(Number::Float(loss)))
+        };
+        match at_risk.into_iter().find(is_lost) {
+            None => Ok(value),
+            Some(number) => Err(ValueError(format!(
+                "invalid type: {}, expected a number that its field holds",
+                number.unexpected()
+            ))),
+        }
+    }
+
+    /// Reads a value, and gives the numbers that a type may have lost without a word.
+    fn read<T: DeserializeOwned>(&self) -> Result<(T, Vec<Number>), ValueError> {
+        let read = |whole_as_integers| {
+            let reading = Reading {
+                whole_as_integers,
+                ..Reading::default()
+            };
+            let value = serde_path_to_error::deserialize(Reader {
+                value: &self.0,
+                reading: &reading,
+            });
+            (value.map_err(located), reading)
+        };
+        let (value, reading) = match read(false) {
+            (Err(error), reading) if reading.has_shown_whole.get() => {
+                let (value, reading) = read(true);
+                (value.map_err(|_| error), reading)
+            }
+            read => read,
+        };
+        value.map(|value| (value, reading.at_risk.into_inner()))
+    }
+
+    /// All numbers in this value.
+    fn numbers(&self) -> Vec<Number> {
+        fn collect(value: &Cbor, numbers: &mut Vec<Number>) {
+            match (Number::of(value), value) {
+                (Some(number), _) => numbers.push(number),
+                (_, Cbor::Array(items)) => items.iter().for_each(|item| collect(item, numbers)),
+                (_, Cbor::Map(entries)) => entries.iter().for_each(|(key, value)| {
+                    collect(key, numbers);
+                    collect(value, numbers);
+                }),
+                (_, Cbor::Tag(_, inner)) => collect(inner, numbers),
+                _ => {}
+            }
+        }
+        let mut numbers = Vec::new();
+        collect(&self.0, &mut numbers);
+        numbers
     }
 
     /// The items, if this is a list.
@@ -142,7 +232,7 @@ impl Value {
     /// A map with keys of any kind, stored in the order of its keys; `None` if a key is there twice.
     pub(crate) fn map_of(entries: Vec<(Value, Value)>) -> Option<Self> {
         let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key.0, value.0)).collect();
-        entries.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        entries.sort_by(|(a, _), (b, _)| order(a, b));
         let twice = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
         (!twice).then_some(Self(Cbor::Map(entries)))
     }
@@ -193,35 +283,23 @@ impl std::fmt::Debug for Value {
     }
 }
 
-/// A value whose decoding errors say where inside it they are.
-struct Located<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_path_to_error::deserialize(deserializer)
-            .map(Self)
-            .map_err(|error| {
-                let place = error.path().to_string();
-                let what = reason(&error.inner().to_string());
-                D::Error::custom(if place == "." { what } else { format!("{place}: {what}") })
-            })
+/// The stored form of `Some`: the value itself, unless that would be taken for `None`.
+fn some(value: Cbor) -> Cbor {
+    match value {
+        Cbor::Null | Cbor::Tag(SOME, _) => Cbor::Tag(SOME, Box::new(value)),
+        value => value,
     }
 }
 
-/// Serde's own sentence: the library prints it as a literal inside its own type.
-fn reason(message: &str) -> String {
-    let Some(literal) = message
-        .strip_prefix("Custom(\"")
-        .and_then(|message| message.strip_suffix("\")"))
-    else {
-        return message.to_owned();
-    };
-    let mut sentence = String::with_capacity(literal.len());
-    let mut characters = literal.chars();
-    while let Some(c) = characters.next() {
-        sentence.extend(if c == '\\' { characters.next() } else { Some(c) });
+/// An error with the place inside of the value where it is.
+fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
+    let place = error.path().to_string();
+    let what = error.into_inner();
+    if place == "." {
+        what
+    } else {
+        ValueError(format!("{place}: {what}"))
     }
-    sentence
 }
 
 /// Whether lists and maps stand more than `levels` inside each other.
@@ -235,12 +313,18 @@ fn deeper_than(value: &Cbor, levels: usize) -> bool {
     }
 }
 
+/// An order of keys, those that are not comparable included: NaN.
+fn order(a: &Cbor, b: &Cbor) -> std::cmp::Ordering {
+    let bytes = |value: &Cbor| Value(value.clone()).to_bytes().unwrap_or_default();
+    a.partial_cmp(b).unwrap_or_else(|| bytes(a).cmp(&bytes(b)))
+}
+
 fn sorted(value: Cbor) -> Cbor {
     match value {
         Cbor::Array(items) => Cbor::Array(items.into_iter().map(sorted).collect()),
         Cbor::Map(entries) => {
             let mut entries: Vec<_> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();
-            entries.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+            entries.sort_by(|(a, _), (b, _)| order(a, b));
             Cbor::Map(entries)
         }
         Cbor::Tag(tag, inner) => Cbor::Tag(tag, Box::new(sorted(*inner))),

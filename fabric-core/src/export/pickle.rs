@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use ciborium::Value as Cbor;
 
 use super::object::{Object, StoredAs, Tensor};
+use crate::value::SOME;
 
 /// Deeper values are refused: no recursion without a bound.
 const MAX_DEPTH: usize = 256;
@@ -163,6 +164,8 @@ impl Pickle {
                 Cbor::Bytes(bytes) => self.big_integer(bytes, *sign == 3)?,
                 _ => return Err("is an integer in a form that is not understood"),
             },
+            // Python has one `None`, whatever lies around it.
+            Cbor::Tag(SOME, inner) => self.value(inner, depth + 1)?,
             _ => return Err("is of a kind that Python has no plain form of"),
         }
         Ok(())

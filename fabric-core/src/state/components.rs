@@ -67,8 +67,8 @@ impl<V, O> Resolved<V, O> {
             return refused(match (&self.schemas[..], types.join(" and ")) {
                 ([], _) => "the state holds no struct that derives Checkpoint".to_owned(),
                 ([own, ..], types) => format!(
-                    "the state is {types} with the components {}; use a handle in `{name}::FIELDS`, and reach the fields of a field with \
-                     `{name}::FIELDS.outer.then(Inner::FIELDS.field)`",
+                    "the state is {types} with the components {}; use a handle in `{name}::FIELDS`, and reach the fields of \
+                     a field with `{name}::FIELDS.outer.then(Inner::FIELDS.field)`",
                     self.components().join(", "),
                     name = own.short_name()
                 ),

@@ -159,8 +159,11 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     const VERSION: u32 = T::VERSION;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        if let Some(inner) = self {
-            inner.visit(entries);
+        match self {
+            // Not the inner value by itself: that may be a `None` which is there.
+            Some(_) if T::KIND.is_value() => entries.value(self),
+            Some(inner) => inner.visit(entries),
+            None => {}
         }
     }
 
@@ -172,14 +175,17 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     }
 
     fn to_value(&self) -> Result<Value, ValueError> {
-        self.as_ref().map_or_else(|| Ok(Value::null()), T::to_value)
+        match self {
+            Some(inner) => inner.to_value().map(Value::into_some),
+            None => Ok(Value::null()),
+        }
     }
 
     fn from_value(value: &Value) -> Result<Self, ValueError> {
-        if value.is_null() {
-            Ok(None)
-        } else {
-            T::from_value(value).map(Some)
+        match value.as_some() {
+            Some(inner) => T::from_value(&inner).map(Some),
+            None if value.is_null() => Ok(None),
+            None => T::from_value(value).map(Some),
         }
     }
 

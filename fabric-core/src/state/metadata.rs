@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::slot::Slot;
 use super::{Visitor, VisitorMut};
 
 /// A type that `#[checkpoint(metadata)]` can store. Named by generated code only, so that a type without serde's traits
@@ -26,10 +27,10 @@ pub trait Metadata {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Metadata for T {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        entries.metadata(self);
+        entries.readable(self);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.metadata(self);
+        entries.slot(Slot::compared(self));
     }
 }

@@ -1,5 +1,6 @@
 //! Places in a state that take a value from a file: decoded first, assigned when everything else fits.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Checkpoint;
@@ -53,6 +54,16 @@ impl<'a, T: DeserializeOwned> Slot<'a, T> {
             staged: None,
             decode: Value::decode,
             absent: || None,
+        }
+    }
+}
+
+impl<'a, T: DeserializeOwned + Serialize> Slot<'a, T> {
+    /// A serde value that can be compared with what was read.
+    pub(crate) fn compared(place: &'a mut T) -> Self {
+        Self {
+            decode: Value::decode_exactly,
+            ..Self::metadata(place)
         }
     }
 }

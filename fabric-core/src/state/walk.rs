@@ -284,6 +284,17 @@ impl<'a> Visitor<'a> {
         self.push_value(Value::of(value));
     }
 
+    /// The present level is one serde value, which must be readable: what cannot be loaded is not saved.
+    pub(crate) fn readable<T: serde::Serialize + serde::de::DeserializeOwned>(&mut self, value: &'a T) {
+        let stored = Value::of(value).and_then(|stored| match stored.decode_exactly::<T>() {
+            Ok(_) => Ok(stored),
+            Err(error) => Err(ValueError::new(format!(
+                "could not be read back: its Deserialize does not accept what its Serialize wrote ({error})"
+            ))),
+        });
+        self.push_value(stored);
+    }
+
     /// The present level is an optimizer.
     pub fn optimizer(&mut self, optimizer: &'a dyn OptimizerState) {
         self.push_optimizer(optimizer.describe(), optimizer);

@@ -1,0 +1,390 @@
+//! Values become serde types. Numbers are converted where nothing is lost: Python writes `1` where it means `1.0`.
+
+use std::cell::{Cell, RefCell};
+
+use ciborium::Value as Cbor;
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
+
+use super::number::Number;
+use super::{OPAQUE, SOME, ValueError};
+
+/// How one value is read, and what was seen on the way.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// Whole floats are shown as integers where the type does not say which it wants.
+    pub(super) whole_as_integers: bool,
+    /// A float without a fraction was shown where the type did not say what it wants.
+    pub(super) has_shown_whole: Cell<bool>,
+    /// Numbers shown where the type did not say what it wants, and may have lost them: serde's buffers (`flatten`, `untagged`)
+    /// pass numbers on to types that round them.
+    pub(super) at_risk: RefCell<Vec<Number>>,
+}
+
+/// A value that is being read.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'v> {
+    pub(super) value: &'v Cbor,
+    pub(super) reading: &'v Reading,
+}
+
+impl<'v> Reader<'v> {
+    fn of(self, value: &'v Cbor) -> Self {
+        Self { value, ..self }
+    }
+
+    /// The value without tags that mean nothing here.
+    fn plain(mut self) -> Result<Self, ValueError> {
+        while let Cbor::Tag(tag, inner) = self.value
+            && Number::of(self.value).is_none()
+        {
+            if *tag == OPAQUE {
+                let what = inner.as_map().and_then(|said| said.first()?.1.as_text());
+                return Err(ValueError::new(format!("is not read: {}", what.unwrap_or_default())));
+            }
+            self = self.of(inner);
+        }
+        Ok(self)
+    }
+
+    fn unexpected(self) -> Unexpected<'v> {
+        match (Number::of(self.value), self.value) {
+            (Some(number), _) => number.unexpected(),
+            (_, Cbor::Bool(flag)) => Unexpected::Bool(*flag),
+            (_, Cbor::Bytes(bytes)) => Unexpected::Bytes(bytes),
+            (_, Cbor::Text(text)) => Unexpected::Str(text),
+            (_, Cbor::Array(_)) => Unexpected::Seq,
+            (_, Cbor::Map(_)) => Unexpected::Map,
+            (_, Cbor::Null) => Unexpected::Other("null"),
+            _ => Unexpected::Other("tag"),
+        }
+    }
+
+    fn refused<T>(self, expected: &'static str) -> Result<T, ValueError> {
+        Err(ValueError::invalid_type(self.unexpected(), &expected))
+    }
+
+    fn number(self) -> Result<Option<Number>, ValueError> {
+        Ok(Number::of(self.plain()?.value))
+    }
+
+    fn items<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        let plain = self.plain()?;
+        match plain.value {
+            Cbor::Array(items) => visitor.visit_seq(Items {
+                rest: items.iter(),
+                reader: plain,
+            }),
+            _ => plain.refused("array"),
+        }
+    }
+
+    fn entries<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        let plain = self.plain()?;
+        match plain.value {
+            Cbor::Map(entries) => visitor.visit_map(Entries {
+                rest: entries.iter(),
+                value: None,
+                reader: plain,
+            }),
+            _ => plain.refused("map"),
+        }
+    }
+
+    /// Shows a number to a type that does not say which it wants.
+    fn show<V: Visitor<'v>>(self, number: Number, visitor: V) -> Result<V::Value, ValueError> {
+        if number.losses().iter().any(Option::is_some) {
+            self.reading.at_risk.borrow_mut().push(number);
+        }
+        // An integer has no negative zero.
+        let is_kept = |float: f64| float != 0.0 || float.is_sign_positive();
+        let whole = match number {
+            Number::Float(float) if is_kept(float) => number.whole(),
+            _ => None,
+        };
+        if whole.is_some() {
+            self.reading.has_shown_whole.set(true);
+        }
+        let whole = whole.filter(|_| self.reading.whole_as_integers);
+        match whole.unwrap_or(number) {
+            Number::Float(float) => visitor.visit_f64(float),
+            Number::Large(large) => visitor.visit_u128(large),
+            Number::Integer(integer) => match (u64::try_from(integer), i64::try_from(integer)) {
+                (Ok(unsigned), _) => visitor.visit_u64(unsigned),
+                (_, Ok(signed)) => visitor.visit_i64(signed),
+                _ => visitor.visit_i128(integer),
+            },
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident, $visit:ident, $type:ident;)*) => {$(
+        fn $method<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+            let Some(number) = self.number()? else {
+                return self.plain()?.refused("an integer");
+            };
+            match number.integer::<$type>() {
+                Some(integer) => visitor.$visit(integer),
+                None if number.whole().is_some() => self.refused(stringify!($type)),
+                None => self.refused("an integer"),
+            }
+        }
+    )*};
+}
+
+macro_rules! same_as {
+    ($($method:ident => $other:ident;)*) => {$(
+        fn $method<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+            self.$other(visitor)
+        }
+    )*};
+}
+
+impl<'v> Deserializer<'v> for Reader<'v> {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        if let Cbor::Tag(SOME, inner) = self.value {
+            return visitor.visit_some(self.of(inner));
+        }
+        let plain = self.plain()?;
+        if let Some(number) = Number::of(plain.value) {
+            return plain.show(number, visitor);
+        }
+        match plain.value {
+            Cbor::Bool(flag) => visitor.visit_bool(*flag),
+            Cbor::Text(text) => visitor.visit_str(text),
+            Cbor::Bytes(bytes) => visitor.visit_bytes(bytes),
+            Cbor::Array(_) => plain.items(visitor),
+            Cbor::Map(_) => plain.entries(visitor),
+            Cbor::Null => visitor.visit_none(),
+            _ => plain.refused("a value"),
+        }
+    }
+
+    integers! {
+        deserialize_i8, visit_i8, i8;
+        deserialize_i16, visit_i16, i16;
+        deserialize_i32, visit_i32, i32;
+        deserialize_i64, visit_i64, i64;
+        deserialize_i128, visit_i128, i128;
+        deserialize_u8, visit_u8, u8;
+        deserialize_u16, visit_u16, u16;
+        deserialize_u32, visit_u32, u32;
+        deserialize_u64, visit_u64, u64;
+        deserialize_u128, visit_u128, u128;
+    }
+
+    fn deserialize_f64<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.number()?.map(Number::double) {
+            Some(Some(float)) => visitor.visit_f64(float),
+            Some(None) => self.refused("an integer that f64 holds exactly"),
+            None => self.plain()?.refused("f64"),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        let number = self.number()?;
+        match number.map(Number::single) {
+            Some(Some(float)) => visitor.visit_f32(float),
+            Some(None) if matches!(number, Some(Number::Float(_))) => self.refused("a number in the range of f32"),
+            Some(None) => self.refused("an integer that f32 holds exactly"),
+            None => self.plain()?.refused("f32"),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.plain()?.value {
+            Cbor::Bool(flag) => visitor.visit_bool(*flag),
+            _ => self.refused("bool"),
+        }
+    }
+
+    fn deserialize_char<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.plain()?.value {
+            Cbor::Text(text) if text.chars().nth(1).is_none() && !text.is_empty() => visitor.visit_str(text),
+            _ => self.refused("char"),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.plain()?.value {
+            Cbor::Text(text) => visitor.visit_str(text),
+            _ => self.refused("str"),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.plain()?.value {
+            Cbor::Bytes(bytes) => visitor.visit_bytes(bytes),
+            _ => self.refused("bytes"),
+        }
+    }
+
+    same_as! {
+        deserialize_string => deserialize_str;
+        deserialize_byte_buf => deserialize_bytes;
+        deserialize_seq => items;
+        deserialize_map => entries;
+    }
+
+    fn deserialize_option<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.value {
+            Cbor::Null => visitor.visit_none(),
+            Cbor::Tag(SOME, inner) => visitor.visit_some(self.of(inner)),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.value {
+            Cbor::Null => visitor.visit_unit(),
+            _ => self.refused("null"),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'v>>(self, _: &'static str, visitor: V) -> Result<V::Value, ValueError> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'v>>(self, _: &'static str, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_tuple<V: Visitor<'v>>(self, _: usize, visitor: V) -> Result<V::Value, ValueError> {
+        self.items(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        self.items(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        self.entries(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        let plain = self.plain()?;
+        match plain.value {
+            Cbor::Text(name) => visitor.visit_enum(name.as_str().into_deserializer()),
+            Cbor::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant(plain, &entries[0])),
+            _ => plain.refused("map"),
+        }
+    }
+
+    fn deserialize_identifier<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_unit()
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+struct Items<'v> {
+    rest: std::slice::Iter<'v, Cbor>,
+    reader: Reader<'v>,
+}
+
+impl<'v> de::SeqAccess<'v> for Items<'v> {
+    type Error = ValueError;
+
+    fn next_element_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result<Option<T::Value>, ValueError> {
+        let next = self.rest.next();
+        next.map(|item| seed.deserialize(self.reader.of(item))).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.len())
+    }
+}
+
+struct Entries<'v> {
+    rest: std::slice::Iter<'v, (Cbor, Cbor)>,
+    value: Option<&'v Cbor>,
+    reader: Reader<'v>,
+}
+
+impl<'v> de::MapAccess<'v> for Entries<'v> {
+    type Error = ValueError;
+
+    fn next_key_seed<K: DeserializeSeed<'v>>(&mut self, seed: K) -> Result<Option<K::Value>, ValueError> {
+        let Some((key, value)) = self.rest.next() else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        seed.deserialize(self.reader.of(key)).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result<T::Value, ValueError> {
+        match self.value.take() {
+            Some(value) => seed.deserialize(self.reader.of(value)),
+            None => Err(ValueError::new("a value of a map was asked for before its key")),
+        }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.len())
+    }
+}
+
+/// A variant with contents: a map of one entry.
+struct Variant<'v>(Reader<'v>, &'v (Cbor, Cbor));
+
+impl<'v> de::EnumAccess<'v> for Variant<'v> {
+    type Error = ValueError;
+    type Variant = Reader<'v>;
+
+    fn variant_seed<T: DeserializeSeed<'v>>(self, seed: T) -> Result<(T::Value, Reader<'v>), ValueError> {
+        let Self(reader, (name, contents)) = self;
+        Ok((seed.deserialize(reader.of(name))?, reader.of(contents)))
+    }
+}
+
+impl<'v> de::VariantAccess<'v> for Reader<'v> {
+    type Error = ValueError;
+
+    fn unit_variant(self) -> Result<(), ValueError> {
+        match self.value {
+            Cbor::Null => Ok(()),
+            _ => self.refused("unit"),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'v>>(self, seed: T) -> Result<T::Value, ValueError> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'v>>(self, _: usize, visitor: V) -> Result<V::Value, ValueError> {
+        self.items(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'v>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, ValueError> {
+        self.entries(visitor)
+    }
+}
+
+impl de::Error for ValueError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}

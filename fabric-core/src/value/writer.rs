@@ -1,0 +1,270 @@
+//! Serde types become values, of which every `Option` inside of an `Option` is told apart.
+
+use ciborium::Value as Cbor;
+use serde::ser::{self, Serialize, Serializer};
+
+use super::{MAX_DEPTH, ValueError, some};
+
+/// Makes a value that lies inside of `depth` lists and maps.
+#[derive(Clone, Copy)]
+pub(super) struct Writer {
+    depth: usize,
+}
+
+impl Writer {
+    /// Makes a value that lies in no other one.
+    pub(super) fn new() -> Self {
+        Self { depth: 0 }
+    }
+
+    /// Makes what lies inside of a list or a map.
+    fn inside(self) -> Result<Self, ValueError> {
+        let depth = self.depth + 1;
+        if depth > MAX_DEPTH {
+            // Refused here, and not only when it is written: types that nest without end would take the whole stack.
+            return Err(ValueError::new(format!(
+                "it is nested more than {MAX_DEPTH} levels deep"
+            )));
+        }
+        Ok(Self { depth })
+    }
+
+    fn items(self, variant: Option<&'static str>) -> Result<Items, ValueError> {
+        Ok(Items {
+            inside: self.inside()?,
+            items: Vec::new(),
+            variant,
+        })
+    }
+
+    fn entries(self, variant: Option<&'static str>) -> Result<Entries, ValueError> {
+        Ok(Entries {
+            inside: self.inside()?,
+            entries: Vec::new(),
+            key: None,
+            variant,
+        })
+    }
+}
+
+/// A list that is being made, or a variant with one.
+pub(super) struct Items {
+    inside: Writer,
+    items: Vec<Cbor>,
+    variant: Option<&'static str>,
+}
+
+/// A map that is being made, or a variant with one.
+pub(super) struct Entries {
+    inside: Writer,
+    entries: Vec<(Cbor, Cbor)>,
+    key: Option<Cbor>,
+    variant: Option<&'static str>,
+}
+
+/// What a variant with contents is: a map of one entry.
+fn variant(name: Option<&'static str>, contents: Cbor) -> Cbor {
+    match name {
+        Some(name) => Cbor::Map(vec![(name.into(), contents)]),
+        None => contents,
+    }
+}
+
+macro_rules! scalars {
+    ($($method:ident($type:ty);)*) => {$(
+        fn $method(self, value: $type) -> Result<Cbor, ValueError> {
+            Ok(value.into())
+        }
+    )*};
+}
+
+impl Serializer for Writer {
+    type Ok = Cbor;
+    type Error = ValueError;
+    type SerializeSeq = Items;
+    type SerializeTuple = Items;
+    type SerializeTupleStruct = Items;
+    type SerializeTupleVariant = Items;
+    type SerializeMap = Entries;
+    type SerializeStruct = Entries;
+    type SerializeStructVariant = Entries;
+
+    scalars! {
+        serialize_bool(bool);
+        serialize_i8(i8);
+        serialize_i16(i16);
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_i128(i128);
+        serialize_u8(u8);
+        serialize_u16(u16);
+        serialize_u32(u32);
+        serialize_u64(u64);
+        serialize_u128(u128);
+        serialize_f32(f32);
+        serialize_f64(f64);
+        serialize_char(char);
+        serialize_str(&str);
+        serialize_bytes(&[u8]);
+    }
+
+    fn serialize_none(self) -> Result<Cbor, ValueError> {
+        Ok(Cbor::Null)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Cbor, ValueError> {
+        value.serialize(self).map(some)
+    }
+
+    fn serialize_unit(self) -> Result<Cbor, ValueError> {
+        Ok(Cbor::Null)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Cbor, ValueError> {
+        Ok(Cbor::Null)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<Cbor, ValueError> {
+        Ok(name.into())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<Cbor, ValueError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        value: &T,
+    ) -> Result<Cbor, ValueError> {
+        Ok(variant(Some(name), value.serialize(self.inside()?)?))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items, ValueError> {
+        self.items(None)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Items, ValueError> {
+        self.items(None)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items, ValueError> {
+        self.items(None)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Items, ValueError> {
+        self.inside()?.items(Some(name))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Entries, ValueError> {
+        self.entries(None)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Entries, ValueError> {
+        self.entries(None)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Entries, ValueError> {
+        self.inside()?.entries(Some(name))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+impl Items {
+    fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
+        self.items.push(item.serialize(self.inside)?);
+        Ok(())
+    }
+}
+
+macro_rules! lists {
+    ($($trait:ident, $method:ident;)*) => {$(
+        impl ser::$trait for Items {
+            type Ok = Cbor;
+            type Error = ValueError;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
+                self.push(item)
+            }
+
+            fn end(self) -> Result<Cbor, ValueError> {
+                Ok(variant(self.variant, Cbor::Array(self.items)))
+            }
+        }
+    )*};
+}
+
+lists! {
+    SerializeSeq, serialize_element;
+    SerializeTuple, serialize_element;
+    SerializeTupleStruct, serialize_field;
+    SerializeTupleVariant, serialize_field;
+}
+
+macro_rules! structs {
+    ($($trait:ident;)*) => {$(
+        impl ser::$trait for Entries {
+            type Ok = Cbor;
+            type Error = ValueError;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), ValueError> {
+                self.entries.push((name.into(), value.serialize(self.inside)?));
+                Ok(())
+            }
+
+            fn end(self) -> Result<Cbor, ValueError> {
+                Ok(variant(self.variant, Cbor::Map(self.entries)))
+            }
+        }
+    )*};
+}
+
+structs! {
+    SerializeStruct;
+    SerializeStructVariant;
+}
+
+impl ser::SerializeMap for Entries {
+    type Ok = Cbor;
+    type Error = ValueError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+        self.key = Some(key.serialize(self.inside)?);
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+        let value = value.serialize(self.inside)?;
+        let key = self.key.take();
+        let key = key.ok_or_else(|| ValueError::new("a map gave a value before its key"))?;
+        self.entries.push((key, value));
+        Ok(())
+    }
+
+    fn end(self) -> Result<Cbor, ValueError> {
+        Ok(Cbor::Map(self.entries))
+    }
+}
+
+impl ser::Error for ValueError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
