@@ -19,14 +19,14 @@ type Word = usize;
 pub(crate) struct Lent<'l> {
     first: *const u8,
     len: usize,
-    lent: PhantomData<&'l [u8]>,
+    owner: PhantomData<&'l [u8]>,
 }
 
 /// So many of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LentArray<'l, const N: usize> {
     first: *const [u8; N],
-    lent: PhantomData<&'l [u8]>,
+    owner: PhantomData<&'l [u8]>,
 }
 
 impl<'l> From<&'l [u8]> for Lent<'l> {
@@ -34,7 +34,7 @@ impl<'l> From<&'l [u8]> for Lent<'l> {
         Self {
             first: bytes.as_ptr(),
             len: bytes.len(),
-            lent: PhantomData,
+            owner: PhantomData,
         }
     }
 }
@@ -68,7 +68,13 @@ impl<'l> Lent<'l> {
     pub(crate) fn split_array<const N: usize>(self) -> Option<(LentArray<'l, N>, Self)> {
         let (now, later) = (self.len >= N).then(|| self.split_at(N))?;
         let first = now.first.cast();
-        Some((LentArray { first, lent: self.lent }, later))
+        Some((
+            LentArray {
+                first,
+                owner: self.owner,
+            },
+            later,
+        ))
     }
 
     /// Reads all of them.
@@ -76,6 +82,10 @@ impl<'l> Lent<'l> {
     /// # Panics
     /// If `into` is not as long.
     #[expect(unsafe_code, reason = "only a volatile load is certain to be one load")]
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "the words begin where the alignment of a word does"
+    )]
     pub(crate) fn read(self, into: &mut [MaybeUninit<u8>]) -> &mut [u8] {
         assert_eq!(self.len, into.len(), "a copy of other length");
         let head = self.first.align_offset(align_of::<Word>()).min(self.len);
@@ -110,7 +120,7 @@ impl<'l, const N: usize> LentArray<'l, N> {
         assert!(at <= N && M <= N - at, "a part reaches out of the whole");
         LentArray {
             first: self.first.cast::<u8>().wrapping_add(at).cast(),
-            lent: self.lent,
+            owner: self.owner,
         }
     }
 

@@ -227,6 +227,7 @@ impl Part {
 
 /// A source whose parts lie in plain files.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "its files are what the source has")]
 pub(crate) struct Files {
     pub(crate) index: Arc<Index>,
     pub(crate) files: Vec<(Box<dyn ReadFile>, PathBuf)>,

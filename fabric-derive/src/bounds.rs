@@ -26,7 +26,7 @@ pub(crate) fn where_clause(schema: &Schema<'_>) -> TokenStream {
 }
 
 fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
-    let private = schema.private();
+    let private = Schema::private();
     let needed = schema.stored().filter(|field| needs_bound(field.ty, schema));
     let bounds = needed.map(|field| {
         let ty = field.ty;

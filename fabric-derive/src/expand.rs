@@ -37,7 +37,7 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
 }
 
 fn implementation(schema: &Schema<'_>) -> TokenStream {
-    let (private, ident) = (schema.private(), schema.ident);
+    let (private, ident) = (Schema::private(), schema.ident);
     let (impl_generics, ty_generics, _) = schema.generics.split_for_impl();
     let where_clause = bounds::where_clause(schema);
     let keys = keys::keys(schema);

@@ -70,7 +70,7 @@ impl<'a> Schema<'a> {
     }
 
     /// The name under which generated code reaches the library, after [`import`](Self::import).
-    pub(crate) fn private(&self) -> TokenStream {
+    pub(crate) fn private() -> TokenStream {
         quote!(__fabric)
     }
 

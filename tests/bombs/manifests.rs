@@ -1,4 +1,5 @@
 //! Manifests of ours, whose checksums are right: a mesh of many axes, pieces of many lengths, values of many items.
+#![expect(clippy::items_after_statements, reason = "a number stands beside its use")]
 
 use candle_core::{DType, Device, Tensor};
 use fabric_core::storage::Memory;

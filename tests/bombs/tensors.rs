@@ -20,7 +20,7 @@ fn views(count: usize) -> Vec<u8> {
             tensor("0", 16_384, at, &[1024, 4096], &[0, 1]),
         )
     };
-    torch(&(0..count).map(view).collect::<Vec<_>>(), &[0; 4 * 16_384])
+    torch(&(0..count).map(view).collect::<Vec<_>>(), &vec![0; 4 * 16_384])
 }
 
 #[test]

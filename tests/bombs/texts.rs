@@ -23,7 +23,7 @@ fn headers_that_nest_or_repeat_are_refused_in_proportion_to_their_length() {
         "{{{}",
         r#""t":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"#.repeat(LONG / 50)
     );
-    let twice = format!(r#"{}"u":{{"dtype":"U8","shape":[],"data_offsets":[0,1]}}}}"#, twice);
+    let twice = format!(r#"{twice}"u":{{"dtype":"U8","shape":[],"data_offsets":[0,1]}}}}"#);
     for json in [deep, lists, twice] {
         let error = opened(&safetensors(&json, &[0])).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");

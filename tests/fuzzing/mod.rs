@@ -95,7 +95,7 @@ pub(crate) fn manifest(payload: &[u8]) -> bool {
 pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
     let memory = directory().clone();
     memory.remove_file(Path::new(DIRECTORY)).expect("memory");
-    put(&memory, DIRECTORY, &sealed(b"\x89FABDIR\n", payload));
+    put(&memory, DIRECTORY, &sealed(*b"\x89FABDIR\n", payload));
     open_and_read(&memory, "run")
 }
 
@@ -248,7 +248,7 @@ fn manifest_start() -> usize {
 }
 
 /// A payload in an envelope of version 1.0.
-fn sealed(magic: &[u8; 8], payload: &[u8]) -> Vec<u8> {
+fn sealed(magic: [u8; 8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = magic.to_vec();
     bytes.extend([1, 0, 0, 0]);
     bytes.extend((payload.len() as u64).to_le_bytes());
@@ -261,7 +261,7 @@ fn sealed(magic: &[u8; 8], payload: &[u8]) -> Vec<u8> {
 /// The checkpoint with another payload, its checksum made right; `docs/format.md` describes the envelope.
 fn around_payload(payload: &[u8]) -> Vec<u8> {
     let (checkpoint, start) = (checkpoint(), manifest_start());
-    let manifest = sealed(MAGIC, payload);
+    let manifest = sealed(*MAGIC, payload);
     let header = usize::try_from(u64::from_le_bytes(*checkpoint.first_chunk().expect("a header"))).expect("small");
     let json = std::str::from_utf8(&checkpoint[8..8 + header]).expect("JSON");
     let tensors = start - 8 - header;

@@ -18,7 +18,7 @@ fn others() -> Vec<(Vec<u8>, &'static [&'static str])> {
     let record = {
         let len = 24u64.to_le_bytes();
         let sum = u32::try_from(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &len)).unwrap();
-        let masked = (sum >> 15 | sum << 17).wrapping_add(0xa282_ead8);
+        let masked = sum.rotate_right(15).wrapping_add(0xa282_ead8);
         padded(&[&len[..], &masked.to_le_bytes()].concat())
     };
     let leveldb = [&[0x90; 100][..], &0xdb47_7524_8b80_fb57u64.to_le_bytes()].concat();

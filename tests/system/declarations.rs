@@ -1,4 +1,8 @@
 //! Types that share a name are not the same type: neither for the filters of a schema, nor for the handles of a call.
+#![expect(
+    clippy::items_after_statements,
+    reason = "a test declares its schema where it is used"
+)]
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,8 @@
 //! The texts of errors: complete by themselves, and each thing once in a chain.
+#![expect(
+    clippy::items_after_statements,
+    reason = "a test declares its schema where it is used"
+)]
 
 use std::error::Error as _;
 use std::io;

@@ -1,4 +1,8 @@
 //! Integers and floats serve as each other where nothing is lost, and only there.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "values read better where the types are named"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;

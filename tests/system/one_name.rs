@@ -1,4 +1,8 @@
 //! A name in a file means one field: what could be read into two, or read otherwise, is refused before it is saved.
+#![expect(
+    clippy::items_after_statements,
+    reason = "a test declares its schema where it is used"
+)]
 
 use std::collections::BTreeMap;
 

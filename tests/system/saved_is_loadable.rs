@@ -1,5 +1,11 @@
 //! Whatever is saved can be loaded into the state that it came from, strictly, and comes back as it was. What cannot is refused
 //! by the save, while the run that holds it is alive.
+#![expect(
+    clippy::items_after_statements,
+    clippy::needless_pass_by_value,
+    clippy::option_option,
+    reason = "odd states are the subject, and a test declares them where it uses them"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -163,6 +163,10 @@ fn other_values(ranks: &Ranks, prepared: &Prepared, hellos: &[Hello]) -> Result<
     Ok(other.map(|(_, (name, _))| name.clone()).collect())
 }
 
+/// By place in the plan: how a tensor is stored that only its first replica writes, and the tensors that take the place of
+/// this rank's own.
+type FirstReplicas = (HashMap<usize, Split>, Vec<(usize, Tensor)>);
+
 /// How tensors are stored that only the first of their replicas writes, and those without dimensions, which all write as the
 /// first one has them.
 fn first_replicas(
@@ -170,7 +174,7 @@ fn first_replicas(
     prepared: &Prepared,
     globals: &[Global],
     compared: &Compared,
-) -> Result<(HashMap<usize, Split>, Vec<(usize, Tensor)>)> {
+) -> Result<FirstReplicas> {
     let (mut of_first, mut replaced) = (HashMap::default(), Vec::new());
     if ranks.strategy.layout() == Layout::OneFile {
         // Rank 0 writes its own.

@@ -30,7 +30,7 @@ struct First {
 /// How far one rank comes by itself.
 enum Planned<'s> {
     Ready(Box<Prepared>),
-    Asking(Reading<'s>, SaveOptions),
+    Asking(Box<(Reading<'s>, SaveOptions)>),
 }
 
 /// Plans a save of what `read` gives; returns what every rank says of its plan too.
@@ -54,7 +54,7 @@ pub(super) fn plan<'s>(
             hello = Hello::of(&prepared, ranks, path).encode()?;
             Planned::Ready(Box::new(prepared))
         } else {
-            Planned::Asking(reading, options)
+            Planned::Asking(Box::new((reading, options)))
         };
         let first = First {
             questions: if ranks.alone() {
@@ -80,7 +80,7 @@ pub(super) fn plan<'s>(
             let hellos = firsts.into_iter().map(|first| first.hello).collect();
             return Ok((*prepared, hellos));
         }
-        Planned::Asking(reading, options) => (reading, options),
+        Planned::Asking(both) => *both,
     };
     let alike = firsts.iter().all(|first| first.sizes == firsts[0].sizes);
     let wholes = asked.wholes(wholes(ranks, "save: shapes", &asked.locals, alike)?);

@@ -201,7 +201,7 @@ mod tests {
             let print = |tensor: &Tensor| Fingerprint::of("w", tensor, false).unwrap();
             assert_eq!(print(&plain), print(&turned));
             let mut on_device = Running::new();
-            if rows * columns * 4 > STRIDE as u32 {
+            if plain.elem_count() * 4 > STRIDE {
                 sample_on_device("w", &plain, &mut on_device).unwrap();
                 let mut here = Running::new();
                 sample("w", &turned, plain.elem_count() * 4, &mut here).unwrap();

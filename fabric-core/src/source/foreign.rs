@@ -113,7 +113,7 @@ const SIGNATURES: &[Signature] = &[
     ),
 ];
 
-/// The last bytes of the index of a TensorFlow checkpoint, a table of LevelDB.
+/// The last bytes of the index of a TensorFlow checkpoint, a table of `LevelDB`.
 const LEVELDB: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
 /// What a file is, as a clause that says what to do about it; `None` if it is nothing that is known here. The caller has found

@@ -11,10 +11,10 @@ use super::values::own_values;
 use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::format::agree;
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
+use crate::format::{MANIFEST, agree};
 use crate::pages;
 use crate::storage::ReadFile;
 
@@ -45,13 +45,21 @@ pub(super) fn read_header(file: &dyn ReadFile, path: &Path, limit: ReadLimit) ->
     if !begins_like_one(&first) {
         return Err(something_else(file, path, &first)?);
     }
-    let corrupt = |error: HeaderError| match error {
-        HeaderError::UnknownDType { .. } => Refused::unknown(error.to_string()).at(path),
-        _ => Error::corrupt(path, error.to_string()),
-    };
+    let corrupt = |error: HeaderError| Error::corrupt(path, error.to_string());
     let header_len = header_len(&first, len).map_err(corrupt)? as u64;
     limit.check_piece(path, "header", header_len, MAX_JSON + LENGTH_BYTES as u64)?;
-    Header::parse(&read_whole(file, path, 0, header_len)?, len).map_err(corrupt)
+    let bytes = read_whole(file, path, 0, header_len)?;
+    Header::parse(&bytes, len).map_err(|error| match error {
+        // Files of others may have element types that are unknown here; a checkpoint of ours that has one is damaged.
+        HeaderError::UnknownDType { .. } if !names_manifest(&bytes) => Refused::unknown(error.to_string()).at(path),
+        _ => corrupt(error),
+    })
+}
+
+/// Whether the header of a file has the entry of a manifest, as far as can be told without parsing it.
+fn names_manifest(header: &[u8]) -> bool {
+    let name = MANIFEST.as_bytes();
+    header.windows(name.len()).any(|bytes| bytes == name)
 }
 
 /// How many of the first bytes tell: the length of the header, and how it begins.

@@ -7,6 +7,10 @@ use crate::filter::Filter;
 
 /// A field as its attributes declare it: what generated code hands to [`Walk::enter`](super::Walk::enter).
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an attribute of the field, independent of the others"
+)]
 pub struct FieldSchema {
     pub(crate) schema: Schema,
     pub(crate) declared: &'static str,

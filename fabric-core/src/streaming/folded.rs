@@ -132,12 +132,12 @@ fn copy_shares<const SHARE: usize, const BYTES: usize>(
         let mut sums = [_mm512_setzero_si512(); STREAMS];
         sums[0] = sum;
         for at in 0..SHARE {
-            for stream in 0..STREAMS {
+            for (stream, into) in into.iter_mut().enumerate() {
                 let there: LentArray<'_, LINE> = all.part((stream * SHARE + at) * LINE);
                 // The processor does not look ahead at the end of a page.
                 fetch(there.as_ptr().cast::<u8>().wrapping_add(AHEAD * LINE));
                 let bytes = load(there);
-                into[stream][at].stream(bytes);
+                into[at].stream(bytes);
                 sums[stream] = fold(sums[stream], line, bytes);
             }
         }

@@ -66,6 +66,7 @@ mod x86 {
     pub(in super::super) type Quarters = [__m128i; LINE / size_of::<__m128i>()];
 
     #[expect(unsafe_code, reason = "streaming stores")]
+    #[expect(clippy::cast_ptr_alignment, reason = "a line is aligned as the widest of these")]
     impl Line {
         /// Writes all of it, past the cache. [`Stores`] must be dropped before anybody looks.
         #[target_feature(enable = "avx512f")]

@@ -32,7 +32,7 @@ impl Writer {
     fn items(self, variant: Option<&'static str>) -> Result<Items, ValueError> {
         Ok(Items {
             inside: self.inside()?,
-            items: Vec::new(),
+            made: Vec::new(),
             variant,
         })
     }
@@ -40,7 +40,7 @@ impl Writer {
     fn entries(self, variant: Option<&'static str>) -> Result<Entries, ValueError> {
         Ok(Entries {
             inside: self.inside()?,
-            entries: Vec::new(),
+            made: Vec::new(),
             key: None,
             variant,
         })
@@ -50,14 +50,14 @@ impl Writer {
 /// A list that is being made, or a variant with one.
 pub(super) struct Items {
     inside: Writer,
-    items: Vec<Cbor>,
+    made: Vec<Cbor>,
     variant: Option<&'static str>,
 }
 
 /// A map that is being made, or a variant with one.
 pub(super) struct Entries {
     inside: Writer,
-    entries: Vec<(Cbor, Cbor)>,
+    made: Vec<(Cbor, Cbor)>,
     key: Option<Cbor>,
     variant: Option<&'static str>,
 }
@@ -189,7 +189,7 @@ impl Serializer for Writer {
 
 impl Items {
     fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
-        self.items.push(item.serialize(self.inside)?);
+        self.made.push(item.serialize(self.inside)?);
         Ok(())
     }
 }
@@ -205,7 +205,7 @@ macro_rules! lists {
             }
 
             fn end(self) -> Result<Cbor, ValueError> {
-                Ok(variant(self.variant, Cbor::Array(self.items)))
+                Ok(variant(self.variant, Cbor::Array(self.made)))
             }
         }
     )*};
@@ -225,12 +225,12 @@ macro_rules! structs {
             type Error = ValueError;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), ValueError> {
-                self.entries.push((name.into(), value.serialize(self.inside)?));
+                self.made.push((name.into(), value.serialize(self.inside)?));
                 Ok(())
             }
 
             fn end(self) -> Result<Cbor, ValueError> {
-                Ok(variant(self.variant, Cbor::Map(self.entries)))
+                Ok(variant(self.variant, Cbor::Map(self.made)))
             }
         }
     )*};
@@ -254,12 +254,12 @@ impl ser::SerializeMap for Entries {
         let value = value.serialize(self.inside)?;
         let key = self.key.take();
         let key = key.ok_or_else(|| ValueError::new("a map gave a value before its key"))?;
-        self.entries.push((key, value));
+        self.made.push((key, value));
         Ok(())
     }
 
     fn end(self) -> Result<Cbor, ValueError> {
-        Ok(Cbor::Map(self.entries))
+        Ok(Cbor::Map(self.made))
     }
 }
 

@@ -328,7 +328,7 @@ fn buffers(fabric: &Fabric) -> Buffers {
         ("running_var", fill(rank + 10., 3)),
         (
             "num_batches_tracked",
-            Tensor::new(i64::from(fabric.rank() as u32), &Device::Cpu).expect("memory"),
+            Tensor::new(i64::try_from(fabric.rank()).expect("few ranks"), &Device::Cpu).expect("memory"),
         ),
         ("weight", fill(4., 3)),
     ];

@@ -37,7 +37,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
         complaints.push("it has no entries that could join this level; remove `flatten`");
     }
     let ty = field.ty;
-    let private = respanned(schema.private(), ty.span());
+    let private = respanned(Schema::private(), ty.span());
     let guards = complaints.into_iter().map(|complaint| {
         let message = format!("`{name}` is a plain value, and {complaint}");
         quote_spanned! {ty.span()=>
@@ -57,7 +57,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
 
 /// A flattened field must not bring a key that is used already, and no name of a file may mean two fields.
 fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
-    let private = schema.private();
+    let private = Schema::private();
     let own = schema.keyed().map(|field| &field.key);
     let aliases: Vec<_> = own_aliases(schema).collect();
     let own = quote!(#private::Keys::new(&[#(#own),*], &[]).aliases(&[#(#aliases),*]));
@@ -72,7 +72,7 @@ fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
             guards.push(level.guard(schema, field));
         }
         earlier.push(Level {
-            keys: keys_of(schema, field),
+            keys: keys_of(field),
             field: Some(field.ident.unraw().to_string()),
             has_aliases: true,
         });
@@ -97,8 +97,8 @@ impl Level {
     /// An error at the flattened field for the first name that it shares.
     fn guard(&self, schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
         let span = field.ty.span();
-        let private = respanned(schema.private(), span);
-        let (known, theirs) = (&self.keys, &keys_of(schema, field));
+        let private = respanned(Schema::private(), span);
+        let (known, theirs) = (&self.keys, &keys_of(field));
         // Not spanned at the type, which may come from another macro than what is written here.
         let (here, there) = (quote!(known), quote!(theirs));
         let findings = self.findings(schema, field).into_iter().map(|(found, around)| {
@@ -165,8 +165,8 @@ fn concrete_flattened<'s, 'a>(schema: &'s Schema<'a>) -> impl Iterator<Item = &'
         .filter(|field| is_concrete(field.ty, schema.generics))
 }
 
-fn keys_of(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
+fn keys_of(field: &Field<'_>) -> TokenStream {
     let ty = field.ty;
-    let private = respanned(schema.private(), ty.span());
+    let private = respanned(Schema::private(), ty.span());
     quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::KEYS)
 }

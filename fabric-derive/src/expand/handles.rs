@@ -11,8 +11,8 @@ use crate::schema::{Field, Schema};
 const DECLARATION: &str = "__FABRIC_DECLARATION";
 
 /// The declared type, as what [`handles`] emits makes it known.
-pub(super) fn declared(schema: &Schema<'_>) -> TokenStream {
-    let (private, declaration) = (schema.private(), format_ident!("{DECLARATION}"));
+pub(super) fn declared() -> TokenStream {
+    let (private, declaration) = (Schema::private(), format_ident!("{DECLARATION}"));
     quote!(#private::Schema::of::<Self>(&#declaration))
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
         // Only beside the error that says so.
         return TokenStream::new();
     }
-    let (private, ident, vis) = (schema.private(), schema.ident, schema.vis);
+    let (private, ident, vis) = (Schema::private(), schema.ident, schema.vis);
     let holder = holder_name(schema);
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
     let types = fields.iter().map(|field| field.ty);
@@ -50,7 +50,7 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
 
 /// The struct of handles: one type parameter a field, so that it needs none of the schema's generics and bounds.
 fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> TokenStream {
-    let private = schema.private();
+    let private = Schema::private();
     let owner = schema.ident.unraw();
     let params: Vec<_> = (0..fields.len()).map(|at| format_ident!("__Field{at}")).collect();
     let members = fields.iter().zip(&params).map(|(field, param)| {

@@ -6,7 +6,7 @@ use quote::quote;
 use crate::schema::Schema;
 
 pub(crate) fn keys(schema: &Schema<'_>) -> TokenStream {
-    let private = schema.private();
+    let private = Schema::private();
     let own = schema.keyed().map(|field| &field.key);
     let aliases: Vec<_> = schema
         .keyed()

@@ -11,7 +11,7 @@ use crate::attr::filter::Filter;
 use crate::schema::{Field, Role, Schema};
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
-    let (private, declared) = (schema.private(), declared(schema));
+    let (private, declared) = (Schema::private(), declared());
     let steps = schema
         .stored()
         .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
@@ -27,7 +27,7 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
 }
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
-    let (private, declared) = (schema.private(), declared(schema));
+    let (private, declared) = (Schema::private(), declared());
     let steps = schema
         .stored()
         .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
@@ -46,7 +46,7 @@ pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
 /// in it are not, because a type may come from another macro than the struct.
 fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &TokenStream) -> TokenStream {
     let (ident, ty) = (field.ident, field.ty);
-    let private = respanned(schema.private(), ty.span());
+    let private = respanned(Schema::private(), ty.span());
     let place = quote!(#borrow self.#ident);
     let entries = quote!(__fabric_entries);
     let role = match field.role() {
@@ -65,7 +65,7 @@ fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &T
 
 /// What the attributes say of the field.
 fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
-    let private = schema.private();
+    let private = Schema::private();
     let attrs = &field.attrs;
     let declared = format!("{}.{}", schema.ident.unraw(), field.ident.unraw());
     let key = &field.key;

@@ -19,7 +19,11 @@ pub(super) fn what(names: &[String]) -> String {
     if has(".zarray") || has(".zgroup") || has("zarr.json") {
         return format!("it is a Zarr store: {safetensors}");
     }
-    if has("checkpoint") && names.iter().any(|name| name.ends_with(".index")) {
+    if has("checkpoint")
+        && names
+            .iter()
+            .any(|name| Path::new(name).extension().is_some_and(|end| end == "index"))
+    {
         return format!("it is a TensorFlow checkpoint: {safetensors}");
     }
     if has("snapshots") && has("refs") {

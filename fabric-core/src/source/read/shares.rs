@@ -310,7 +310,9 @@ mod tests {
                 let shares = Shares::default();
                 let mut scratch = vec![0; 5000];
                 let ranges = [10..20, 40..60, 4000..5000];
-                ranges.iter().for_each(|range| scratch[range.clone()].fill(7));
+                for range in &ranges {
+                    scratch[range.clone()].fill(7);
+                }
                 scratch[45] = used;
                 shares.note("x", run, 0, 0, &scratch, ranges.into_iter());
                 shares.settle(&source, &[shares.encode()])

@@ -72,7 +72,9 @@ mod tests {
     fn what_was_read_is_left_and_everything_else_is_zero() {
         let mut used = Used::default();
         let ranges = [(0, 3), (10, 2), (20, 2), (30, 2), (45, 2), (50, 20), (90, 10)];
-        ranges.iter().for_each(|(start, len)| used.add(*start, *len));
+        for (start, len) in ranges {
+            used.add(start, len);
+        }
         assert_eq!(used.0.len(), 5, "equal steps are one record");
         let bytes: Vec<u8> = (1..=100).collect();
         for piece in [1, 7, 33, 100] {

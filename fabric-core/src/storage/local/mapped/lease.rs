@@ -33,8 +33,8 @@ pub(super) struct Leased {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The process that takes leases, if the file system keeps a file still; `None` before anybody asked.
-    process: Option<Option<u32>>,
+    /// Whether leases are taken; `None` before the first call asks the file system.
+    taker: Option<Taker>,
     holders: usize,
 }
 
@@ -54,9 +54,9 @@ impl Leased {
     /// `None` if somebody writes to the file or waits to do so, or if the file system has no leases that keep it still.
     pub(super) fn take(&self) -> Option<Lease<'_>> {
         let mut state = self.lock();
-        let process = *state.process.get_or_insert_with(|| process_for(&self.file));
+        let taker = *state.taker.get_or_insert_with(|| Taker::of(&self.file));
         // A forked process shares the open file, and would end the lease of the process that it came from.
-        if process != Some(std::process::id()) {
+        if taker != Taker::Process(std::process::id()) {
             return None;
         }
         let held = if state.holders == 0 {
@@ -102,11 +102,24 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// This process, if the file is on a file system that keeps it still under a lease.
-fn process_for(file: &File) -> Option<u32> {
-    let system = rustix::fs::fstatfs(file).ok()?;
-    let kind = u32::try_from(system.f_type).ok()?;
-    STILL.contains(&kind).then(std::process::id)
+/// Which process takes leases on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    Process(u32),
+    /// A lease does not keep a file still on this file system.
+    Nobody,
+}
+
+impl Taker {
+    /// This process, if the file is on a file system that keeps it still under a lease.
+    fn of(file: &File) -> Self {
+        let system = rustix::fs::fstatfs(file).ok();
+        let kind = system.and_then(|system| u32::try_from(system.f_type).ok());
+        match kind {
+            Some(kind) if STILL.contains(&kind) => Self::Process(std::process::id()),
+            _ => Self::Nobody,
+        }
+    }
 }
 
 /// A lease is called broken from when a writer waits for it.
