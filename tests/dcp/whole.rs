@@ -215,5 +215,10 @@ fn what_a_state_does_not_ask_for_remains_readable() {
     let entry = "optimizer.state.fc2.weight.exp_avg";
     let moment = loaded.remainder.tensor(entry, &Device::Cpu).unwrap();
     assert_eq!(bits(&moment), bits(&expected("dcp_hsdp4")[entry]));
-    assert_eq!(loaded.remainder.origin(), Path::new("fixtures/pytorch/dcp_hsdp4"));
+    let origin = loaded.remainder.origin();
+    assert!(
+        origin.is_absolute() && origin.ends_with("fixtures/pytorch/dcp_hsdp4"),
+        "{}",
+        origin.display()
+    );
 }
