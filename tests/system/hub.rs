@@ -147,17 +147,30 @@ fn an_entry_that_no_file_has_is_refused() {
 }
 
 #[test]
-fn two_indexes_are_two_models() {
+fn two_indexes_are_two_models_unless_one_has_the_name_of_the_model() {
     let directory = model(1);
-    std::fs::write(directory.path().join("other.safetensors.index.json"), "{}").unwrap();
+    let index = |name: &str| directory.path().join(format!("{name}.safetensors.index.json"));
+    std::fs::write(index("other"), "{}").unwrap();
+    let mut live = Mlp::new(2);
+    Fabric::new().load_raw(directory.path(), &mut live).unwrap();
+    assert_eq!(
+        weights(&live),
+        weights(&Mlp::new(1)),
+        "transformers takes this one as well"
+    );
+    std::fs::rename(index("model"), index("mine")).unwrap();
     let text = refused(directory.path()).to_string();
     assert!(text.contains("2 index files"), "{text}");
 }
 
 #[test]
 fn an_index_that_is_none_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("model.safetensors.index.json"), "").unwrap();
+    let error = refused(empty.path());
+    assert!(matches!(error, Error::UnknownFormat { .. }), "never whole: {error}");
+    assert!(error.to_string().contains("it is empty"), "{error}");
     for text in [
-        "",
         "[]",
         "{}",
         "{\"weight_map\": 3}",

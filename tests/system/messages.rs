@@ -194,7 +194,7 @@ fn a_directory_given_as_a_path_proposes_the_file_in_it() {
     std::fs::create_dir(&empty).unwrap();
     contains(
         &fabric.open(&empty).unwrap_err().to_string(),
-        &["it is a directory, and holds neither"],
+        &["it is an empty directory"],
     );
 }
 

@@ -106,7 +106,6 @@ struct Odd {
     step: Option<Option<u32>>,
     #[checkpoint(metadata)]
     meta: Option<Option<Vec<Option<()>>>>,
-    #[checkpoint(optional)]
     tree: Filled,
     values: HashMap<String, Option<Option<f32>>>,
     #[checkpoint(flatten)]
