@@ -1,7 +1,5 @@
 //! Loads of whole training states, and of the weights in them.
 
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Linear, Optimizer, VarBuilder, VarMap, layer_norm, linear};
 use fabric_core::optim::AdamW;
