@@ -1,9 +1,10 @@
 //! Paths that mean what they meant at the call, wherever the process goes afterwards.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::report::LoadReport;
 use crate::storage::Storage;
 
 /// A path as the caller gave it, and as the storage knows it whatever the current directory is.
@@ -47,12 +48,26 @@ impl Absolute {
             {
                 *path = below.to_path_buf();
             }
+            if let Error::Mismatch(report) = error {
+                self.named_report(report);
+            }
             inner = match error {
                 Error::Interrupted { source, .. } => Some(source),
                 _ => None,
             };
         }
         error
+    }
+
+    /// Names the origin of a report as the caller gives it.
+    pub(crate) fn named_report(&self, report: &mut LoadReport) {
+        let below = |base: &Path| {
+            let below = report.origin.strip_prefix(&base.display().to_string())?;
+            Some(below.strip_prefix(MAIN_SEPARATOR)?.to_owned())
+        };
+        if let Some(below) = self.base().and_then(below) {
+            report.origin = below;
+        }
     }
 
     /// The directory that the path is relative to, if it is.
@@ -87,6 +102,13 @@ mod tests {
         };
         let text = relative.named(interrupted).to_string();
         assert!(text.starts_with("run/last.ckpt is damaged"), "{text}");
+        let report = |origin: PathBuf| LoadReport {
+            origin: origin.display().to_string(),
+            ..LoadReport::default()
+        };
+        let refused = Error::Mismatch(Box::new(report(current.join("run/last.ckpt"))));
+        let named = relative.named(refused);
+        assert_eq!(named.report().map(|report| &*report.origin), Some("run/last.ckpt"));
         let elsewhere = relative.named(damaged(PathBuf::from("/elsewhere")));
         assert_eq!(path_of(elsewhere), Some(PathBuf::from("/elsewhere")));
         let absolute = Absolute::of(&Local::new(), &current);

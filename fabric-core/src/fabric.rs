@@ -321,7 +321,9 @@ impl Fabric {
         let file = self.ranks.together("load: open", open);
         let file = file.inspect_err(|error| phases.failed(error))?;
         let loaded = carry_out(&file, state, options, whole, &phases);
-        loaded.map_err(|error| absolute.named(error))
+        let mut loaded = loaded.map_err(|error| absolute.named(error))?;
+        absolute.named_report(&mut loaded.report);
+        Ok(loaded)
     }
 }
 
