@@ -143,19 +143,15 @@ fn flags(count: usize) -> Flags {
 }
 
 #[test]
-fn values_of_a_million_items_are_loaded_and_those_of_more_where_the_bound_is_raised() {
+fn values_of_any_number_of_items_are_loaded_as_they_were_saved() {
     let _alone = alone();
     let memory = storage(&[]);
-    fabric(&memory).save("some.ckpt", &flags(1_000_000)).unwrap();
-    let mut state = flags(0);
-    fabric(&memory).load("some.ckpt", &mut state).unwrap();
-    assert_eq!(state.flags, flags(1_000_000).flags);
-
-    fabric(&memory).save("many.ckpt", &flags(5_000_000)).unwrap();
-    let opened = in_proportion(&memory, "many.ckpt", 5_000_000, |raw| Ok(raw.len()));
-    is_limit(&opened.unwrap_err());
-    generous(&memory).load("many.ckpt", &mut state).unwrap();
-    assert_eq!(state.flags.len(), 5_000_000);
+    for count in [1_000_000, 5_000_000] {
+        fabric(&memory).save("some.ckpt", &flags(count)).unwrap();
+        let mut state = flags(0);
+        fabric(&memory).load("some.ckpt", &mut state).unwrap();
+        assert_eq!(state.flags, flags(count).flags);
+    }
 }
 
 #[test]

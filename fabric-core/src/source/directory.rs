@@ -119,7 +119,7 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     let folder = path.join(&manifest.generation);
     let names = manifest.tensors.iter().map(|record| record.name.clone()).collect();
     Ok(Arc::new(Directory {
-        index: Arc::new(index(&manifest, path, limit)?),
+        index: Arc::new(index(&manifest, path)?),
         open_files: OpenFiles::new(storage.clone()),
         files: (0..ranks).map(|_| Slot::default()).collect(),
         generation: manifest.generation,
@@ -143,9 +143,7 @@ fn check_memory(manifest: &DirectoryManifest, limit: ReadLimit) -> std::result::
     Ok(())
 }
 
-fn index(manifest: &DirectoryManifest, path: &Path, limit: ReadLimit) -> Result<Index> {
-    let len: usize = manifest.values.iter().map(|value| value.bytes.len()).sum();
-    let mut memory = limit.budget(len);
+fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
     let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
     for (number, record) in manifest.tensors.iter().enumerate() {
         tensors.insert(record.name.clone(), unlocated(number, record));
@@ -163,7 +161,7 @@ fn index(manifest: &DirectoryManifest, path: &Path, limit: ReadLimit) -> Result<
         order: Arc::default(),
         origin: path.display().to_string(),
         tensors,
-        values: own_values(&manifest.values, &path.join(FILE_NAME), &mut memory)?,
+        values: own_values(&manifest.values, &path.join(FILE_NAME))?,
         filtered: manifest.filtered.iter().cloned().collect(),
         tensors_only: false,
         state_version: manifest.state_version,

@@ -138,7 +138,7 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
         origin: path.display().to_string(),
         // Sorted ones become a map at once, without a search for each.
         tensors: tensors.into_iter().collect(),
-        values: own_values(&manifest.values, path, memory)?,
+        values: own_values(&manifest.values, path)?,
         filtered: manifest.filtered.into_iter().collect(),
         state_version: manifest.state_version,
         ..Index::default()
