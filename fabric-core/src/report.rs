@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::entry::strip;
+use crate::entry::{shown, strip};
 use crate::error::entries;
 
 /// At most this many names of one kind are printed.
@@ -197,17 +197,18 @@ impl LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = shown(&self.origin);
         if self.is_acceptable() {
-            write!(f, "restored {} from {}", entries(self.restored.len()), self.origin)?;
+            write!(f, "restored {} from {origin}", entries(self.restored.len()))?;
         } else {
-            write!(f, "{} does not match the state, which is unchanged", self.origin)?;
+            write!(f, "{origin} does not match the state, which is unchanged")?;
         }
         // The cause stands before the lists.
         for sentence in &self.advice {
-            write!(f, "\n  help: {sentence}")?;
+            write!(f, "\n  help: {}", shown(sentence))?;
         }
         if let Some(instead) = &self.wrong_file {
-            write!(f, "\n  nothing in it matches: {instead}")?;
+            write!(f, "\n  nothing in it matches: {}", shown(instead))?;
         }
         let (causes, others): (Vec<_>, Vec<_>) = self
             .mismatched
@@ -243,10 +244,10 @@ impl fmt::Display for LoadReport {
             self.ignored.iter().cloned(),
         )?;
         for sentence in &self.assumed {
-            write!(f, "\n  assumed: {sentence}")?;
+            write!(f, "\n  assumed: {}", shown(sentence))?;
         }
         for sentence in self.help() {
-            write!(f, "\n  help: {sentence}")?;
+            write!(f, "\n  help: {}", shown(&sentence))?;
         }
         Ok(())
     }
@@ -269,7 +270,7 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, names: impl ExactSizeIterato
     }
     write!(f, "\n  {title}: {}", entries(count))?;
     for name in names.take(SHOWN) {
-        write!(f, "\n    {name}")?;
+        write!(f, "\n    {}", shown(&name))?;
     }
     if count > SHOWN {
         write!(f, "\n    and {} more", count - SHOWN)?;
@@ -279,9 +280,7 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, names: impl ExactSizeIterato
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name, found, expected, ..
-        } = self;
+        let (name, found, expected) = (shown(&self.name), shown(&self.found), shown(&self.expected));
         match self.kind {
             MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
             MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
@@ -335,5 +334,35 @@ mod tests {
             assert!(text.contains(part), "{part:?} is not in:\n{text}");
         }
         assert!(!text.contains("model.11.weight"));
+    }
+    #[test]
+    fn a_line_break_in_a_name_breaks_no_report() {
+        let name = || "a\nb\u{1b}[31m".to_owned();
+        let mismatch = Mismatch {
+            name: name(),
+            kind: MismatchKind::Type,
+            found: name(),
+            expected: name(),
+            skipped: false,
+        };
+        assert!(!mismatch.to_string().contains(['\n', '\u{1b}']), "{mismatch}");
+        let report = LoadReport {
+            origin: name(),
+            missing: vec![name()],
+            unexpected: vec![name()],
+            mismatched: vec![mismatch],
+            filtered_at_save: vec![name()],
+            begun_anew: vec![name()],
+            withheld: vec![name()],
+            ignored: vec![name()],
+            assumed: vec![name()],
+            suggestions: vec![(name(), name())],
+            wrong_file: Some(name()),
+            advice: vec![name()],
+            strict: true,
+            ..LoadReport::default()
+        };
+        let text = report.to_string();
+        assert!(!text.contains('\u{1b}') && !text.contains("a\nb"), "{text}");
     }
 }
