@@ -10,7 +10,7 @@ thread_local! {
     static WITHIN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread is within a call of the Fabric.
+/// True while this thread is within a call of the Fabric.
 pub(crate) fn is_within(fabric: u64) -> bool {
     // A thread that is about to end is within nothing.
     WITHIN
@@ -23,7 +23,7 @@ pub(crate) fn enter(fabric: u64) -> Within {
     Within::enter(vec![fabric])
 }
 
-/// What a thread is within.
+/// The calls that a thread is within.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls(Vec<u64>);
 
@@ -45,7 +45,7 @@ impl Calls {
 #[must_use = "the call ends when this is dropped"]
 pub(crate) struct Within {
     before: usize,
-    /// What is in one thread's list is not to be taken out by another.
+    /// A guard stays on its thread: another thread must not take calls out of this thread's list.
     _here: std::marker::PhantomData<*const ()>,
 }
 

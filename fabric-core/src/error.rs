@@ -152,7 +152,7 @@ pub enum Error {
     Destination {
         /// The path that the caller gave.
         path: PathBuf,
-        /// What is in the way, and what to do about it.
+        /// The obstacle, and the way around it.
         what: String,
     },
 
@@ -179,7 +179,7 @@ pub enum Error {
     /// The system does not have the memory that a call needs. What was saved before is still there.
     #[error("there is not enough memory to {purpose}: {source}")]
     Memory {
-        /// What the memory was for, as a verb and its object: `"copy tensors"`.
+        /// The purpose of the memory, as a verb and its object: `"copy tensors"`.
         purpose: String,
         /// The system's own error.
         r#source: io::Error,
@@ -322,7 +322,7 @@ pub enum StateError {
         handle: String,
         /// The type that the handle belongs to.
         of: String,
-        /// What the state is, and which handle fits.
+        /// The type of the state, and the handle that fits.
         what: String,
     },
 

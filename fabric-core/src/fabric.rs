@@ -299,7 +299,7 @@ impl Fabric {
         Ok(RawCheckpoint::new(source, self.ranks.clone()))
     }
 
-    /// What a path means now.
+    /// The path as this process would find it from any directory.
     fn absolute(&self, path: &Path) -> Absolute {
         Absolute::of(&*self.storage, path)
     }

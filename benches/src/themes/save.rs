@@ -17,7 +17,7 @@ const DURABLE: &str = "save, durable";
 const DCP: &str = "dcp.save, synced";
 const PLAIN: &str = "plain write";
 const RELAXED: &str = "save, not synced";
-/// What a rank adds to a save where other ranks hold the same tensors.
+/// The cost of comparing replicas, which each rank adds to a save where other ranks hold the same tensors.
 const SAMPLE: &str = "comparing replicas by a sample";
 const WHOLE: &str = "comparing whole replicas";
 const LIGHTNING: &str = "Lightning fabric.save";
