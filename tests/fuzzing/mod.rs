@@ -93,8 +93,13 @@ pub(crate) fn manifest(payload: &[u8]) -> bool {
 
 /// The payload of the manifest of a directory, in an envelope whose checksum is right, beside the files that belong to the seed.
 pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
-    let memory = directory().clone();
-    memory.remove_file(Path::new(DIRECTORY)).expect("memory");
+    // A storage of its own: one that all executions share would remember every manifest.
+    let memory = Memory::new();
+    for (path, bytes) in &directory()[1..] {
+        let folder = Path::new(path).parent().expect("a folder");
+        memory.create_dir_all(folder).expect("memory");
+        put(&memory, path, bytes);
+    }
     put(&memory, DIRECTORY, &sealed(*b"\x89FABDIR\n", payload));
     open_and_read(&memory, "run")
 }
@@ -217,24 +222,37 @@ pub(crate) fn payload() -> &'static [u8] {
 
 const DIRECTORY: &str = "run/manifest.fabric";
 
-/// A small checkpoint of two ranks.
-fn directory() -> &'static Memory {
-    static STORAGE: OnceLock<Memory> = OnceLock::new();
-    STORAGE.get_or_init(|| {
+/// The files of a small checkpoint of two ranks, the manifest first.
+fn directory() -> &'static [(String, Vec<u8>)] {
+    static FILES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+    FILES.get_or_init(|| {
         let memory = Memory::new();
         put(&memory, "one.ckpt", checkpoint());
         let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
         let strategy = fabric_core::Strategy::fsdp().ranks(2);
         fabric.reshard("one.ckpt", "run", strategy).expect("memory");
-        memory
+        let mut files = vec![(DIRECTORY.to_owned(), contents(&memory, DIRECTORY))];
+        for folder in memory.list(Path::new("run")).expect("it was saved") {
+            let folder = format!("run/{folder}");
+            for name in memory.list(Path::new(&folder)).unwrap_or_default() {
+                let path = format!("{folder}/{name}");
+                files.push((path.clone(), contents(&memory, &path)));
+            }
+        }
+        files
     })
+}
+
+fn contents(memory: &Memory, path: &str) -> Vec<u8> {
+    let file = memory.open(Path::new(path)).expect("it was saved");
+    let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
+    file.read_exact_at(&mut bytes, 0).expect("memory");
+    bytes
 }
 
 /// The payload of its manifest.
 pub(crate) fn directory_payload() -> Vec<u8> {
-    let file = directory().open(Path::new(DIRECTORY)).expect("it was saved");
-    let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
-    file.read_exact_at(&mut bytes, 0).expect("memory");
+    let bytes = &directory()[0].1;
     bytes[20..bytes.len() - 8].to_vec()
 }
 
