@@ -1,16 +1,19 @@
 //! Files that change while they are read: a load gives what was saved, or an error, and never anything else.
 
+mod through;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use candle_core::{Device, Tensor, Var};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{FileKind, Memory, ReadFile, Storage, WriteFile};
+use fabric_core::storage::{Memory, ReadFile, Storage};
 use fabric_core::{Checkpoint, Error, ExportOptions, Fabric, LoadOptions, Strategy};
 
+use self::through::{Between, Through};
 use crate::archive::Stored;
 use crate::made::Made;
 use crate::pickle::{call, dict, global, int, persistent, pickle, text, tuple};
@@ -33,19 +36,27 @@ fn as_element(number: usize) -> f32 {
 }
 
 /// A storage in memory whose files change after so many reads: one byte of the element [`MARK`].
+type Changing = Through<Changes>;
+
 #[derive(Clone, Debug)]
-struct Changing {
-    inner: Memory,
+struct Changes {
     after: usize,
     reads: Arc<AtomicUsize>,
 }
 
+impl Between for Changes {
+    fn file(&self, inner: Box<dyn ReadFile>) -> Box<dyn ReadFile> {
+        let changes = self.clone();
+        Box::new(ChangingFile { inner, changes })
+    }
+}
+
 impl Changing {
     fn new(inner: &Memory, after: usize) -> Self {
+        let reads = Arc::default();
         Self {
             inner: inner.clone(),
-            after,
-            reads: Arc::default(),
+            between: Changes { after, reads },
         }
     }
 
@@ -54,64 +65,15 @@ impl Changing {
     }
 }
 
-impl Storage for Changing {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        Ok(Box::new(ChangingFile {
-            inner: self.inner.open(path)?,
-            storage: self.clone(),
-        }))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.inner.create(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_file(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir_all(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.inner.kind(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(path)
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.inner.resolve(path)
-    }
-
-    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.inner.remove_if_abandoned(path)
-    }
-}
-
 #[derive(Debug)]
 struct ChangingFile {
     inner: Box<dyn ReadFile>,
-    storage: Changing,
+    changes: Changes,
 }
 
 impl ChangingFile {
     fn change(&self, bytes: &mut [u8]) {
-        if self.storage.reads.fetch_add(1, Ordering::Relaxed) < self.storage.after {
+        if self.changes.reads.fetch_add(1, Ordering::Relaxed) < self.changes.after {
             return;
         }
         let mark = [as_element(MARK).to_le_bytes(), as_element(MARK + 1).to_le_bytes()].concat();
@@ -159,7 +121,7 @@ fn changes_at_every_read(memory: &Memory, name: &str, read: impl Fn(&Changing) -
         saved.values().any(|bits| bits.contains(&as_element(MARK).to_bits())),
         "{name}: the element is read"
     );
-    let reads = still.reads.load(Ordering::Relaxed);
+    let reads = still.between.reads.load(Ordering::Relaxed);
     let mut refused = 0;
     for after in (0..=reads).step_by(reads / 16 + 1) {
         match read(&Changing::new(memory, after)) {
@@ -478,10 +440,16 @@ fn a_distributed_checkpoint_that_changes_between_two_reads_gives_a_checksum_erro
 }
 
 /// A storage that lends memory which another thread writes to all the time.
+type Flipping = Through<Words>;
+
 #[derive(Clone, Debug)]
-struct Flipping {
-    inner: Memory,
-    words: Arc<Vec<AtomicU64>>,
+struct Words(Arc<Vec<AtomicU64>>);
+
+impl Between for Words {
+    fn file(&self, inner: Box<dyn ReadFile>) -> Box<dyn ReadFile> {
+        let words = self.0.clone();
+        Box::new(FlippingFile { inner, words })
+    }
 }
 
 #[derive(Debug)]
@@ -504,13 +472,13 @@ impl Flipping {
             .map(|word| AtomicU64::new(u64::from_ne_bytes(word.try_into().unwrap())));
         let storage = Self {
             inner: inner.clone(),
-            words: Arc::new(words.collect()),
+            between: Words(Arc::new(words.collect())),
         };
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    storage.words[at / 8].fetch_xor(1 << 20, Ordering::Relaxed);
+                    storage.between.0[at / 8].fetch_xor(1 << 20, Ordering::Relaxed);
                     std::hint::spin_loop();
                 }
             });
@@ -550,51 +518,6 @@ impl ReadFile for FlippingFile {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let lent = self.bytes().get(from..).and_then(|bytes| bytes.get(..len));
         lent.map(take).is_some()
-    }
-}
-
-impl Storage for Flipping {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        Ok(Box::new(FlippingFile {
-            inner: self.inner.open(path)?,
-            words: self.words.clone(),
-        }))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.inner.create(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_file(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir_all(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.inner.kind(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(path)
-    }
-
-    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.inner.remove_if_abandoned(path)
     }
 }
 
