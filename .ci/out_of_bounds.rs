@@ -3,6 +3,8 @@
 //! It is `.ci/run`'s proof that the sanitizer sees the loads and the stores of fabric-core's hot loops, whose modules are
 //! compiled with it.
 
+use crate::io::streaming;
+
 /// A slice that is said to be as long as that.
 fn slice(bytes: &mut [u8], len: usize) -> &mut [u8] {
     // SAFETY: none. It is wrong on purpose.

@@ -83,7 +83,8 @@ impl Absolute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{Local, Memory};
+    use crate::storage::Local;
+    use crate::testing::Memory;
 
     #[test]
     fn errors_name_paths_as_the_caller_gives_them() {

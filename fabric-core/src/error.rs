@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::state::StateError;
+use crate::dist::group::GroupError;
 use crate::entry::{shown, shown_path};
-use crate::group::GroupError;
 use crate::report::LoadReport;
 
 /// The result of everything in this crate.

@@ -10,18 +10,18 @@ use candle_core::Var;
 
 pub use self::builder::Builder;
 use crate::absolute::Absolute;
+use crate::dist::ranks::Ranks;
+use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::load::{Loaded, carry_out};
 use crate::options::{LoadOptions, SaveOptions};
 use crate::phases::{Phase, Phases};
-use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
+use crate::save::background::{Handle, STAGING, Saving};
 use crate::save::{SaveReport, save};
-use crate::snapshot::{Handle, STAGING, Saving};
 use crate::source::{ReadLimit, open};
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
-use crate::strategy::Strategy;
 
 /// Saves and loads states: the one object that a program keeps.
 ///

@@ -78,65 +78,54 @@
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
 
 mod absolute;
-mod blank;
-mod bytes;
-mod calls;
-mod checksum;
 mod device;
+mod dist;
 mod entry;
 mod error;
-mod export;
 mod fabric;
 mod filter;
+mod foreign;
 mod format;
-pub mod group;
 mod hash;
-mod lent;
+mod io;
 mod load;
-mod mesh;
 pub mod optim;
 mod options;
-mod pages;
 mod phases;
-mod plan;
 mod progress;
-mod ranks;
 mod raw;
 mod report;
-mod reshard;
 mod save;
 #[doc(hidden)]
 pub mod scale;
-mod snapshot;
 mod source;
 mod state;
 pub mod storage;
-mod strategy;
-mod streaming;
-mod target;
+pub mod testing;
 mod threads;
 mod value;
 
 pub use candle_core;
 pub use candle_nn;
+pub use dist::group;
+pub use dist::strategy::{Layout, Strategy};
 pub use entry::{DType, Region, TensorInfo};
 pub use error::{Error, Result, StateError};
-pub use export::{ExportFormat, ExportOptions, ExportReport};
 pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use filter::Filter;
+pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
 pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, WhenBusy};
 pub use progress::Progress;
 pub use raw::RawCheckpoint;
 pub use report::{LoadReport, Mismatch, MismatchKind};
 pub use save::SaveReport;
-pub use snapshot::Saving;
+pub use save::background::Saving;
 pub use state::{
     Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
     Visitor, VisitorMut, Walk,
 };
-pub use strategy::{Layout, Strategy};
 pub use value::{Value, ValueError};
 
 /// What generated code names; no part of the public interface.

@@ -4,28 +4,29 @@ mod apply;
 mod classes;
 mod groups;
 mod matching;
-mod parts;
+pub(crate) mod plan;
 mod scalar;
 mod stage;
+pub(crate) mod target;
 mod verify;
 
 use std::sync::Arc;
 
 use self::matching::{Matched, find};
-use self::parts::Parts;
-use crate::calls::{self, Within};
+use crate::dist::load::Parts;
+use crate::dist::ranks::Ranks;
 use crate::error::{Error, Result};
+use crate::load::plan::Policy;
+use crate::load::plan::numbered::{Names, accept_numbers};
 use crate::options::LoadOptions;
 use crate::phases::{Phase, Phases};
-use crate::plan::load::Policy;
-use crate::plan::numbered::{Names, accept_numbers};
 use crate::progress::Meter;
-use crate::ranks::Ranks;
 use crate::raw::RawCheckpoint;
 use crate::report::LoadReport;
 use crate::source::names::{Renamed, unfold};
 use crate::source::read::Shares;
 use crate::state::{Checkpoint, OptimizerState, Resolved, ValueSlot, VisitorMut, resolve};
+use crate::threads::calls::{self, Within};
 
 /// What a load did.
 #[derive(Clone, Debug)]

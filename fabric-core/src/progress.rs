@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::checksum::BLOCK;
 use crate::error::{Error, Result, panic_text};
+use crate::io::checksum::BLOCK;
 
 /// How far a save or a load has come, as [`SaveOptions::progress`](crate::SaveOptions::progress) and
 /// [`LoadOptions::progress`](crate::LoadOptions::progress) tell it.

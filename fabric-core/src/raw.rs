@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::dist::ranks::Ranks;
 use crate::entry::{TensorInfo, strip};
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
-use crate::ranks::Ranks;
 use crate::source::names::Renamed;
 use crate::source::{Index, Source, StoredTensor};
 use crate::value::Value;

@@ -3,22 +3,16 @@
 //! At every instant the path names the old checkpoint or the new one, complete; the order of the steps below is what
 //! `docs/design.md` argues.
 
-mod agree;
-mod asking;
-mod claim;
+pub(crate) mod background;
+pub(crate) mod claim;
 pub(crate) mod contents;
-mod directory;
-pub(crate) mod fingerprint;
-pub(crate) mod generation;
 pub(crate) mod heading;
 pub(crate) mod image;
 mod one_file;
-mod parts;
-pub(crate) mod place;
+pub(crate) mod parts;
+pub(crate) mod plan;
 pub(crate) mod publish;
-pub(crate) mod rank_file;
-mod replicas;
-mod site;
+pub(crate) mod site;
 pub(crate) mod writing;
 
 use std::path::Path;
@@ -28,23 +22,23 @@ use candle_core::Tensor;
 
 use self::contents::{Live, Part};
 use self::image::{Contents, Piece};
-use self::replicas::Prints;
 use self::writing::{Watched, Writing};
 use crate::absolute::Absolute;
 use crate::device;
+use crate::dist::asked::Wholes;
+use crate::dist::mesh::Split;
+use crate::dist::ranks::Ranks;
+use crate::dist::save::replicas::Prints;
+use crate::dist::shard::{Global, Local};
+use crate::dist::strategy::Layout;
 use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
-use crate::mesh::Split;
 use crate::options::{Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases, is_anybody_listening};
-use crate::plan::asked::Wholes;
-use crate::plan::save::{PlannedTensor, Reading, SavePlan, plan};
-use crate::plan::shard::{Global, Local};
 use crate::progress::Callback;
-use crate::ranks::Ranks;
+use crate::save::plan::{PlannedTensor, Reading, SavePlan, plan};
 use crate::state::{Checkpoint, Content, Visitor, resolve};
 use crate::storage::Storage;
-use crate::strategy::Layout;
 
 /// How checkpoints call their writer. For people; nothing depends on it.
 pub(crate) const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
@@ -87,25 +81,25 @@ impl SaveReport {
 /// What of a state is saved: it was found fit to be, and is not needed any more but for the memory of its tensors.
 pub(crate) struct Prepared {
     /// The live tensors of the plan, in its order; none any more once it is decided who writes what.
-    tensors: Vec<Tensor>,
-    plan: SavePlan,
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) plan: SavePlan,
     /// The tensors of the plan, and how they are cut.
-    locals: Vec<Local>,
+    pub(crate) locals: Vec<Local>,
     /// Which of them are buffers.
-    buffers: Vec<bool>,
-    prints: Prints,
-    replicas: Replicas,
-    version: u32,
-    durability: Durability,
+    pub(crate) buffers: Vec<bool>,
+    pub(crate) prints: Prints,
+    pub(crate) replicas: Replicas,
+    pub(crate) version: u32,
+    pub(crate) durability: Durability,
 }
 
 /// A save that all ranks have agreed on. Of the state it needs nothing more than the bytes of this rank's pieces.
 pub(crate) struct Decided {
-    prepared: Prepared,
-    agreed: Agreed,
+    pub(crate) prepared: Prepared,
+    pub(crate) agreed: Agreed,
     /// What this rank writes, sorted by name.
-    pieces: Vec<Piece>,
-    phases: Arc<Phases>,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) phases: Arc<Phases>,
     /// Who wants to know how far it is.
     progress: Option<Callback>,
 }
@@ -163,15 +157,15 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
         state.visit(&mut visitor);
         Ok(resolve(visitor.finish())?)
     };
-    let (mut prepared, said) = asking::plan(ranks, absolute.given(), S::VERSION, options, read)?;
-    let agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
+    let (mut prepared, said) = crate::dist::save::asking::plan(ranks, absolute.given(), S::VERSION, options, read)?;
+    let agreed = crate::dist::save::agree::agree(ranks, &prepared, absolute.given(), &said)?;
     let mut tensors = std::mem::take(&mut prepared.tensors);
     for (at, right) in &agreed.replaced {
         tensors[*at] = right.clone();
     }
     let (pieces, parts) = match ranks.strategy.layout() {
         Layout::OneFile => one_file::own(ranks, &prepared, &tensors),
-        Layout::Directory => directory::own(ranks, &prepared, &agreed, &tensors),
+        Layout::Directory => crate::dist::save::directory::own(ranks, &prepared, &agreed, &tensors),
     };
     if is_anybody_listening()
         && let Some(planning) = &planning
@@ -209,7 +203,7 @@ impl Decided {
     ) -> Result<SaveReport> {
         let write = match ranks.strategy.layout() {
             Layout::OneFile => one_file::save,
-            Layout::Directory => directory::save,
+            Layout::Directory => crate::dist::save::directory::save,
         };
         write(ranks, storage, path, self, contents)
     }
@@ -218,19 +212,19 @@ impl Decided {
 /// What the ranks know of each other before anything is written.
 pub(crate) struct Agreed {
     /// The whole of each local tensor.
-    globals: Vec<Global>,
+    pub(crate) globals: Vec<Global>,
     /// How a file holds tensors that only the first of their replicas writes.
-    of_first: HashMap<usize, Split>,
+    pub(crate) of_first: HashMap<usize, Split>,
     /// Tensors without dimensions that differ, as the first replica has them.
-    replaced: Vec<(usize, Tensor)>,
+    pub(crate) replaced: Vec<(usize, Tensor)>,
     /// The names of what differs between ranks, sorted.
-    differing: Vec<String>,
+    pub(crate) differing: Vec<String>,
     /// Values by rank: name, rank, CBOR bytes.
-    per_rank: Vec<(String, u32, Vec<u8>)>,
+    pub(crate) per_rank: Vec<(String, u32, Vec<u8>)>,
 }
 
 /// Plans what is written of a state, whose tensors in parts are `wholes` as far as filters ask about them.
-fn prepare(
+pub(crate) fn prepare(
     ranks: &Ranks,
     mut reading: Reading<'_>,
     options: SaveOptions,
@@ -331,7 +325,7 @@ fn check_ties(plan: &SavePlan, locals: &[Local], reading: &Reading<'_>, ranks: &
 }
 
 impl Prepared {
-    fn report(&self, bytes: u64, differing: Vec<String>) -> SaveReport {
+    pub(crate) fn report(&self, bytes: u64, differing: Vec<String>) -> SaveReport {
         let plan = &self.plan;
         SaveReport {
             entries: plan.tensors.len() + plan.ties.len() + plan.values.len() + plan.per_rank.len(),

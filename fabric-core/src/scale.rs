@@ -3,11 +3,11 @@
 
 use candle_core::Tensor;
 
+use crate::dist::mesh::{Cells, Cut, Deal, Mesh, Split};
+use crate::dist::save::fingerprint::Fingerprint;
 use crate::entry::{DType, TensorInfo};
 use crate::error::Result;
 use crate::format::directory::{DirectoryManifest, SplitRecord};
-use crate::mesh::{Cells, Cut, Deal, Mesh, Split};
-use crate::save::fingerprint::Fingerprint;
 
 /// A shape, and the dimensions that are cut, each over one axis: (dimension, axis).
 pub type CutShape = (Vec<usize>, Vec<(usize, usize)>);

@@ -1,29 +1,20 @@
 //! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
 //! tensors and values, with the places of their bytes.
 
-mod cut;
-mod dcp;
-pub(crate) mod directory;
-mod foreign;
+pub(crate) mod cut;
 pub(crate) mod hidden;
-mod hub;
 mod index;
-mod limit;
+pub(crate) mod limit;
 mod lookup;
 pub(crate) mod names;
-mod open;
-mod open_files;
-mod pairs;
-mod param_groups;
-mod pickle;
+pub(crate) mod open;
+pub(crate) mod open_files;
 pub(crate) mod read;
-mod refused;
-mod single;
-mod sorted;
-mod torch;
-mod values;
-mod window;
-mod zip;
+pub(crate) mod refused;
+pub(crate) mod single;
+pub(crate) mod sorted;
+pub(crate) mod values;
+pub(crate) mod window;
 
 pub(crate) use cut::{Cut, Reader};
 pub(crate) use index::{Entry, Index};
@@ -178,7 +169,7 @@ pub(crate) struct Arrangement {
 pub(crate) enum Check {
     /// The format has no checksums.
     Nothing,
-    /// One checksum for each block of [`checksum::BLOCK`](crate::checksum::BLOCK) bytes of the part.
+    /// One checksum for each block of [`checksum::BLOCK`](crate::io::checksum::BLOCK) bytes of the part.
     Blocks(Vec<u64>),
     /// One checksum over a run of bytes that the part is, or lies in.
     Run(Arc<CheckedRun>),

@@ -1,19 +1,13 @@
 //! Where bytes live: a file system, memory, or a file system that fails on purpose.
 
-mod counting;
-mod faulty;
 mod local;
-mod memory;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use counting::Counting;
-pub use faulty::{Fault, Faulty};
 pub use local::Local;
-pub use memory::Memory;
 
 /// The operations that saving and loading need of a place for files, in the manner of POSIX.
 ///

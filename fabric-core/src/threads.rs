@@ -1,12 +1,14 @@
 //! The threads of this library. None of them is needed: where the system has none to give, or little memory is left, the
 //! thread that there is does the work.
 
+pub(crate) mod calls;
+
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
-use crate::calls::Calls;
-use crate::pages;
+use crate::io::pages;
+use crate::threads::calls::Calls;
 
 /// What a thread takes of the address space: its stack, and what the system keeps beside that.
 const SIZE: usize = (2 << 20) + (64 << 10);

@@ -5,7 +5,8 @@ mod limited;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use fabric_core::storage::{Local, Memory, Storage};
+use fabric_core::storage::{Local, Storage};
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, Strategy};
 use limited::Limited;
 

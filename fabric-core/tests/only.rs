@@ -1,7 +1,7 @@
 //! `LoadOptions::only` and fields that files know by an older name.
 
 use candle_core::{Device, Tensor};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions};
 
 #[derive(Checkpoint)]

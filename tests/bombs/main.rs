@@ -18,7 +18,7 @@ mod zip;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, RawCheckpoint, Result};
 
 /// What every file is given beside 8 times its length.

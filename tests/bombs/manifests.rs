@@ -2,7 +2,7 @@
 #![expect(clippy::items_after_statements, reason = "a number stands beside its use")]
 
 use candle_core::{DType, Device, Tensor};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Result};
 
 use crate::files::{fabric, storage};

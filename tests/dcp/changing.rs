@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use candle_core::{Device, Tensor, Var};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Memory, ReadFile, Storage};
+use fabric_core::storage::{ReadFile, Storage};
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, ExportOptions, Fabric, LoadOptions, Strategy};
 
 use self::through::{Between, Through};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Device;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, RawCheckpoint, Result};
 
 use crate::fixtures::{Bits, bits, fixture};

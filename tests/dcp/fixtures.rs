@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use fabric_core::storage::{Counting, Local};
+use fabric_core::storage::Local;
+use fabric_core::testing::Counting;
 use fabric_core::{Fabric, RawCheckpoint};
 use serde_json::{Value as Json, json};
 

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use archive::Stored;
 use counting::{Tally, tally};
 use fabric_core::Fabric;
-use fabric_core::storage::Counting;
+use fabric_core::testing::Counting;
 use made::{Chunk, Made, elements};
 
 /// Allocations are those of the whole process: one test at a time.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Linear, Optimizer, VarBuilder, VarMap, layer_norm, linear};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, RawCheckpoint};
 use serde::{Deserialize, Serialize};
 

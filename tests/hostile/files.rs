@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Fabric, Result};
 
 use crate::pickle::{Bytes, call, dict, global, int, persistent, pickle, text, tuple};

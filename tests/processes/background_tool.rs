@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::Optimizer;
 use fabric_core::optim::{AdamW, ParamsAdamW};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Durability, ExportOptions, Fabric, LoadOptions, Result, SaveOptions, Strategy};
 
 #[derive(Checkpoint)]

@@ -1,7 +1,8 @@
 //! Damage: every flipped bit and every cut is found, with a typed error; places that cannot be written are errors.
 
 use candle_core::{DType, Tensor};
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, SaveOptions};
 
 use crate::states::{CPU, Mlp, PATH, Train, file, image, on, tensor, weights};

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
-use fabric_core::storage::{Counting, Memory};
+use fabric_core::testing::{Counting, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, StateError};
 
 use crate::states::{

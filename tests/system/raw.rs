@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Tensor};
-use fabric_core::storage::{Faulty, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Faulty, Memory};
 use fabric_core::{Error, ExportFormat, ExportOptions, Fabric, RawCheckpoint};
 
 use crate::states::{CPU, PATH, bits, fabric, file, on, tensor};

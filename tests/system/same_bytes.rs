@@ -6,7 +6,7 @@ use std::process::Command;
 use candle_core::DType;
 use candle_nn::{VarBuilder, VarMap};
 use fabric_core::optim::{AdamW, Optimizer};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::{Linear, Module, Optimizer};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, LoadReport, MismatchKind};
 use serde::{Deserialize, Serialize};
 

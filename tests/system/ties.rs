@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 use candle_nn::{Embedding, Linear, Optimizer};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, LoadOptions, MismatchKind, SaveOptions};
 
 use crate::states::{PATH, bits, fabric, file, mismatched, on, refused, tensor, var};

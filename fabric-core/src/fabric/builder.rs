@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Fabric;
+use crate::dist::group::{ProcessGroup, Single};
+use crate::dist::ranks::Ranks;
+use crate::dist::strategy::Strategy;
 use crate::error::Result;
-use crate::group::{ProcessGroup, Single};
-use crate::ranks::Ranks;
-use crate::snapshot::{Handle, STAGING};
+use crate::save::background::{Handle, STAGING};
 use crate::source::ReadLimit;
 use crate::storage::{Local, Storage};
-use crate::strategy::Strategy;
 
 /// Builds a [`Fabric`].
 #[derive(Clone, Debug)]

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::Fabric;
+use crate::dist::reshard::reshard;
+use crate::dist::strategy::Strategy;
 use crate::error::Result;
-use crate::export::{ExportOptions, ExportReport, export};
+use crate::foreign::export::{ExportOptions, ExportReport, export};
 use crate::phases::Phases;
 use crate::raw::RawCheckpoint;
-use crate::reshard::reshard;
 use crate::save::SaveReport;
 use crate::source::open;
-use crate::strategy::Strategy;
 
 impl Fabric {
     /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::{ManifestError, TieRecord, ValueRecord, check};
 use super::{envelope, wire};
+use crate::dist::mesh::{Cells, Cut, Mesh, Split};
 use crate::entry::{DType, TensorInfo};
-use crate::mesh::{Cells, Cut, Mesh, Split};
 
 /// The name of the manifest in its directory.
 pub(crate) const FILE_NAME: &str = "manifest.fabric";

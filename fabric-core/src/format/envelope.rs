@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::manifest::ManifestError;
-use crate::checksum;
+use crate::io::checksum;
 
 /// Longer payloads are neither written nor read; a reader checks it before it allocates.
 pub(crate) const MAX_LEN: u64 = LARGEST as u64 / CLAIM as u64;

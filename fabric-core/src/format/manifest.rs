@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::{envelope, wire};
-use crate::checksum;
 use crate::entry::{DType, Dims, Region, TensorInfo};
+use crate::io::checksum;
 
 /// The first bytes of a manifest. The first is no ASCII, and the last is one that text conversions change.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89FABRIC\n";

@@ -22,8 +22,8 @@ pub(crate) use json::METADATA;
 pub(crate) use layout::Layout;
 
 use super::{MANIFEST, MARKER};
-use crate::checksum;
 use crate::entry::{DType, Dims, TensorInfo, first_twice};
+use crate::io::checksum;
 
 /// The bytes before the JSON: its length.
 pub(crate) const LENGTH_BYTES: usize = 8;

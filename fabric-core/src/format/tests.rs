@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::manifest::{FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
 use super::safetensors::{Header, Layout, header_len};
 use super::*;
-use crate::checksum;
 use crate::entry::{DType, Region, TensorInfo};
+use crate::io::checksum;
 
 /// Two tensors, an empty one, a tie and a value.
 fn container() -> Vec<u8> {

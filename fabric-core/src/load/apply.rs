@@ -4,25 +4,25 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Places;
-use super::parts::AgreedParts;
+use crate::dist::load::AgreedParts;
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::pages;
-use crate::plan::load::{Filling, LoadPlan, Named, Wanted};
+use crate::io::pages;
+use crate::load::plan::{Filling, LoadPlan, Named, Wanted};
+use crate::load::target::{Fill, fill_all, write_bytes};
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::{Shares, stream};
 use crate::source::{Reader, Sought, StoredTensor};
 use crate::state::Content;
-use crate::target::{Fill, fill_all, write_bytes};
 
 /// Finds the bytes of every tensor of the plan, in its order: of those that this rank holds a part of, the parts that it
 /// needs. Most indexes know where they are.
 ///
 /// # Errors
 /// If what lies around them is damaged, or is not what the index says.
-pub(super) fn locate<'r>(
+pub(crate) fn locate<'r>(
     raw: &RawCheckpoint,
     plan: &LoadPlan<'r>,
     parts: &AgreedParts<'_>,
@@ -61,7 +61,7 @@ pub(super) fn locate<'r>(
 ///
 /// # Errors
 /// The first one met; entries that were begun by then are named in it.
-pub(super) fn move_tensors(
+pub(crate) fn move_tensors(
     raw: &RawCheckpoint,
     places: &Places<'_>,
     plan: &LoadPlan<'_>,
@@ -87,7 +87,7 @@ pub(super) fn move_tensors(
 }
 
 /// Names the entries that were written before the ranks found that the load has failed.
-pub(super) fn interrupted(places: &Places<'_>, plan: &LoadPlan<'_>, source: Error) -> Error {
+pub(crate) fn interrupted(places: &Places<'_>, plan: &LoadPlan<'_>, source: Error) -> Error {
     if matches!(source, Error::Interrupted { .. }) {
         return source;
     }
@@ -110,13 +110,13 @@ fn wrapped(mut written: Vec<String>, source: Error) -> Error {
 }
 
 /// How many bytes will be read into tensors.
-pub(super) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
+pub(crate) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
     let bytes = located.iter().map(|stored| stored.info.byte_len().unwrap_or_default());
     bytes.map(|bytes| bytes as u64).sum()
 }
 
 /// Clears the state that the file does not have because there is none yet.
-pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<()> {
+pub(crate) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<()> {
     for at in &plan.fresh {
         let item = &places.items[*at];
         if let Content::Tensor(tensor, _) = &item.content {
@@ -132,10 +132,10 @@ pub(super) fn begin_at_zero(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<
 }
 
 /// Reads pairs of entries that must be equal, where the index could not tell, and reports those that are not.
-pub(super) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted<'_>], plan: &mut LoadPlan<'_>) -> Result<()> {
+pub(crate) fn compare_ties(raw: &RawCheckpoint, wanted: &[Wanted<'_>], plan: &mut LoadPlan<'_>) -> Result<()> {
     for (at, one, other) in std::mem::take(&mut plan.equal) {
         let digest = |(name, stored): Named<'_>| {
-            let mut running = crate::checksum::Running::new();
+            let mut running = crate::io::checksum::Running::new();
             stream(&*raw.source, name, stored, |bytes| {
                 running.update(bytes);
                 Ok(())

@@ -64,9 +64,9 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// The state of another optimizer: what was found, and what was expected.
-pub(super) struct Stranger {
-    pub(super) found: String,
-    pub(super) expected: String,
+pub(crate) struct Stranger {
+    pub(crate) found: String,
+    pub(crate) expected: String,
 }
 
 /// Says of a foreign file's groups whether an optimizer of this kind wrote them. Kinds that PyTorch does not have judge for
@@ -74,7 +74,7 @@ pub(super) struct Stranger {
 ///
 /// # Errors
 /// If another optimizer wrote them.
-pub(super) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
+pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
     let (class, expected) = match kind {
         "AdamW" => ("AdamW", "that of AdamW, or of Adam without weight decay".to_owned()),
         "Sgd" => ("SGD", "that of SGD".to_owned()),
@@ -97,7 +97,7 @@ pub(super) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
 }
 
 /// The options of a foreign file's groups that an optimizer of ours does not know, as a part of a sentence.
-pub(super) fn unknown(kind: &str, groups: &[Value], own: &[ParamGroup]) -> Option<String> {
+pub(crate) fn unknown(kind: &str, groups: &[Value], own: &[ParamGroup]) -> Option<String> {
     if !matches!(kind, "AdamW" | "Sgd") {
         return None;
     }

@@ -5,7 +5,7 @@ use crate::state::{NamedOptimizer, NamedParameter, ParamGroup};
 use crate::value::{Value, ValueError};
 
 /// The groups of a file, which must be as many as the optimizer's own and hold the same parameters.
-pub(super) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<Vec<ParamGroup>, ValueError> {
+pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<Vec<ParamGroup>, ValueError> {
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
         return Err(ValueError::new(format!(

@@ -3,29 +3,29 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::parts::AgreedParts;
 use super::stage::{self, Staged};
 use super::{Places, Watch, apply, scalar, verify};
+use crate::dist::load::AgreedParts;
 use crate::error::{Error, Result, StateError};
+use crate::load::plan::{Absence, LoadPlan, Policy, StateOf, Wanted, WantedKind, plan};
 use crate::phases::{Phase, Timed, is_anybody_listening};
-use crate::plan::load::{Absence, LoadPlan, Policy, StateOf, Wanted, WantedKind, plan};
 use crate::raw::RawCheckpoint;
 use crate::source::StoredTensor;
 use crate::source::read::Shares;
 use crate::state::{Content, Item, OptimizerPart, StorageKey, ValueSlot};
 
 /// What was found fit to be loaded.
-pub(super) struct Matched<'r> {
-    pub(super) plan: LoadPlan<'r>,
-    pub(super) staged: Staged,
+pub(crate) struct Matched<'r> {
+    pub(crate) plan: LoadPlan<'r>,
+    pub(crate) staged: Staged,
     /// The stored tensors of the plan, in its order.
-    pub(super) located: Vec<Cow<'r, StoredTensor>>,
+    pub(crate) located: Vec<Cow<'r, StoredTensor>>,
     /// How long they are; 0 if nobody wants to know.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Matches everything, decodes the values, and finds the bytes of the tensors; changes nothing.
-pub(super) fn find<'r>(
+pub(crate) fn find<'r>(
     raw: &'r RawCheckpoint,
     places: &mut Places<'_>,
     parts: &AgreedParts<'_>,

@@ -3,16 +3,16 @@
 use crate::entry::DType;
 use crate::error::Result;
 use crate::hash::HashMap;
-use crate::plan::load::LoadPlan;
+use crate::load::plan::LoadPlan;
 use crate::raw::RawCheckpoint;
 use crate::source::read::read_into;
 use crate::value::Value;
 
 /// What each tensor that a plan wants as a value may be read as, the closest reading first.
-pub(super) type Scalars = HashMap<String, Vec<Value>>;
+pub(crate) type Scalars = HashMap<String, Vec<Value>>;
 
 /// Reads them.
-pub(super) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> {
+pub(crate) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> {
     let mut scalars = Scalars::default();
     for &(_, name) in &plan.values {
         if let Some(stored) = raw.index.tensors.get(name) {

@@ -4,7 +4,7 @@ use super::Places;
 use super::classes::{self, Stranger};
 use super::groups;
 use super::scalar::Scalars;
-use crate::plan::load::{Absence, LoadPlan};
+use crate::load::plan::{Absence, LoadPlan};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::state::{Content, NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup, ValueSlot};

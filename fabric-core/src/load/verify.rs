@@ -5,16 +5,16 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
-use crate::pages;
-use crate::plan::load::LoadPlan;
+use crate::io::pages;
+use crate::load::plan::LoadPlan;
+use crate::load::target::Watched;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
 use crate::source::{Check, Part, Place, StoredTensor};
-use crate::target::Watched;
 
 /// Compares the checksums of all that the plan will move.
-pub(super) fn verify(
+pub(crate) fn verify(
     raw: &RawCheckpoint,
     plan: &LoadPlan<'_>,
     located: &[Cow<'_, StoredTensor>],
@@ -57,7 +57,7 @@ pub(super) fn verify(
 }
 
 /// How many bytes that counts.
-pub(super) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
+pub(crate) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
     let of_part = |item: usize, part: &Part| -> u64 {
         if is_run(part) {
             return part.place.len;

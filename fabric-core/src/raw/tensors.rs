@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 
 use super::RawCheckpoint;
 use crate::error::Result;
+use crate::load::target::{Fill, NewTensor, fill_all};
 use crate::source::{Sought, StoredTensor, check_tensors};
-use crate::target::{Fill, NewTensor, fill_all};
 
 impl RawCheckpoint {
     /// Reads a tensor into new memory on `device`.

@@ -6,7 +6,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::RawCheckpoint;
 use crate::entry::join;
-use crate::target::to_dtype;
+use crate::load::target::to_dtype;
 
 impl RawCheckpoint {
     /// A candle [`VarBuilder`] over the tensors: a model is built straight from the checkpoint, with no

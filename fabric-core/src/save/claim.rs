@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use super::parts::{self, Mark};
 use super::site::Site;
+use crate::dist::directory::{is_ours, read_directory};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
-use crate::source::directory::{is_ours, read_directory};
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage, WriteFile};
 
 /// The token of a save, and its lock. Dropped, the lock's file is removed.
 #[derive(Debug)]
-pub(super) struct Claim<'s> {
+pub(crate) struct Claim<'s> {
     storage: &'s dyn Storage,
     hidden: Hidden,
     token: Token,
@@ -26,7 +26,7 @@ pub(super) struct Claim<'s> {
 
 impl<'s> Claim<'s> {
     /// Draws a token, and locks it.
-    pub(super) fn new(storage: &'s dyn Storage, hidden: &Hidden) -> Result<Self> {
+    pub(crate) fn new(storage: &'s dyn Storage, hidden: &Hidden) -> Result<Self> {
         loop {
             if let Some(claim) = Self::of(storage, hidden, Token::draw())? {
                 return Ok(claim);
@@ -35,7 +35,7 @@ impl<'s> Claim<'s> {
     }
 
     /// Locks a token; `None` if there is a lock of it.
-    pub(super) fn of(storage: &'s dyn Storage, hidden: &Hidden, token: Token) -> Result<Option<Self>> {
+    pub(crate) fn of(storage: &'s dyn Storage, hidden: &Hidden, token: Token) -> Result<Option<Self>> {
         let path = hidden.path(token, Ending::Lock);
         let held = match storage.create(&path) {
             Ok(held) => held,
@@ -58,22 +58,22 @@ impl<'s> Claim<'s> {
         }
     }
 
-    pub(super) fn token(&self) -> Token {
+    pub(crate) fn token(&self) -> Token {
         self.token
     }
 
     /// One of its names.
-    pub(super) fn path(&self, ending: Ending) -> PathBuf {
+    pub(crate) fn path(&self, ending: Ending) -> PathBuf {
         self.hidden.path(self.token, ending)
     }
 
     /// Releases the lock and leaves its file: a later save finds the files that could not be removed now.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.held = None;
     }
 
     /// Releases the lock if everything of it is gone, and leaves its file otherwise.
-    pub(super) fn end(mut self, is_gone: bool) {
+    pub(crate) fn end(mut self, is_gone: bool) {
         if !is_gone {
             self.leave();
         }
@@ -97,7 +97,7 @@ impl Drop for Claim<'_> {
 /// Removes the leftovers of dead saves beside the target, of either kind, and in a directory that is there. A courtesy: a
 /// save does not fail for it. Says whether something stepped aside for a save that did not come to its end: it stays until
 /// there is something in its place.
-pub(super) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
+pub(crate) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
     let left_aside = sweep_names(storage, &site.beside, &site.target);
     if matches!(storage.kind(&site.target), Ok(Some(FileKind::Directory))) {
         sweep_inside(storage, &site.target);
@@ -106,7 +106,7 @@ pub(super) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
 }
 
 /// Removes the leftovers of dead saves in a checkpoint's directory.
-pub(super) fn sweep_inside(storage: &dyn Storage, directory: &Path) {
+pub(crate) fn sweep_inside(storage: &dyn Storage, directory: &Path) {
     let inside = Hidden::inside(directory);
     sweep_names(storage, &inside, directory);
     let Ok(names) = storage.list(directory) else { return };
@@ -184,7 +184,7 @@ fn remove_claimed(storage: &dyn Storage, claim: &Claim<'_>, target: &Path) -> io
 
 /// Removes the checkpoints that stepped aside for other saves, dead ones and living ones: the checkpoint at the target came
 /// later. So one at most is there when a save moves another one aside, and `open` finds the last.
-pub(super) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
+pub(crate) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
     let hidden = &site.beside;
     let names = storage.list(&hidden.directory).unwrap_or_default();
     let replaced = names.iter().filter_map(|name| match hidden.parse(name) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
 use super::image::{Contents, Run};
-use crate::bytes;
-use crate::checksum::BLOCK;
 use crate::entry::{DType, Region};
 use crate::error::{Error, Result};
-use crate::target::{Elements, window};
+use crate::io::bytes;
+use crate::io::checksum::BLOCK;
+use crate::load::target::{Elements, window};
 
 /// A box of a live tensor.
 pub(crate) struct Part {
@@ -44,7 +44,7 @@ impl Contents for Live {
 
 /// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
 /// [`BLOCK`] long.
-pub(super) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(crate) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let dtype = DType::from(tensor.dtype());
     #[cfg(feature = "cuda")]
     if let (guard, layout) = tensor.storage_and_layout()

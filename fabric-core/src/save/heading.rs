@@ -1,11 +1,11 @@
 //! What a manifest says beside its tensors, the same for one file and for a directory.
 
 use super::{Prepared, WRITER};
+use crate::dist::mesh::Mesh;
+use crate::dist::ranks::Ranks;
+use crate::dist::strategy::Strategy;
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
-use crate::mesh::Mesh;
-use crate::ranks::Ranks;
-use crate::strategy::Strategy;
 
 /// All of a manifest but its tensors and their places.
 pub(crate) struct Heading {
@@ -31,7 +31,7 @@ impl Heading {
     }
 
     /// Of a state; values of ranks are name, rank, CBOR bytes.
-    pub(super) fn of(ranks: &Ranks, prepared: &Prepared, per_rank: Vec<(String, u32, Vec<u8>)>) -> Self {
+    pub(crate) fn of(ranks: &Ranks, prepared: &Prepared, per_rank: Vec<(String, u32, Vec<u8>)>) -> Self {
         let plan = &prepared.plan;
         let tie = |(name, target): &(String, usize)| TieRecord {
             name: name.clone(),

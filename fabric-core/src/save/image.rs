@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::checksum::{self, BLOCK};
 use crate::entry::{Dims, Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::MANIFEST;
 use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
-use crate::pages;
+use crate::io::checksum::{self, BLOCK};
+use crate::io::pages;
 use crate::storage::WriteFile;
 use crate::threads;
 

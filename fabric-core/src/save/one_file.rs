@@ -9,12 +9,12 @@ use super::heading::Heading;
 use super::image::{Closing, Contents, Image, Piece};
 use super::publish::publish;
 use super::{Decided, Prepared, SaveReport};
+use crate::dist::ranks::Ranks;
 use crate::error::Result;
-use crate::ranks::Ranks;
 use crate::storage::Storage;
 
 /// All of the state, on rank 0.
-pub(super) fn own(ranks: &Ranks, prepared: &Prepared, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
+pub(crate) fn own(ranks: &Ranks, prepared: &Prepared, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
     if ranks.rank() != 0 {
         return (Vec::new(), Vec::new());
     }
@@ -38,7 +38,7 @@ pub(super) fn own(ranks: &Ranks, prepared: &Prepared, tensors: &[Tensor]) -> (Ve
 }
 
 /// Writes the file, or waits for rank 0 to do it.
-pub(super) fn save(
+pub(crate) fn save(
     ranks: &Ranks,
     storage: &dyn Storage,
     path: &Path,

@@ -4,16 +4,16 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::dist::directory::{generation_of, read_directory};
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, MAGIC, is_rank_file};
 use crate::format::{MARKER, safetensors};
-use crate::source::directory::{generation_of, read_directory};
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage};
 
 /// How much of our mark a file begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// All of it.
     Whole,
     /// The file ends within it, or has no bytes at all: its save was killed just then.
@@ -22,7 +22,7 @@ pub(super) enum Mark {
 
 impl Mark {
     /// `None` if the file begins with anything else, or is no regular file.
-    pub(super) fn of(storage: &dyn Storage, path: &Path, mark: &[u8]) -> io::Result<Option<Self>> {
+    pub(crate) fn of(storage: &dyn Storage, path: &Path, mark: &[u8]) -> io::Result<Option<Self>> {
         if storage.kind(path)? != Some(FileKind::File) {
             return Ok(None);
         }
@@ -39,7 +39,7 @@ impl Mark {
 }
 
 /// Whether a file is empty, or begins as our files do: checkpoints, the parts of ranks, and manifests of directories.
-pub(super) fn is_our_file(storage: &dyn Storage, path: &Path) -> bool {
+pub(crate) fn is_our_file(storage: &dyn Storage, path: &Path) -> bool {
     if matches!(Mark::of(storage, path, &MAGIC), Ok(Some(_))) {
         return true;
     }
@@ -55,7 +55,7 @@ pub(super) fn is_our_file(storage: &dyn Storage, path: &Path) -> bool {
 }
 
 /// The first entry of a directory that no save made.
-pub(super) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
     let io = |error| Error::io("look at", directory)(error);
     let names = storage.list_os(directory).map_err(Error::io("list", directory))?;
     let committed = read_directory(storage, directory)
@@ -81,7 +81,7 @@ pub(super) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<
 }
 
 /// An entry in the folder that the manifest names, which no save made.
-pub(super) fn stranger_in_committed(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn stranger_in_committed(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
     match read_directory(storage, directory) {
         Ok(manifest) => first_but_ranks(storage, directory, &manifest.generation),
         // Nothing of a damaged checkpoint is removed.
@@ -129,7 +129,7 @@ fn is_own(storage: &dyn Storage, directory: &Path, name: &str) -> io::Result<boo
 }
 
 /// Whether a folder holds nothing but files of ranks that say they are of this generation.
-pub(super) fn is_generation(storage: &dyn Storage, directory: &Path, token: Token) -> bool {
+pub(crate) fn is_generation(storage: &dyn Storage, directory: &Path, token: Token) -> bool {
     let generation = token.generation();
     let folder = directory.join(&generation);
     let is_of_it = |name: &OsStr| {
@@ -141,7 +141,7 @@ pub(super) fn is_generation(storage: &dyn Storage, directory: &Path, token: Toke
 }
 
 /// Removes a folder with the files of ranks. Says whether it is gone: not if it holds anything else.
-pub(super) fn remove_generation(storage: &dyn Storage, folder: &Path) -> io::Result<bool> {
+pub(crate) fn remove_generation(storage: &dyn Storage, folder: &Path) -> io::Result<bool> {
     if is_link(storage, folder)? {
         return Ok(false);
     }
@@ -158,7 +158,7 @@ pub(super) fn remove_generation(storage: &dyn Storage, folder: &Path) -> io::Res
 
 /// Removes a file, or a directory that a save made, which the caller has a right to. Says whether it is gone: a directory
 /// stays that holds anything else. Another save may be removing it, too.
-pub(super) fn remove(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+pub(crate) fn remove(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
     match storage.kind(path)? {
         None => Ok(true),
         Some(FileKind::Directory) => remove_directory(storage, path),

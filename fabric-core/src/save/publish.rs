@@ -49,7 +49,7 @@ pub(crate) fn publish(
 }
 
 /// Creates a file, with the owner, the mode and the access control list of one that it replaces.
-pub(super) fn create(storage: &dyn Storage, path: &Path, replaced: Option<&Path>) -> Result<Box<dyn WriteFile>> {
+pub(crate) fn create(storage: &dyn Storage, path: &Path, replaced: Option<&Path>) -> Result<Box<dyn WriteFile>> {
     match replaced {
         Some(replaced) => storage.create_like(path, replaced),
         None => storage.create(path),
@@ -58,7 +58,7 @@ pub(super) fn create(storage: &dyn Storage, path: &Path, replaced: Option<&Path>
 }
 
 /// Makes the names in a directory durable, if that was asked for.
-pub(super) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability, phases: &Phases) -> Result<()> {
+pub(crate) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability, phases: &Phases) -> Result<()> {
     match durability {
         Durability::Durable => phases
             .time(Phase::Sync, || storage.sync_dir(directory))

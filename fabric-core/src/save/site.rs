@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::claim::{self, Claim};
 use super::parts;
+use crate::dist::directory::is_ours;
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
-use crate::source::directory::is_ours;
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
@@ -21,15 +21,15 @@ const MOST_TURNS: usize = 100;
 
 /// Where a checkpoint goes.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(crate) struct Site {
     /// As the caller says it.
     path: PathBuf,
     /// Where that leads: symbolic links are followed, not replaced.
-    pub(super) target: PathBuf,
+    pub(crate) target: PathBuf,
     /// The directory that the target is in.
-    pub(super) parent: PathBuf,
+    pub(crate) parent: PathBuf,
     /// The hidden names beside the target.
-    pub(super) beside: Hidden,
+    pub(crate) beside: Hidden,
 }
 
 impl Site {
@@ -37,7 +37,7 @@ impl Site {
     ///
     /// # Errors
     /// If the path names no file, or the storage cannot hold the names that a save needs there.
-    pub(super) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
+    pub(crate) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
         if path.as_os_str().is_empty() {
             let what = "the path is empty; give the name of a file, run/last.ckpt for instance";
             return Err(Error::destination(path, what));
@@ -71,18 +71,18 @@ impl Site {
         Ok(site)
     }
 
-    pub(super) fn kind(&self, storage: &dyn Storage) -> Result<Option<FileKind>> {
+    pub(crate) fn kind(&self, storage: &dyn Storage) -> Result<Option<FileKind>> {
         storage.kind(&self.target).map_err(Error::io("look at", &self.target))
     }
 
     /// Creates the directory that the target is in.
-    pub(super) fn create_parent(&self, storage: &dyn Storage) -> Result<()> {
+    pub(crate) fn create_parent(&self, storage: &dyn Storage) -> Result<()> {
         let parent = &self.parent;
         storage.create_dir_all(parent).map_err(Error::io("create", parent))
     }
 
     /// Refuses a file where it would replace anything but a file, or a checkpoint in a directory with nothing else in it.
-    pub(super) fn check_for_file(&self, storage: &dyn Storage) -> Result<()> {
+    pub(crate) fn check_for_file(&self, storage: &dyn Storage) -> Result<()> {
         match self.kind(storage)? {
             None | Some(FileKind::File) => return Ok(()),
             Some(FileKind::Other) => return Err(self.special()),
@@ -100,7 +100,7 @@ impl Site {
     }
 
     /// Refuses a directory where it would replace anything but a file or a checkpoint in a directory.
-    pub(super) fn check_for_directory(&self, storage: &dyn Storage) -> Result<()> {
+    pub(crate) fn check_for_directory(&self, storage: &dyn Storage) -> Result<()> {
         match self.kind(storage)? {
             None | Some(FileKind::File) => return Ok(()),
             Some(FileKind::Other) => return Err(self.special()),
@@ -153,7 +153,7 @@ impl Site {
     }
 
     /// The file whose owner, mode and access control list a file at the target keeps.
-    pub(super) fn replaced_file(&self, storage: &dyn Storage) -> Result<Option<PathBuf>> {
+    pub(crate) fn replaced_file(&self, storage: &dyn Storage) -> Result<Option<PathBuf>> {
         Ok(match self.kind(storage)? {
             Some(FileKind::File) => Some(self.target.clone()),
             Some(FileKind::Directory) => Some(self.target.join(FILE_NAME)),
@@ -162,7 +162,7 @@ impl Site {
     }
 
     /// Gives the file at `new` the target's name. Says whether something has stepped aside.
-    pub(super) fn put_file(&self, storage: &dyn Storage, new: &Path, claim: &Claim<'_>) -> Result<bool> {
+    pub(crate) fn put_file(&self, storage: &dyn Storage, new: &Path, claim: &Claim<'_>) -> Result<bool> {
         self.take_turns(storage, claim, |kind, aside| {
             if kind == Some(FileKind::Directory) {
                 self.check_for_file(storage)?;
@@ -181,7 +181,7 @@ impl Site {
 
     /// Calls `turn` with the kind of the target, and whether a checkpoint has stepped aside, until the new one has the place. If a
     /// turn fails, the checkpoint that stepped aside comes back.
-    pub(super) fn take_turns(
+    pub(crate) fn take_turns(
         &self,
         storage: &dyn Storage,
         claim: &Claim<'_>,
@@ -210,7 +210,7 @@ impl Site {
     }
 
     /// Moves the checkpoint at the target aside. `false` if nothing is there any more.
-    pub(super) fn step_aside(&self, storage: &dyn Storage, claim: &Claim<'_>, aside: &mut bool) -> Result<bool> {
+    pub(crate) fn step_aside(&self, storage: &dyn Storage, claim: &Claim<'_>, aside: &mut bool) -> Result<bool> {
         let replaced = claim.path(Ending::Replaced);
         if *aside {
             // Another save has put a whole checkpoint there since, so the one that stepped aside before is not needed.
@@ -228,7 +228,7 @@ impl Site {
     }
 
     /// Makes durable that the new one has the place, and removes the checkpoints that stepped aside for it and for saves that were killed.
-    pub(super) fn end(
+    pub(crate) fn end(
         &self,
         storage: &dyn Storage,
         claim: Claim<'_>,
@@ -253,7 +253,7 @@ impl Site {
     }
 
     /// Says that the directory which was saved into is gone.
-    pub(super) fn taken_away(&self) -> Error {
+    pub(crate) fn taken_away(&self) -> Error {
         Error::destination(
             &self.path,
             "another save, or somebody else, took the directory away while this save wrote into it; save again",

@@ -11,9 +11,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::directory;
-use crate::checksum;
+use crate::dist::directory;
 use crate::format::directory::FILE_NAME;
+use crate::io::checksum;
 use crate::storage::{FileKind, Storage};
 
 /// The first bytes of a lock's file.
@@ -137,7 +137,7 @@ fn label(name: &OsStr) -> String {
 
 /// Where a checkpoint stepped aside for another one that never came: the save was killed between two renames, or is
 /// between them now.
-pub(super) fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<PathBuf> {
+pub(crate) fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<PathBuf> {
     let hidden = Hidden::beside(target);
     let names = storage.list(&hidden.directory).ok()?;
     let replaced = names

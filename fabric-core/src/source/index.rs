@@ -5,10 +5,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Check, Place, StoredTensor};
-use crate::checksum::Running;
 use crate::entry::{root, strip};
 use crate::error::entries;
 use crate::hash::HashSet;
+use crate::io::checksum::Running;
 use crate::value::Value;
 
 /// What a source holds.

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hidden::stepped_aside;
-use super::{Index, ReadLimit, Source, dcp, directory, hub, single, torch};
+use super::{Index, ReadLimit, Source, single};
+use crate::dist::directory;
 use crate::error::{Error, Result};
-use crate::pages;
+use crate::foreign::{dcp, hub, torch};
+use crate::io::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// How often something is looked for that another process may be replacing.
@@ -81,7 +83,7 @@ fn is_json(first: &[u8]) -> bool {
 }
 
 /// The first `N` bytes of a file, or all if it has fewer.
-pub(super) fn first_bytes<const N: usize>(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn first_bytes<const N: usize>(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("look at", path))?;
     let mut first = vec![0; usize::try_from(len).map_or(N, |len| len.min(N))];
     file.read_exact_at(&mut first, 0).map_err(Error::io("read", path))?;
@@ -110,7 +112,7 @@ pub(crate) fn open_file(storage: &dyn Storage, path: &Path) -> Result<Box<dyn Re
 }
 
 /// The `len` bytes from `start`, which were found to be in the file and no more than may be read as a whole.
-pub(super) fn read_whole(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_whole(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
     let no_memory = || std::io::Error::from(ErrorKind::OutOfMemory);
     let read = || {
         let mut bytes = pages::zeroed(usize::try_from(len).map_err(|_| no_memory())?)?;

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::storage::{ReadFile, Storage};
 
 /// How many files of one checkpoint stay open; each thread that reads may have one more.
-pub(super) const MOST_OPEN: usize = 64;
+pub(crate) const MOST_OPEN: usize = 64;
 
 /// Opens the files of one checkpoint.
 #[derive(Clone, Debug)]
-pub(super) struct OpenFiles(Arc<Shared>);
+pub(crate) struct OpenFiles(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -53,7 +53,7 @@ impl Look {
 }
 
 impl OpenFiles {
-    pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self(Arc::new(Shared {
             storage,
             open: Mutex::default(),
@@ -64,7 +64,7 @@ impl OpenFiles {
     ///
     /// # Errors
     /// As [`Storage::open`]. Reading fails if the file is not there any more when it has to be opened again, or is another.
-    pub(super) fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+    pub(crate) fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let file: Arc<dyn ReadFile> = self.0.storage.open(path)?.into();
         let slot = Arc::new(Slot {
             path: path.to_path_buf(),

@@ -1,25 +1,24 @@
 //! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
 
-mod block;
-mod check;
+pub(crate) mod block;
+pub(crate) mod check;
 mod cut;
-mod lent;
+pub(crate) mod lent;
 mod neighbours;
 mod parallel;
 mod runs;
-mod shares;
 mod slab;
 #[cfg(any(test, feature = "cuda"))]
 mod stretches;
 mod strided;
-mod used;
+pub(crate) mod used;
 
+pub(crate) use crate::dist::shares::Shares;
 pub(crate) use block::{Block, Sum, check_block, read_block};
 pub(crate) use check::{verify_around, verify_run};
 pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{THREADS, in_parallel};
-pub(crate) use shares::Shares;
 #[cfg(feature = "cuda")]
 pub(crate) use stretches::Stretches;
 
@@ -30,11 +29,11 @@ use self::lent::{WINDOW, read_blocks};
 use self::runs::Runs;
 use self::slab::{in_sequence, item, part_len, slab};
 use super::{Part, Reader, Source, StoredTensor};
-use crate::blank::Blank;
-use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::pages;
+use crate::io::blank::Blank;
+use crate::io::checksum::BLOCK;
+use crate::io::pages;
 
 /// Tensors in several parts are handed out in pieces of about this size.
 const ROWS: usize = 4 * BLOCK;

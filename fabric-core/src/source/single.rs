@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::foreign;
 use super::limit::{Budget, OverLimit};
 use super::open::{first_bytes, read_whole};
 use super::refused::Refused;
@@ -11,18 +10,19 @@ use super::values::own_values;
 use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::foreign::recognized;
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
 use crate::format::{MANIFEST, agree};
-use crate::pages;
+use crate::io::pages;
 use crate::storage::ReadFile;
 
 /// What a manifest is in memory is no longer than so many times its bytes.
-pub(super) const DECODED: usize = 8;
+pub(crate) const DECODED: usize = 8;
 
 /// Opens a file that is one of the two.
-pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let header = read_header(&*file, path, limit)?;
     let index = match header
         .manifest()
@@ -39,7 +39,7 @@ pub(super) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Re
 }
 
 /// Reads and checks the header of a safetensors file.
-pub(super) fn read_header(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Header> {
+pub(crate) fn read_header(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Header> {
     let len = file.len().map_err(Error::io("look at", path))?;
     let first = first_bytes::<BEGINNING>(file, path)?;
     if !begins_like_one(&first) {
@@ -80,7 +80,7 @@ fn begins_like_one(first: &[u8]) -> bool {
 
 /// The error for a file that does not begin like one of safetensors.
 fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Error> {
-    let what = match foreign::recognised(file, path)? {
+    let what = match recognized::recognised(file, path)? {
         Some(what) => what,
         None if first.len() < BEGINNING => {
             let len = first.len() as u64;
@@ -95,7 +95,7 @@ fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Erro
 }
 
 /// The bytes of the manifest inside of a file.
-pub(super) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
+pub(crate) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
     // The header has checked that the manifest lies inside the file.
     read_whole(file, path, placed.start, placed.end - placed.start)
 }
@@ -186,7 +186,7 @@ fn bare(header: &Header, path: &Path) -> Index {
 }
 
 /// A whole tensor in one file, without checksums.
-pub(super) fn bare_tensor(placed: &Placed, file: usize) -> StoredTensor {
+pub(crate) fn bare_tensor(placed: &Placed, file: usize) -> StoredTensor {
     StoredTensor {
         info: placed.info.clone(),
         parts: vec![Part::plain(

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// The name that is there twice.
-pub(super) fn sorted<V>(entries: Vec<(String, V)>) -> Result<BTreeMap<String, V>, String> {
+pub(crate) fn sorted<V>(entries: Vec<(String, V)>) -> Result<BTreeMap<String, V>, String> {
     // Many files have them in order.
     if entries.is_sorted_by(|a, b| a.0 < b.0) {
         return Ok(entries.into_iter().collect());

@@ -12,7 +12,7 @@ use crate::value::Value;
 ///
 /// No bound applies to their memory beside the length of the file: a byte holds at most one item of `size_of::<Value>()`
 /// bytes, and every value that was saved must load.
-pub(super) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMap<String, Value>> {
+pub(crate) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMap<String, Value>> {
     let mut values = BTreeMap::new();
     for record in records {
         if record.form != CBOR {

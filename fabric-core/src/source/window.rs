@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::pages;
+use crate::io::pages;
 use crate::storage::ReadFile;
 
 /// What one call to the storage fetches.

@@ -1,6 +1,7 @@
 //! Whoever lets go of a save finishes it.
 
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 
 use super::odd::{Gate, Odd};
 use super::state::{State, on, saved};

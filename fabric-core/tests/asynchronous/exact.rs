@@ -3,7 +3,8 @@
 use std::sync::Barrier;
 
 use candle_core::{Device, Tensor};
-use fabric_core::storage::{Memory, Storage as _};
+use fabric_core::storage::Storage as _;
+use fabric_core::testing::Memory;
 use fabric_core::{Fabric, SaveOptions};
 
 use super::odd::{Gate, Odd};

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fabric_core::storage::{Fault, Faulty, Memory};
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Error, Fabric};
 
 use super::odd::Odd;

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
-use fabric_core::storage::{FileKind, Memory, ReadFile, Storage, WriteFile};
+use fabric_core::storage::{FileKind, ReadFile, Storage, WriteFile};
+use fabric_core::testing::Memory;
 
 type Ask = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
 

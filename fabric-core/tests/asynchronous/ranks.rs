@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Tensor;
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, SaveOptions, Strategy, WhenBusy};
 
 use super::odd::Odd;

@@ -1,7 +1,7 @@
 //! A device works while the host goes on, and so do saves in the background.
 
 use candle_core::{DType, Device, Tensor, Var};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Fabric, Saving};
 
 use super::files::{LEN, PATH, State, device, fabric, file_of, holding, read, tensor};

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use fabric_core::LoadOptions;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 
 use super::files::{LEN, PATH, State, device, fabric, file_of, holding, moved, read, tensor, zeros};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use fabric_core::Fabric;
-use fabric_core::storage::{Memory, Storage as _};
+use fabric_core::storage::Storage as _;
+use fabric_core::testing::Memory;
 
 pub(crate) const PATH: &str = "last.ckpt";
 

@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use fabric_core::Error;
-use fabric_core::storage::{Fault, Faulty, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Fault, Faulty, Memory};
 
 use crate::state::{PATH, State, on};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Error, LoadOptions};
 
 use crate::state::{PATH, State, on};

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Fault, Faulty, FileKind, Memory, Storage};
+use fabric_core::storage::{FileKind, Storage};
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, Result, Strategy};
 
 use crate::state::on;

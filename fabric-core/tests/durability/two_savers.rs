@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Fault, Faulty, FileKind, Memory, ReadFile, Storage, WriteFile};
+use fabric_core::storage::{FileKind, ReadFile, Storage, WriteFile};
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, Result, Strategy};
 
 use crate::state::on;

@@ -9,7 +9,8 @@
 
 use std::path::Path;
 
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, ExportOptions, Fabric};
 
 use safetensors::Dtype;

@@ -1,6 +1,6 @@
 //! Plain safetensors, as the safetensors library reads them.
 
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, ExportOptions, ExportReport};
 use safetensors::{Dtype, SafeTensors};
 

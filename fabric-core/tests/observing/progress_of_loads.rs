@@ -7,7 +7,7 @@ use std::thread;
 
 use candle_core::{DType, Device, Tensor, Var};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, ExportOptions, Fabric, LoadOptions, RawCheckpoint, Strategy};
 
 use super::state::{Calls, MIB, State, Values, buggy, on, said, saved};

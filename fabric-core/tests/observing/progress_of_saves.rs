@@ -7,7 +7,8 @@ use std::thread;
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Fabric, SaveOptions, Strategy};
 
 use super::state::{Calls, MIB, State, Values, buggy, on, said, saved};

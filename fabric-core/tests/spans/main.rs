@@ -7,7 +7,8 @@ use std::thread;
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Fault, Faulty, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Saving, Strategy};
 use tracing::Level;
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fabric_core::storage::{Counting, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Counting, Memory};
 
 use crate::suite::{read, write};
 

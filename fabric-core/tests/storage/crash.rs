@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fabric_core::storage::{FileKind, Memory, Storage};
+use fabric_core::storage::{FileKind, Storage};
+use fabric_core::testing::Memory;
 
 use crate::suite::{read, write};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-use fabric_core::storage::{Fault, Faulty, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Fault, Faulty, Memory};
 
 use crate::suite::{read, write};
 

@@ -10,7 +10,8 @@ mod suite;
 
 use std::path::Path;
 
-use fabric_core::storage::{Counting, Faulty, Local, Memory, Storage};
+use fabric_core::storage::{Local, Storage};
+use fabric_core::testing::{Counting, Faulty, Memory};
 
 use announced::*;
 use suite::*;

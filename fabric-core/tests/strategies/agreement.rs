@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use candle_core::Tensor;
 use fabric_core::group::{GroupError, ThreadGroup};
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, SaveOptions, Strategy};
 
 use super::world::{State, numbers, run, run_over};

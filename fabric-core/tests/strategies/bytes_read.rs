@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use fabric_core::storage::{Counting, Memory};
+use fabric_core::testing::{Counting, Memory};
 use fabric_core::{Checkpoint, Fabric, LoadOptions, Strategy};
 
 use super::files::{Files, files, holding};

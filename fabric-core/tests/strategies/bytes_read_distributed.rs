@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Counting, Local};
+use fabric_core::storage::Local;
+use fabric_core::testing::Counting;
 use fabric_core::{Checkpoint, LoadOptions, Strategy};
 
 use super::bytes_read::{Columns, Rows, Weight};

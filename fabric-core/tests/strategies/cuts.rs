@@ -1,7 +1,7 @@
 //! What the `shard` attributes above a tensor mean: their order, which of them counts, and over which axes.
 
 use candle_core::{Device, Tensor};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, Strategy};
 
 use super::train::elements;

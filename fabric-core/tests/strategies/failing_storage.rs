@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use fabric_core::storage::{Fault, Faulty, Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Error, Fabric, LoadOptions, Result, Strategy};
 
 use super::world::{State, run, run_over};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fabric_core::storage::{FileKind, Memory, Storage};
+use fabric_core::storage::{FileKind, Storage};
+use fabric_core::testing::Memory;
 
 pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{
     Checkpoint, Error, Fabric, LoadOptions, LoadReport, Loaded, OnMismatch, Result, SaveOptions, Strategy,
 };

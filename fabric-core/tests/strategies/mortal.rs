@@ -6,7 +6,8 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use fabric_core::group::{GroupError, ProcessGroup, ThreadGroup};
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, Layout, Result, Strategy};
 
 use super::world::{State, run};

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Optimizer, ParamsAdamW};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{
     Checkpoint, Fabric, OptimizerDescription, OptimizerState, ParamGroup, ParamState, SaveOptions, Strategy,
     ValueError, Visitor, VisitorMut,

@@ -1,7 +1,7 @@
 //! Values that differ by rank: kept for each, given back to the same one, and accounted for in other worlds.
 
 use candle_core::Tensor;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Strategy};
 
 use super::world::{alone, along, numbers, part, run};

@@ -6,7 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{BatchNorm, Optimizer, ParamsAdamW};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Fabric, Replicas, Result, SaveOptions, SaveReport, Strategy};
 
 use super::train::elements;

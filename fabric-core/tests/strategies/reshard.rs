@@ -1,6 +1,7 @@
 //! Checkpoints change their layout without a state.
 
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, Strategy};
 
 use super::world::{State, run};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Device;
 use fabric_core::Strategy;
-use fabric_core::storage::Memory;
+use fabric_core::testing::Memory;
 
 use super::world::{State, alone, run};
 

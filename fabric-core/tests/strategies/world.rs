@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{Memory, Storage};
+use fabric_core::storage::Storage;
+use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, Layout, Strategy};
 
 /// Runs `rank` on every rank of a strategy's world, and gives what each returned, in their order.

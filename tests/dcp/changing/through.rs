@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fabric_core::storage::{FileKind, Memory, ReadFile, Storage, WriteFile};
+use fabric_core::storage::{FileKind, ReadFile, Storage, WriteFile};
+use fabric_core::testing::Memory;
 
 /// A layer between a reader and the bytes of a file.
 pub(super) trait Between: Clone + Debug + Send + Sync + 'static {

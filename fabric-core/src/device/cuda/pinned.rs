@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, PinnedHostSlice};
 
 use super::super::turns::Buffer;
-use crate::checksum::BLOCK;
+use crate::io::checksum::BLOCK;
 
 /// How long a buffer is: long enough that beginning a copy takes no time beside it.
 pub(super) const LEN: usize = 4 * BLOCK;

@@ -7,10 +7,10 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
-use crate::checksum;
 use crate::entry::{DType, Region, TensorInfo, check_name, covers, first_twice, is_all, shown};
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
+use crate::io::checksum;
 
 /// Says what is wrong with a manifest, if anything is.
 pub(super) fn check(manifest: &Manifest) -> Result<(), String> {

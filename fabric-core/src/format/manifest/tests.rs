@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::*;
-use crate::checksum::BLOCK;
 use crate::format::envelope::CLAIM;
+use crate::io::checksum::BLOCK;
 
 pub(in crate::format) fn envelope(version: (u16, u16), payload: &[u8]) -> Vec<u8> {
     envelope::seal(MAGIC, version, payload).unwrap()

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::checksum;
+use crate::io::checksum;
 
 /// A file with this JSON and `data` zero bytes.
 fn file(json: &str, data: usize) -> Vec<u8> {

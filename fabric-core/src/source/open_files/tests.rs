@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::storage::Memory;
+use crate::testing::Memory;
 
 const FILES: usize = 3 * MOST_OPEN;
 

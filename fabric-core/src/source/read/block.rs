@@ -1,8 +1,8 @@
 //! Blocks of a part: each with its place in the file and its checksum, read and verified by itself.
 
 use super::cut;
-use crate::checksum::{self, BLOCK};
 use crate::error::{Error, Result};
+use crate::io::checksum::{self, BLOCK};
 use crate::source::{Check, Part, Place, Source};
 
 /// One block of a part: where it lies in the file, which bytes of the part it holds, and its checksum.
@@ -68,7 +68,7 @@ impl Part {
     }
 
     /// The checksum of one block by itself, if there is one.
-    pub(super) fn sum(&self, number: usize) -> Option<Sum> {
+    pub(crate) fn sum(&self, number: usize) -> Option<Sum> {
         match &self.check {
             Check::Blocks(sums) => sums.get(number).copied().map(Sum::Crc64),
             Check::Run(run) if self.is_whole_run() && self.place.len <= BLOCK as u64 => Some(Sum::Crc32(run.crc32)),
@@ -103,7 +103,7 @@ pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes:
 }
 
 /// The error for a block that has another checksum.
-pub(super) fn damaged(source: &dyn Source, entry: &str, block: Block) -> Error {
+pub(crate) fn damaged(source: &dyn Source, entry: &str, block: Block) -> Error {
     Error::Checksum {
         path: source.file(block.file).1.to_path_buf(),
         entry: entry.to_owned(),

@@ -12,21 +12,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use super::block::damaged;
 use super::lent::{WINDOW, read_pieces};
 use super::{Block, Sum, THREADS, in_parallel, no_less, read_block};
-use crate::blank::Blank;
-use crate::checksum::{self, BLOCK};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::lent::Lent;
-use crate::pages;
+use crate::io::blank::Blank;
+use crate::io::checksum::{self, BLOCK};
+use crate::io::lent::Lent;
+use crate::io::pages;
+use crate::io::streaming::{self, Unsummed};
 use crate::source::{Check, CheckedRun, Part, Place, Source};
-use crate::streaming::{self, Unsummed};
 
 /// The bytes of a run that get a checksum: so many are read for the smallest view. Their checksums are an eighth of a
 /// thousandth of the run.
 const PIECE: usize = 64 << 10;
 
 /// What is done to know that a part is what was saved, beside what its blocks tell.
-pub(super) enum RunCheck {
+pub(crate) enum RunCheck {
     /// The blocks have checksums of their own, or none.
     None,
     /// The part is the run, whose checksum is put together while its blocks are read in any order: one sum for each.
@@ -37,7 +37,7 @@ pub(super) enum RunCheck {
 
 impl RunCheck {
     /// Prepares the reading of `part`, and verifies the run around it if nobody has.
-    pub(super) fn of(source: &dyn Source, entry: &str, part: &Part) -> Result<Self> {
+    pub(crate) fn of(source: &dyn Source, entry: &str, part: &Part) -> Result<Self> {
         let Check::Run(run) = &part.check else {
             return Ok(Self::None);
         };
@@ -54,7 +54,7 @@ impl RunCheck {
     }
 
     /// Fills `into` with a block, or with bytes inside of one, and verifies them or takes note of them.
-    pub(super) fn read(&self, source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
         if let Self::View(run) = self {
             return read_view(source, entry, run, block.start, into.into());
         }
@@ -64,7 +64,7 @@ impl RunCheck {
     }
 
     /// Takes note of a block.
-    pub(super) fn note(&self, number: usize, bytes: &[u8]) {
+    pub(crate) fn note(&self, number: usize, bytes: &[u8]) {
         if let Self::Whole(_, sums) = self
             && let Some(sum) = sums.get(number)
         {
@@ -73,7 +73,7 @@ impl RunCheck {
     }
 
     /// Copies a block, and takes note of what was copied.
-    pub(super) fn copy(&self, number: usize, from: Lent<'_>, into: Blank<'_>) {
+    pub(crate) fn copy(&self, number: usize, from: Lent<'_>, into: Blank<'_>) {
         match self {
             Self::Whole(_, sums) if number < sums.len() => {
                 sums[number].store(checksum::copied_crc32(from, into), Ordering::Relaxed);
@@ -83,7 +83,7 @@ impl RunCheck {
     }
 
     /// Compares, when all blocks have been noted.
-    pub(super) fn finish(self, source: &dyn Source, entry: &str) -> Result<()> {
+    pub(crate) fn finish(self, source: &dyn Source, entry: &str) -> Result<()> {
         let Self::Whole(run, sums) = self else {
             return Ok(());
         };
@@ -142,7 +142,7 @@ pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>
 }
 
 /// Fills `into` with the bytes of a verified run from `start` on, a place of the file.
-pub(super) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: Blank<'_>) -> Result<()> {
+pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: Blank<'_>) -> Result<()> {
     let outside = || super::out_of_bounds(source, entry);
     let from = start.checked_sub(run.place.start).ok_or_else(outside)?;
     if from

@@ -6,9 +6,9 @@ use super::check::RunCheck;
 use super::lent::{WINDOW, read_blocks};
 use super::runs::{Pieces, Run};
 use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds};
-use crate::checksum::BLOCK;
 use crate::entry::Region;
 use crate::error::{Error, Result};
+use crate::io::checksum::BLOCK;
 use crate::source::{Check, Cut, Part, Source, StoredTensor};
 
 /// What a thread takes at a time of a long run.
@@ -25,7 +25,7 @@ struct Reading<'r> {
 }
 
 /// Fills the places of `part` in `into`, the bytes of `tensor`, from the box of it that is wanted.
-pub(super) fn read(
+pub(crate) fn read(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
@@ -268,7 +268,7 @@ impl<'p> InBlocks<'p> {
 }
 
 /// The blocks of a part that a box of it lies in, as a range of their numbers.
-pub(super) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
+pub(crate) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
     let whole = Region::whole(&cut.region.size);
     let mut pieces = Pieces::new((&cut.shape, &cut.region), (&whole.size, &whole), item);
     let Some(first) = pieces.next() else { return 0..0 };

@@ -5,18 +5,18 @@ use smallvec::SmallVec;
 use super::block::damaged;
 use super::check::{RunCheck, read_view};
 use super::{Block, Sum, check_block, no_less, out_of_bounds, read_block};
-use crate::blank::Blank;
-use crate::checksum::{self, BLOCK};
 use crate::error::Result;
-use crate::lent::Lent;
-use crate::pages;
+use crate::io::blank::Blank;
+use crate::io::checksum::{self, BLOCK};
+use crate::io::lent::Lent;
+use crate::io::pages;
 use crate::source::Source;
 
 /// The blocks that are lent at a time. What a thread is lent counts as memory of the process.
-pub(super) const WINDOW: usize = 4;
+pub(crate) const WINDOW: usize = 4;
 
 /// Fills `into` with `blocks`, which follow each other in one file, and compares their checksums or notes them.
-pub(super) fn read_blocks(
+pub(crate) fn read_blocks(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,
@@ -33,7 +33,7 @@ pub(super) fn read_blocks(
 }
 
 /// The same for blocks of any size that [`BLOCK`] is a multiple of.
-pub(super) fn read_pieces(
+pub(crate) fn read_pieces(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,

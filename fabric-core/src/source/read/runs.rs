@@ -4,15 +4,15 @@ use crate::entry::Region;
 
 /// A run of bytes in two places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) len: usize,
+pub(crate) struct Run {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) len: usize,
 }
 
 /// The runs of a box, in order: as long as they can be.
 #[derive(Clone, Debug)]
-pub(super) struct Runs {
+pub(crate) struct Runs {
     /// The dimensions outside of a run: how many indices, and the bytes from one to the next.
     outer: Vec<(usize, usize)>,
     index: Vec<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Runs {
 
 impl Runs {
     /// The runs of `region` in a tensor of this shape, with `item` bytes an element.
-    pub(super) fn new(shape: &[usize], region: &Region, item: usize) -> Self {
+    pub(crate) fn new(shape: &[usize], region: &Region, item: usize) -> Self {
         let (mut outer, mut run, mut stride, mut at) = (Vec::new(), item, item, 0);
         for dim in (0..shape.len()).rev() {
             at += region.offset[dim] * stride;
@@ -48,7 +48,7 @@ impl Runs {
     }
 
     /// The rest of the present run, at most `most` bytes of it, as (start, length).
-    pub(super) fn next(&mut self, most: usize) -> Option<(usize, usize)> {
+    pub(crate) fn next(&mut self, most: usize) -> Option<(usize, usize)> {
         if self.over {
             return None;
         }
@@ -77,7 +77,7 @@ impl Runs {
 
 /// The same box in two tensors, run by run.
 #[derive(Clone, Debug)]
-pub(super) struct Pieces<'p> {
+pub(crate) struct Pieces<'p> {
     from: Runs,
     to: Runs,
     /// What is left of a run of `from`, which runs of `to` divide.
@@ -88,7 +88,7 @@ pub(super) struct Pieces<'p> {
 
 impl<'p> Pieces<'p> {
     /// `from` and `to` are each a shape and a box in it, of equal size.
-    pub(super) fn new(from: (&'p [usize], &'p Region), to: (&[usize], &Region), item: usize) -> Self {
+    pub(crate) fn new(from: (&'p [usize], &'p Region), to: (&[usize], &Region), item: usize) -> Self {
         Self {
             from: Runs::new(from.0, from.1, item),
             to: Runs::new(to.0, to.1, item),
@@ -99,7 +99,7 @@ impl<'p> Pieces<'p> {
     }
 
     /// The only run, if it is one in both places.
-    pub(super) fn only(&self) -> Option<Run> {
+    pub(crate) fn only(&self) -> Option<Run> {
         let one = |runs: &Runs| runs.outer.is_empty() && !runs.over;
         (one(&self.from) && one(&self.to)).then_some(Run {
             from: self.from.at,
@@ -108,7 +108,7 @@ impl<'p> Pieces<'p> {
         })
     }
 
-    pub(super) fn next(&mut self) -> Option<Run> {
+    pub(crate) fn next(&mut self) -> Option<Run> {
         let (from, len) = match self.left.take() {
             Some(left) => left,
             None => self.from.next(usize::MAX)?,
@@ -121,7 +121,7 @@ impl<'p> Pieces<'p> {
     }
 
     /// Where the last run ends in the tensor that is read.
-    pub(super) fn last_end(&self) -> usize {
+    pub(crate) fn last_end(&self) -> usize {
         let (shape, region) = self.source;
         let mut stride = self.item;
         let mut end = 0;

@@ -6,14 +6,14 @@ use crate::entry::Region;
 use crate::source::{Part, StoredTensor};
 
 /// Such a part: `len` bytes of the tensor, from `start` on.
-pub(super) struct Slab<'t> {
-    pub(super) part: &'t Part,
+pub(crate) struct Slab<'t> {
+    pub(crate) part: &'t Part,
     start: usize,
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 /// The parts, if all are stored as they lie in memory, each behind the one before it, and they are `len` bytes together.
-pub(super) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
+pub(crate) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
     let mut slabs = SmallVec::<[Slab<'_>; 1]>::new();
     for part in &tensor.parts {
         if part.cut.is_some() || part.arrangement.is_some() {
@@ -34,7 +34,7 @@ pub(super) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<
 }
 
 /// Where a part begins in the tensor's own bytes, if it is one run of them.
-pub(super) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
+pub(crate) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
     let shape = tensor.info.shape();
     let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
     let split = dims.next();
@@ -49,7 +49,7 @@ pub(super) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
 }
 
 /// The bytes of a part's elements, packed.
-pub(super) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
+pub(crate) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
     if part.arrangement.is_none() {
         return usize::try_from(part.place.len).ok();
     }
@@ -58,6 +58,6 @@ pub(super) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
 }
 
 /// The bytes of one element; 0 if it is smaller than a byte.
-pub(super) fn item(tensor: &StoredTensor) -> usize {
+pub(crate) fn item(tensor: &StoredTensor) -> usize {
     tensor.info.dtype().bits() / 8
 }

@@ -3,8 +3,8 @@
 use super::check::RunCheck;
 use super::lent::read_blocks;
 use super::{Part, Source, StoredTensor};
-use crate::checksum::BLOCK;
 use crate::error::Result;
+use crate::io::checksum::BLOCK;
 
 /// A tensor that is one plain run of a file.
 pub(crate) struct Stretches<'s> {

@@ -7,7 +7,7 @@ use crate::source::{Arrangement, Part, Source};
 
 /// Fills `into` with the part's elements in row-major order, without a second copy of them: the file is read in its own
 /// order, and each element is put where it belongs.
-pub(super) fn gather(
+pub(crate) fn gather(
     source: &dyn Source,
     entry: &str,
     part: &Part,

@@ -8,7 +8,8 @@ use candle_core::{Device, Tensor};
 use super::stretches::Stretches;
 use super::*;
 use crate::Fabric;
-use crate::storage::{Faulty, Memory, Storage};
+use crate::storage::Storage;
+use crate::testing::{Faulty, Memory};
 
 const PATH: &str = "last.ckpt";
 const TENSOR: &str = "weight";

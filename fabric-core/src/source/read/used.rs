@@ -3,7 +3,7 @@
 /// Ranges of a run, in the order in which they were read. Those of one length at equal distances are one record, so that the
 /// columns of a matrix take no more room than its rows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Used(Vec<Steps>);
+pub(crate) struct Used(Vec<Steps>);
 
 #[derive(Clone, Copy, Debug)]
 struct Steps {
@@ -31,7 +31,7 @@ impl Steps {
 }
 
 impl Used {
-    pub(super) fn add(&mut self, start: u64, len: u64) {
+    pub(crate) fn add(&mut self, start: u64, len: u64) {
         if !self.0.last_mut().is_some_and(|last| last.takes(start, len)) {
             self.0.push(Steps {
                 start,
@@ -44,7 +44,7 @@ impl Used {
 
     /// Puts those of `bytes`, which begin at `at` in the run, into `into` that were read an odd number of times, and zeros for all
     /// others: a share in which a byte is twice is one without it.
-    pub(super) fn mask(&self, at: u64, bytes: &[u8], into: &mut [u8]) {
+    pub(crate) fn mask(&self, at: u64, bytes: &[u8], into: &mut [u8]) {
         into.fill(0);
         let end = at + bytes.len() as u64;
         for steps in &self.0 {

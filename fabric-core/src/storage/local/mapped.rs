@@ -15,7 +15,7 @@
 //! `SIGBUS` when it goes on. The same happens if a page is dropped within the moment, and the device then fails to give it back.
 //!
 //! A lease may be less than it seems, on a file system that nobody thought of. So whoever is lent bytes reads each of them
-//! once (`crate::lent`), and a wrong belief costs a checksum error.
+//! once (`crate::io::lent`), and a wrong belief costs a checksum error.
 
 mod lease;
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 
 use super::{ALIGNMENT, BLOCK};
-use crate::pages;
-use crate::streaming::{self, Unsummed};
+use crate::io::pages;
+use crate::io::streaming::{self, Unsummed};
 
 /// Aligned memory, and where in the file it belongs.
 pub(super) struct Block {

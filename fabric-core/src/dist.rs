@@ -1,0 +1,14 @@
+//! Ranks that save and load together: strategies, meshes, process groups, and the files of each rank.
+
+pub(crate) mod asked;
+mod cut;
+pub(crate) mod directory;
+pub mod group;
+pub(crate) mod load;
+pub(crate) mod mesh;
+pub(crate) mod ranks;
+pub(crate) mod reshard;
+pub(crate) mod save;
+pub(crate) mod shard;
+pub(crate) mod shares;
+pub(crate) mod strategy;

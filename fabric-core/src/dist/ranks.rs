@@ -1,0 +1,182 @@
+//! Ranks that act together: what each does by itself is a step, and every step ends with one verdict for all.
+//!
+//! A rank that fails, or panics, still comes to the end of its step and says so. So no rank leaves early, none waits for
+//! one that is gone already, and all return from a save or a load at the same step.
+
+mod agree;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::dist::group::{GroupError, ProcessGroup, Single};
+use crate::dist::mesh::Mesh;
+use crate::dist::strategy::Strategy;
+use crate::error::{Error, Result, panic_text};
+
+pub(crate) use agree::{Lines, digest, value_line};
+
+/// This rank among its like.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranks {
+    pub(crate) strategy: Strategy,
+    pub(crate) mesh: Mesh,
+    group: Arc<dyn ProcessGroup>,
+    /// Another number for every Fabric; duplicates share it.
+    id: u64,
+}
+
+/// What the next Fabric gets.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// The first byte of what a rank says at the end of a step.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+
+impl Ranks {
+    /// One process by itself.
+    pub(crate) fn single() -> Self {
+        Self {
+            strategy: Strategy::single_device(),
+            mesh: Mesh::default(),
+            group: Arc::new(Single),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// # Errors
+    /// If the strategy's mesh and the process group are of different sizes.
+    pub(crate) fn new(strategy: Strategy, group: Arc<dyn ProcessGroup>) -> Result<Self> {
+        let world = group.world_size();
+        let strategy = strategy.ranks(world);
+        let mesh = strategy.grid().map_err(Error::Strategy)?;
+        if mesh.world_size() == world {
+            return Ok(Self {
+                strategy,
+                mesh,
+                group,
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            });
+        }
+        Err(Error::Strategy(format!(
+            "strategy `{}` is for {} ranks, and the process group has {world}",
+            strategy.name(),
+            mesh.world_size()
+        )))
+    }
+
+    /// What calls of the Fabric are known by.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        self.group.rank()
+    }
+
+    pub(crate) fn world_size(&self) -> usize {
+        self.mesh.world_size()
+    }
+
+    pub(crate) fn alone(&self) -> bool {
+        self.world_size() == 1
+    }
+
+    /// The same ranks with a channel of their own, for work in the background.
+    pub(crate) fn duplicate(&self) -> Result<Self> {
+        Ok(Self {
+            group: Arc::from(self.group.duplicate()?),
+            ..self.clone()
+        })
+    }
+
+    /// Does `local` on this rank while the others do theirs; gives its result, and what every rank says, in their order.
+    ///
+    /// # Errors
+    /// This rank's own error; [`Error::Rank`] if another one failed; [`Error::Group`] if ranks did not come together.
+    ///
+    /// # Panics
+    /// If `local` does, after the others have been told.
+    pub(crate) fn step<T>(
+        &self,
+        step: &str,
+        local: impl FnOnce() -> Result<(T, Vec<u8>)>,
+    ) -> Result<(T, Vec<Vec<u8>>)> {
+        if self.alone() {
+            return local().map(|(result, said)| (result, vec![said]));
+        }
+        // Nothing of what a panic may have left half done is looked at: it goes on to unwind.
+        let outcome = catch_unwind(AssertUnwindSafe(local));
+        let message = match &outcome {
+            Ok(Ok((_, said))) => [&[DONE], said.as_slice()].concat(),
+            Ok(Err(error)) => [&[FAILED], error.to_string().as_bytes()].concat(),
+            Err(panic) => [&[FAILED], format!("it panicked: {}", panic_text(&**panic)).as_bytes()].concat(),
+        };
+        let all = self.group.all_gather(step, &message);
+        let result = match outcome {
+            Err(panic) => resume_unwind(panic),
+            Ok(Err(error)) => return Err(self.with_the_group(step, error, all.err())),
+            Ok(Ok((result, _))) => result,
+        };
+        let mut said = Vec::new();
+        for (rank, mut message) in all?.into_iter().enumerate() {
+            if message.first() != Some(&DONE) {
+                return Err(Error::Rank {
+                    rank,
+                    step: step.to_owned(),
+                    message: String::from_utf8_lossy(message.get(1..).unwrap_or_default()).into_owned(),
+                });
+            }
+            message.remove(0);
+            said.push(message);
+        }
+        Ok((result, said))
+    }
+
+    /// This rank's own error, and that ranks did not come together: the one may be why the other happened. A rank that is
+    /// still writing finds its folder gone if the first one has given up the save for want of a third.
+    fn with_the_group(&self, step: &str, error: Error, group: Option<GroupError>) -> Error {
+        let Some(group) = group else { return error };
+        Error::Rank {
+            rank: self.rank(),
+            step: step.to_owned(),
+            message: format!("{error}; and {group}"),
+        }
+    }
+
+    /// The same where there is nothing to say.
+    pub(crate) fn together<T>(&self, step: &str, local: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.step(step, || local().map(|result| (result, Vec::new())))
+            .map(|(result, _)| result)
+    }
+
+    /// A step of rank 0, whose bytes all ranks get.
+    pub(crate) fn first(&self, step: &str, local: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        let local = || {
+            let said = if self.rank() == 0 { local()? } else { Vec::new() };
+            Ok(((), said))
+        };
+        let ((), said) = self.step(step, local)?;
+        Ok(said.into_iter().next().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::group::ThreadGroup;
+
+    #[test]
+    fn who_fails_while_another_is_gone_says_both() {
+        let mut world = ThreadGroup::new(2).into_iter();
+        let group = world.next().unwrap();
+        drop(world);
+        let ranks = Ranks::new(Strategy::ddp(), Arc::new(group)).unwrap();
+        let failed = || Err::<(), _>(Error::Internal("the disk is gone".into()));
+        let error = ranks.together("write", failed).unwrap_err().to_string();
+        assert!(
+            error.contains("the disk is gone") && error.contains("rank 1 had left"),
+            "{error}"
+        );
+    }
+}

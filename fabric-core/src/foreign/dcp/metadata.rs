@@ -1,0 +1,367 @@
+//! `.metadata`: the index of a distributed checkpoint, a pickle of PyTorch's `Metadata`.
+//!
+//! Files of every version since 1.13 are read: classes have moved between modules, and attributes have been added.
+
+use smallvec::SmallVec;
+
+use super::graph::{Graph, allowed};
+use crate::entry::{DType, Dims, Region, TensorInfo, covers};
+use crate::foreign::pickle::{Id, Object, load};
+use crate::foreign::torch;
+use crate::hash::{HashMap, map_of, set_of};
+use crate::source::limit::{Budget, OverLimit};
+use crate::source::refused::Refused;
+use crate::source::{Part, ReadLimit, StoredTensor};
+
+/// Longer paths are not followed: nothing nests as deep.
+const MAX_PATH: usize = 64;
+
+/// Longer names are refused.
+const MAX_NAME: usize = 4096;
+
+/// What a checkpoint holds, and where.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    pub(crate) tensors: Vec<Tensor>,
+    /// Values, each pickled by itself.
+    pub(crate) objects: Vec<Stored>,
+    /// The names of the files that [`Payload::file`] counts.
+    pub(crate) files: Vec<String>,
+}
+
+/// A tensor, cut into boxes that cover it.
+#[derive(Debug)]
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) info: TensorInfo,
+    /// The boxes, and the run of bytes that each is: one, where one rank saved.
+    pub(crate) regions: SmallVec<[Region; 1]>,
+    pub(crate) payloads: SmallVec<[Payload; 1]>,
+}
+
+/// A pickled object.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    /// The keys that lead to it; `None` if the file does not tell.
+    pub(crate) path: Option<Vec<Key>>,
+    pub(crate) payload: Payload,
+}
+
+/// A step on the way to an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Name(String),
+    Index(usize),
+}
+
+/// A run of bytes in one of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Payload {
+    pub(crate) file: usize,
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+}
+
+/// Where a chunk is found: the entry, and for tensors the first index of the chunk.
+type Place<'p> = (&'p str, Option<Dims>);
+
+/// The boxes of a tensor, and their places.
+type Chunks = (SmallVec<[Region; 1]>, SmallVec<[Payload; 1]>);
+
+/// Reads the pickle and proves that all that it names has its place.
+///
+/// # Errors
+/// A sentence that names the entry, if there is one to name.
+pub(crate) fn read(bytes: &[u8], limit: ReadLimit) -> Result<Metadata, Refused> {
+    let pickle = load(bytes, allowed, limit)?;
+    let graph = Graph(&pickle);
+    let root = graph.instance(pickle.root, "Metadata").map_err(Refused::Unknown)?;
+    let mut reader = Reader {
+        graph,
+        metadata: Metadata::default(),
+        places: HashMap::default(),
+        visits: pickle.count(),
+        chunks: 0,
+        memory: limit.budget(bytes.len()),
+    };
+    reader.storage(root.required("storage_data")?)?;
+    reader.entries(root.required("state_dict_metadata")?)?;
+    if let Some(paths) = root.get("planner_data")? {
+        reader.planner_data(paths);
+    }
+    Ok(reader.metadata)
+}
+
+struct Reader<'p> {
+    graph: Graph<'p>,
+    metadata: Metadata,
+    places: HashMap<Place<'p>, Payload>,
+    /// How many chunks may still be looked at: each is an object of its own, unless the pickle refers to one again and
+    /// again.
+    visits: usize,
+    /// How many were found that hold something.
+    chunks: usize,
+    /// What is read may take so much memory.
+    memory: Budget,
+}
+
+impl<'p> Reader<'p> {
+    /// `storage_data`: which run of bytes each chunk is.
+    fn storage(&mut self, id: Id) -> Result<(), Refused> {
+        let mut numbers = HashMap::default();
+        let entries = self.graph.dict(id, "`storage_data`")?;
+        self.memory
+            .spend_each(entries.len(), size_of::<(Place<'_>, Payload)>())?;
+        self.places = map_of(entries.len());
+        for (key, value) in entries {
+            let place = self.place(*key)?;
+            let payload = self
+                .payload(*value, &mut numbers)
+                .map_err(|refused| refused.said(|what| format!("entry `{}`: {what}", place.0)))?;
+            // Ranks beyond the end of a tensor all write the same empty chunk, but a dict keeps one.
+            if let Some(first) = self.places.insert(place, payload)
+                && first != payload
+            {
+                let place = self.place(*key)?;
+                let at = place.1.unwrap_or_default();
+                return Err(format!("entry `{}` is stored twice at {at:?}", place.0).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A `MetadataIndex`, without its hint.
+    fn place(&self, id: Id) -> Result<Place<'p>, String> {
+        let index = self.graph.instance(id, "MetadataIndex")?;
+        let name = self.graph.text(index.required("fqn")?, "the name of an entry")?;
+        let offset = index.get("offset")?.filter(|id| *self.graph.0.get(*id) != Object::None);
+        let offset = offset
+            .map(|id| self.graph.size(id, "the offset of a chunk"))
+            .transpose();
+        Ok((name, offset.map_err(|what| format!("entry `{name}`: {what}"))?))
+    }
+
+    fn payload(&mut self, id: Id, numbers: &mut HashMap<&'p str, usize>) -> Result<Payload, Refused> {
+        let info = self.graph.instance(id, "_StorageInfo")?;
+        let path = self.graph.text(info.required("relative_path")?, "the name of a file")?;
+        if let Some(transforms) = info.get("transform_descriptors")? {
+            self.no_transforms(transforms)?;
+        }
+        let file = match numbers.get(path) {
+            Some(number) => *number,
+            None => {
+                check_file_name(path)?;
+                let number = self.metadata.files.len();
+                self.metadata.files.push(path.to_owned());
+                numbers.insert(path, number);
+                number
+            }
+        };
+        let (start, len) = (info.required("offset")?, info.required("length")?);
+        let start = self.graph.bytes(start, "the place in the file")?;
+        let len = self.graph.bytes(len, "the length in the file")?;
+        if start.checked_add(len).is_none() {
+            return Err(format!("its {len} bytes from {start} lie beyond the end of any file").into());
+        }
+        Ok(Payload { file, start, len })
+    }
+
+    /// Payloads that were sent through a stream transform are refused: none is built in.
+    fn no_transforms(&self, id: Id) -> Result<(), Refused> {
+        if *self.graph.0.get(id) == Object::None {
+            return Ok(());
+        }
+        match self.graph.items(id, "the list of transforms")?.first() {
+            None => Ok(()),
+            Some(first) => Err(Refused::Unknown(format!(
+                "it was written through the transform `{}`, which is not read; save without the extension",
+                self.graph.0.text(*first).unwrap_or("?")
+            ))),
+        }
+    }
+
+    /// The true path of each object. Planners of other libraries keep other things here, which are no paths.
+    fn planner_data(&mut self, id: Id) {
+        let Ok(entries) = self.graph.dict(id, "`planner_data`") else {
+            return;
+        };
+        let mut objects = std::mem::take(&mut self.metadata.objects);
+        let names = objects.iter().enumerate();
+        let numbers: HashMap<String, usize> = names.map(|(at, object)| (object.name.clone(), at)).collect();
+        for (name, path) in entries {
+            let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
+                continue;
+            };
+            // Nothing is copied but what spells the name: a pickle may refer to one long text many times.
+            if let Some(&object) = numbers.get(name)
+                && keys.len() <= MAX_PATH
+                && self.spells(keys, name)
+            {
+                objects[object].path = Some(keys.iter().filter_map(|key| self.key(*key)).collect());
+            }
+        }
+        self.metadata.objects = objects;
+    }
+
+    /// Whether the keys, joined by dots, are the name.
+    fn spells(&self, keys: &[Id], name: &str) -> bool {
+        let mut rest = Some(name);
+        for (at, key) in keys.iter().enumerate() {
+            let left = rest.and_then(|rest| if at == 0 { Some(rest) } else { rest.strip_prefix('.') });
+            rest = left.and_then(|left| match self.graph.0.get(*key) {
+                Object::Text(text) => left.strip_prefix(&**text),
+                Object::Int(number) if *number >= 0 => left.strip_prefix(&number.to_string()),
+                _ => None,
+            });
+        }
+        rest == Some("")
+    }
+
+    fn key(&self, id: Id) -> Option<Key> {
+        match self.graph.0.get(id) {
+            Object::Text(name) => Some(Key::Name(name.to_string())),
+            Object::Int(number) => usize::try_from(*number).ok().map(Key::Index),
+            _ => None,
+        }
+    }
+
+    /// `state_dict_metadata`: what each entry is.
+    fn entries(&mut self, id: Id) -> Result<(), Refused> {
+        let entries = self.graph.dict(id, "`state_dict_metadata`")?;
+        self.memory
+            .spend_each(entries.len(), size_of::<(&str, Tensor, StoredTensor)>())?;
+        let mut seen = set_of(entries.len());
+        self.metadata.tensors.reserve(entries.len().min(self.places.len()));
+        for (name, what) in entries {
+            let name = self.graph.text(*name, "the name of an entry")?;
+            if name.is_empty() || name.len() > MAX_NAME {
+                let len = name.len();
+                let what = format!("an entry has a name of {len} bytes; 1 to {MAX_NAME} are expected");
+                return Err(Refused::Unknown(what));
+            }
+            if !seen.insert(name) {
+                return Err(format!("entry `{name}` is there twice").into());
+            }
+            self.entry(name, *what)
+                .map_err(|refused| refused.said(|what| format!("entry `{name}`: {what}")))?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: &'p str, id: Id) -> Result<(), Refused> {
+        if self.graph.is(id, "BytesStorageMetadata") {
+            let payload = self.places.get(&(name, None)).copied();
+            self.metadata.objects.push(Stored {
+                name: name.to_owned(),
+                path: None,
+                payload: payload.ok_or("it is stored nowhere")?,
+            });
+            return Ok(());
+        }
+        let tensor = self.tensor(name, id)?;
+        self.metadata.tensors.push(tensor);
+        Ok(())
+    }
+
+    fn tensor(&mut self, name: &'p str, id: Id) -> Result<Tensor, Refused> {
+        let tensor = self.graph.instance(id, "TensorStorageMetadata")?;
+        let shape = self.graph.size(tensor.required("size")?, "its size")?;
+        let info = TensorInfo::of(self.dtype(tensor.required("properties")?)?, &shape);
+        if info.byte_len().is_none() {
+            return Err(format!("a tensor of shape {:?} fits no memory", info.shape()).into());
+        }
+        let (regions, payloads) = self.chunks(name, tensor.required("chunks")?)?;
+        covers(info.shape(), &regions)?;
+        for (region, payload) in regions.iter().zip(&payloads) {
+            enough(&info, region, payload)?;
+        }
+        Ok(Tensor {
+            name: name.to_owned(),
+            info,
+            regions,
+            payloads,
+        })
+    }
+
+    /// The chunks that hold something, and their places.
+    fn chunks(&mut self, name: &'p str, id: Id) -> Result<Chunks, Refused> {
+        let chunks = self.graph.items(id, "the list of its chunks")?;
+        let most = chunks.len().min(self.places.len());
+        self.memory.spend_each(most, size_of::<(Region, Payload, Part)>())?;
+        let (mut regions, mut payloads) = (SmallVec::with_capacity(most), SmallVec::with_capacity(most));
+        for chunk in chunks {
+            self.visits = self.visits.checked_sub(1).ok_or(OverLimit::Again)?;
+            let region = self.region(*chunk)?;
+            // Ranks beyond the end of a tensor hold nothing of it.
+            if region.size.contains(&0) {
+                continue;
+            }
+            let place = (name, Some(Dims::from_slice(&region.offset)));
+            let payload = self.places.get(&place).copied();
+            let payload = payload.ok_or_else(|| format!("its chunk at {:?} is stored nowhere", region.offset))?;
+            self.chunks += 1;
+            if self.chunks > self.places.len() {
+                return Err("it has more chunks than there are places".into());
+            }
+            regions.push(region);
+            payloads.push(payload);
+        }
+        Ok((regions, payloads))
+    }
+
+    fn region(&self, id: Id) -> Result<Region, String> {
+        let chunk = self.graph.instance(id, "ChunkStorageMetadata")?;
+        Ok(Region {
+            offset: self
+                .graph
+                .size(chunk.required("offsets")?, "the offset of a chunk")?
+                .to_vec(),
+            size: self
+                .graph
+                .size(chunk.required("sizes")?, "the size of a chunk")?
+                .to_vec(),
+        })
+    }
+
+    /// The element type among the properties: a tuple of five or six that begins with it.
+    fn dtype(&self, id: Id) -> Result<DType, Refused> {
+        let state = self.graph.state(id, "TensorProperties")?;
+        let dtype = match self.graph.0.get(state) {
+            Object::Dict(_) => self.graph.instance(id, "TensorProperties")?.required("dtype")?,
+            _ => {
+                let properties = self.graph.items(state, "the list of its properties")?;
+                *properties.first().ok_or("its element type is missing")?
+            }
+        };
+        let name = self.graph.0.global(dtype);
+        let name = name.ok_or_else(|| format!("its element type is {}", self.graph.describe(dtype)))?;
+        torch::dtype(name).ok_or_else(|| Refused::Unknown(format!("its element type `{name}` is not read")))
+    }
+}
+
+/// A chunk takes at least the bytes of its elements: a size that was made up is noticed before memory is asked for.
+fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), String> {
+    let needed = TensorInfo::of(info.dtype(), &region.size).byte_len();
+    let needed = needed.and_then(|needed| u64::try_from(needed).ok());
+    if needed.is_some_and(|needed| needed <= payload.len) {
+        return Ok(());
+    }
+    Err(format!(
+        "its chunk {region} of {} is stored in {} bytes",
+        info.dtype(),
+        payload.len
+    ))
+}
+
+/// A name from a file must not lead out of the directory.
+fn check_file_name(name: &str) -> Result<(), String> {
+    let mut components = std::path::Path::new(name).components();
+    let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();
+    if plain && !name.contains(['/', '\\', ':', '\0']) {
+        return Ok(());
+    }
+    Err(format!(
+        "it is stored in {name:?}, which is no plain name in the directory"
+    ))
+}

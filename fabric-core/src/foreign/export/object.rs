@@ -1,0 +1,166 @@
+//! Python's objects, as far as checkpoints need them, and the storages behind their tensors.
+
+use std::collections::HashMap;
+
+use ciborium::Value as Cbor;
+
+use crate::entry::{DType, TensorInfo};
+use crate::error::{Error, Result};
+use crate::source::{Arrangement, Place, StoredTensor};
+
+/// An object of Python.
+#[derive(Debug)]
+pub(crate) enum Object<'a> {
+    Tensor(Tensor),
+    /// The value of the entry of this name, or a part of it.
+    Value(&'a str, &'a Cbor),
+    Number(u64),
+    Bool(bool),
+    None,
+    Text(String),
+    Tuple(Vec<Object<'a>>),
+    List(Vec<Object<'a>>),
+    Dict(Vec<(Object<'a>, Object<'a>)>),
+    /// An `OrderedDict`, which is what modules give.
+    StateDict(Vec<(Object<'a>, Object<'a>)>),
+}
+
+impl Object<'_> {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// A tensor that begins with its storage and is without gaps.
+#[derive(Debug)]
+pub(crate) struct Tensor {
+    /// The number of its storage.
+    pub(crate) storage: usize,
+    pub(crate) stored_as: StoredAs,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) elements: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How PyTorch says of which type a storage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredAs {
+    /// A class of its own.
+    Class(&'static str),
+    /// A class of bytes, and the element type beside it.
+    Untyped(&'static str),
+}
+
+/// How PyTorch stores an element type; `None` if it has no such type.
+pub(crate) fn stored_as(dtype: DType) -> Option<StoredAs> {
+    use StoredAs::{Class, Untyped};
+    Some(match dtype {
+        DType::Bool => Class("BoolStorage"),
+        DType::U8 => Class("ByteStorage"),
+        DType::I8 => Class("CharStorage"),
+        DType::I16 => Class("ShortStorage"),
+        DType::I32 => Class("IntStorage"),
+        DType::I64 => Class("LongStorage"),
+        DType::F16 => Class("HalfStorage"),
+        DType::BF16 => Class("BFloat16Storage"),
+        DType::F32 => Class("FloatStorage"),
+        DType::F64 => Class("DoubleStorage"),
+        DType::C64 => Class("ComplexFloatStorage"),
+        DType::C128 => Class("ComplexDoubleStorage"),
+        DType::U16 => Untyped("uint16"),
+        DType::U32 => Untyped("uint32"),
+        DType::U64 => Untyped("uint64"),
+        DType::F8E4M3 => Untyped("float8_e4m3fn"),
+        DType::F8E5M2 => Untyped("float8_e5m2"),
+        DType::F8E8M0 => Untyped("float8_e8m0fnu"),
+        DType::F8E4M3FNUZ => Untyped("float8_e4m3fnuz"),
+        DType::F8E5M2FNUZ => Untyped("float8_e5m2fnuz"),
+        // PyTorch's 4-bit type counts pairs, so a tensor of it has another shape; there is none of 6 bits.
+        DType::F4 | DType::F6E2M3 | DType::F6E3M2 | DType::Other => return None,
+    })
+}
+
+/// The bytes of a storage.
+#[derive(Debug)]
+pub(crate) enum Storage<'a> {
+    /// Those of an entry.
+    Stored(&'a str, &'a StoredTensor),
+    /// These.
+    Inline(Vec<u8>),
+}
+
+impl Storage<'_> {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Stored(_, stored) => stored.info.byte_len().unwrap_or_default() as u64,
+            Self::Inline(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// The storages of a file in the order in which its tensors name them; tied tensors share one.
+#[derive(Debug, Default)]
+pub(crate) struct Storages<'a> {
+    pub(crate) list: Vec<Storage<'a>>,
+    by_place: HashMap<Vec<(Place, Option<Arrangement>)>, Vec<usize>>,
+}
+
+impl<'a> Storages<'a> {
+    /// The tensor of an entry.
+    ///
+    /// # Errors
+    /// If PyTorch has no such element type.
+    pub(crate) fn entry(&mut self, name: &'a str, stored: &'a StoredTensor) -> Result<Tensor> {
+        let dtype = stored.info.dtype();
+        let refused = |what: String| Error::WrongType {
+            name: name.to_owned(),
+            what,
+        };
+        let stored_as = stored_as(dtype).ok_or_else(|| {
+            refused(format!(
+                "has element type {dtype}, which `torch.load` has no tensors of; export it as safetensors, or convert it"
+            ))
+        })?;
+        if stored.info.byte_len().is_none() {
+            return Err(refused(format!("is {}, larger than memory can be", stored.info)));
+        }
+        let storage = self.tied(stored).unwrap_or_else(|| {
+            let number = self.list.len();
+            self.list.push(Storage::Stored(name, stored));
+            self.by_place.entry(stored.places()).or_default().push(number);
+            number
+        });
+        Ok(tensor(storage, stored_as, &stored.info))
+    }
+
+    /// The storage of another entry whose bytes are the same ones. Equal contents in two places are two tensors.
+    fn tied(&self, stored: &StoredTensor) -> Option<usize> {
+        let same = self.by_place.get(&stored.places())?;
+        same.iter().copied().find(|&number| match &self.list[number] {
+            Storage::Stored(_, other) => {
+                let regions =
+                    |tensor: &'_ StoredTensor| tensor.parts.iter().map(|part| part.region.clone()).collect::<Vec<_>>();
+                stored.info.byte_len() != Some(0) && other.info == stored.info && regions(other) == regions(stored)
+            }
+            Storage::Inline(_) => false,
+        })
+    }
+
+    /// A tensor without dimensions that no entry holds.
+    pub(crate) fn scalar(&mut self, dtype: DType, bytes: &[u8]) -> Tensor {
+        let number = self.list.len();
+        self.list.push(Storage::Inline(bytes.to_vec()));
+        let stored_as = stored_as(dtype).unwrap_or(StoredAs::Class("ByteStorage"));
+        tensor(number, stored_as, &TensorInfo::new(dtype, Vec::new()))
+    }
+}
+
+fn tensor(storage: usize, stored_as: StoredAs, info: &TensorInfo) -> Tensor {
+    Tensor {
+        storage,
+        stored_as,
+        shape: info.shape().to_vec(),
+        elements: info.elements().unwrap_or_default() as u64,
+        bytes: info.byte_len().unwrap_or_default() as u64,
+    }
+}

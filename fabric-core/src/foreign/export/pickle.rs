@@ -1,0 +1,293 @@
+//! Writes pickles of protocol 2: the opcodes that `torch.load(weights_only=True)` allows, and no others.
+//!
+//! The opcodes are those of Python's `pickletools`; what is written is data, and the calls that rebuild tensors.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use ciborium::Value as Cbor;
+
+use super::object::{Object, StoredAs, Tensor};
+use crate::value::SOME;
+
+/// Deeper values are refused: no recursion without a bound.
+const MAX_DEPTH: usize = 256;
+
+const LATIN1: &str = "latin1";
+
+/// A pickle that is being written.
+pub(crate) struct Pickle {
+    bytes: Vec<u8>,
+    /// What is written once and then referred to: texts and globals that return with every tensor.
+    memo: HashMap<Named, u8>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Named {
+    Global(&'static str, &'static str),
+    Text(&'static str),
+}
+
+/// The pickle of `object`.
+///
+/// # Errors
+/// The name of the value that has no form in Python that may be loaded, and why.
+pub(crate) fn pickle(object: &Object<'_>) -> Result<Vec<u8>, (String, String)> {
+    let mut pickle = Pickle {
+        bytes: vec![0x80, 2],
+        memo: HashMap::new(),
+    };
+    pickle.object(object)?;
+    pickle.bytes.push(b'.');
+    Ok(pickle.bytes)
+}
+
+impl Pickle {
+    fn op(&mut self, op: u8) {
+        self.bytes.push(op);
+    }
+
+    fn object(&mut self, object: &Object<'_>) -> Result<(), (String, String)> {
+        match object {
+            Object::Tensor(tensor) => self.tensor(tensor),
+            Object::Value(name, value) => self
+                .value(value, 0)
+                .map_err(|what| ((*name).to_owned(), what.to_owned()))?,
+            Object::Number(number) => self.integer(i128::from(*number)),
+            Object::Bool(flag) => self.op(if *flag { 0x88 } else { 0x89 }),
+            Object::None => self.op(b'N'),
+            Object::Text(text) => self.text(text),
+            Object::Tuple(items) => {
+                self.op(b'(');
+                items.iter().try_for_each(|item| self.object(item))?;
+                self.op(b't');
+            }
+            Object::List(items) => {
+                self.op(b']');
+                self.op(b'(');
+                items.iter().try_for_each(|item| self.object(item))?;
+                self.op(b'e');
+            }
+            Object::Dict(entries) => {
+                self.op(b'}');
+                self.entries(entries)?;
+            }
+            Object::StateDict(entries) => {
+                self.ordered_dict();
+                self.entries(entries)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, entries: &[(Object<'_>, Object<'_>)]) -> Result<(), (String, String)> {
+        self.op(b'(');
+        for (key, object) in entries {
+            self.object(key)?;
+            self.object(object)?;
+        }
+        self.op(b'u');
+        Ok(())
+    }
+
+    /// `collections.OrderedDict()`
+    fn ordered_dict(&mut self) {
+        self.global("collections", "OrderedDict");
+        self.op(b')');
+        self.op(b'R');
+    }
+
+    /// `torch._utils._rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())`, or the third version with the
+    /// element type.
+    fn tensor(&mut self, tensor: &Tensor) {
+        // An untyped storage counts bytes.
+        let (rebuild, module, class, count) = match tensor.stored_as {
+            StoredAs::Class(class) => ("_rebuild_tensor_v2", "torch", class, tensor.elements),
+            StoredAs::Untyped(_) => ("_rebuild_tensor_v3", "torch.storage", "UntypedStorage", tensor.bytes),
+        };
+        self.global("torch._utils", rebuild);
+        self.op(b'(');
+        self.op(b'(');
+        self.fixed_text("storage");
+        self.global(module, class);
+        self.text(&tensor.storage.to_string());
+        self.fixed_text("cpu");
+        self.integer(count.into());
+        self.op(b't');
+        self.op(b'Q');
+        self.integer(0);
+        self.integers(tensor.shape.iter().map(|&len| len as u64));
+        self.integers(strides(&tensor.shape));
+        self.op(0x89);
+        self.ordered_dict();
+        if let StoredAs::Untyped(dtype) = tensor.stored_as {
+            self.global("torch", dtype);
+        }
+        self.op(b't');
+        self.op(b'R');
+    }
+
+    /// A tuple of integers.
+    fn integers(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        self.op(b'(');
+        for number in numbers {
+            self.integer(number.into());
+        }
+        self.op(b't');
+    }
+
+    fn value(&mut self, value: &Cbor, depth: usize) -> Result<(), &'static str> {
+        if depth > MAX_DEPTH {
+            return Err("is nested deeper than 256 levels");
+        }
+        match value {
+            Cbor::Null => self.op(b'N'),
+            Cbor::Bool(flag) => self.op(if *flag { 0x88 } else { 0x89 }),
+            Cbor::Integer(number) => self.integer((*number).into()),
+            Cbor::Float(number) => {
+                self.op(b'G');
+                self.bytes.extend(number.to_be_bytes());
+            }
+            Cbor::Text(text) if u32::try_from(text.len()).is_err() => return Err("is a text of over 4 GiB"),
+            Cbor::Text(text) => self.text(text),
+            Cbor::Bytes(bytes) => self.raw_bytes(bytes)?,
+            Cbor::Array(items) => {
+                self.op(b']');
+                self.op(b'(');
+                items.iter().try_for_each(|item| self.value(item, depth + 1))?;
+                self.op(b'e');
+            }
+            Cbor::Map(entries) => self.map(entries, depth)?,
+            Cbor::Tag(sign @ (2 | 3), inner) => match &**inner {
+                Cbor::Bytes(bytes) => self.big_integer(bytes, *sign == 3)?,
+                _ => return Err("is an integer in a form that is not understood"),
+            },
+            // Python has one `None`, whatever lies around it.
+            Cbor::Tag(SOME, inner) => self.value(inner, depth + 1)?,
+            _ => return Err("is of a kind that Python has no plain form of"),
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, entries: &[(Cbor, Cbor)], depth: usize) -> Result<(), &'static str> {
+        self.op(b'}');
+        self.op(b'(');
+        for (key, value) in entries {
+            if matches!(key, Cbor::Array(_) | Cbor::Map(_)) {
+                return Err("is a map with a list or a map as a key, which Python's dicts cannot have");
+            }
+            self.value(key, depth + 1)?;
+            self.value(value, depth + 1)?;
+        }
+        self.op(b'u');
+        Ok(())
+    }
+
+    fn integer(&mut self, number: i128) {
+        if let Ok(small) = u8::try_from(number) {
+            self.bytes.extend([b'K', small]);
+        } else if let Ok(small) = u16::try_from(number) {
+            self.op(b'M');
+            self.bytes.extend(small.to_le_bytes());
+        } else if let Ok(small) = i32::try_from(number) {
+            self.op(b'J');
+            self.bytes.extend(small.to_le_bytes());
+        } else {
+            self.long(&number.to_le_bytes());
+        }
+    }
+
+    /// An integer of any size: two's complement, little-endian, without bytes that only repeat the sign.
+    fn long(&mut self, mut bytes: &[u8]) {
+        while let [rest @ .., before, last] = bytes {
+            let repeated = if before & 0x80 == 0 { 0 } else { 0xff };
+            if *last != repeated {
+                break;
+            }
+            bytes = &bytes[..=rest.len()];
+        }
+        // At most 255 bytes: 16 for a number, and `big_integer` has counted its own.
+        self.bytes.extend([0x8a, u8::try_from(bytes.len()).unwrap_or(u8::MAX)]);
+        self.bytes.extend(bytes);
+    }
+
+    /// A bignum of RFC 8949, section 3.4.3: its size big-endian; a negative one is -1 minus that.
+    fn big_integer(&mut self, size: &[u8], negative: bool) -> Result<(), &'static str> {
+        if size.len() > 254 {
+            return Err("is an integer of more than 254 bytes");
+        }
+        let mut bytes: Vec<u8> = size.iter().rev().copied().collect();
+        bytes.push(0);
+        if negative {
+            for byte in &mut bytes {
+                *byte = !*byte;
+            }
+        }
+        self.long(&bytes);
+        Ok(())
+    }
+
+    /// `_codecs.encode("...", "latin1")`: protocol 2 has no bytes of its own.
+    fn raw_bytes(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        let text: String = bytes.iter().copied().map(char::from).collect();
+        if u32::try_from(text.len()).is_err() {
+            return Err("is a run of over 2 GiB of bytes");
+        }
+        self.global("_codecs", "encode");
+        self.text(&text);
+        self.fixed_text(LATIN1);
+        self.op(0x86);
+        self.op(b'R');
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) {
+        // Longer texts have been refused: names are at most 4096 bytes, and values are looked at first.
+        let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.op(b'X');
+        self.bytes.extend(len.to_le_bytes());
+        self.bytes.extend(text.as_bytes());
+    }
+
+    fn fixed_text(&mut self, text: &'static str) {
+        if !self.recall(&Named::Text(text)) {
+            self.text(text);
+            self.remember(Named::Text(text));
+        }
+    }
+
+    fn global(&mut self, module: &'static str, name: &'static str) {
+        let global = Named::Global(module, name);
+        if !self.recall(&global) {
+            self.bytes.extend(format!("c{module}\n{name}\n").bytes());
+            self.remember(global);
+        }
+    }
+
+    fn recall(&mut self, named: &Named) -> bool {
+        let Some(&number) = self.memo.get(named) else {
+            return false;
+        };
+        self.bytes.extend([b'h', number]);
+        true
+    }
+
+    fn remember(&mut self, named: Named) {
+        // There are a few dozen globals and fixed texts in all; one too many would be written out each time.
+        if let Ok(number) = u8::try_from(self.memo.len()) {
+            self.memo.insert(named, number);
+            self.bytes.extend([b'q', number]);
+        }
+    }
+}
+
+/// The strides of a tensor without gaps, row by row.
+fn strides(shape: &[usize]) -> Vec<u64> {
+    let mut strides = vec![1; shape.len()];
+    for d in (1..shape.len()).rev() {
+        strides[d - 1] = strides[d] * (shape[d] as u64).max(1);
+    }
+    strides
+}

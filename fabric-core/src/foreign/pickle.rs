@@ -1,0 +1,268 @@
+//! Python pickles, read as data: nothing is ever executed.
+//!
+//! A pickle is a program for a small stack machine (Python's `pickletools` documents every opcode). This machine runs
+//! the opcodes of protocols 0 to 5 that build data, over a table of objects: an object that is referred to twice is one
+//! object, and neither building nor dropping the table recurses. A program can name functions of Python; which of them
+//! mean something is said by an allow-list that the caller gives, and even those are only noted down
+//! ([`Object::Call`]), with the exception of containers. Whatever is not on the list becomes a leaf that tells its own
+//! name ([`Object::Opaque`]).
+//!
+//! Every size is compared with what is left of the input before anything is allocated; what objects, stack and memo take is
+//! bounded in proportion to the length of the input, by a [`ReadLimit`](crate::source::ReadLimit).
+
+mod build;
+mod input;
+mod items;
+mod machine;
+mod memo;
+mod number;
+mod opcode;
+mod standard;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::machine::load;
+pub(crate) use self::standard::standard;
+
+use std::sync::Arc;
+
+pub(crate) use self::items::Items;
+use self::table::Table;
+use crate::source::limit::OverLimit;
+use crate::source::refused::Refused;
+
+/// An object in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Id(u32);
+
+impl Id {
+    const NONE: Self = Self(0);
+    const TRUE: Self = Self(1);
+    const FALSE: Self = Self(2);
+    const EMPTY_TUPLE: Self = Self(3);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a pickle describes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Object {
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(Box<str>),
+    Bytes(Box<[u8]>),
+    List(Vec<Id>),
+    Tuple(Items),
+    Set(Vec<Id>),
+    /// A `dict`, `OrderedDict` or `defaultdict`, in file order; a key that was set twice is there twice.
+    Dict(Vec<(Id, Id)>),
+    /// A function or class, `module.name`, and what the allow-list says of it.
+    Global(Box<Global>),
+    /// A call that the allow-list keeps for the caller to interpret.
+    Call {
+        callee: Id,
+        arguments: Id,
+        state: Option<Id>,
+    },
+    /// What stands for something outside of the pickle: a storage.
+    Persistent(Id),
+    /// An object that is not read, and what it is: the name of its class.
+    Opaque(Arc<str>),
+}
+
+/// An index has dozens of objects for each tensor: the memory for them is a good part of what reading it costs.
+const _: () = assert!(size_of::<Object>() == 32);
+
+/// A function or class that a pickle names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Global {
+    pub(crate) name: Arc<str>,
+    pub(crate) meaning: Option<Meaning>,
+}
+
+/// What calling a global yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// A dict, from nothing or from one argument with pairs.
+    Dict,
+    /// A dict, whose first argument makes missing values.
+    DefaultDict,
+    List,
+    Tuple,
+    Set,
+    /// `bytes` or `bytearray`.
+    Bytes,
+    /// `_codecs.encode`: how protocols below 3 write bytes.
+    Encode,
+    /// `copyreg._reconstructor`: makes an empty object of the class in its first argument.
+    Reconstruct,
+    /// The call is kept as it stands.
+    Keep,
+}
+
+/// Says which globals mean something: called with module and name.
+pub(crate) type AllowList = fn(&str, &str) -> Option<Meaning>;
+
+/// The objects of one pickle.
+#[derive(Clone, Debug)]
+pub(crate) struct Pickle {
+    objects: Table,
+    /// What the pickle is of.
+    pub(crate) root: Id,
+    /// The bytes that it took, from the start of the input.
+    pub(crate) len: usize,
+}
+
+impl Pickle {
+    pub(crate) fn get(&self, id: Id) -> &Object {
+        // Ids are made by this table alone, and it never shrinks.
+        self.objects.get(id.index())
+    }
+
+    /// How many objects there are.
+    pub(crate) fn count(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// All objects, in the order in which they were made.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        // `add` makes no object that a `u32` cannot count.
+        (0..u32::try_from(self.objects.len()).unwrap_or(u32::MAX)).map(Id)
+    }
+
+    /// The items of a list, tuple or set.
+    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Object::List(items) | Object::Set(items) => Some(items),
+            Object::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+        match self.get(id) {
+            Object::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(&self, id: Id) -> Option<i128> {
+        match self.get(id) {
+            Object::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The full name of a global.
+    pub(crate) fn global(&self, id: Id) -> Option<&str> {
+        match self.get(id) {
+            Object::Global(global) => Some(&global.name),
+            _ => None,
+        }
+    }
+
+    /// A kept call: the name of its callee, its arguments and its state.
+    pub(crate) fn call(&self, id: Id) -> Option<(&str, &[Id], Option<Id>)> {
+        let Object::Call {
+            callee,
+            arguments,
+            state,
+        } = self.get(id)
+        else {
+            return None;
+        };
+        Some((self.global(*callee)?, self.items(*arguments)?, *state))
+    }
+}
+
+/// Why a pickle is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} (pickle, byte {at}, opcode {opcode})")]
+pub(crate) struct PickleError {
+    /// Where the opcode stands.
+    pub(crate) at: usize,
+    /// Its name, as `pickletools` calls it.
+    pub(crate) opcode: &'static str,
+    pub(crate) what: Problem,
+}
+
+/// What is wrong with a pickle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("it needs {wanted} bytes and {left} are left")]
+    Truncated { wanted: u64, left: usize },
+    #[error("no opcode has the number {0:#04x}, or none that describes data")]
+    UnknownOpcode(u8),
+    #[error("it is of protocol {0}; 5 is the newest that is read")]
+    Protocol(u8),
+    #[error("the stack has too few objects")]
+    StackEmpty,
+    #[error("no mark was set")]
+    NoMark,
+    #[error("nothing was remembered under {0}")]
+    NotRemembered(u64),
+    #[error("found {found}, expected {expected}")]
+    Type {
+        found: &'static str,
+        expected: &'static str,
+    },
+    #[error("it is not well formed: {0}")]
+    Malformed(&'static str),
+    #[error("it has more than {most} {of}, which is the most that is read")]
+    TooMany { of: &'static str, most: usize },
+    #[error("{0}")]
+    Limit(#[from] OverLimit),
+    #[error("there is not enough memory for it")]
+    NoMemory,
+}
+
+impl From<PickleError> for Refused {
+    fn from(error: PickleError) -> Self {
+        match error.what {
+            Problem::Limit(over) => over.into(),
+            Problem::NoMemory => Self::NoMemory,
+            Problem::Protocol(_) | Problem::TooMany { .. } => Self::Unknown(error.to_string()),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl Object {
+    /// The memory that it takes beside its place in the table; room to grow included.
+    fn heap_len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(items) | Self::Set(items) => items.len() * 2 * size_of::<Id>(),
+            Self::Tuple(Items::Many(items)) => size_of_val(&**items),
+            Self::Dict(entries) => entries.len() * 2 * size_of::<(Id, Id)>(),
+            Self::Global(global) => size_of::<Global>() + global.name.len(),
+            _ => 0,
+        }
+    }
+
+    /// What kind of thing this is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Bool(_) => "a bool",
+            Self::Int(_) => "an int",
+            Self::Float(_) => "a float",
+            Self::Text(_) => "a text",
+            Self::Bytes(_) => "bytes",
+            Self::List(_) => "a list",
+            Self::Tuple(_) => "a tuple",
+            Self::Set(_) => "a set",
+            Self::Dict(_) => "a dict",
+            Self::Global(_) => "a function or class",
+            Self::Call { .. } => "the result of a call",
+            Self::Persistent(_) => "a reference to a storage",
+            Self::Opaque(_) => "an object of an unknown class",
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The stack machine.
+
+use super::input::Input;
+use super::memo::Memo;
+use super::table::Table;
+use super::{AllowList, Id, Items, Object, Pickle, PickleError, Problem, number, opcode as op};
+use crate::source::limit::{Budget, OverLimit, ReadLimit};
+
+/// Marks that may be open at once: how deep things nest while they are built.
+const MOST_MARKS: usize = 10_000;
+
+/// Runs the pickle at the start of `bytes`, up to its `STOP`.
+///
+/// # Errors
+/// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
+pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result<Pickle, PickleError> {
+    let mut machine = Machine {
+        input: Input::new(bytes),
+        objects: Table::default(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: Memo::default(),
+        small: [Id::NONE; 256],
+        allowed,
+        memory: limit.budget(bytes.len()),
+        copies: bytes.len().saturating_mul(2).saturating_add(limit.scaled(1 << 16)),
+    };
+    let known = [
+        Object::None,
+        Object::Bool(true),
+        Object::Bool(false),
+        Object::Tuple(Items::EMPTY),
+    ];
+    for object in known {
+        machine.add(object).map_err(|what| PickleError {
+            at: 0,
+            opcode: "none",
+            what,
+        })?;
+    }
+    loop {
+        let at = machine.input.at;
+        let byte = bytes.get(at).copied();
+        let failed = |what| PickleError {
+            at,
+            opcode: byte.map_or("none", op::name),
+            what,
+        };
+        let opcode = machine.input.u8().map_err(failed)?;
+        if opcode == op::STOP {
+            let root = machine.pop().map_err(failed)?;
+            return Ok(Pickle {
+                objects: machine.objects,
+                root,
+                len: machine.input.at,
+            });
+        }
+        machine.step(opcode).map_err(failed)?;
+    }
+}
+
+pub(crate) struct Machine<'b> {
+    pub(crate) input: Input<'b>,
+    pub(crate) objects: Table,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: Memo,
+    /// The objects of the numbers below 256, `None` for those that have not occurred.
+    small: [Id; 256],
+    pub(crate) allowed: AllowList,
+    /// What objects, stack and memo may still take.
+    memory: Budget,
+    /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
+    copies: usize,
+}
+
+impl Machine<'_> {
+    /// One opcode other than `STOP`.
+    fn step(&mut self, opcode: u8) -> Result<(), Problem> {
+        match opcode {
+            op::PROTO => self.protocol(),
+            op::FRAME => self.input.u64().map(drop),
+            op::MARK => self.mark(),
+            op::POP => self.discard(),
+            op::POP_MARK => self.since_mark().map(drop),
+            op::DUP => self.top().and_then(|id| self.push_id(id)),
+            op::NONE => self.push_id(Id::NONE),
+            op::NEWTRUE => self.push_id(Id::TRUE),
+            op::NEWFALSE => self.push_id(Id::FALSE),
+            op::EMPTY_TUPLE => self.push_id(Id::EMPTY_TUPLE),
+            op::BININT1 => self.small(),
+            op::GET | op::BINGET | op::LONG_BINGET => self.recall(opcode),
+            op::PUT | op::BINPUT | op::LONG_BINPUT | op::MEMOIZE => self.remember(opcode),
+            op::APPEND | op::APPENDS | op::ADDITEMS => self.extend(opcode),
+            op::SETITEM | op::SETITEMS => self.set_items(opcode),
+            op::GLOBAL | op::STACK_GLOBAL => self.global(opcode),
+            op::REDUCE | op::NEWOBJ | op::NEWOBJ_EX | op::INST | op::OBJ => self.construct(opcode),
+            op::BUILD => self.build(),
+            op::PERSID | op::BINPERSID => self.persistent(opcode),
+            op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(opcode),
+            op::LIST | op::DICT | op::FROZENSET => self.collect(opcode),
+            _ => self.leaf(opcode),
+        }
+    }
+
+    /// Opcodes that push one object and take nothing from the stack.
+    fn leaf(&mut self, opcode: u8) -> Result<(), Problem> {
+        let input = &mut self.input;
+        let object = match opcode {
+            op::BININT => Object::Int(input.i32()?.into()),
+            op::BININT2 => Object::Int(input.u16()?.into()),
+            op::INT => number::decimal(input.line()?, true)?,
+            op::LONG => number::decimal(input.line()?, false)?,
+            op::LONG1 => {
+                let len = input.u8()?.into();
+                number::long(input.bytes(len)?)
+            }
+            op::LONG4 => {
+                let len = input.length()?;
+                number::long(input.bytes(len)?)
+            }
+            op::FLOAT => number::float(input.text_line()?)?,
+            op::BINFLOAT => Object::Float(f64::from_be_bytes(input.array()?)),
+            op::EMPTY_LIST => Object::List(Vec::new()),
+            op::EMPTY_DICT => Object::Dict(Vec::new()),
+            op::EMPTY_SET => Object::Set(Vec::new()),
+            _ => self.text(opcode)?,
+        };
+        self.push(object)
+    }
+
+    /// Sizes and offsets are mostly small: all numbers that are equal are one object.
+    fn small(&mut self) -> Result<(), Problem> {
+        let number = self.input.u8()?;
+        let known = self.small[usize::from(number)];
+        if known != Id::NONE {
+            return self.push_id(known);
+        }
+        let id = self.add(Object::Int(number.into()))?;
+        self.small[usize::from(number)] = id;
+        self.push_id(id)
+    }
+
+    fn text(&mut self, opcode: u8) -> Result<Object, Problem> {
+        let input = &mut self.input;
+        let len = match opcode {
+            op::SHORT_BINUNICODE | op::SHORT_BINBYTES | op::SHORT_BINSTRING => input.u8()?.into(),
+            op::BINUNICODE | op::BINBYTES => input.u32()?.into(),
+            op::BINSTRING => input.length()?,
+            op::BINUNICODE8 | op::BINBYTES8 | op::BYTEARRAY8 => input.u64()?,
+            op::STRING => return number::quoted(input.line()?),
+            op::UNICODE => return number::raw_unicode(input.line()?),
+            other => return Err(Problem::UnknownOpcode(other)),
+        };
+        Ok(match opcode {
+            op::SHORT_BINUNICODE | op::BINUNICODE | op::BINUNICODE8 => Object::Text(input.text(len)?.into()),
+            op::SHORT_BINSTRING | op::BINSTRING => number::string(input.bytes(len)?),
+            _ => Object::Bytes(input.bytes(len)?.into()),
+        })
+    }
+
+    fn protocol(&mut self) -> Result<(), Problem> {
+        match self.input.u8()? {
+            0..=5 => Ok(()),
+            newer => Err(Problem::Protocol(newer)),
+        }
+    }
+
+    /// Counts a copy of this many bytes.
+    pub(crate) fn copying(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.copies = self.copies.checked_sub(bytes).ok_or(OverLimit::Again)?;
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, object: Object) -> Result<Id, Problem> {
+        self.memory.spend(size_of::<Object>() + object.heap_len())?;
+        let id = u32::try_from(self.objects.len()).map_err(|_| Problem::NoMemory)?;
+        self.objects.push(object).map_err(|_| Problem::NoMemory)?;
+        Ok(Id(id))
+    }
+
+    pub(crate) fn push(&mut self, object: Object) -> Result<(), Problem> {
+        let id = self.add(object)?;
+        self.push_id(id)
+    }
+
+    pub(crate) fn push_id(&mut self, id: Id) -> Result<(), Problem> {
+        if self.stack.len() == self.stack.capacity() {
+            let more = self.stack.len().max(64);
+            self.memory.spend_each(more, size_of::<Id>())?;
+            self.stack.try_reserve_exact(more).map_err(|_| Problem::NoMemory)?;
+        }
+        self.stack.push(id);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, id: Id) -> &Object {
+        self.objects.get(id.index())
+    }
+
+    /// What was pushed since the last mark is out of reach of opcodes that take a fixed number of objects.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn pop(&mut self) -> Result<Id, Problem> {
+        if self.stack.len() > self.floor() {
+            self.stack.pop().ok_or(Problem::StackEmpty)
+        } else {
+            Err(Problem::StackEmpty)
+        }
+    }
+
+    pub(crate) fn top(&self) -> Result<Id, Problem> {
+        let above = self.stack.get(self.floor()..).unwrap_or_default();
+        above.last().copied().ok_or(Problem::StackEmpty)
+    }
+
+    /// The object below a place on the stack, if no mark lies between.
+    fn under(&self, from: usize) -> Result<Id, Problem> {
+        let held = self.stack.get(self.floor()..from).unwrap_or_default();
+        held.last().copied().ok_or(Problem::StackEmpty)
+    }
+
+    fn discard(&mut self) -> Result<(), Problem> {
+        // Python lets POP take a mark as well.
+        if self.stack.len() == self.floor() && self.marks.pop().is_some() {
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn mark(&mut self) -> Result<(), Problem> {
+        if self.marks.len() >= MOST_MARKS {
+            return Err(Problem::TooMany {
+                of: "open marks",
+                most: MOST_MARKS,
+            });
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
+    /// Takes what was pushed since the last mark.
+    pub(crate) fn since_mark(&mut self) -> Result<Vec<Id>, Problem> {
+        let mark = self.mark_taken()?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    /// Forgets the last mark, and says where on the stack it was.
+    fn mark_taken(&mut self) -> Result<usize, Problem> {
+        let mark = self.marks.pop().ok_or(Problem::NoMark)?;
+        Ok(mark.min(self.stack.len()))
+    }
+
+    fn remember(&mut self, opcode: u8) -> Result<(), Problem> {
+        let key = match opcode {
+            op::BINPUT => self.input.u8()?.into(),
+            op::LONG_BINPUT => self.input.u32()?,
+            op::PUT => self.memo_key()?,
+            _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
+        };
+        self.memory.spend(Memo::ENTRY)?;
+        let id = self.top()?;
+        self.memo.insert(key, id);
+        Ok(())
+    }
+
+    fn recall(&mut self, opcode: u8) -> Result<(), Problem> {
+        let key = match opcode {
+            op::BINGET => self.input.u8()?.into(),
+            op::LONG_BINGET => self.input.u32()?,
+            _ => self.memo_key()?,
+        };
+        let id = self.memo.get(key);
+        self.push_id(id.ok_or(Problem::NotRemembered(key.into()))?)
+    }
+
+    fn memo_key(&mut self) -> Result<u32, Problem> {
+        let key = self.input.text_line()?.parse();
+        key.map_err(|_| Problem::Malformed("a place in the memo that is no number"))
+    }
+
+    fn tuple(&mut self, opcode: u8) -> Result<(), Problem> {
+        let from = match opcode {
+            op::TUPLE1 => self.below_top(1)?,
+            op::TUPLE2 => self.below_top(2)?,
+            op::TUPLE3 => self.below_top(3)?,
+            _ => self.mark_taken()?,
+        };
+        let items = Items::from(&self.stack[from..]);
+        self.stack.truncate(from);
+        self.push(Object::Tuple(items))
+    }
+
+    /// Where on the stack the last `count` objects begin.
+    fn below_top(&self, count: usize) -> Result<usize, Problem> {
+        let from = self.stack.len().checked_sub(count).filter(|from| *from >= self.floor());
+        from.ok_or(Problem::StackEmpty)
+    }
+
+    /// Containers made from what lies above the mark.
+    fn collect(&mut self, opcode: u8) -> Result<(), Problem> {
+        let items = self.since_mark()?;
+        let object = match opcode {
+            op::LIST => Object::List(items),
+            op::FROZENSET => Object::Set(items),
+            _ => Object::Dict(pairs(&items)?.collect()),
+        };
+        self.push(object)
+    }
+
+    fn extend(&mut self, opcode: u8) -> Result<(), Problem> {
+        let from = match opcode {
+            op::APPEND => self.below_top(1)?,
+            _ => self.mark_taken()?,
+        };
+        let target = self.under(from)?;
+        let items = &self.stack[from..];
+        self.memory.spend_each(items.len(), 2 * size_of::<Id>())?;
+        match self.objects.get_mut(target.index()) {
+            Object::List(list) | Object::Set(list) => list.extend(items),
+            // The items of an object that is not read are not read.
+            Object::Opaque(_) => {}
+            other => {
+                return Err(Problem::Type {
+                    found: other.kind(),
+                    expected: "a list or a set",
+                });
+            }
+        }
+        self.stack.truncate(from);
+        Ok(())
+    }
+
+    fn set_items(&mut self, opcode: u8) -> Result<(), Problem> {
+        let from = match opcode {
+            op::SETITEM => self.below_top(2)?,
+            _ => self.mark_taken()?,
+        };
+        let target = self.under(from)?;
+        self.memory.spend_each(self.stack.len() - from, 2 * size_of::<Id>())?;
+        match self.objects.get_mut(target.index()) {
+            Object::Dict(dict) => dict.extend(pairs(&self.stack[from..])?),
+            Object::Opaque(_) => drop(pairs(&self.stack[from..])?),
+            other => {
+                return Err(Problem::Type {
+                    found: other.kind(),
+                    expected: "a dict",
+                });
+            }
+        }
+        self.stack.truncate(from);
+        Ok(())
+    }
+
+    fn persistent(&mut self, opcode: u8) -> Result<(), Problem> {
+        let id = match opcode {
+            op::BINPERSID => self.pop()?,
+            _ => {
+                let text = self.input.text_line()?.into();
+                self.add(Object::Text(text))?
+            }
+        };
+        self.push(Object::Persistent(id))
+    }
+}
+
+/// Keys and values in turn.
+fn pairs(items: &[Id]) -> Result<impl ExactSizeIterator<Item = (Id, Id)> + '_, Problem> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if rest.is_empty() {
+        return Ok(pairs.iter().map(|[key, value]| (*key, *value)));
+    }
+    Err(Problem::Malformed("a key without a value"))
+}

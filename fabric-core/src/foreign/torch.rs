@@ -1,0 +1,232 @@
+//! Files of `torch.save`: a zip archive with one pickle and one member for each storage, or the older stream of pickles
+//! and storages.
+//!
+//! The layout is that of `torch/serialization.py`. What the pickle describes becomes names: dicts are descended by
+//! their keys, and lists and tuples that hold tensors by their indices. A dict, list or tuple without any tensor is one
+//! value.
+
+mod flatten;
+mod globals;
+mod legacy;
+mod storages;
+mod tensor;
+#[cfg(test)]
+pub(crate) mod tests;
+mod value;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::flatten::flatten;
+pub(crate) use self::globals::dtype;
+use self::storages::Storage;
+pub(crate) use self::storages::Storages;
+use self::tensor::{Rebuilt, is_tensor, tensor};
+use super::param_groups;
+use super::pickle::{self, Object, Pickle};
+use super::zip::{Archive, Member, ZipError};
+use crate::error::{Error, Result};
+use crate::hash::map_of;
+use crate::source::refused::Refused;
+use crate::source::window::Slice;
+use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
+use crate::storage::ReadFile;
+
+/// Longer pickles are refused: a hundred bytes for each of ten million entries.
+const MAX_PICKLE: u64 = 1 << 30;
+
+/// What a file turns out to be by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Zip,
+    Legacy,
+    /// A pickle that `torch.save` did not write.
+    Pickle,
+}
+
+/// How many of the first bytes [`kind`] looks at.
+pub(crate) const FIRST: usize = 32;
+
+/// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same bytes, those of its
+/// header's length; behind them it has a brace, and these have none there.
+pub(crate) fn kind(first: &[u8]) -> Option<Kind> {
+    if first.get(8) == Some(&b'{') {
+        return None;
+    }
+    match first {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Kind::Zip),
+        _ if legacy::begins(first) => Some(Kind::Legacy),
+        [0x80, 2..=5, ..] => Some(Kind::Pickle),
+        _ => None,
+    }
+}
+
+/// Opens a file of the given kind.
+pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Arc<dyn Source>> {
+    let mut index = read(&*file, 0, path, kind, limit)?;
+    let mut files = Files {
+        index: Arc::default(),
+        files: vec![(file, path.to_path_buf())],
+        limit,
+    };
+    param_groups::gather_numbers(&mut index, &files)?;
+    files.index = Arc::new(index);
+    Ok(Arc::new(files))
+}
+
+/// The index of a file of the given kind, which is number `number` of a source.
+pub(crate) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Index> {
+    let slice = Slice::whole(file).map_err(Error::io("look at", path))?;
+    let (pickle, storages) = match kind {
+        Kind::Zip => archive(slice, number, path, limit)?,
+        Kind::Legacy => legacy::read(slice, number, path, limit)?,
+        Kind::Pickle => {
+            return Err(unknown(
+                path,
+                "it is a Python pickle that torch.save did not write; save the weights with torch.save or as safetensors",
+            ));
+        }
+    };
+    index(&pickle, &storages, path, limit)
+}
+
+/// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
+pub(crate) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
+    let Unpacked { pickle, storages, .. } = unpack(slice, file, path, limit)?;
+    Ok((load(&pickle, path, limit)?, storages))
+}
+
+/// Reads a pickle of `torch.save`.
+pub(crate) fn load(bytes: &[u8], path: &Path, limit: ReadLimit) -> Result<Pickle> {
+    pickle::load(bytes, globals::allowed, limit).map_err(|error| Refused::from(error).at(path))
+}
+
+/// What is in an archive.
+pub(crate) struct Unpacked<'f> {
+    /// The pickle as bytes.
+    pub(crate) pickle: Cow<'f, [u8]>,
+    pub(crate) storages: Storages,
+    pub(crate) archive: Archive,
+}
+
+/// The pickle of an archive, not loaded yet, and the storages. Only the pickle and the byte order are read of the members.
+pub(crate) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path, limit: ReadLimit) -> Result<Unpacked<'f>> {
+    let zip = |error| zip_error(error, path);
+    let archive = Archive::read(slice).map_err(zip)?;
+    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| unknown(path, other_archive(&archive)))?;
+    let mut swapped = false;
+    let mut storages = map_of(archive.count());
+    for (name, member) in archive.members() {
+        let name = name.strip_prefix(prefix).unwrap_or_default();
+        if name == b"byteorder" {
+            let order = member.contents(slice, "byteorder", 16).map_err(zip)?;
+            swapped = is_big(&order).map_err(|what| Error::corrupt(path, what))?;
+        } else if let Some(key) = name.strip_prefix(b"data/")
+            && let Ok(key) = str::from_utf8(key)
+        {
+            storages.insert(key.into(), Storage::of_member(member, file));
+        }
+    }
+    limit.check_piece(path, "pickle", pickle.len, MAX_PICKLE)?;
+    let pickle = pickle.contents(slice, "data.pkl", pickle.len).map_err(zip)?;
+    Ok(Unpacked {
+        pickle,
+        storages: Storages::new(storages, swapped),
+        archive,
+    })
+}
+
+/// What an archive is that `torch.save` did not write.
+fn other_archive(archive: &Archive) -> &'static str {
+    let any = |ending: &[u8]| archive.members().any(|(name, _)| name.ends_with(ending));
+    if any(b".npy") {
+        return "it is an archive of NumPy arrays (.npz): save them with safetensors.numpy.save_file";
+    }
+    if any(b"model.weights.h5") {
+        return "it is a model of Keras (.keras): save the weights as safetensors in Python";
+    }
+    "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`; if files of weights are in it, unpack it"
+}
+
+/// The member that is the pickle, and what the names of all members begin with.
+fn only_pickle(archive: &Archive) -> Option<(&Member, &[u8])> {
+    let mut pickles = archive.members().filter_map(|(name, member)| {
+        let prefix = name.strip_suffix(b"data.pkl")?;
+        (prefix.is_empty() || prefix.ends_with(b"/")).then_some((member, prefix))
+    });
+    pickles.next().filter(|_| pickles.next().is_none())
+}
+
+/// Whether numbers are stored most significant byte first.
+fn is_big(order: &[u8]) -> Result<bool, String> {
+    match order {
+        b"little" => Ok(false),
+        b"big" => Ok(true),
+        other => Err(format!("its byte order is {:?}", String::from_utf8_lossy(other))),
+    }
+}
+
+/// Names everything that a pickle describes.
+pub(crate) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: ReadLimit) -> Result<Index> {
+    if let Object::Opaque(class) = pickle.get(pickle.root) {
+        let what = format!(
+            "it holds a pickled object of the Python class `{class}`, which only Python can read; save a state dict \
+             instead: torch.save(model.state_dict(), path)"
+        );
+        return Err(unknown(path, &what));
+    }
+    let named = flatten(pickle, storages, limit).map_err(|refused| refused.at(path))?;
+    Ok(Index {
+        origin: path.display().to_string(),
+        tensors: named.tensors,
+        values: named.values,
+        order: named.order.into(),
+        ..Index::default()
+    })
+}
+
+/// The same for an object that has a name already, and the names of all in it begin with that.
+pub(crate) fn index_below(
+    pickle: &Pickle,
+    storages: &Storages,
+    name: &str,
+    limit: ReadLimit,
+) -> Result<Index, Refused> {
+    let named = flatten::flatten_below(pickle, storages, name, limit)?;
+    Ok(Index {
+        tensors: named.tensors,
+        values: named.values,
+        ..Index::default()
+    })
+}
+
+/// The tensor that a pickle is, and nothing else.
+pub(crate) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, Refused> {
+    let root = pickle.root;
+    if !is_tensor(pickle, root) {
+        return Err(format!("found {}, expected a tensor", pickle.get(root).kind()).into());
+    }
+    match tensor(pickle, root, storages)? {
+        Rebuilt::Tensor(tensor) => Ok(tensor),
+        Rebuilt::NotRead(what) => Err(Refused::Unknown(format!("found a {what}, which is not read"))),
+    }
+}
+
+fn unknown(path: &Path, what: &str) -> Error {
+    Error::UnknownFormat {
+        path: path.to_path_buf(),
+        what: what.to_owned(),
+    }
+}
+
+fn zip_error(error: ZipError, path: &Path) -> Error {
+    match error {
+        ZipError::Io(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Error::corrupt(path, "it ends too early")
+        }
+        ZipError::Io(source) => Error::io("read", path)(source),
+        ZipError::Unsupported(what) => unknown(path, &what),
+        corrupt @ ZipError::Corrupt { .. } => Error::corrupt(path, corrupt.to_string()),
+    }
+}

@@ -1,0 +1,182 @@
+//! The central directory: one entry for each member.
+
+use smallvec::SmallVec;
+
+use super::end::Directory;
+use super::{Fields, USUAL, ZipError};
+
+const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
+
+/// The least bytes of an entry: with an empty name.
+const ENTRY_LEN: usize = 46;
+
+/// From the checksum of an entry to its name.
+pub(crate) const CRC32_BEFORE_NAME: usize = 30;
+
+/// Stored as it is.
+const STORED: u16 = 0;
+
+/// General purpose bit 0, and bit 13, which masks the headers.
+const ENCRYPTED: u16 = 1 | 1 << 13;
+
+/// The tag of the extra field with 64-bit sizes.
+const ZIP64: u16 = 1;
+
+/// What the directory says of a member.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'b> {
+    pub(crate) name: &'b str,
+    /// Where the name stands in the directory.
+    pub(crate) name_at: usize,
+    pub(crate) len: u64,
+    pub(crate) crc32: u32,
+    /// The local header, counted from the start of the archive.
+    pub(crate) header: u64,
+}
+
+/// Reads all entries; `bytes` is the directory.
+pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<SmallVec<[Entry<'_>; USUAL]>, ZipError> {
+    let most = directory.len / ENTRY_LEN as u64;
+    if directory.entries > most {
+        let what = format!(
+            "the directory is said to have {} entries and has room for {most}",
+            directory.entries
+        );
+        return Err(ZipError::corrupt(directory.start, what));
+    }
+    let mut fields = Fields::new(bytes);
+    let mut entries = SmallVec::new();
+    for _ in 0..directory.entries {
+        let from = bytes.len() - fields.rest.len();
+        let at = directory.start + from as u64;
+        let raw = raw_entry(&mut fields)
+            .ok_or_else(|| ZipError::corrupt(at, "an entry of the directory is damaged or cut short"))?;
+        entries.push(raw.check(at, from + ENTRY_LEN)?);
+    }
+    if fields.rest.is_empty() {
+        return Ok(entries);
+    }
+    let at = directory.start + directory.len - fields.rest.len() as u64;
+    Err(ZipError::corrupt(at, "the directory goes on after its last entry"))
+}
+
+/// An entry's fields as they stand.
+struct Raw<'b> {
+    flags: u16,
+    method: u16,
+    crc32: u32,
+    packed: u64,
+    len: u64,
+    header: u64,
+    disk: u16,
+    name: &'b [u8],
+}
+
+fn raw_entry<'b>(fields: &mut Fields<'b>) -> Option<Raw<'b>> {
+    if fields.u32()? != ENTRY {
+        return None;
+    }
+    let _versions = (fields.u16()?, fields.u16()?);
+    let (flags, method) = (fields.u16()?, fields.u16()?);
+    let _time = fields.u32()?;
+    let crc32 = fields.u32()?;
+    let (packed, len) = (fields.u32()?, fields.u32()?);
+    let (name_len, extra_len, comment_len) = (fields.u16()?, fields.u16()?, fields.u16()?);
+    let disk = fields.u16()?;
+    let _attributes = (fields.u16()?, fields.u32()?);
+    let header = fields.u32()?;
+    let name = fields.bytes(name_len.into())?;
+    let mut wide = zip64(fields.bytes(extra_len.into())?)?;
+    fields.bytes(comment_len.into())?;
+    // In the extra field stand the saturated numbers alone, in this order.
+    let mut widen = |number: u32| match number {
+        u32::MAX => wide.u64(),
+        number => Some(number.into()),
+    };
+    let (len, packed, header) = (widen(len)?, widen(packed)?, widen(header)?);
+    Some(Raw {
+        flags,
+        method,
+        crc32,
+        packed,
+        len,
+        header,
+        disk,
+        name,
+    })
+}
+
+/// The contents of the zip64 field among the extra fields; empty if there is none.
+fn zip64(extra: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Fields::new(extra);
+    while !fields.rest.is_empty() {
+        let (tag, len) = (fields.u16()?, fields.u16()?);
+        let contents = fields.bytes(len.into())?;
+        if tag == ZIP64 {
+            return Some(Fields::new(contents));
+        }
+    }
+    Some(Fields::new(&[]))
+}
+
+impl<'b> Raw<'b> {
+    fn check(self, at: u64, name_at: usize) -> Result<Entry<'b>, ZipError> {
+        let name =
+            std::str::from_utf8(self.name).map_err(|_| ZipError::corrupt(at, "the name of a member is not UTF-8"))?;
+        check_name(name).map_err(|what| ZipError::corrupt(at, format!("member {name:?} {what}")))?;
+        if self.flags & ENCRYPTED != 0 {
+            return Err(ZipError::Unsupported(format!("member `{name}` is encrypted")));
+        }
+        if self.method != STORED {
+            return Err(ZipError::Unsupported(format!(
+                "member `{name}` is compressed (method {}); only members stored as they are, as torch.save writes them, are \
+                 read: pack the archive again without compression",
+                self.method
+            )));
+        }
+        if self.packed != self.len || self.disk != 0 {
+            return Err(ZipError::corrupt(
+                at,
+                format!("the sizes of member `{name}` contradict each other"),
+            ));
+        }
+        Ok(Entry {
+            name,
+            name_at,
+            len: self.len,
+            crc32: self.crc32,
+            header: self.header,
+        })
+    }
+}
+
+/// Members are never unpacked to files, but a name that leads out of its directory has no honest reason.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("has an empty name");
+    }
+    if is_plain(name) {
+        return Ok(());
+    }
+    if name.starts_with('/') || name.split('/').any(|part| part == "..") || name.contains(['\\', ':']) {
+        return Err("leads out of the archive");
+    }
+    if name.chars().any(char::is_control) {
+        return Err("has control characters in its name");
+    }
+    Ok(())
+}
+
+/// Whether a name has nothing that could mean more than it says, as almost all have: found in one pass.
+fn is_plain(name: &str) -> bool {
+    let mut before = b'/';
+    name.bytes().all(|byte| {
+        let plain = match byte {
+            b'.' => before != b'.',
+            b'/' => before != b'/',
+            _ => byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-',
+        };
+        before = byte;
+        plain
+    })
+}

@@ -1,0 +1,114 @@
+//! Local headers: where the bytes of each member begin.
+
+use smallvec::SmallVec;
+
+use super::{Entry, Fields, Member, Named, USUAL, ZipError};
+use crate::hash::set_of;
+use crate::source::window::{Slice, Window};
+
+const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
+const HEADER_LEN: usize = 30;
+
+/// From the end of a member's contents to the checksum in the data descriptor that may follow: behind a signature.
+pub(crate) const CRC32_BEHIND: u64 = 4;
+
+/// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
+pub(crate) fn locate(
+    slice: Slice<'_>,
+    entries: &mut [Entry<'_>],
+    directory: u64,
+) -> Result<SmallVec<[Named; USUAL]>, ZipError> {
+    entries.sort_by_key(|entry| entry.header);
+    let checked = has_checksums(entries);
+    let mut window = Window::new(slice);
+    let mut members = SmallVec::with_capacity(entries.len());
+    let mut free = 0;
+    for entry in &*entries {
+        if entry.header < free {
+            let what = format!("member `{}` overlaps the one in front of it", entry.name);
+            return Err(ZipError::corrupt(entry.header, what));
+        }
+        let start = data_start(&mut window, entry, directory)?;
+        let end = start.checked_add(entry.len).filter(|end| *end <= directory);
+        free = end.ok_or_else(|| {
+            let what = format!(
+                "member `{}` has {} bytes from {start} and reaches into the directory",
+                entry.name, entry.len
+            );
+            ZipError::corrupt(entry.header, what)
+        })?;
+        let member = Member {
+            start: slice.start + start,
+            len: entry.len,
+            crc32: checked.then_some(entry.crc32),
+        };
+        members.push(Named {
+            at: entry.name_at,
+            len: entry.name.len(),
+            header: entry.header,
+            member,
+        });
+    }
+    if let Some(twice) = twice(entries) {
+        let what = format!("member `{}` is there twice", twice.name);
+        return Err(ZipError::corrupt(twice.header, what));
+    }
+    Ok(members)
+}
+
+/// The first entry that has the name of one in front of it.
+fn twice<'e, 'b>(entries: &'e [Entry<'b>]) -> Option<&'e Entry<'b>> {
+    if entries.len() <= USUAL {
+        // Few names are compared faster than they are hashed.
+        let is_second = |at: &usize| entries[..*at].iter().any(|other| other.name == entries[*at].name);
+        return (0..entries.len()).find(is_second).map(|at| &entries[at]);
+    }
+    let mut names = set_of(entries.len());
+    entries.iter().find(|entry| !names.insert(entry.name))
+}
+
+/// `torch.serialization.set_crc32_options(False)` leaves zero in the place of every checksum. One that happens to be zero,
+/// or was made so, stands beside others that are not.
+fn has_checksums(entries: &[Entry<'_>]) -> bool {
+    let mut sums = entries.iter().filter(|entry| entry.len > 0).map(|entry| entry.crc32);
+    entries.len() < 2 || sums.any(|sum| sum != 0)
+}
+
+/// The byte after a local header, whose name and extra fields have lengths of their own. The sizes in it are not
+/// looked at: writers that do not know them in advance leave zeros.
+fn data_start(window: &mut Window<'_>, entry: &Entry<'_>, directory: u64) -> Result<u64, ZipError> {
+    let damaged = |what: &str| {
+        let what = format!("the header of member `{}` {what}", entry.name);
+        ZipError::corrupt(entry.header, what)
+    };
+    let fixed = entry.header.checked_add(HEADER_LEN as u64);
+    let Some(name_at) = fixed.filter(|end| *end <= directory) else {
+        return Err(damaged("lies outside of the archive"));
+    };
+    let header = window.get(entry.header, HEADER_LEN)?;
+    let Some((signature, method, name_len, extra_len)) = parse(header) else {
+        return Err(damaged("is damaged"));
+    };
+    if signature != HEADER || method != 0 {
+        return Err(damaged("is not where the directory says"));
+    }
+    let start = name_at + u64::from(name_len) + u64::from(extra_len);
+    if start > directory {
+        return Err(damaged("reaches into the directory"));
+    }
+    let name = window.get(name_at, name_len.into())?;
+    if name != entry.name.as_bytes() {
+        return Err(damaged("gives it another name than the directory"));
+    }
+    Ok(start)
+}
+
+/// Signature, method, and the lengths of name and extra fields.
+fn parse(header: &[u8]) -> Option<(u32, u16, u16, u16)> {
+    let mut fields = Fields::new(header);
+    let signature = fields.u32()?;
+    let _version_and_flags = (fields.u16()?, fields.u16()?);
+    let method = fields.u16()?;
+    let _time_and_sums = fields.bytes(16)?;
+    Some((signature, method, fields.u16()?, fields.u16()?))
+}

@@ -1,0 +1,78 @@
+//! What stands behind the findings of a load, and the call that mends it. What is advised was tried on the names and shapes
+//! first: a person who does it gets these entries.
+
+mod calls;
+mod lists;
+mod moved;
+mod near;
+
+use self::moved::{Move, Moves};
+use super::Matching;
+use crate::source::names::{WRAPPERS, without};
+
+/// More names, or pairs of names, than this are not looked through.
+const MOST: usize = 1 << 20;
+
+impl Matching<'_, '_> {
+    /// Puts the causes and the calls into the report.
+    pub(crate) fn advise(&mut self) {
+        let mut advice = self.lists_of_other_lengths();
+        advice.extend(self.filled_with_nothing());
+        advice.extend(self.named_and_numbered());
+        let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();
+        if is_open && self.index.len() <= MOST {
+            self.plan.report.suggestions = self.suggestions();
+            let moves = self.moves();
+            self.plan.report.is_explained = moves.explains(&self.plan.report.missing);
+            advice.extend(calls::sentences(&moves, self.index));
+        }
+        self.plan.report.advice = advice;
+    }
+
+    /// The other names that make most of what is missing match: as the names are, or without what a wrapper left in them.
+    fn moves(&self) -> Moves {
+        let unused: Vec<&str> = self.index.names().filter(|name| !self.known.contains(*name)).collect();
+        let plain = unused.iter().map(|name| ((*name).to_owned(), *name)).collect();
+        let mut best = Moves {
+            wrapper: None,
+            moves: self.find_moves(plain, false),
+        };
+        for wrapper in WRAPPERS {
+            if !unused.iter().any(|name| name.contains(wrapper)) {
+                continue;
+            }
+            let stripped = unused.iter().map(|name| (without(name, wrapper), *name)).collect();
+            let moves = Moves {
+                wrapper: Some(wrapper),
+                moves: self.find_moves(stripped, true),
+            };
+            let is_simpler = moves.count() == best.count() && moves.moves.len() < best.moves.len();
+            if moves.count() > best.count() || is_simpler {
+                best = moves;
+            }
+        }
+        best.moves.extend(self.near_moves(&best));
+        best
+    }
+
+    /// Single entries whose name nearly is that of one in the file.
+    fn near_moves(&self, moves: &Moves) -> Vec<Move> {
+        let suggestions = self.plan.report.suggestions.iter();
+        let single = suggestions.filter(|(missing, _)| !moves.covers(missing));
+        let single = single.filter(|(missing, near)| {
+            let wanted = self.wanted.iter().find(|wanted| wanted.name == missing);
+            let stored = self.index.entry(near);
+            wanted
+                .zip(stored)
+                .is_some_and(|(wanted, stored)| moved::is_alike(wanted, stored))
+        });
+        let single = single.map(|(missing, near)| Move {
+            from: near.clone(),
+            to: missing.clone(),
+            count: 1,
+            wanted: 1,
+            stored: 1,
+        });
+        single.collect()
+    }
+}

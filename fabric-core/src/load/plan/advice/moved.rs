@@ -1,0 +1,233 @@
+//! Parts of the state that the file has under other names: the same entries below another prefix.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{Matching, Wanted, WantedKind};
+use super::MOST;
+use crate::entry::{join, strip};
+use crate::hash::{HashMap, HashSet};
+use crate::source::Entry;
+
+/// So many parts of a state are looked for at most.
+const PARTS: usize = 64;
+
+/// Entries below a prefix of the file that are those below another prefix of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    /// In the file; empty for the file itself.
+    pub(crate) from: String,
+    /// In the state; empty for the state itself.
+    pub(crate) to: String,
+    /// The entries that come together.
+    pub(crate) count: usize,
+    /// The entries of that part of the state.
+    pub(crate) wanted: usize,
+    /// The entries of that part of the file.
+    pub(crate) stored: usize,
+}
+
+/// Everything that has moved.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    /// What a wrapper left in the names, which goes first.
+    pub(crate) wrapper: Option<&'static str>,
+    pub(crate) moves: Vec<Move>,
+}
+
+impl Moves {
+    pub(crate) fn count(&self) -> usize {
+        self.moves.iter().map(|part| part.count).sum()
+    }
+
+    /// Whether an entry of the state is in a part that has moved, or is an optimizer's state of a parameter that is.
+    pub(crate) fn covers(&self, missing: &str) -> bool {
+        let parts = &mut self.moves.iter().map(|part| part.to.as_str());
+        parts.any(|to| strip(missing, to).is_some() || missing.contains(&format!(".state.{to}.")))
+    }
+
+    /// Whether nothing is missing that is not covered.
+    pub(crate) fn explains(&self, missing: &[String]) -> bool {
+        !missing.is_empty() && missing.iter().all(|name| self.covers(name))
+    }
+}
+
+impl Matching<'_, '_> {
+    /// Finds the parts. `unused` are entries of the file by the names that they would have; where `changed`, these are
+    /// others than those that were looked up already.
+    pub(crate) fn find_moves(&self, unused: Vec<(String, &str)>, changed: bool) -> Vec<Move> {
+        let open: Vec<usize> = (0..self.wanted.len()).filter(|&at| self.is_open(at)).collect();
+        let found = (0..self.wanted.len()).filter(|&at| self.found[at].is_some());
+        let mut search = Search {
+            matching: self,
+            unused,
+            found: found.map(|at| self.wanted[at].name).collect(),
+            changed,
+            left: PARTS,
+            moves: Vec::new(),
+        };
+        search.look_for("", &open);
+        without_implied(&search.moves)
+    }
+
+    /// Whether an entry of the state is looked for and not found.
+    fn is_open(&self, at: usize) -> bool {
+        let wanted = &self.wanted[at];
+        let is_own_mark = matches!(
+            wanted.kind,
+            WantedKind::Value {
+                absence: super::super::Absence::Fine,
+                ..
+            }
+        );
+        self.found[at].is_none() && self.fates[at].is_none() && !is_own_mark && !wanted.filtered
+    }
+}
+
+/// What lies below one prefix of the file.
+#[derive(Default)]
+struct Count {
+    found: HashSet<usize>,
+    /// Those of the same shape.
+    alike: usize,
+}
+
+struct Search<'m, 'p, 'i> {
+    matching: &'m Matching<'p, 'i>,
+    unused: Vec<(String, &'m str)>,
+    /// The entries of the state that the file has.
+    found: BTreeSet<&'m str>,
+    changed: bool,
+    left: usize,
+    moves: Vec<Move>,
+}
+
+impl Search<'_, '_, '_> {
+    /// Looks for the part of the state below `to`, of which nothing is in the file; if it is nowhere, for the parts of it.
+    fn look_for(&mut self, to: &str, open: &[usize]) {
+        if self.left == 0 || open.is_empty() {
+            return;
+        }
+        self.left -= 1;
+        if !self.has_found_below(to)
+            && let Some(part) = self.best(to, open)
+        {
+            self.moves.push(part);
+            return;
+        }
+        let mut children: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for &at in open {
+            let rest = strip(self.matching.wanted[at].name, to).unwrap_or_default();
+            if let Some((child, _)) = rest.split_once('.') {
+                children.entry(child).or_default().push(at);
+            }
+        }
+        let children: Vec<(String, Vec<usize>)> = children
+            .into_iter()
+            .map(|(child, open)| (join(to, child), open))
+            .collect();
+        for (child, open) in children {
+            self.look_for(&child, &open);
+        }
+    }
+
+    fn has_found_below(&self, to: &str) -> bool {
+        let mut from = self.found.range(to..);
+        from.next()
+            .is_some_and(|name| to.is_empty() || strip(name, to).is_some())
+            || self
+                .found
+                .range(format!("{to}.").as_str()..)
+                .next()
+                .is_some_and(|name| strip(name, to).is_some())
+    }
+
+    /// The prefix of the file below which most of these entries lie, if that is at least half of them.
+    fn best(&self, to: &str, open: &[usize]) -> Option<Move> {
+        let wanted = self.matching.wanted;
+        let mut below: HashMap<&str, usize> = HashMap::default();
+        for &at in open {
+            below.extend(wanted[at].names().filter_map(|name| Some((strip(name, to)?, at))));
+        }
+        if self.unused.len().saturating_mul(4) > MOST {
+            return None;
+        }
+        let is_state = self
+            .matching
+            .policy
+            .states
+            .iter()
+            .flatten()
+            .any(|state| strip(to, state).is_some());
+        let is_number = |from: &str| from.rsplit('.').next().is_some_and(|last| last.parse::<u64>().is_ok());
+        let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
+        for (name, stored) in &self.unused {
+            let Some(stored) = self.matching.index.entry(stored) else {
+                continue;
+            };
+            let dots = name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
+            for (from, rest) in std::iter::once(("", name.as_str())).chain(dots) {
+                let Some(&at) = below.get(rest) else { continue };
+                // Which parameter a number means is found out when its optimizer is.
+                let is_alike = is_alike(&wanted[at], stored);
+                if is_alike || (wanted[at].state_of.is_some() && !is_state) {
+                    let count = counts.entry(from).or_default();
+                    count.found.insert(at);
+                    count.alike += usize::from(is_alike);
+                }
+            }
+        }
+        let candidates = counts.into_iter().filter(|(from, count)| {
+            let is_most = count.found.len() * 2 >= open.len();
+            is_most && (self.changed || *from != to) && !(is_state && is_number(from))
+        });
+        let rank = |(from, count): &(&str, Count)| {
+            let stored = std::cmp::Reverse(self.stored_below(from));
+            (
+                (count.found.len(), count.alike, stored),
+                strsim::normalized_damerau_levenshtein(from, to),
+            )
+        };
+        let ranked = candidates.map(|candidate| (rank(&candidate), candidate));
+        let (_, (from, count)) = ranked.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
+        let count = count.found.len();
+        Some(Move {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            count,
+            wanted: open.len(),
+            stored: self.stored_below(from),
+        })
+    }
+
+    fn stored_below(&self, from: &str) -> usize {
+        self.unused
+            .iter()
+            .filter(|(name, _)| strip(name, from).is_some_and(|rest| !rest.is_empty()))
+            .count()
+    }
+}
+
+/// The state that an optimizer keeps for moved parameters moves with them.
+fn without_implied(moves: &[Move]) -> Vec<Move> {
+    let is_implied = |part: &Move| {
+        moves.iter().any(|other| {
+            let (from, to) = (format!("state.{}", other.from), format!("state.{}", other.to));
+            let ends = |name: &str, end: &str| {
+                name.strip_suffix(end)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            other != part && ends(&part.from, &from) && ends(&part.to, &to)
+        })
+    };
+    moves.iter().filter(|part| !is_implied(part)).cloned().collect()
+}
+
+/// Whether an entry of the file could be that of the state: a tensor of the same shape, or a value.
+pub(crate) fn is_alike(wanted: &Wanted<'_>, stored: Entry<'_>) -> bool {
+    match (&wanted.kind, stored) {
+        (WantedKind::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
+        (WantedKind::Value { .. }, Entry::Value(..)) => true,
+        (WantedKind::Value { .. }, Entry::Tensor(_, stored)) => stored.info.shape().is_empty(),
+        (WantedKind::Tensor { .. }, Entry::Value(..)) => false,
+    }
+}

@@ -1,0 +1,134 @@
+//! What is left when everything has been matched: entries that only the state has, and entries that only the source has.
+
+use super::Matching;
+use super::wanted::{Absence, WantedKind};
+use crate::entry::{root, strip, without_rank};
+use crate::hash::HashSet;
+use crate::options::LoadOptions;
+use crate::state::{Handle, OptionalField};
+
+impl<'p> Matching<'p, '_> {
+    /// Says of everything that the file lacks whether that is meant, allowed or missing.
+    pub(crate) fn note_absent(&mut self, optionals: &[OptionalField]) {
+        let there = self.optionals_there(optionals);
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            if self.fates[at].is_some() {
+                continue;
+            }
+            let mut names = wanted.names();
+            let report = &mut self.plan.report;
+            if names.any(|name| self.index.filtered.contains(name)) {
+                report.filtered.push(wanted.name.to_owned());
+                report.filtered_at_save.push(wanted.name.to_owned());
+            } else if wanted.optional.is_some_and(|field| !there[field]) {
+                // The field is optional and nothing of it is in the file.
+            } else {
+                match wanted.kind {
+                    WantedKind::Value {
+                        absence: Absence::Fine, ..
+                    } => {}
+                    WantedKind::Value {
+                        absence: Absence::Meant,
+                        ..
+                    } => {
+                        if !self.index.tensors_only {
+                            self.plan.absent.push(at);
+                        }
+                    }
+                    _ => report.missing.push(wanted.name.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Which of the optional fields are in the file, if only in part. What is inside of one that is there shows that the ones
+    /// around it are there too.
+    fn optionals_there(&self, optionals: &[OptionalField]) -> Vec<bool> {
+        let mut there = vec![false; optionals.len()];
+        let found = self.wanted.iter().zip(&self.found);
+        for field in found.filter_map(|(wanted, found)| found.as_ref().and(wanted.optional)) {
+            there[field] = true;
+        }
+        for (field, optional) in optionals.iter().enumerate() {
+            there[field] |= optional.names.iter().any(|name| self.has_below(name));
+        }
+        // A field stands behind those around it.
+        for (field, optional) in optionals.iter().enumerate().rev() {
+            if let Some(around) = optional.around.filter(|_| there[field]) {
+                there[around] = true;
+            }
+        }
+        there
+    }
+
+    /// Whether the file has an entry of this name, or below it, that is something, and no value of another rank.
+    fn has_below(&self, name: &str) -> bool {
+        let is_own = |entry: &str| self.known.contains(entry) || !self.plan.consumed.contains(entry);
+        let mut entries = self.index.names_below(name);
+        entries.any(|entry| is_own(entry) && !self.holds_nothing(entry))
+    }
+
+    /// Entries of the source, below what was asked for, that belong to no entry of the state.
+    pub(crate) fn note_unexpected<'s>(&mut self, components: impl FnOnce() -> Vec<&'s str>) {
+        if self.known.len() == self.index.len() {
+            // As most often: every entry belongs to one of the state.
+            return;
+        }
+        let components = components();
+        let aliases = self
+            .wanted
+            .iter()
+            .flat_map(|wanted| wanted.alternatives)
+            .map(|name| root(name));
+        let roots: HashSet<&str> = components.into_iter().chain(aliases).collect();
+        let LoadOptions { only, exclude, .. } = &self.policy.options;
+        let (only, exclude) = (self.names_of(only), self.names_of(exclude));
+        let is_below = |name: &str, fields: &HashSet<&str>| fields.iter().any(|field| strip(name, field).is_some());
+        let belongs = |key: &str| self.policy.whole || roots.contains(key) || self.policy.keys.claims(key);
+        let asked = |name: &str| {
+            let asked = if only.is_empty() {
+                belongs(root(name))
+            } else {
+                is_below(name, &only)
+            };
+            asked && !is_below(name, &exclude)
+        };
+        let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank);
+        let own: HashSet<&str> = own.flat_map(|own| &own.names).map(String::as_str).collect();
+        let of_another_rank =
+            |name: &str| own.contains(name) || without_rank(name).is_some_and(|(name, _)| own.contains(name));
+        let strangers = self.index.names().filter(|name| {
+            !self.known.contains(*name) && asked(name) && !self.holds_nothing(name) && !of_another_rank(name)
+        });
+        let (ignored, unexpected) = strangers
+            .map(str::to_owned)
+            .partition(|name| self.has_no_counterpart(name));
+        (self.plan.report.ignored, self.plan.report.unexpected) = (ignored, unexpected);
+    }
+
+    /// Whether an entry is Python's `None`, or an empty dict: nothing that a state could lack.
+    fn holds_nothing(&self, name: &str) -> bool {
+        self.index.values.get(name).is_some_and(crate::Value::holds_nothing)
+    }
+
+    /// PyTorch's `BatchNorm` counts its batches beside the running statistics; candle's does not.
+    fn has_no_counterpart(&self, name: &str) -> bool {
+        let norm = name.strip_suffix("num_batches_tracked");
+        norm.is_some_and(|norm| self.known.contains(format!("{norm}running_mean").as_str()))
+    }
+
+    /// What fields are called in a file: their names, and those in older files.
+    fn names_of(&self, fields: &'p [Handle]) -> HashSet<&'p str> {
+        let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        for wanted in self.wanted {
+            for rest in fields.iter().filter_map(|field| strip(wanted.declared(), &field.name)) {
+                let field = |name: &'p String| match rest {
+                    "" => Some(name.as_str()),
+                    rest => name.strip_suffix(rest)?.strip_suffix('.'),
+                };
+                names.extend(wanted.alternatives.iter().filter_map(field));
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,127 @@
+//! Numbers by the names that stand beside them.
+
+use super::Names;
+use super::groups::FileGroup;
+use crate::hash::HashMap;
+use crate::source::names::{WRAPPERS, without};
+use crate::state::{NamedOptimizer, Resolved};
+
+/// Names lose no more segments in front before they are compared.
+const DEEPEST: usize = 6;
+
+/// The number of each parameter whose name the file has; `None` if it has the names of other parameters.
+///
+/// The file has names within its module, `fc1.weight` for `model.fc1.weight`, and an optimizer by itself may have been given
+/// shorter ones than the file's: on either side all names lose as many segments in front as make most of them match. A
+/// model of another name in the file is found by its own keys.
+pub(crate) fn numbers<V, O>(
+    places: &Resolved<V, O>,
+    optimizer: &NamedOptimizer<O>,
+    groups: &[FileGroup],
+    file: Names<'_>,
+) -> Option<Vec<Option<u64>>> {
+    let named: Vec<(&str, u64)> = groups
+        .iter()
+        .flat_map(|group| {
+            let names = group.names.iter().flatten().map(String::as_str);
+            names.zip(group.numbers.iter().copied())
+        })
+        .collect();
+    let all = named.len().min(optimizer.parameters.len());
+    let kinds = [known_names(optimizer), stored_names(places, optimizer, file)];
+    let mut best: (usize, Vec<Option<u64>>) = (0, Vec::new());
+    for wrapper in std::iter::once("").chain(WRAPPERS.iter().copied()) {
+        if !named.iter().any(|(name, _)| name.contains(wrapper)) {
+            continue;
+        }
+        let plain: Vec<(String, u64)> = named
+            .iter()
+            .map(|(name, number)| (stripped(name, wrapper), *number))
+            .collect();
+        for known in &kinds {
+            for dropped in 0..=DEEPEST {
+                let parameters = by_name(known, dropped);
+                for dropped in 0..=DEEPEST {
+                    let plain = plain
+                        .iter()
+                        .filter_map(|(name, number)| Some((below(name, dropped)?, *number)));
+                    let found = assign(optimizer.parameters.len(), &parameters, plain);
+                    let count = found.iter().flatten().count();
+                    if count > best.0 {
+                        best = (count, found);
+                    }
+                    if best.0 == all {
+                        return Some(best.1);
+                    }
+                }
+            }
+        }
+    }
+    // A few names that are alike by chance say nothing.
+    (best.0 * 2 >= all && best.0 > 0).then_some(best.1)
+}
+
+fn stripped(name: &str, wrapper: &str) -> String {
+    if wrapper.is_empty() {
+        name.to_owned()
+    } else {
+        without(name, wrapper)
+    }
+}
+
+/// The name without its first segments; `None` if it has no more than those.
+fn below(name: &str, dropped: usize) -> Option<&str> {
+    (0..dropped).try_fold(name, |name, _| name.split_once('.').map(|(_, below)| below))
+}
+
+/// What the state calls each parameter.
+fn known_names<O>(optimizer: &NamedOptimizer<O>) -> Vec<(usize, String)> {
+    let parameters = optimizer.parameters.iter().enumerate();
+    let names = parameters.flat_map(|(at, parameter)| {
+        let names = std::iter::once(&parameter.name).chain(&parameter.aliases);
+        names.map(move |name| (at, name.clone()))
+    });
+    names.collect()
+}
+
+/// What the file calls the tensor of each parameter.
+fn stored_names<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, file: Names<'_>) -> Vec<(usize, String)> {
+    let parameters = optimizer.parameters.iter().enumerate();
+    let names = parameters.filter_map(|(at, parameter)| {
+        let name = super::keys::stored_name(places, parameter, file)?;
+        Some((at, file.origin(name).to_owned()))
+    });
+    names.collect()
+}
+
+/// Parameters by their names without the first segments; a name that two of them have means neither.
+fn by_name(known: &[(usize, String)], dropped: usize) -> HashMap<&str, Option<usize>> {
+    let mut parameters = HashMap::default();
+    for (at, name) in known {
+        if let Some(rest) = below(name, dropped) {
+            let entry = parameters.entry(rest).or_insert(Some(*at));
+            if *entry != Some(*at) {
+                *entry = None;
+            }
+        }
+    }
+    parameters
+}
+
+/// Gives each named parameter its number; one that two names mean gets none.
+fn assign<'n>(
+    count: usize,
+    parameters: &HashMap<&str, Option<usize>>,
+    named: impl Iterator<Item = (&'n str, u64)>,
+) -> Vec<Option<u64>> {
+    let mut numbers = vec![None; count];
+    let mut twice = vec![false; count];
+    for (name, number) in named {
+        if let Some(at) = parameters.get(name).copied().flatten() {
+            twice[at] |= numbers[at].is_some();
+            numbers[at] = Some(number);
+        }
+    }
+    let pairs = numbers.into_iter().zip(twice);
+    pairs.map(|(number, twice)| number.filter(|_| !twice)).collect()
+}

@@ -1,0 +1,69 @@
+//! State that an optimizer keeps for one parameter belongs together: moments without their count of steps, or a count
+//! without moments, would train as neither the saved run nor a new one.
+//!
+//! Such state is restored whole. If the call allows that a part of it is skipped, all of it begins at zero. If the file
+//! lacks a part of it, or a filter leaves a part out, all of it stays as the state has it.
+
+use super::{Fate, Matching};
+use crate::hash::HashSet;
+
+impl Matching<'_, '_> {
+    /// Decides the same of all that an optimizer keeps for one parameter.
+    pub(crate) fn keep_states_whole(&mut self) {
+        let mut taken_back = HashSet::default();
+        let mut first = 0;
+        while first < self.wanted.len() {
+            let Some(state) = self.wanted[first].state_of else {
+                first += 1;
+                continue;
+            };
+            let same = |wanted: &super::Wanted<'_>| wanted.state_of == Some(state);
+            let count = self.wanted[first..].iter().take_while(|wanted| same(wanted)).count();
+            let places = first..first + count;
+            first = places.end;
+            let has = |fate: Option<Fate>| self.fates[places.clone()].contains(&fate);
+            if has(Some(Fate::Refused)) {
+                // The load is refused in any case.
+            } else if has(Some(Fate::Skipped)) {
+                for at in places {
+                    taken_back.insert(at);
+                    self.fates[at] = Some(Fate::Fresh);
+                    self.plan.fresh.push(at);
+                    self.plan.report.begun_anew.push(self.wanted[at].name.to_owned());
+                }
+            } else if has(None) || has(Some(Fate::Filtered)) {
+                let filtered = has(Some(Fate::Filtered));
+                for at in places {
+                    if self.fates[at] != Some(Fate::Restored) {
+                        continue;
+                    }
+                    taken_back.insert(at);
+                    self.fates[at] = Some(Fate::Withheld);
+                    let report = &mut self.plan.report;
+                    let names = if filtered {
+                        &mut report.filtered
+                    } else {
+                        &mut report.withheld
+                    };
+                    names.push(self.wanted[at].name.to_owned());
+                }
+            }
+        }
+        if !taken_back.is_empty() {
+            self.take_back(&taken_back);
+        }
+    }
+
+    /// What was to be restored at these places is not.
+    fn take_back(&mut self, places: &HashSet<usize>) {
+        let names: HashSet<&str> = places.iter().map(|&at| self.wanted[at].name).collect();
+        let plan = &mut self.plan;
+        plan.report.restored.retain(|name| !names.contains(name.as_str()));
+        plan.tensors.retain(|filling| !places.contains(&filling.wanted));
+        plan.equal.retain(|(at, ..)| !places.contains(at));
+        plan.values.retain(|(at, _)| !places.contains(at));
+        for found in places.iter().filter_map(|&at| self.found[at]) {
+            plan.consumed.remove(found.name());
+        }
+    }
+}

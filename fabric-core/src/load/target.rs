@@ -1,0 +1,289 @@
+//! Writes into a live tensor: its identity, its variable, its gradients and everything tied to it stay.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+mod fill;
+mod in_place;
+#[cfg(any(test, feature = "cuda"))]
+mod lanes;
+mod new;
+mod watched;
+
+pub(crate) use fill::{Fill, fill_all};
+pub(crate) use new::NewTensor;
+pub(crate) use watched::Watched;
+
+use std::borrow::Cow;
+
+use candle_core::{Device, Layout, Tensor};
+
+use self::in_place::in_place;
+use crate::entry::DType;
+use crate::error::{Error, Result};
+use crate::io::bytes;
+use crate::io::pages;
+use crate::source::read::{read_into, stream};
+use crate::source::{Source, StoredTensor};
+
+/// Fills `tensor` from the source. Shapes are equal; element types are, unless `cast`.
+fn write(
+    source: &dyn Source,
+    name: &str,
+    tensor: &Tensor,
+    stored: &StoredTensor,
+    cast: bool,
+    threads: usize,
+) -> Result<()> {
+    if tensor.elem_count() == 0 {
+        // Candle gives a stride of 0 to some of these, and lets nobody write through it.
+        return Ok(());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(run) = cuda::run_of(tensor).filter(|_| !cast) {
+        return cuda::write(source, name, tensor, run, stored, threads);
+    }
+    if !tensor.device().is_cpu() {
+        return write_to_device(source, name, tensor, stored);
+    }
+    if !cast && window(tensor.layout(), tensor.dtype().into()).is_some() {
+        return in_place(name, tensor, |bytes, _| read_into(source, name, stored, bytes, threads));
+    }
+    let mut elements = Elements::new(tensor.layout());
+    stream(source, name, stored, |block| {
+        let converted = cast
+            .then(|| convert(name, block, stored.info.dtype(), tensor))
+            .transpose()?;
+        let block = converted.as_deref().unwrap_or(block);
+        put(name, tensor, &mut elements, block)
+    })
+}
+
+/// Fills `tensor` with bytes of its own element type, in row-major order.
+pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
+    if tensor.elem_count() == 0 {
+        return Ok(());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(run) = cuda::run_of(tensor) {
+        return cuda::write_bytes(name, tensor, run, bytes);
+    }
+    if !tensor.device().is_cpu() {
+        put_on_device(name, tensor, bytes, tensor.dtype(), 0)?;
+        return arrived(name, tensor);
+    }
+    if window(tensor.layout(), tensor.dtype().into()).is_some() {
+        return in_place(name, tensor, |into, _| {
+            into.copy_from_slice(bytes);
+            Ok(())
+        });
+    }
+    put(name, tensor, &mut Elements::new(tensor.layout()), bytes)
+}
+
+/// The bytes of the storage that a tensor shows, if they are one run of whole bytes.
+pub(crate) fn window(layout: &Layout, dtype: DType) -> Option<std::ops::Range<usize>> {
+    let (start, end) = layout.contiguous_offsets()?;
+    let (start, end) = (start * dtype.bits(), end * dtype.bits());
+    (start % 8 == 0).then(|| start / 8..end.div_ceil(8))
+}
+
+/// Where the elements of a strided tensor lie in its storage, in row-major order.
+pub(crate) struct Elements {
+    dims: Vec<usize>,
+    stride: Vec<usize>,
+    index: Vec<usize>,
+    at: usize,
+}
+
+impl Elements {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self {
+            dims: layout.dims().to_vec(),
+            stride: layout.stride().to_vec(),
+            index: vec![0; layout.dims().len()],
+            at: layout.start_offset(),
+        }
+    }
+
+    /// From the element on that has this number in row-major order.
+    pub(crate) fn from(layout: &Layout, mut element: usize) -> Self {
+        let mut elements = Self::new(layout);
+        for d in (0..elements.dims.len()).rev() {
+            let dim = elements.dims[d].max(1);
+            elements.index[d] = element % dim;
+            elements.at += elements.index[d] * elements.stride[d];
+            element /= dim;
+        }
+        elements
+    }
+
+    pub(crate) fn next(&mut self) -> usize {
+        let now = self.at;
+        for d in (0..self.dims.len()).rev() {
+            self.index[d] += 1;
+            self.at += self.stride[d];
+            if self.index[d] < self.dims[d] {
+                break;
+            }
+            self.at -= self.stride[d] * self.dims[d];
+            self.index[d] = 0;
+        }
+        now
+    }
+}
+
+/// Puts the next elements of a tensor that is no plain run.
+fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Result<()> {
+    let item = DType::from(tensor.dtype()).bits() / 8;
+    if item == 0 {
+        let what = "has elements smaller than a byte that are no plain run of memory".to_owned();
+        return Err(crate::StateError::Tensor {
+            name: name.to_owned(),
+            what,
+        }
+        .into());
+    }
+    let shifted = window(tensor.layout(), tensor.dtype().into()).map_or(0, |window| window.start);
+    in_place(name, tensor, |bytes, _| {
+        for element in block.chunks_exact(item) {
+            let at = elements.next() * item - shifted;
+            bytes[at..at + item].copy_from_slice(element);
+        }
+        Ok(())
+    })
+}
+
+/// What a block takes on its way through candle's conversions, at most so many times its bytes: eight bits become 64, by way of
+/// 32, and are copied.
+const CONVERTED: usize = 32;
+
+/// One block in the tensor's element type, by candle's own conversion.
+fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
+    // Candle asks for memory and does not take no for an answer.
+    pages::look(block.len().saturating_mul(CONVERTED)).map_err(|source| Error::Memory {
+        purpose: format!("convert `{name}`"),
+        source,
+    })?;
+    let converted = from_bytes(name, block, from, &Device::Cpu)?;
+    let converted = to_dtype(&converted, tensor.dtype()).map_err(Error::candle(name))?;
+    let (guard, _) = converted.storage_and_layout();
+    match &*guard {
+        candle_core::Storage::Cpu(storage) => Ok(bytes::of(storage).to_vec()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Candle's conversion, by way of `f32` where eight-bit floats are concerned: candle 0.11's direct way between those and
+/// `f64` never returns.
+pub(crate) fn to_dtype(tensor: &Tensor, dtype: candle_core::DType) -> candle_core::Result<Tensor> {
+    use candle_core::DType::{F8E4M3, F32};
+    if tensor.dtype() != dtype && (tensor.dtype() == F8E4M3 || dtype == F8E4M3) {
+        return tensor.to_dtype(F32)?.to_dtype(dtype);
+    }
+    tensor.to_dtype(dtype)
+}
+
+fn from_bytes(name: &str, block: &[u8], dtype: DType, device: &Device) -> Result<Tensor> {
+    let candle = dtype.widened().ok_or_else(|| Error::WrongType {
+        name: name.to_owned(),
+        what: format!("has element type {dtype}, which candle's tensors do not have"),
+    })?;
+    let elements = block.len() * 8 / dtype.bits().max(1);
+    let block = widen(dtype, block);
+    Tensor::from_raw_buffer(&block, candle, &[elements], device).map_err(Error::candle(name))
+}
+
+/// Elements of a type that candle lacks in the one that [`DType::widened`] names: every value stays what it is.
+fn widen(dtype: DType, block: &[u8]) -> Cow<'_, [u8]> {
+    match dtype {
+        DType::I8 => {
+            let bytes = block.iter().map(|byte| i64::from(byte.cast_signed()).to_le_bytes());
+            Cow::Owned(bytes.flatten().collect())
+        }
+        DType::U16 => {
+            let (numbers, _) = block.as_chunks::<2>();
+            Cow::Owned(numbers.iter().flat_map(|&[low, high]| [low, high, 0, 0]).collect())
+        }
+        // The upper half of a half.
+        DType::F8E5M2 => Cow::Owned(block.iter().flat_map(|&byte| [0, byte]).collect()),
+        _ => Cow::Borrowed(block),
+    }
+}
+
+/// Fills a tensor on another device, block by block, through candle's own copies.
+fn write_to_device(source: &dyn Source, name: &str, tensor: &Tensor, stored: &StoredTensor) -> Result<()> {
+    let own = stored.info.dtype();
+    let dtype = own.widened().unwrap_or(tensor.dtype());
+    let mut from = 0;
+    stream(source, name, stored, |block| {
+        from = put_on_device(name, tensor, &widen(own, block), dtype, from)?;
+        Ok(())
+    })?;
+    arrived(name, tensor)
+}
+
+/// Waits for what this thread has given to the tensor's device: the next thread that uses the tensor does not.
+fn arrived(name: &str, tensor: &Tensor) -> Result<()> {
+    tensor.device().synchronize().map_err(Error::candle(name))
+}
+
+fn put_on_device(name: &str, tensor: &Tensor, block: &[u8], dtype: candle_core::DType, from: usize) -> Result<usize> {
+    if !tensor.is_contiguous() {
+        let what = "is a strided view on an accelerator; keep the tensor it is a view of in the state".to_owned();
+        return Err(crate::StateError::Tensor {
+            name: name.to_owned(),
+            what,
+        }
+        .into());
+    }
+    let put = || {
+        let block = Tensor::from_raw_buffer(
+            block,
+            dtype,
+            &[block.len() * 8 / DType::from(dtype).bits()],
+            tensor.device(),
+        )?;
+        let block = to_dtype(&block, tensor.dtype())?;
+        if block.elem_count() > 0 {
+            tensor.flatten_all()?.slice_set(&block, 0, from)?;
+        }
+        Ok(from + block.elem_count())
+    };
+    put().map_err(Error::candle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType as C;
+
+    use super::*;
+
+    #[test]
+    fn every_conversion_between_numbers_comes_to_an_end() {
+        let types = [
+            C::U8,
+            C::U32,
+            C::I16,
+            C::I32,
+            C::I64,
+            C::F8E4M3,
+            C::F16,
+            C::BF16,
+            C::F32,
+            C::F64,
+        ];
+        for from in types {
+            let ones = Tensor::ones(3, C::F32, &Device::Cpu).unwrap();
+            let ones = to_dtype(&ones, from).unwrap();
+            for to in types {
+                let converted = to_dtype(&ones, to).unwrap();
+                let sum = to_dtype(&converted, C::F32).unwrap().sum_all().unwrap();
+                assert_eq!(
+                    sum.to_scalar::<f32>().unwrap().to_bits(),
+                    3f32.to_bits(),
+                    "{from:?} to {to:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Fills a tensor of CUDA whose elements are one run of its memory: read into pinned buffers, copied from there.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::in_place::on_cuda;
+use super::lanes::in_lanes;
+use super::window;
+use crate::device::cuda::{Filling, Lane};
+use crate::error::Result;
+use crate::source::read::{Stretches, stream};
+use crate::source::{Source, StoredTensor};
+
+/// The bytes of its storage that a tensor of CUDA shows; `None` if they are no run, or it is another device's.
+pub(crate) fn run_of(tensor: &Tensor) -> Option<Range<usize>> {
+    let run = || window(tensor.layout(), tensor.dtype().into());
+    tensor.device().is_cuda().then(run).flatten()
+}
+
+/// Fills `tensor` from the source, whose elements are of its own type.
+pub(crate) fn write(
+    source: &dyn Source,
+    name: &str,
+    tensor: &Tensor,
+    window: Range<usize>,
+    stored: &StoredTensor,
+    threads: usize,
+) -> Result<()> {
+    let stored = &*source.locate(name, stored, None)?;
+    on_cuda(name, tensor, |storage| {
+        let filling = Filling::new(name, storage, window);
+        match Stretches::of(source, name, stored)? {
+            Some(stretches) => {
+                let threads = threads.min(filling.windows().count()).max(1);
+                let read = |lane: &mut Lane<'_, '_>, window: Range<usize>| {
+                    lane.put(&window, |into| stretches.read(window.start, into))
+                };
+                let lanes = in_lanes(threads, filling.windows(), || filling.lane(), read)?;
+                lanes.into_iter().try_for_each(Lane::finish)?;
+                stretches.finish()
+            }
+            None => {
+                let (mut lane, mut at) = (filling.lane()?, 0);
+                stream(source, name, stored, |bytes| {
+                    lane.put_bytes(at, bytes)?;
+                    at += bytes.len();
+                    Ok(())
+                })?;
+                lane.finish()
+            }
+        }
+    })
+}
+
+/// Fills `tensor` with bytes of its own element type.
+pub(crate) fn write_bytes(name: &str, tensor: &Tensor, window: Range<usize>, bytes: &[u8]) -> Result<()> {
+    on_cuda(name, tensor, |storage| {
+        let filling = Filling::new(name, storage, window);
+        let mut lane = filling.lane()?;
+        lane.put_bytes(0, bytes)?;
+        lane.finish()
+    })
+}

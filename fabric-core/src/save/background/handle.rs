@@ -1,0 +1,126 @@
+//! The handles of one Fabric: the last one that a program has waits for the save in the background.
+//!
+//! A progress callback may hold a handle itself, and is dropped when its save has ended. So a handle that was there when such
+//! a save started, and was not used since but by callbacks, may be the callback's: it does not count as the program's.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::{Background, Saving};
+use crate::absolute::Absolute;
+use crate::dist::ranks::Ranks;
+use crate::error::{Error, Result};
+use crate::options::SaveOptions;
+use crate::state::Checkpoint;
+use crate::storage::Storage;
+use crate::threads::calls::{self, Within};
+
+/// One handle. Its clones are others.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    background: Arc<Background>,
+    number: u64,
+}
+
+/// All of them, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Handles {
+    next: u64,
+    there: Vec<u64>,
+    /// Those of them that the callback of the save on its way may have.
+    perhaps_of_callback: Vec<u64>,
+}
+
+impl Handles {
+    fn add(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.there.push(number);
+        number
+    }
+
+    /// Whether the program has others.
+    fn remove(&mut self, number: u64) -> bool {
+        self.there.retain(|&there| there != number);
+        self.perhaps_of_callback.retain(|&other| other != number);
+        self.there.len() > self.perhaps_of_callback.len()
+    }
+
+    fn is_of_program(&mut self, number: u64) {
+        self.perhaps_of_callback.retain(|&other| other != number);
+    }
+
+    /// A save has started. If it has a callback, the handle `by` which it was started is not the callback's.
+    fn saving(&mut self, by: Option<u64>) {
+        self.perhaps_of_callback.clear();
+        if let Some(by) = by {
+            self.perhaps_of_callback.clone_from(&self.there);
+            self.is_of_program(by);
+        }
+    }
+}
+
+impl Handle {
+    /// The first one to the Fabric of these ranks.
+    pub(crate) fn new(ranks: &Ranks, staging: usize) -> Self {
+        Self::to(Arc::new(Background::new(staging, ranks.id())))
+    }
+
+    fn to(background: Arc<Background>) -> Self {
+        let number = background.handles().add();
+        Self { background, number }
+    }
+
+    /// Begins a call; it lasts until what this gives is dropped.
+    ///
+    /// # Errors
+    /// If this thread is within a call of the same Fabric.
+    pub(crate) fn enter(&self, call: &'static str) -> Result<Within> {
+        let id = self.background.id;
+        if calls::is_within(id) {
+            return Err(Error::Nested { call });
+        }
+        self.background.handles().is_of_program(self.number);
+        Ok(calls::enter(id))
+    }
+
+    /// As [`Background::save`].
+    pub(crate) fn save<S: Checkpoint + ?Sized>(
+        &self,
+        ranks: &Ranks,
+        storage: &Arc<dyn Storage>,
+        absolute: Absolute,
+        state: &S,
+        options: SaveOptions,
+    ) -> Result<Saving> {
+        let watched = options.progress.is_some();
+        let saving = self.background.save(ranks, storage, absolute, state, options)?;
+        if !saving.is_skipped() {
+            self.background.handles().saving(watched.then_some(self.number));
+        }
+        Ok(saving)
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::to(Arc::clone(&self.background))
+    }
+}
+
+impl Deref for Handle {
+    type Target = Background;
+
+    fn deref(&self) -> &Background {
+        &self.background
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let others = self.background.handles().remove(self.number);
+        if !others && !calls::is_within(self.background.id) {
+            self.background.finish();
+        }
+    }
+}

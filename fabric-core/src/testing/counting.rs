@@ -1,0 +1,200 @@
+//! A storage that counts what is read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::storage::{FileKind, ReadFile, Storage, WriteFile};
+
+/// Passes everything on to another storage and counts the bytes read from each file, or lent by it.
+///
+/// Clones share the counts, so keep one and hand the other to what you examine.
+///
+/// # Examples
+/// ```
+/// use std::path::Path;
+/// use fabric_core::storage::Storage;
+/// use fabric_core::testing::{Counting, Memory};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let storage = Counting::new(Memory::new());
+/// storage.create(Path::new("weights"))?.write_all(b"0123456789")?;
+///
+/// let mut four = [0; 4];
+/// storage.open(Path::new("weights"))?.read_exact_at(&mut four, 2)?;
+/// assert_eq!(storage.bytes_read("weights"), 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Counting {
+    inner: Arc<dyn Storage>,
+    read: Counts,
+}
+
+/// What was read, by the path that the file was opened with.
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<BTreeMap<PathBuf, Vec<Range<u64>>>>>);
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<Range<u64>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bytes(reads: &[Range<u64>]) -> u64 {
+    reads.iter().map(|place| place.end - place.start).sum()
+}
+
+impl Counting {
+    /// Counts what is read from `inner`, from now on.
+    #[must_use]
+    pub fn new(inner: impl Storage + 'static) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            read: Counts::default(),
+        }
+    }
+
+    /// The bytes read so far from the file that was opened as `path`.
+    #[must_use]
+    pub fn bytes_read(&self, path: impl AsRef<Path>) -> u64 {
+        self.read.lock().get(path.as_ref()).map_or(0, |reads| bytes(reads))
+    }
+
+    /// The places of all reads so far from the file that was opened as `path`, in their order: each is there as often as it
+    /// was read.
+    #[must_use]
+    pub fn reads(&self, path: impl AsRef<Path>) -> Vec<Range<u64>> {
+        self.read.lock().get(path.as_ref()).cloned().unwrap_or_default()
+    }
+
+    /// The bytes read so far from every file that was opened, by the path it was opened with.
+    #[must_use]
+    pub fn bytes_read_by_file(&self) -> BTreeMap<PathBuf, u64> {
+        let read = self.read.lock();
+        read.iter().map(|(path, reads)| (path.clone(), bytes(reads))).collect()
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        self.read.lock().clear();
+    }
+}
+
+impl Storage for Counting {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        let inner = self.inner.open(path)?;
+        self.read.lock().entry(path.to_path_buf()).or_default();
+        Ok(Box::new(Reader {
+            inner,
+            path: path.to_path_buf(),
+            read: self.read.clone(),
+        }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.inner.create(path)
+    }
+
+    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.inner.create_like(path, replaced)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.create_dir_all(path)
+    }
+
+    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
+        self.inner.create_dir_like(path, replaced)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_dir(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.inner.sync_dir(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
+        self.inner.kind(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(path)
+    }
+
+    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.inner.list_os(path)
+    }
+
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.absolute(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.resolve(path)
+    }
+
+    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
+        self.inner.remove_if_abandoned(path)
+    }
+
+    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+        self.inner.take_over(path)
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    inner: Box<dyn ReadFile>,
+    path: PathBuf,
+    read: Counts,
+}
+
+impl ReadFile for Reader {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn identity(&self) -> io::Result<Option<[u64; 4]>> {
+        self.inner.identity()
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = self.inner.read_at(into, offset)?;
+        self.note(offset, count);
+        Ok(count)
+    }
+
+    fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+        let lent = self.inner.lend(offset, len, take);
+        if lent {
+            self.note(offset, len);
+        }
+        lent
+    }
+}
+
+impl Reader {
+    fn note(&self, offset: u64, count: usize) {
+        let place = offset..offset.saturating_add(count as u64);
+        self.read.lock().entry(self.path.clone()).or_default().push(place);
+    }
+}
