@@ -12,3 +12,4 @@ pub(crate) mod save;
 pub(crate) mod shard;
 pub(crate) mod shares;
 pub(crate) mod strategy;
+pub(crate) mod world;

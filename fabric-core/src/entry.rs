@@ -3,12 +3,14 @@
 mod dtype;
 mod name;
 mod region;
+mod row;
 mod shown;
 
 pub use dtype::DType;
 pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
 pub use region::Region;
 pub(crate) use region::{covers, is_all};
+pub(crate) use row::Row;
 pub(crate) use shown::{shown, shown_path};
 
 use smallvec::SmallVec;

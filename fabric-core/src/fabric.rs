@@ -10,15 +10,18 @@ use candle_core::Var;
 
 pub use self::builder::Builder;
 use crate::absolute::Absolute;
+use crate::dist;
 use crate::dist::ranks::Ranks;
 use crate::dist::strategy::Strategy;
+use crate::dist::world::World;
 use crate::error::Result;
 use crate::load::{Loaded, carry_out};
 use crate::options::{LoadOptions, SaveOptions};
 use crate::phases::{Phase, Phases};
 use crate::raw::RawCheckpoint;
-use crate::save::background::{Handle, STAGING, Saving};
-use crate::save::{SaveReport, save};
+use crate::save::background::{Agree, Handle, Request, STAGING, Saving};
+use crate::save::heading::Origin;
+use crate::save::{self, Decided, SaveReport, save};
 use crate::source::{ReadLimit, open};
 use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
@@ -50,6 +53,8 @@ use crate::storage::{Local, Storage};
 #[derive(Clone, Debug)]
 pub struct Fabric {
     ranks: Arc<Ranks>,
+    /// The ranks that save and load together; `None` where one process writes one file.
+    world: Option<Arc<World>>,
     storage: Arc<dyn Storage>,
     background: Handle,
     limit: ReadLimit,
@@ -65,10 +70,10 @@ impl Fabric {
     /// One device, one file, on the local file system.
     #[must_use]
     pub fn new() -> Self {
-        let ranks = Ranks::single();
         Self {
-            background: Handle::new(&ranks, STAGING),
-            ranks: Arc::new(ranks),
+            background: Handle::new(STAGING),
+            ranks: Arc::new(Ranks::single()),
+            world: None,
             storage: Arc::new(Local::new()),
             limit: ReadLimit::default(),
         }
@@ -121,8 +126,9 @@ impl Fabric {
     ) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::save")?;
         let absolute = self.absolute(path.as_ref());
-        save(&self.ranks, &*self.storage, &absolute, state, options, || {
-            self.background.settle()
+        let phases = Phases::of_save(absolute.given(), self.rank(), false);
+        save(&*self.storage, &absolute, &phases, || {
+            self.decide(&phases, &absolute, state, options, |world| Ok(world.ranks.clone()))
         })
     }
 
@@ -187,8 +193,50 @@ impl Fabric {
     ) -> Result<Saving> {
         let _within = self.background.enter("Fabric::save_async")?;
         let absolute = self.absolute(path.as_ref());
-        self.background
-            .save(&self.ranks, &self.storage, absolute, state, options)
+        let agree = self
+            .world
+            .as_ref()
+            .map(|world| move |busy: bool, until_started: &dyn Fn()| world.is_any_busy(busy, until_started));
+        let request = Request {
+            storage: &self.storage,
+            absolute,
+            when_busy: options.when_busy,
+            watched: options.progress.is_some(),
+            rank: self.rank(),
+            agree: agree.as_ref().map(|agree| agree as &Agree<'_>),
+        };
+        self.background.save(request, |phases, absolute| {
+            self.decide(phases, absolute, state, options, |world| world.writing())
+        })
+    }
+
+    /// Decides a save, together with the other ranks if there are any. `channel` is the channel that ranks write over.
+    fn decide<S: Checkpoint + ?Sized>(
+        &self,
+        phases: &Phases,
+        absolute: &Absolute,
+        state: &S,
+        options: SaveOptions,
+        channel: impl FnOnce(&World) -> Result<Arc<Ranks>>,
+    ) -> Result<Decided> {
+        let before = || self.background.settle();
+        match &self.world {
+            None => save::decide(phases, absolute, state, options, self.origin(), before),
+            Some(world) => dist::save::decide(
+                &world.ranks,
+                || channel(world),
+                phases,
+                absolute,
+                state,
+                options,
+                before,
+            ),
+        }
+    }
+
+    /// The strategy, as manifests say it.
+    fn origin(&self) -> Origin {
+        dist::save::origin(&self.ranks.strategy, &self.ranks.mesh)
     }
 
     /// Waits until the save in the background that is on its way has ended, and returns its error, if no call has returned it

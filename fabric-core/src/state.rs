@@ -42,7 +42,7 @@ pub use schema::{Declaration, Schema};
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
 pub use slot::ValueSlot;
-pub(crate) use walk::{Content, Item, OptimizerPart, Walked};
+pub(crate) use walk::{Content, Item, OptimizerPart, Scope, Walked};
 pub use walk::{Role, Visitor, VisitorMut, Walk};
 
 use crate::value::{Value, ValueError};

@@ -3,11 +3,9 @@
 use super::shard::{Global, Local};
 use crate::dist::mesh::Mesh;
 use crate::dist::strategy::Strategy;
-use crate::entry::TensorInfo;
 use crate::error::StateError;
 use crate::filter::Filter;
-use crate::hash::HashMap;
-use crate::save::plan::Reading;
+use crate::save::plan::{Reading, Wholes};
 use crate::state::{Content, Handle};
 
 /// Tensors in parts under filters that look at shapes.
@@ -17,9 +15,6 @@ pub(crate) struct Asked {
     items: Vec<usize>,
     pub(crate) locals: Vec<Local>,
 }
-
-/// What tensors in parts are as a whole, by their places among the items of the state.
-pub(crate) type Wholes = HashMap<usize, TensorInfo>;
 
 impl Asked {
     /// # Errors

@@ -9,19 +9,21 @@ use std::sync::Arc;
 use self::contents::Stored;
 use crate::dist::mesh::{Deal, Mesh, Split};
 use crate::dist::save::generation::Generation;
+use crate::dist::save::origin;
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::entry::without_rank;
+use crate::entry::{Row, without_rank};
 use crate::error::{Error, Result};
 use crate::format::directory::SplitRecord;
 use crate::format::manifest::{CBOR, TieRecord, ValueRecord};
+use crate::format::safetensors::Layout as FileLayout;
 use crate::hash::HashMap;
 use crate::options::Durability;
 use crate::phases::Phases;
-use crate::save::SaveReport;
+use crate::save::file::{Closing, FileWriter};
 use crate::save::heading::Heading;
-use crate::save::image::{Closing, Image, Piece};
 use crate::save::publish::publish;
+use crate::save::{Destination, SaveReport};
 use crate::source::{Index, Source, StoredTensor, check_tensors};
 use crate::storage::Storage;
 use crate::value::Value;
@@ -36,14 +38,15 @@ pub(crate) fn reshard(
 ) -> Result<SaveReport> {
     let mesh = strategy.grid().map_err(Error::Strategy)?;
     let whole = Whole::of(source.index())?;
-    check_tensors(&**source, whole.tensors.iter().map(|(_, stored)| *stored))?;
+    check_tensors(&**source, whole.rows.iter().map(|row| row.bytes))?;
+    let destination = Destination { storage, path, phases };
     let bytes = match strategy.layout() {
-        Layout::OneFile => one_file(storage, source, path, strategy, &mesh, &whole, phases)?,
-        Layout::Directory => directory(storage, source, path, strategy, &mesh, &whole, phases)?,
+        Layout::OneFile => one_file(&destination, source, strategy, &mesh, &whole)?,
+        Layout::Directory => directory(&destination, source, strategy, &mesh, &whole)?,
     };
     phases.saved(bytes);
     Ok(SaveReport {
-        entries: whole.tensors.len() + whole.ties.len() + whole.values.len(),
+        entries: whole.rows.len() + whole.ties.len() + whole.values.len(),
         bytes,
         filtered: source.index().filtered.iter().cloned().collect(),
         ..SaveReport::default()
@@ -52,16 +55,18 @@ pub(crate) fn reshard(
 
 /// Everything that a source holds, each tensor once.
 struct Whole<'s> {
-    /// Sorted by name.
-    tensors: Vec<(&'s str, &'s StoredTensor)>,
+    /// In the order of their bytes in a file.
+    rows: Vec<Row<&'s StoredTensor>>,
     ties: Vec<TieRecord>,
     values: Vec<ValueRecord>,
 }
 
 impl<'s> Whole<'s> {
     fn of(index: &'s Index) -> Result<Self> {
+        let mut tensors: Vec<(&String, &StoredTensor)> = index.tensors.iter().collect();
+        tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &a_stored.info), (b, &b_stored.info)));
         let mut whole = Self {
-            tensors: Vec::new(),
+            rows: Vec::new(),
             ties: Vec::new(),
             values: index
                 .values
@@ -70,9 +75,9 @@ impl<'s> Whole<'s> {
                 .collect::<Result<_>>()?,
         };
         let mut by_place = HashMap::default();
-        for (name, stored) in &index.tensors {
+        for (name, stored) in tensors {
             let places = stored.places();
-            let number = u32::try_from(whole.tensors.len()).unwrap_or(u32::MAX);
+            let number = u32::try_from(whole.rows.len()).unwrap_or(u32::MAX);
             // Tensors without any bytes lie in one place without being the same.
             let first = if stored.info.byte_len() == Some(0) {
                 number
@@ -80,7 +85,12 @@ impl<'s> Whole<'s> {
                 *by_place.entry((stored.info.clone(), places)).or_insert(number)
             };
             if first == number {
-                whole.tensors.push((name, stored));
+                whole.rows.push(Row {
+                    name: name.as_str().into(),
+                    whole: stored.info.clone(),
+                    region: None,
+                    bytes: stored,
+                });
             } else {
                 whole.ties.push(TieRecord {
                     name: name.clone(),
@@ -88,6 +98,7 @@ impl<'s> Whole<'s> {
                 });
             }
         }
+        whole.ties.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(whole)
     }
 
@@ -98,7 +109,7 @@ impl<'s> Whole<'s> {
             ties: self.ties.clone(),
             values: self.values.clone(),
             filtered: index.filtered.iter().cloned().collect(),
-            ..Heading::new(strategy, mesh)
+            origin: origin(strategy, mesh),
         }
     }
 }
@@ -123,91 +134,59 @@ fn record(name: &str, value: &Value) -> Result<ValueRecord> {
 }
 
 fn one_file(
-    storage: &dyn Storage,
+    destination: &Destination<'_>,
     source: &Arc<dyn Source>,
-    path: &Path,
     strategy: &Strategy,
     mesh: &Mesh,
     whole: &Whole<'_>,
-    phases: &Phases,
 ) -> Result<u64> {
-    let pieces = whole.tensors.iter().map(|(name, stored)| Piece {
-        name: (*name).into(),
-        whole: stored.info.clone(),
-        region: None,
-    });
-    let mut image = Image::new(
-        pieces.collect(),
-        Closing::Whole(whole.heading(source.index(), strategy, mesh).of_file()),
-        path,
-    )?;
-    let contents = Stored::new(
-        &**source,
-        whole.tensors.iter().map(|(name, stored)| (*name, *stored, None)),
-    );
-    publish(storage, path, Durability::Durable, image.len(), phases, |file, path| {
-        image.write(&contents, file, path)?;
+    let heading = whole.heading(source.index(), strategy, mesh);
+    let mut writer = FileWriter::new(&whole.rows, Closing::Whole(heading.of_file()), destination.path)?;
+    let contents = Stored::new(&**source, whole.rows.clone());
+    publish(destination, Durability::Durable, writer.len(), |file, path| {
+        writer.write(&contents, file, path)?;
         contents.settle()
     })?;
-    Ok(image.len())
+    Ok(writer.len())
 }
 
 fn directory(
-    storage: &dyn Storage,
+    destination: &Destination<'_>,
     source: &Arc<dyn Source>,
-    path: &Path,
     strategy: &Strategy,
     mesh: &Mesh,
     whole: &Whole<'_>,
-    phases: &Phases,
 ) -> Result<u64> {
+    let Destination { storage, path, phases } = *destination;
     let index = source.index();
-    let splits: Vec<Split> = whole
-        .tensors
-        .iter()
-        .map(|(name, stored)| splits::split(index.cuts.get(*name), &stored.info, strategy, mesh))
-        .collect();
-    let dealt = whole.tensors.iter().zip(&splits);
+    let split = |row: &Row<&StoredTensor>| splits::split(index.cuts.get(&*row.name), &row.whole, strategy, mesh);
+    let splits: Vec<Split> = whole.rows.iter().map(split).collect();
+    let dealt = whole.rows.iter().zip(&splits);
     let deal = Deal::new(
         mesh.clone(),
-        dealt.map(|((_, stored), split)| (stored.info.clone(), split.clone())),
+        dealt.map(|(row, split)| (row.whole.clone(), split.clone())),
     );
     let generation = Generation::begin(storage, path)?;
     // One for all ranks: together they read every block as a whole.
-    let mut contents = Stored::new(&**source, []);
+    let mut contents = Stored::new(&**source, Vec::new());
     let mut bytes = 0;
     for rank in 0..mesh.world_size() {
-        let (mut pieces, mut stored_pieces) = (Vec::new(), Vec::new());
-        for (number, (name, stored)) in whole.tensors.iter().enumerate() {
-            let Some(region) = deal.own(number, rank) else { continue };
-            stored_pieces.push((*name, *stored, Some(region.clone())));
-            pieces.push(Piece {
-                name: (*name).into(),
-                whole: stored.info.clone(),
-                region: Some(region),
-            });
-        }
-        contents.turn_to(stored_pieces);
-        bytes += rank_file::write(
-            storage,
-            generation.place(),
-            rank,
-            pieces,
-            &contents,
-            Durability::Durable,
-            phases,
-        )?;
+        let rows = whole.rows.iter().enumerate().filter_map(|(number, row)| {
+            let region = Some(deal.own(number, rank)?);
+            Some(Row { region, ..row.clone() })
+        });
+        contents.turn_to(rows.collect());
+        let (place, durability) = (generation.place(), Durability::Durable);
+        bytes += rank_file::write(storage, place, rank, contents.rows(), &contents, durability, phases)?;
     }
     contents.settle()?;
-    let tensors = whole.tensors.iter().zip(&splits);
-    let split = |((name, stored), split): (&(&str, &StoredTensor), &Split)| {
-        SplitRecord::new((*name).to_owned(), &stored.info, split)
-    };
+    let records = whole.rows.iter().zip(&splits);
+    let records = records.map(|(row, split)| SplitRecord::new(row.name.to_string(), &row.whole, split));
     let heading = Heading {
         values: in_world(&whole.values, mesh),
-        ..whole.heading(source.index(), strategy, mesh)
+        ..whole.heading(index, strategy, mesh)
     };
-    let manifest = heading.of_directory(generation.place().generation(), tensors.map(split).collect());
+    let manifest = heading.of_directory(generation.place().generation(), records.collect());
     let manifest = manifest.encode().map_err(|error| Error::Internal(error.to_string()))?;
     generation.commit(&manifest, Durability::Durable, phases)?;
     Ok(bytes + manifest.len() as u64)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Fabric;
 use crate::dist::group::{ProcessGroup, Single};
 use crate::dist::ranks::Ranks;
-use crate::dist::strategy::Strategy;
+use crate::dist::strategy::{Layout, Strategy};
+use crate::dist::world::World;
 use crate::error::Result;
 use crate::save::background::{Handle, STAGING};
 use crate::source::ReadLimit;
@@ -82,10 +83,12 @@ impl Builder {
     /// # Errors
     /// If the strategy's mesh and the process group are of different sizes.
     pub fn build(self) -> Result<Fabric> {
-        let ranks = Ranks::new(self.strategy, self.group)?;
+        let ranks = Arc::new(Ranks::new(self.strategy, self.group)?);
+        let is_one_process = ranks.alone() && ranks.strategy.layout() == Layout::OneFile;
         Ok(Fabric {
-            background: Handle::new(&ranks, self.staging),
-            ranks: Arc::new(ranks),
+            background: Handle::new(self.staging),
+            world: (!is_one_process).then(|| Arc::new(World::new(ranks.clone()))),
+            ranks,
             storage: self.storage,
             limit: self.limit,
         })

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Fabric;
 use crate::dist::reshard::reshard;
+use crate::dist::save::{decode_report, encode_report};
 use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::foreign::export::{ExportOptions, ExportReport, export};
@@ -65,9 +66,9 @@ impl Fabric {
                 phases.within(|| reshard(&*self.storage, &source, absolute_to.path()?, &strategy, &phases))
             };
             let report = reshard().map_err(|error| absolute_from.named(absolute_to.named(error)));
-            report?.encode()
+            encode_report(report?)
         };
-        SaveReport::decode(&self.ranks.first("reshard", alone)?)
+        decode_report(&self.ranks.first("reshard", alone)?)
     }
 
     /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what

@@ -19,6 +19,7 @@ use self::state_dict::Choices;
 use crate::error::{Error, Result};
 use crate::phases::Phases;
 use crate::raw::RawCheckpoint;
+use crate::save::Destination;
 use crate::save::publish::publish;
 use crate::source::read::stream;
 use crate::source::{StoredTensor, check_tensors};
@@ -47,12 +48,17 @@ pub(crate) fn export(
     }
     check_tensors(&*raw.source, chosen.index.tensors.values())?;
     let phases = Phases::of_export(raw.origin(), path);
+    let destination = Destination {
+        storage,
+        path,
+        phases: &phases,
+    };
     phases
         .within(|| match format {
             ExportFormat::Safetensors => {
                 let image = safetensors::Image::new(&chosen)?;
                 let len = image.report().bytes;
-                publish(storage, path, options.durability, len, &phases, |file, path| {
+                publish(&destination, options.durability, len, |file, path| {
                     image.write(file, path)
                 })?;
                 Ok(image.report())
@@ -65,17 +71,10 @@ pub(crate) fn export(
                 };
                 let image = torch::Image::new(&chosen, choices)?;
                 let mut len = 0;
-                publish(
-                    storage,
-                    path,
-                    options.durability,
-                    image.tensor_bytes(),
-                    &phases,
-                    |file, path| {
-                        len = image.write(file, path)?;
-                        Ok(())
-                    },
-                )?;
+                publish(&destination, options.durability, image.tensor_bytes(), |file, path| {
+                    len = image.write(file, path)?;
+                    Ok(())
+                })?;
                 Ok(image.report(len))
             }
         })

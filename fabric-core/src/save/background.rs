@@ -2,17 +2,16 @@
 //!
 //! ```text
 //!  the caller's thread     the thread that copies            the thread that writes
-//!  plan, agree with ranks
+//!  decide
 //!  start both ------------> take every guard
 //!  return <---------------- say so
 //!                           copy, release guards, one
 //!                           chunk after the other ---------> write them as they come
-//!                                                            commit, with the other ranks
+//!                                                            commit
 //! ```
 //!
-//! What the ranks have to decide together, they decide in the call, over their own group: whatever is wrong with a state is
-//! said there, on all ranks, and no rank holds guards while it waits for another one to come. What follows runs over a
-//! duplicate of the group, so that its steps do not mix with those of the caller's thread.
+//! The caller decides the save before it starts: an error about the state is returned by the call. Where ranks save together,
+//! they agree there, and no rank holds guards while it waits for another rank.
 //!
 //! Where the system has no threads or no memory to give, the caller's thread writes the checkpoint before it returns.
 
@@ -40,20 +39,32 @@ pub use self::saving::Saving;
 use self::staging::Staging;
 use self::start::{Write, start};
 use self::turn::Turn;
+use super::Decided;
 use crate::absolute::Absolute;
-use crate::dist::ranks::Ranks;
-use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
-use crate::format::safetensors::Layout;
-use crate::options::{SaveOptions, WhenBusy};
+use crate::options::WhenBusy;
 use crate::phases::Phases;
-use crate::save::decide;
-use crate::save::image::Piece;
-use crate::state::Checkpoint;
 use crate::storage::Storage;
 
 /// How much memory is used to copy into, unless said otherwise.
 pub(crate) const STAGING: usize = 4 << 30;
+
+/// A save in the background, as a call asks for it.
+pub(crate) struct Request<'r> {
+    pub(crate) storage: &'r Arc<dyn Storage>,
+    pub(crate) absolute: Absolute,
+    pub(crate) when_busy: WhenBusy,
+    /// Whether a callback is told how far the save has come.
+    pub(crate) watched: bool,
+    /// The number of this process, for spans.
+    pub(crate) rank: usize,
+    /// Whether a save is on its way on any process, if the processes have to agree on that.
+    pub(crate) agree: Option<&'r Agree<'r>>,
+}
+
+/// Is told whether this process is busy, and a way to wait until the save that is starting has started; says whether any process
+/// is busy.
+pub(crate) type Agree<'a> = dyn Fn(bool, &dyn Fn()) -> Result<bool> + 'a;
 
 /// The saves in the background of one Fabric and its clones: one at a time.
 #[derive(Debug)]
@@ -78,43 +89,38 @@ impl Background {
         }
     }
 
-    /// Starts a save, and returns when the state may change again.
-    pub(crate) fn save<S: Checkpoint + ?Sized>(
+    /// Starts a save that `decide` decides, and returns when the state may change again. `decide` comes after the earlier save,
+    /// and before any thread holds a tensor.
+    pub(crate) fn save(
         &self,
-        ranks: &Ranks,
-        storage: &Arc<dyn Storage>,
-        absolute: Absolute,
-        state: &S,
-        options: SaveOptions,
+        request: Request<'_>,
+        decide: impl FnOnce(&Phases, &Absolute) -> Result<Decided>,
     ) -> Result<Saving> {
-        let path = absolute.given().to_path_buf();
-        let asked = options.when_busy;
+        let path = request.absolute.given().to_path_buf();
         let on_its_way = || {
             self.last()
                 .as_ref()
                 .is_some_and(|flight| !flight.writing().is_finished())
         };
-        let Some(mut turn) = self.turn.take(ranks, asked, &path, on_its_way)? else {
+        let asked = request.when_busy;
+        let Some(_turn) = self.turn.take(asked, &path, on_its_way, request.agree)? else {
             return self.busy(asked, &path);
         };
-        let phases = Phases::of_save(&path, ranks.rank(), true);
+        let phases = Phases::of_save(&path, request.rank, true);
         let begin = || {
-            let (decided, parts) = decide(&phases, ranks, &absolute, state, options, || self.settle())?;
-            let order = order(decided.pieces());
+            let Decided { rows, progress, commit } = decide(&phases, &request.absolute)?;
             let write = Write {
-                ranks: turn.channel(ranks)?,
-                storage: Arc::clone(storage),
-                absolute,
-                decided,
+                storage: Arc::clone(request.storage),
+                absolute: request.absolute,
+                commit,
                 phases: Arc::clone(&phases),
             };
             let copy = Copy {
-                locks: Locks::of(&parts),
-                parts,
-                order,
+                locks: Locks::of(&rows),
+                rows,
                 staging: Arc::clone(&self.staging),
             };
-            Ok(start(copy, write, self.id))
+            Ok(start(copy, write, progress, self.id))
         };
         let started = phases.within(begin).inspect_err(|error| phases.failed(error));
         let flight = Arc::new(started?);
@@ -165,13 +171,4 @@ impl Background {
 /// Whoever panicked with the lock left nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The pieces in the order of their bytes in a file, with their lengths.
-fn order(pieces: &[Piece]) -> Vec<(usize, usize)> {
-    let infos: Vec<TensorInfo> = pieces.iter().map(Piece::info).collect();
-    let mut order: Vec<usize> = (0..pieces.len()).collect();
-    order.sort_by(|&a, &b| Layout::compare((&pieces[a].name, &infos[a]), (&pieces[b].name, &infos[b])));
-    let len = |at: usize| infos[at].byte_len().unwrap_or_default();
-    order.into_iter().map(|at| (at, len(at))).collect()
 }

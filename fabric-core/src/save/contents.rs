@@ -1,35 +1,32 @@
-//! The bytes of pieces of a live state: read where they are, however they are strided.
-
-use std::sync::Arc;
+//! The bytes of a live state: read where they are, however they are strided.
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
-use super::image::{Contents, Run};
-use crate::entry::{DType, Region};
+use super::file::{Contents, Run};
+use crate::entry::{DType, Region, Row};
 use crate::error::{Error, Result};
 use crate::io::bytes;
 use crate::io::checksum::BLOCK;
 use crate::load::target::{Elements, window};
+use crate::state::Shards;
 
-/// A box of a live tensor.
-pub(crate) struct Part {
-    pub(crate) name: Arc<str>,
-    pub(crate) tensor: Tensor,
-    /// Within the tensor as this rank holds it; `None`: all of it.
-    pub(crate) region: Option<Region>,
-}
-
-/// Parts of a state, read when they are written.
+/// The place of a row's bytes in a tensor of the state, and the attributes above it.
+#[derive(Clone, Debug)]
 pub(crate) struct Live {
-    /// In the order of the pieces.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) tensor: Tensor,
+    /// The box of `tensor` that the row is about; `None`: all of it.
+    pub(crate) within: Option<Region>,
+    pub(crate) shards: Shards,
+    /// Kept and not learned: replicas may differ.
+    pub(crate) buffer: bool,
 }
 
-impl Contents for Live {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
+impl Contents for Vec<Row<Live>> {
+    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
         let take = &mut |bytes: &[u8]| take(Run::of(bytes));
-        let Part { name, tensor, region } = &self.parts[piece];
-        let Some(region) = region else {
+        let Row { name, bytes, .. } = &self[row];
+        let Live { tensor, within, .. } = bytes;
+        let Some(region) = within else {
             return read_out(name, tensor, take);
         };
         let mut shown = tensor.clone();

@@ -1,16 +1,21 @@
-//! What a manifest says beside its tensors, the same for one file and for a directory.
+//! The part of a manifest beside its tensors: of one file, and of a directory.
 
-use super::{Prepared, WRITER};
-use crate::dist::mesh::Mesh;
-use crate::dist::ranks::Ranks;
-use crate::dist::strategy::Strategy;
+use super::WRITER;
+use super::plan::SavePlan;
 use crate::format::directory::{DirectoryManifest, SplitRecord};
 use crate::format::manifest::{CBOR, Manifest, TieRecord, ValueRecord};
 
+/// The strategy that a checkpoint was saved under, as its manifest says it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) strategy: String,
+    /// The axes of the mesh, with their sizes.
+    pub(crate) mesh: Vec<(String, u64)>,
+}
+
 /// All of a manifest but its tensors and their places.
 pub(crate) struct Heading {
-    pub(crate) strategy: String,
-    pub(crate) mesh: Vec<(String, u64)>,
+    pub(crate) origin: Origin,
     pub(crate) state_version: u32,
     pub(crate) ties: Vec<TieRecord>,
     pub(crate) values: Vec<ValueRecord>,
@@ -18,25 +23,13 @@ pub(crate) struct Heading {
 }
 
 impl Heading {
-    /// Of a checkpoint that holds nothing yet.
-    pub(crate) fn new(strategy: &Strategy, mesh: &Mesh) -> Self {
-        Self {
-            strategy: strategy.name().to_owned(),
-            mesh: mesh.records(),
-            state_version: 0,
-            ties: Vec::new(),
-            values: Vec::new(),
-            filtered: Vec::new(),
-        }
-    }
-
-    /// Of a state; values of ranks are name, rank, CBOR bytes.
-    pub(crate) fn of(ranks: &Ranks, prepared: &Prepared, per_rank: Vec<(String, u32, Vec<u8>)>) -> Self {
-        let plan = &prepared.plan;
-        let tie = |(name, target): &(String, usize)| TieRecord {
-            name: name.clone(),
-            target: u32::try_from(*target).unwrap_or(u32::MAX),
-        };
+    /// Of a plan. `per_rank` are values of ranks: name, rank, CBOR bytes.
+    pub(crate) fn of(
+        plan: &SavePlan,
+        origin: Origin,
+        state_version: u32,
+        per_rank: Vec<(String, u32, Vec<u8>)>,
+    ) -> Self {
         let value = |name: String, rank, bytes| ValueRecord {
             name,
             rank,
@@ -50,12 +43,16 @@ impl Heading {
         let own = per_rank
             .into_iter()
             .map(|(name, rank, bytes)| value(name, Some(rank), bytes));
+        let ties = plan.ties.iter().map(|tie| TieRecord {
+            name: tie.name.clone(),
+            target: u32::try_from(tie.target).unwrap_or(u32::MAX),
+        });
         Self {
-            state_version: prepared.version,
-            ties: plan.ties.iter().map(tie).collect(),
+            origin,
+            state_version,
+            ties: ties.collect(),
             values: shared.chain(own).collect(),
             filtered: plan.filtered.clone(),
-            ..Self::new(&ranks.strategy, &ranks.mesh)
         }
     }
 
@@ -63,8 +60,8 @@ impl Heading {
     pub(crate) fn of_file(self) -> Manifest {
         Manifest {
             writer: WRITER.to_owned(),
-            strategy: self.strategy,
-            mesh: self.mesh,
+            strategy: self.origin.strategy,
+            mesh: self.origin.mesh,
             state_version: self.state_version,
             ties: self.ties,
             values: self.values,
@@ -77,8 +74,8 @@ impl Heading {
     pub(crate) fn of_directory(self, generation: &str, tensors: Vec<SplitRecord>) -> DirectoryManifest {
         DirectoryManifest {
             writer: WRITER.to_owned(),
-            strategy: self.strategy,
-            mesh: self.mesh,
+            strategy: self.origin.strategy,
+            mesh: self.origin.mesh,
             state_version: self.state_version,
             generation: generation.to_owned(),
             tensors,

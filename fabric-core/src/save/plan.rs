@@ -1,40 +1,56 @@
 //! What of a state is written: one tensor for each piece of memory, its further names, values, and what filters left out.
 
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
-use crate::dist::asked::Wholes;
-use crate::entry::{DType, TensorInfo, join, strip};
+use super::contents::Live;
+use super::report::SaveReport;
+use crate::entry::{DType, Row, TensorInfo, join, strip};
 use crate::error::StateError;
+use crate::format::safetensors::Layout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
-use crate::state::{Content, FilterUse, NamedOptimizer, OptimizerState, Resolved, StorageKey};
+use crate::state::{
+    Checkpoint, Content, FilterUse, NamedOptimizer, OptimizerState, Resolved, Scope, Shards, StorageKey, Visitor,
+    resolve,
+};
 use crate::value::{Value, ValueError};
 
 /// A state that is being read, with all its names.
 pub(crate) type Reading<'a> = Resolved<Result<Value, ValueError>, &'a dyn OptimizerState>;
 
+/// The whole tensors of which the state holds parts, by place among the items of the state.
+pub(crate) type Wholes = HashMap<usize, TensorInfo>;
+
 /// What a checkpoint will hold.
 #[derive(Debug, Default)]
 pub(crate) struct SavePlan {
-    pub(crate) tensors: Vec<PlannedTensor>,
-    /// A further name of the tensor at this place in `tensors`.
-    pub(crate) ties: Vec<(String, usize)>,
+    /// In the order of their bytes in a file: equal states have equal files.
+    pub(crate) tensors: Vec<Row<Live>>,
+    /// Sorted by name.
+    pub(crate) ties: Vec<Tie>,
     /// Names with CBOR bytes, sorted by name.
     pub(crate) values: Vec<(String, Vec<u8>)>,
-    /// The same, of values that differ by rank.
+    /// Names with CBOR bytes of the values that `per_rank` marks, sorted by name.
     pub(crate) per_rank: Vec<(String, Vec<u8>)>,
     /// Sorted.
     pub(crate) filtered: Vec<String>,
 }
 
-/// One tensor to write.
+/// A further name of a tensor.
 #[derive(Debug)]
-pub(crate) struct PlannedTensor {
-    /// Its place among the items of the state.
-    pub(crate) item: usize,
-    pub(crate) name: Arc<str>,
-    pub(crate) info: TensorInfo,
+pub(crate) struct Tie {
+    pub(crate) name: String,
+    /// The place of the tensor in [`SavePlan::tensors`].
+    pub(crate) target: usize,
+    /// The attributes `shard` above this name.
+    pub(crate) shards: Shards,
+}
+
+/// Walks over a state, and gives every entry its name.
+pub(crate) fn read<S: Checkpoint + ?Sized>(state: &S) -> Result<Reading<'_>, StateError> {
+    let mut visitor = Visitor::new();
+    state.visit(&mut visitor);
+    resolve(visitor.finish())
 }
 
 /// Asks the filters, of which `wholes` are to know what tensors in parts are, and decides what is written.
@@ -68,10 +84,14 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Whole
         }
         match &item.content {
             Content::Tensor(tensor, _) => match by_memory.entry(StorageKey::of(tensor)) {
-                Entry::Occupied(first) => plan.ties.push((name.clone(), *first.get())),
+                Entry::Occupied(first) => plan.ties.push(Tie {
+                    name: name.clone(),
+                    target: *first.get(),
+                    shards: item.scope.shards.clone(),
+                }),
                 Entry::Vacant(place) => {
                     place.insert(plan.tensors.len());
-                    plan.tensors.push(planned(at, name, tensor)?);
+                    plan.tensors.push(row(&item.scope, tensor)?);
                 }
             },
             Content::Value(value) if item.scope.per_rank => plan.per_rank.push(encoded(name, value.as_ref())?),
@@ -87,19 +107,37 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Whole
 }
 
 impl SavePlan {
-    /// Orders tensors by name: equal states have equal files.
+    /// Decides the order of bytes, for the file and for every thread that copies or writes.
     fn sort_tensors(&mut self) {
-        let mut order: Vec<usize> = (0..self.tensors.len()).collect();
-        order.sort_by(|&a, &b| self.tensors[a].name.cmp(&self.tensors[b].name));
+        let tensors = std::mem::take(&mut self.tensors);
+        let mut order: Vec<(usize, Row<Live>)> = tensors.into_iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| Layout::compare((&a.name, &a.whole), (&b.name, &b.whole)));
         let mut places = vec![0; order.len()];
-        for (now, &before) in order.iter().enumerate() {
-            places[before] = now;
+        for (now, (before, _)) in order.iter().enumerate() {
+            places[*before] = now;
         }
-        for (_, target) in &mut self.ties {
-            *target = places[*target];
+        for tie in &mut self.ties {
+            tie.target = places[tie.target];
         }
-        self.ties.sort();
-        self.tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        self.ties.sort_by(|a, b| a.name.cmp(&b.name));
+        self.tensors = order.into_iter().map(|(_, row)| row).collect();
+    }
+
+    /// Where one process saves, a value of each rank is a value like all others.
+    pub(crate) fn share_values(&mut self) {
+        self.values.append(&mut self.per_rank);
+        self.values.sort();
+    }
+
+    /// The report of the save, once its files have `bytes` bytes.
+    pub(crate) fn report(&self, bytes: u64, differing: Vec<String>) -> SaveReport {
+        SaveReport {
+            entries: self.tensors.len() + self.ties.len() + self.values.len() + self.per_rank.len(),
+            bytes,
+            filtered: self.filtered.clone(),
+            differing,
+            skipped: false,
+        }
     }
 }
 
@@ -176,11 +214,12 @@ fn check_filter(used: &FilterUse) -> Result<(), StateError> {
     })
 }
 
-fn planned(item: usize, name: &str, tensor: &candle_core::Tensor) -> Result<PlannedTensor, StateError> {
+/// The row of a tensor that a file can hold and a load can fill.
+fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<Live>, StateError> {
     let info = TensorInfo::from(tensor);
     let whole_bytes = info.elements().is_some_and(|n| n.is_multiple_of(8)) || info.dtype().bits() >= 8;
     let refused = |what: &str| StateError::Tensor {
-        name: name.to_owned(),
+        name: scope.name.clone(),
         what: what.to_owned(),
     };
     if info.dtype() == DType::Other {
@@ -198,10 +237,16 @@ fn planned(item: usize, name: &str, tensor: &candle_core::Tensor) -> Result<Plan
              was expanded from in the state, call `.force_contiguous()`, or mark the field #[checkpoint(skip)]",
         ));
     }
-    Ok(PlannedTensor {
-        item,
-        name: name.into(),
-        info,
+    Ok(Row {
+        name: scope.name.as_str().into(),
+        whole: info,
+        region: None,
+        bytes: Live {
+            tensor: tensor.clone(),
+            within: None,
+            shards: scope.shards.clone(),
+            buffer: scope.buffer,
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::Destination;
 use super::claim::{self, Claim};
 use super::site::Site;
 use crate::error::{Error, Result};
@@ -10,19 +11,18 @@ use crate::phases::{Phase, Phases};
 use crate::source::hidden::Ending;
 use crate::storage::{Storage, WriteFile};
 
-/// Puts what `write` writes, about `len` bytes, at `path`, replacing a file that is there, or a checkpoint in a directory.
+/// Puts a file that `write` writes, about `len` bytes long, at the destination, replacing a file that is there, or a checkpoint in a directory.
 /// A symbolic link is followed, not replaced.
 ///
 /// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
 /// durable fails, the new file is in place, but a power failure may bring the old one back: the error says so.
 pub(crate) fn publish(
-    storage: &dyn Storage,
-    path: &Path,
+    destination: &Destination<'_>,
     durability: Durability,
     len: u64,
-    phases: &Phases,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
+    let Destination { storage, path, phases } = *destination;
     let site = Site::at(storage, path)?;
     site.check_for_file(storage)?;
     site.create_parent(storage)?;

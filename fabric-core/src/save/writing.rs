@@ -3,30 +3,31 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::image::{Contents, Piece, Run};
+use super::file::{Contents, Run};
+use crate::entry::Row;
 use crate::error::Result;
 use crate::progress::{Callback, Meter};
 
 /// Runs of more blocks are written in turns, with a word in between: long enough to be worth the thread that computes checksums.
 const LONGEST: usize = 8;
 
-/// What a rank writes, and how much of it is written: told by the thread that writes, read by whoever wants to know.
+/// The tensors that this process writes, and how much of them is written: the thread that writes counts, any thread may ask.
 #[derive(Debug)]
 pub(crate) struct Writing {
-    /// The pieces that this rank writes.
+    /// The names of the rows.
     names: Vec<Arc<str>>,
     meter: Meter,
-    /// The piece that is being written; none before the first and after the end.
+    /// The row that is being written; none before the first and after the end.
     current: AtomicUsize,
     finished: AtomicBool,
 }
 
 impl Writing {
-    pub(crate) fn new(pieces: &[Piece], callback: Option<Callback>) -> Self {
+    pub(crate) fn new<T>(rows: &[Row<T>], callback: Option<Callback>) -> Self {
         let meter = Meter::new(callback);
-        meter.announce(bytes(pieces));
+        meter.announce(bytes(rows));
         Self {
-            names: pieces.iter().map(|piece| piece.name.clone()).collect(),
+            names: rows.iter().map(|row| row.name.clone()).collect(),
             meter,
             current: AtomicUsize::new(usize::MAX),
             finished: AtomicBool::new(false),
@@ -53,10 +54,9 @@ impl Writing {
     }
 }
 
-/// The bytes of pieces.
-pub(crate) fn bytes(pieces: &[Piece]) -> u64 {
-    let lens = pieces.iter().map(|piece| piece.info().byte_len().unwrap_or_default());
-    lens.map(|len| len as u64).sum()
+/// The bytes of rows.
+pub(crate) fn bytes<T>(rows: &[Row<T>]) -> u64 {
+    rows.iter().map(|row| row.len() as u64).sum()
 }
 
 /// Contents on their way to a file.
@@ -66,13 +66,13 @@ pub(crate) struct Watched<'c> {
 }
 
 impl Contents for Watched<'_> {
-    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
+    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
         let Writing {
             names, meter, current, ..
         } = self.writing;
-        current.store(piece, Ordering::Relaxed);
-        let name = names.get(piece).map_or("", |name| &**name);
-        self.contents.read(piece, &mut |run| {
+        current.store(row, Ordering::Relaxed);
+        let name = names.get(row).map_or("", |name| &**name);
+        self.contents.read(row, &mut |run| {
             run.split(LONGEST).try_for_each(|run| {
                 take(run)?;
                 meter.add(name, run.bytes.len() as u64)

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::replicas::{Compared, compare};
+use super::{Agreed, Prepared};
 use crate::dist::mesh::Split;
 use crate::dist::ranks::{Lines, Ranks, digest, value_line};
 use crate::dist::shard::{self, Global, Local};
@@ -16,7 +17,6 @@ use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::io::checksum;
 use crate::options::Replicas;
-use crate::save::{Agreed, Prepared};
 
 /// What a rank says of its save.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
-    pub(crate) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Self {
+    pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Self {
         if ranks.alone() {
             return Self {
                 schema: 0,
@@ -71,13 +71,18 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
         ),
     ];
     let quoted = |name: &str| format!("`{name}`");
-    let tensors = prepared.locals.iter().zip(&prepared.buffers);
-    lines.extend(tensors.map(|(local, buffer)| {
-        let kind = if *buffer { ", a buffer" } else { "" };
+    let tensors = prepared.locals.iter().zip(&plan.tensors);
+    lines.extend(tensors.map(|(local, row)| {
+        let kind = if row.bytes.buffer { ", a buffer" } else { "" };
         (quoted(&local.name), local.describe(&ranks.mesh) + kind)
     }));
     let ties = plan.ties.iter();
-    lines.extend(ties.map(|(name, at)| (quoted(name), format!("tied to `{}`", plan.tensors[*at].name))));
+    lines.extend(ties.map(|tie| {
+        (
+            quoted(&tie.name),
+            format!("tied to `{}`", plan.tensors[tie.target].name),
+        )
+    }));
     let values = plan.values.iter();
     lines.extend(values.map(|(name, _)| (quoted(name), "a value of all ranks".to_owned())));
     let own = plan.per_rank.iter();
@@ -99,7 +104,7 @@ fn value_lines(prepared: &Prepared) -> Lines {
 ///
 /// # Errors
 /// If a rank is about to save something else than rank 0, or what cannot be parts of one tensor, or another replica.
-pub(crate) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
+pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
     if ranks.alone() {
         return Ok(Agreed {
             globals: shard::uniform(&prepared.locals, &ranks.mesh)?,
@@ -186,7 +191,7 @@ fn first_replicas(
         if let Some(alone) = alone.filter(|_| info.dtype().bits() >= 8) {
             of_first.insert(at, alone);
         } else if let Some(right) = compared.right(at) {
-            replaced.push((at, of_bytes(local, &prepared.tensors[at], right)?));
+            replaced.push((at, of_bytes(local, &prepared.plan.tensors[at].bytes.tensor, right)?));
         }
     }
     Ok((of_first, replaced))

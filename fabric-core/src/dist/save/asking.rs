@@ -7,14 +7,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::agree::{Hello, decode, encode, wholes};
-use crate::dist::asked::{Asked, Wholes};
+use super::{Prepared, prepare};
+use crate::dist::asked::Asked;
 use crate::dist::ranks::{Lines, Ranks, digest};
 use crate::dist::shard;
 use crate::error::Result;
 use crate::io::checksum;
 use crate::options::SaveOptions;
-use crate::save::plan::Reading;
-use crate::save::{Prepared, prepare};
+use crate::save::plan::{Reading, Wholes};
 
 /// What a rank says at the first step of a save.
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,110 +10,133 @@
 //!
 //! Where there is a file at the path, or nothing yet, the directory is made under a hidden name and takes the place whole.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use candle_core::Tensor;
-
+use super::super::mesh::Deal;
+use super::super::ranks::Ranks;
+use super::super::shard::Global;
 use super::generation::Generation;
 use super::place::Place;
-use super::rank_file;
-use crate::dist::mesh::Deal;
-use crate::dist::ranks::Ranks;
-use crate::dist::shard::Global;
+use super::{Agreed, Prepared, origin, rank_file};
+use crate::entry::Row;
 use crate::error::{Error, Result};
 use crate::format::directory::{DirectoryManifest, SplitRecord};
-use crate::save::contents::Part;
+use crate::options::Durability;
+use crate::save::contents::Live;
+use crate::save::file::Contents;
 use crate::save::heading::Heading;
-use crate::save::image::{Contents, Piece};
-use crate::save::plan::PlannedTensor;
-use crate::save::{Agreed, Decided, Prepared, SaveReport};
-use crate::storage::Storage;
+use crate::save::plan::SavePlan;
+use crate::save::{Commit, Decided, Destination, SaveReport};
 
-/// The boxes that this rank was dealt.
-pub(crate) fn own(ranks: &Ranks, prepared: &Prepared, agreed: &Agreed, tensors: &[Tensor]) -> (Vec<Piece>, Vec<Part>) {
+/// Gives each rank the boxes that it writes.
+pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agreed: Agreed) -> Result<Decided> {
+    let Prepared {
+        mut plan,
+        version,
+        durability,
+        ..
+    } = prepared;
+    let report = plan.report(0, agreed.differing.clone());
+    let records = records(&plan, &agreed);
+    let heading = Heading::of(
+        &plan,
+        origin(&ranks.strategy, &ranks.mesh),
+        version,
+        agreed.per_rank.clone(),
+    );
+    plan.tensors = rows(ranks, plan.tensors, &agreed);
+    let heads: Vec<_> = plan.tensors.iter().map(Row::head).collect();
+    let files = RankFiles {
+        ranks: writing,
+        heads,
+        durability,
+    };
+    // The name of the folder is not known before it is made.
+    let manifest = move |generation: &str| heading.of_directory(generation, records);
+    let commit: Commit = Box::new(move |destination, contents| files.write(destination, contents, manifest, report));
+    Ok(Decided {
+        rows: plan.tensors,
+        progress: None,
+        commit,
+    })
+}
+
+/// The rows that this rank writes, each with the box of it that it was dealt.
+fn rows(ranks: &Ranks, tensors: Vec<Row<Live>>, agreed: &Agreed) -> Vec<Row<Live>> {
     let stored = agreed.globals.iter().enumerate();
     let deal = Deal::new(
         ranks.mesh.clone(),
         stored.map(|(at, global)| (global.info.clone(), agreed.stored(at, global).clone())),
     );
-    let (mut pieces, mut parts) = (Vec::new(), Vec::new());
-    for (at, (planned, global)) in prepared.plan.tensors.iter().zip(&agreed.globals).enumerate() {
-        let Some(region) = deal.own(at, ranks.rank()) else {
-            continue;
-        };
+    let dealt = |(at, (mut row, global)): (usize, (Row<Live>, &Global))| {
+        let region = deal.own(at, ranks.rank())?;
         let held = global.split.region(&ranks.mesh, global.info.shape(), ranks.rank());
-        parts.push(Part {
-            name: planned.name.clone(),
-            tensor: tensors[at].clone(),
-            region: (region != held).then(|| region.within(&held)),
-        });
-        pieces.push(Piece {
-            name: planned.name.clone(),
-            whole: global.info.clone(),
-            region: Some(region),
-        });
+        row.bytes.within = (region != held).then(|| region.within(&held));
+        row.whole = global.info.clone();
+        row.region = Some(region);
+        Some(row)
+    };
+    tensors
+        .into_iter()
+        .zip(&agreed.globals)
+        .enumerate()
+        .filter_map(dealt)
+        .collect()
+}
+
+/// How the manifest says that the tensors are cut.
+fn records(plan: &SavePlan, agreed: &Agreed) -> Vec<SplitRecord> {
+    let tensors = plan.tensors.iter().zip(&agreed.globals).enumerate();
+    let record = |(at, (row, global)): (usize, (&Row<Live>, &Global))| {
+        SplitRecord::new(row.name.to_string(), &global.info, agreed.stored(at, global))
+    };
+    tensors.map(record).collect()
+}
+
+/// The files that the ranks write.
+struct RankFiles {
+    ranks: Arc<Ranks>,
+    heads: Vec<Row<()>>,
+    durability: Durability,
+}
+
+impl RankFiles {
+    /// Writes this rank's file, and on rank 0 the manifest.
+    fn write(
+        self,
+        destination: &Destination<'_>,
+        contents: &dyn Contents,
+        manifest: impl FnOnce(&str) -> DirectoryManifest,
+        mut report: SaveReport,
+    ) -> Result<SaveReport> {
+        let Destination { storage, path, phases } = *destination;
+        let (ranks, durability) = (&*self.ranks, self.durability);
+        let mut generation = None;
+        let message = ranks.first("save: begin", || {
+            Ok(generation.insert(Generation::begin(storage, path)?).message())
+        })?;
+        let write = || {
+            let place = match &generation {
+                Some(generation) => generation.place().clone(),
+                None => Place::of_message(storage, path, &message)?,
+            };
+            let len = rank_file::write(storage, &place, ranks.rank(), &self.heads, contents, durability, phases)?;
+            Ok(((), len.to_le_bytes().to_vec()))
+        };
+        let ((), lens) = ranks.step("save: write", write)?;
+        let lens = lens.iter().filter_map(|len| len.first_chunk());
+        report.bytes = lens.map(|len| u64::from_le_bytes(*len)).sum();
+        let commit = || {
+            let Some(generation) = generation.take() else {
+                return Ok(Vec::new());
+            };
+            let manifest = manifest(generation.place().generation()).encode();
+            let manifest = manifest.map_err(|error| Error::Internal(error.to_string()))?;
+            generation.commit(&manifest, durability, phases)?;
+            Ok((manifest.len() as u64).to_le_bytes().to_vec())
+        };
+        let manifest = ranks.first("save: commit", commit)?;
+        report.bytes += manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+        Ok(report)
     }
-    (pieces, parts)
-}
-
-/// Writes this rank's file, and on rank 0 the manifest.
-pub(crate) fn save(
-    ranks: &Ranks,
-    storage: &dyn Storage,
-    path: &Path,
-    decided: Decided,
-    contents: &dyn Contents,
-) -> Result<SaveReport> {
-    let Decided {
-        prepared,
-        mut agreed,
-        pieces,
-        phases,
-        ..
-    } = decided;
-    let differing = std::mem::take(&mut agreed.differing);
-    let mut generation = None;
-    let message = ranks.first("save: begin", || {
-        Ok(generation.insert(Generation::begin(storage, path)?).message())
-    })?;
-    let write = || {
-        let place = match &generation {
-            Some(generation) => generation.place().clone(),
-            None => Place::of_message(storage, path, &message)?,
-        };
-        let len = rank_file::write(
-            storage,
-            &place,
-            ranks.rank(),
-            pieces,
-            contents,
-            prepared.durability,
-            &phases,
-        )?;
-        Ok(((), len.to_le_bytes().to_vec()))
-    };
-    let ((), lens) = ranks.step("save: write", write)?;
-    let lens = lens.iter().filter_map(|len| len.first_chunk());
-    let bytes: u64 = lens.map(|len| u64::from_le_bytes(*len)).sum();
-    let commit = || {
-        let Some(generation) = generation.take() else {
-            return Ok(Vec::new());
-        };
-        let manifest = manifest(ranks, &prepared, agreed, generation.place().generation());
-        let manifest = manifest.encode().map_err(|error| Error::Internal(error.to_string()))?;
-        generation.commit(&manifest, prepared.durability, &phases)?;
-        Ok((manifest.len() as u64).to_le_bytes().to_vec())
-    };
-    let manifest = ranks.first("save: commit", commit)?;
-    let manifest = manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
-    Ok(prepared.report(bytes + manifest, differing))
-}
-
-fn manifest(ranks: &Ranks, prepared: &Prepared, agreed: Agreed, generation: &str) -> DirectoryManifest {
-    let tensors = prepared.plan.tensors.iter().zip(&agreed.globals).enumerate();
-    let split = |(at, (planned, global)): (usize, (&PlannedTensor, &Global))| {
-        SplitRecord::new(planned.name.to_string(), &global.info, agreed.stored(at, global))
-    };
-    let tensors = tensors.map(split).collect();
-    Heading::of(ranks, prepared, agreed.per_rank).of_directory(generation, tensors)
 }

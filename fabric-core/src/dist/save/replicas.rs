@@ -1,17 +1,17 @@
 //! Whether ranks that hold one box of a tensor hold the same elements of it: they compare fingerprints, by one number for all
 //! tensors that are cut over the same axes, and look closer where those differ.
 
-use candle_core::Tensor;
-
+use super::Prepared;
 use super::fingerprint::Fingerprint;
 use crate::dist::mesh::Mesh;
 use crate::dist::ranks::Ranks;
 use crate::dist::shard::Local;
 use crate::dist::strategy::Layout;
+use crate::entry::Row;
 use crate::error::{Error, Result};
 use crate::io::checksum;
 use crate::options::Replicas;
-use crate::save::Prepared;
+use crate::save::contents::Live;
 
 /// What a rank knows of its replicas before it has heard of others.
 #[derive(Debug, Default)]
@@ -55,9 +55,10 @@ impl Prints {
     ///
     /// # Errors
     /// If candle cannot read a tensor.
-    pub(crate) fn of(tensors: &[Tensor], locals: &[Local], buffers: &[bool], mesh: &Mesh, whole: bool) -> Result<Self> {
+    pub(crate) fn of(tensors: &[Row<Live>], locals: &[Local], mesh: &Mesh, whole: bool) -> Result<Self> {
         let mut groups: Vec<Group> = Vec::new();
-        for (at, (local, &buffers)) in locals.iter().zip(buffers).enumerate() {
+        for (at, (local, row)) in locals.iter().zip(tensors).enumerate() {
+            let buffers = row.bytes.buffer;
             let mut axes: Vec<usize> = local.cuts.iter().flat_map(|(_, axes)| axes).copied().collect();
             axes.sort_unstable();
             if mesh.cells(&axes) == mesh.world_size() {
@@ -77,7 +78,7 @@ impl Prints {
         }
         let mut prints = vec![Fingerprint::default(); tensors.len()];
         for &at in groups.iter().flat_map(|group| &group.tensors) {
-            prints[at] = Fingerprint::of(&locals[at].name, &tensors[at], whole)?;
+            prints[at] = Fingerprint::of(&locals[at].name, &tensors[at].bytes.tensor, whole)?;
         }
         Ok(Self { prints, groups })
     }
@@ -157,7 +158,7 @@ fn of_first(prepared: &Prepared, differences: &[Difference]) -> Vec<bool> {
 /// # Errors
 /// If a tensor differs that is no buffer: about the first of them.
 fn refuse(ranks: &Ranks, prepared: &Prepared, differences: &[Difference]) -> Result<()> {
-    let learned = |difference: &&Difference| !prepared.buffers[difference.tensor];
+    let learned = |difference: &&Difference| !prepared.plan.tensors[difference.tensor].bytes.buffer;
     let mut learned = differences.iter().filter(learned);
     let Some(first) = learned.next() else {
         return Ok(());

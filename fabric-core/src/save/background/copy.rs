@@ -10,44 +10,42 @@ use super::hold::{Held, Locks};
 use super::pack::{Filled, Packer, Stop};
 use super::staging::Staging;
 use crate::entry::DType;
+use crate::entry::Row;
 use crate::error::{Error, Result};
 use crate::io::bytes;
 use crate::io::checksum::BLOCK;
 use crate::load::target::{Elements, window};
-use crate::save::contents::Part;
+use crate::save::contents::Live;
 
 /// Elements that are no run are gathered in runs of this many bytes.
 const GATHERED: usize = BLOCK / 16;
 
 /// What a thread needs that copies a state.
 pub(crate) struct Copy {
-    pub(crate) parts: Vec<Part>,
+    /// In the order of their bytes in the file.
+    pub(crate) rows: Vec<Row<Live>>,
     pub(crate) locks: Locks,
-    /// The parts in the order of their bytes in the file, each with its length.
-    pub(crate) order: Vec<(usize, usize)>,
     pub(crate) staging: Arc<Staging>,
 }
 
 impl Copy {
     /// Takes the guards and says so; then copies, and releases them as it goes. Ends early if nobody takes what is copied.
     pub(crate) fn run(self, held: &SyncSender<()>, filled: &Sender<Result<Filled>>) {
-        let mut guards = Held::take(&self.parts, self.locks);
+        let mut guards = Held::take(&self.rows, self.locks);
         // Who does not listen any more has been told that this thread could not be had.
         let _ = held.send(());
         // What was given to a device before the guards were held belongs to the state.
-        let settled = crate::device::settle(self.parts.iter().map(|part| (&*part.name, &part.tensor)));
-        if let Err(error) = settled {
+        if let Err(error) = crate::save::settle(&self.rows) {
             return Stop::Failed(error).tell(filled);
         }
         let mut packer = Packer::new(&self.staging, filled);
-        for (at, len) in self.order {
-            let part = &self.parts[at];
-            packer.begin(at, len);
+        for (at, row) in self.rows.iter().enumerate() {
+            packer.begin(at, row.len());
             let copied = match guards.storage(at) {
-                Some(storage) => copy(part, storage, &mut packer),
+                Some(storage) => copy(row, storage, &mut packer),
                 None => Err(Stop::Failed(Error::Internal(format!(
                     "the memory of `{}` was let go before it was copied",
-                    part.name
+                    row.name
                 )))),
             };
             if let Err(stop) = copied {
@@ -61,14 +59,14 @@ impl Copy {
     }
 }
 
-/// Copies a part in row-major order. Of the tensor only the layout is looked at: its lock must not be taken again.
-fn copy(part: &Part, storage: &Storage, packer: &mut Packer<'_>) -> Result<(), Stop> {
-    let layout = layout_of(part)?;
-    let dtype = DType::from(part.tensor.dtype());
-    let failed = |source| Stop::Failed(Error::candle(&part.name)(source));
+/// Copies a row in row-major order. Of the tensor only the layout is looked at: its lock must not be taken again.
+fn copy(row: &Row<Live>, storage: &Storage, packer: &mut Packer<'_>) -> Result<(), Stop> {
+    let layout = layout_of(row)?;
+    let dtype = DType::from(row.bytes.tensor.dtype());
+    let failed = |source| Stop::Failed(Error::candle(&row.name)(source));
     #[cfg(feature = "cuda")]
     if let (Storage::Cuda(storage), Some(window)) = (storage, window(&layout, dtype)) {
-        return crate::device::cuda::read(&part.name, storage, window, |bytes| packer.put(bytes));
+        return crate::device::cuda::read(&row.name, storage, window, |bytes| packer.put(bytes));
     }
     match storage {
         Storage::Cpu(storage) => gather(bytes::of(storage), &layout, dtype, packer),
@@ -77,15 +75,15 @@ fn copy(part: &Part, storage: &Storage, packer: &mut Packer<'_>) -> Result<(), S
     }
 }
 
-fn layout_of(part: &Part) -> Result<Layout, Stop> {
-    let mut layout = part.tensor.layout().clone();
-    let Some(region) = &part.region else {
+fn layout_of(row: &Row<Live>) -> Result<Layout, Stop> {
+    let mut layout = row.bytes.tensor.layout().clone();
+    let Some(region) = &row.bytes.within else {
         return Ok(layout);
     };
     for (dim, (&from, &len)) in region.offset.iter().zip(&region.size).enumerate() {
         if len != layout.dims()[dim] {
             let narrowed = layout.narrow(dim, from, len);
-            layout = narrowed.map_err(|source| Stop::Failed(Error::candle(&part.name)(source)))?;
+            layout = narrowed.map_err(|source| Stop::Failed(Error::candle(&row.name)(source)))?;
         }
     }
     Ok(layout)

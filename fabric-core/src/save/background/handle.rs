@@ -5,14 +5,13 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Background, Saving};
+use super::{Background, Request, Saving};
 use crate::absolute::Absolute;
-use crate::dist::ranks::Ranks;
 use crate::error::{Error, Result};
-use crate::options::SaveOptions;
-use crate::state::Checkpoint;
-use crate::storage::Storage;
+use crate::phases::Phases;
+use crate::save::Decided;
 use crate::threads::calls::{self, Within};
 
 /// One handle. Its clones are others.
@@ -61,9 +60,13 @@ impl Handles {
 }
 
 impl Handle {
-    /// The first one to the Fabric of these ranks.
-    pub(crate) fn new(ranks: &Ranks, staging: usize) -> Self {
-        Self::to(Arc::new(Background::new(staging, ranks.id())))
+    /// The first one to a new Fabric.
+    pub(crate) fn new(staging: usize) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self::to(Arc::new(Background::new(
+            staging,
+            NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        )))
     }
 
     fn to(background: Arc<Background>) -> Self {
@@ -85,16 +88,13 @@ impl Handle {
     }
 
     /// As [`Background::save`].
-    pub(crate) fn save<S: Checkpoint + ?Sized>(
+    pub(crate) fn save(
         &self,
-        ranks: &Ranks,
-        storage: &Arc<dyn Storage>,
-        absolute: Absolute,
-        state: &S,
-        options: SaveOptions,
+        request: Request<'_>,
+        decide: impl FnOnce(&Phases, &Absolute) -> Result<Decided>,
     ) -> Result<Saving> {
-        let watched = options.progress.is_some();
-        let saving = self.background.save(ranks, storage, absolute, state, options)?;
+        let watched = request.watched;
+        let saving = self.background.save(request, decide)?;
         if !saving.is_skipped() {
             self.background.handles().saving(watched.then_some(self.number));
         }

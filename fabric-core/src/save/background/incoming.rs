@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use super::pack::{Filled, Packed};
 use crate::error::{Error, Result};
-use crate::save::image::{Contents, Run};
+use crate::save::file::{Contents, Run};
 
 /// Pieces in the order in which they were copied.
 pub(crate) struct Incoming {

@@ -10,22 +10,21 @@ use super::flight::{Flight, Outcome, panicked};
 use super::incoming::Incoming;
 use super::pack::Filled;
 use crate::absolute::Absolute;
-use crate::dist::ranks::Ranks;
+use crate::entry::Row;
 use crate::error::{Error, Result};
 use crate::phases::{Phase, Phases};
-use crate::save::contents::Live;
-use crate::save::image::Contents;
+use crate::progress::Callback;
+use crate::save::file::Contents;
 use crate::save::writing::{Watched, Writing};
-use crate::save::{Decided, SaveReport};
+use crate::save::{Commit, Destination, SaveReport};
 use crate::storage::Storage;
 use crate::threads::Worker;
 
 /// What a thread needs that writes a checkpoint.
 pub(crate) struct Write {
-    pub(crate) ranks: Arc<Ranks>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) absolute: Absolute,
-    pub(crate) decided: Decided,
+    pub(crate) commit: Commit,
     pub(crate) phases: Arc<Phases>,
 }
 
@@ -47,9 +46,9 @@ struct Wrote {
 }
 
 /// Begins a save of the Fabric `id`; returns when the state may change again.
-pub(crate) fn start(copy: Copy, mut write: Write, id: u64) -> Flight {
+pub(crate) fn start(copy: Copy, write: Write, progress: Option<Callback>, id: u64) -> Flight {
     let path = write.absolute.given().to_path_buf();
-    let writing = Arc::new(write.decided.watch());
+    let writing = Arc::new(Writing::new(&copy.rows, progress));
     let bytes = writing.meter().total();
     let memory = if bytes > 0 { copy.staging.prepare() } else { Ok(()) };
     // Both before either has its work: whatever is missing, the caller's thread has everything that it needs.
@@ -63,10 +62,7 @@ pub(crate) fn start(copy: Copy, mut write: Write, id: u64) -> Flight {
         let outcome = write.run_here(copy, &writing);
         return Flight::ended(&path, writing, outcome, id);
     };
-    let mut lens = vec![0; copy.order.len()];
-    for &(at, len) in &copy.order {
-        lens[at] = len;
-    }
+    let lens = copy.rows.iter().map(Row::len).collect();
     let (filled, arriving) = channel();
     let (say_held, held) = sync_channel(1);
     let copying = copier.begin(Copying {
@@ -129,8 +125,7 @@ impl Wrote {
 impl Write {
     /// Writes the state itself: it cannot change before the call returns.
     fn run_here(self, copy: Copy, writing: &Writing) -> Outcome {
-        let contents = Live { parts: copy.parts };
-        self.finish(writing, |write| write.write(&contents, writing))
+        self.finish(writing, |write| write.write(&copy.rows, writing))
     }
 
     /// Does `work`, and tells how it ended: of an error too, since perhaps nobody will ever wait for it.
@@ -154,8 +149,12 @@ impl Write {
 
     fn write(self, contents: &dyn Contents, writing: &Writing) -> Result<SaveReport> {
         let watched = Watched { contents, writing };
-        let path = self.absolute.path()?;
-        let outcome = self.decided.write(&self.ranks, &*self.storage, path, &watched);
+        let destination = Destination {
+            storage: &*self.storage,
+            path: self.absolute.path()?,
+            phases: &self.phases,
+        };
+        let outcome = (self.commit)(&destination, &watched);
         writing.meter().unwind();
         outcome.map_err(|error| self.absolute.named(error))
     }

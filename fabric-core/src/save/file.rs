@@ -1,10 +1,10 @@
-//! One file of a checkpoint: header, tensors, manifest. All of a state, or the part of one rank.
+//! One file of a checkpoint: header, tensors, manifest.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entry::{Dims, Region, TensorInfo};
+use crate::entry::{Dims, Row, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::MANIFEST;
 use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
@@ -22,16 +22,16 @@ const INDICES: usize = 8;
 
 /// Where the bytes of a file's tensors come from.
 pub(crate) trait Contents {
-    /// Hands every byte of a piece to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
+    /// Hands every byte of the row at this place to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
     /// of [`BLOCK`] long.
-    fn read(&self, piece: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()>;
+    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()>;
 }
 
-/// Bytes of a piece on their way to a file.
+/// Bytes of a row on their way to a file.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'r> {
     pub(crate) bytes: &'r [u8],
-    /// The checksums of its blocks, if whoever copied the bytes computed them.
+    /// The checksums of its blocks, if the thread that copied the bytes has computed them.
     pub(crate) sums: Option<&'r [u64]>,
 }
 
@@ -54,59 +54,27 @@ impl<'r> Run<'r> {
     }
 }
 
-/// A box of a tensor that a file holds.
-#[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    pub(crate) name: Arc<str>,
-    /// The whole tensor.
-    pub(crate) whole: TensorInfo,
-    /// `None`: all of it.
-    pub(crate) region: Option<Region>,
-}
-
-impl Piece {
-    /// The element type and the shape of the box.
-    pub(crate) fn info(&self) -> TensorInfo {
-        match &self.region {
-            Some(region) => TensorInfo::of(self.whole.dtype(), &region.size),
-            None => self.whole.clone(),
-        }
-    }
-}
-
 /// What the file says of itself at its end.
 pub(crate) enum Closing {
     Whole(Manifest),
     Shard(ShardManifest),
 }
 
-/// A file that is decided to the last byte but for its checksums.
-pub(crate) struct Image {
+/// A file whose every byte is decided, but for its tensors and their checksums.
+pub(crate) struct FileWriter {
     layout: Layout<Arc<str>>,
-    /// The pieces in the order of their bytes.
-    order: Vec<usize>,
     closing: Closing,
 }
 
-impl Image {
-    /// Decides the file's layout. Pieces are sorted by name; `closing` is complete but for them and the file.
+impl FileWriter {
+    /// Decides the file's layout. Rows are in the order of their bytes; `closing` is complete but for them and the file.
     ///
     /// # Errors
-    /// If there are more pieces or larger tensors than the format can hold.
-    pub(crate) fn new(pieces: Vec<Piece>, mut closing: Closing, path: &Path) -> Result<Self> {
+    /// If there are more rows or larger tensors than the format can hold.
+    pub(crate) fn new<T>(rows: &[Row<T>], mut closing: Closing, path: &Path) -> Result<Self> {
         let refused = |what: String| Error::destination(path, what);
-        let infos = pieces.iter().map(|piece| (piece.name.clone(), piece.info()));
-        let infos: Vec<(Arc<str>, TensorInfo)> = infos.collect();
-        let mut order: Vec<usize> = (0..infos.len()).collect();
-        order.sort_by(|&a, &b| {
-            let ((a, a_info), (b, b_info)) = (&infos[a], &infos[b]);
-            Layout::compare((a, a_info), (b, b_info))
-        });
-        *closing.tensors() = pieces
-            .into_iter()
-            .zip(&infos)
-            .map(|(piece, (_, info))| record(piece, info))
-            .collect();
+        let infos: Vec<(Arc<str>, TensorInfo)> = rows.iter().map(|row| (row.name.clone(), row.info())).collect();
+        *closing.tensors() = rows.iter().map(record).collect();
         let manifest_len = closing.encoded_len().map_err(|error| refused(error.to_string()))?;
         let indices = usize::try_from(manifest_len)
             .unwrap_or(usize::MAX)
@@ -117,8 +85,8 @@ impl Image {
         })?;
         let layout =
             Layout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
-        place(&mut closing, &layout, &order);
-        Ok(Self { layout, order, closing })
+        place(&mut closing, &layout);
+        Ok(Self { layout, closing })
     }
 
     /// The length of the file.
@@ -135,9 +103,8 @@ impl Image {
             held: Vec::new(),
         };
         runs.hold(&self.layout.header)?;
-        let records = self.closing.tensors();
-        for &at in &self.order {
-            let sums = &mut records[at].parts[0].sums;
+        for (at, record) in self.closing.tensors().iter_mut().enumerate() {
+            let sums = &mut record.parts[0].sums;
             sums.clear();
             contents.read(at, &mut |run| runs.write(run, sums))?;
         }
@@ -278,28 +245,26 @@ fn add(sums: &mut Sums, blocks: impl Iterator<Item = u64>) {
     blocks.for_each(|sum| sums.extend_from_slice(&sum.to_le_bytes()));
 }
 
-/// A piece without its place and checksums.
-fn record(piece: Piece, info: &TensorInfo) -> TensorRecord {
-    let len = info.byte_len().unwrap_or_default() as u64;
-    let part = match piece.region {
-        Some(region) => PartRecord::new(region, 0, 0, len),
-        None => PartRecord::whole(info, 0, len),
+/// A row without its place and checksums.
+fn record<T>(row: &Row<T>) -> TensorRecord {
+    let len = row.len() as u64;
+    let part = match &row.region {
+        Some(region) => PartRecord::new(region.clone(), 0, 0, len),
+        None => PartRecord::whole(&row.whole, 0, len),
     };
     TensorRecord {
-        name: (*piece.name).to_owned(),
-        dtype: piece.whole.dtype(),
-        shape: Dims::from_slice(piece.whole.shape()),
+        name: (*row.name).to_owned(),
+        dtype: row.whole.dtype(),
+        shape: Dims::from_slice(row.whole.shape()),
         parts: vec![part],
     }
 }
 
-/// Writes the places that the layout found into the manifest, whose tensors it has in this order; the length of the
-/// manifest does not depend on them.
-fn place(closing: &mut Closing, layout: &Layout<Arc<str>>, order: &[usize]) {
-    let tensors = closing.tensors();
-    for (&at, placed) in order.iter().zip(&layout.tensors) {
-        debug_assert_eq!(*tensors[at].name, *placed.name);
-        tensors[at].parts[0].start = placed.start;
+/// Writes the places that the layout found into the manifest; the length of the manifest does not depend on them.
+fn place(closing: &mut Closing, layout: &Layout<Arc<str>>) {
+    for (record, placed) in closing.tensors().iter_mut().zip(&layout.tensors) {
+        debug_assert_eq!(*record.name, *placed.name, "rows are in the order of their bytes");
+        record.parts[0].start = placed.start;
     }
     debug_assert!(layout.tensors.last().is_some_and(|placed| *placed.name == *MANIFEST));
     closing.set_file(FileRecord {
