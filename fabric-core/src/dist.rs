@@ -5,6 +5,7 @@ mod cut;
 pub(crate) mod directory;
 pub mod group;
 pub(crate) mod load;
+pub(crate) mod manifest;
 pub(crate) mod mesh;
 pub(crate) mod ranks;
 pub(crate) mod reshard;

@@ -10,14 +10,14 @@
 //!       | spaces                         |
 //! 4096k +--------------------------------+
 //!       | tensors, widest element first  |        every byte is covered by one checksum:
-//!       | ...                            |          header      <- manifest, files[..].header_sum
-//!       +--------------------------------+          tensors     <- manifest, tensors[..].parts[..].sums
+//!       | ...                            |          header      <- manifest, file.header_sum
+//!       +--------------------------------+          tensors     <- manifest, tensors[..].part.sums
 //!       | `__fabric__`: the manifest     |          manifest    <- its own last 8 bytes
 //!       +--------------------------------+
 //! ```
 //!
-//! The manifest of a directory ([`directory`]) says how tensors are cut; each file has its own ([`ShardManifest`]) with
-//! places and checksums, so that what all share does not grow with the number of ranks.
+//! The manifest of a directory says how tensors are cut; each file has a manifest of its own with places and checksums, so that
+//! what all share does not grow with the number of ranks. All of them are one structure, [`Manifest`].
 //!
 //! The arrows say why one flipped bit cannot hide. The manifest holds the checksums of everything else and its own
 //! comes last; a header whose entry `__fabric__` got another name still has the key [`MARKER`] among its metadata.
@@ -27,54 +27,40 @@
 
 pub(crate) mod directory;
 mod envelope;
+mod error;
 pub(crate) mod manifest;
 pub(crate) mod safetensors;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use manifest::{FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord};
+pub(crate) use envelope::{MAGIC, MAX_LEN as MAX_MANIFEST, PREFIX};
+pub(crate) use error::ManifestError;
+use manifest::{FileRecord, Manifest};
 use safetensors::Header;
 
 /// The tensor that holds the manifest: a row of bytes.
 pub(crate) const MANIFEST: &str = "__fabric__";
 
-/// No manifest is longer.
-pub(crate) const MAX_MANIFEST: u64 = envelope::MAX_LEN;
-
 /// The key under `__metadata__` that every file with a manifest has.
 pub(crate) const MARKER: &str = "fabric";
 
-/// Checks that the header and the manifest of a single file tell the same story.
+/// Checks that the header and the manifest of a file tell the same story.
 ///
 /// # Errors
 /// A sentence that names the entry about which they differ.
 pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> {
-    let [file] = manifest.files.as_slice() else {
-        return Err(format!(
-            "the manifest of a single file speaks of {} files",
-            manifest.files.len()
-        ));
-    };
-    agree_on(header, file, &manifest.tensors)
-}
-
-/// The same for one file of several.
-///
-/// # Errors
-/// A sentence that names the entry about which they differ.
-pub(crate) fn shard_agrees(header: &Header, manifest: &ShardManifest) -> Result<(), String> {
-    agree_on(header, &manifest.file, &manifest.tensors)
-}
-
-fn agree_on(header: &Header, file: &FileRecord, tensors: &[TensorRecord]) -> Result<(), String> {
-    if !file.name.is_empty() {
-        return Err(format!("the manifest of a single file calls it `{}`", file.name));
-    }
-    if file.header_len != header.len || file.header_sum != header.sum.to_le_bytes() {
+    let FileRecord {
+        header_len, header_sum, ..
+    } = manifest
+        .body
+        .file
+        .as_ref()
+        .ok_or("the manifest in a file is that of a directory")?;
+    if *header_len != header.len || *header_sum != header.sum.to_le_bytes() {
         return Err("the header does not match its checksum in the manifest".to_owned());
     }
-    let mut tensors: Vec<_> = tensors.iter().collect();
+    let mut tensors: Vec<_> = manifest.body.tensors.iter().collect();
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let mut entries: Vec<_> = header.tensors.iter().filter(|entry| entry.name != MANIFEST).collect();
     entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -84,22 +70,21 @@ fn agree_on(header: &Header, file: &FileRecord, tensors: &[TensorRecord]) -> Res
         ));
     }
     for (tensor, entry) in tensors.into_iter().zip(entries) {
-        let places = tensor
-            .parts
-            .iter()
+        let place = tensor
+            .part
+            .as_ref()
             .map(|part| (part.start, part.start.saturating_add(part.len)));
-        // A whole tensor is its only part; of a shard, the header knows the part alone.
-        let here = |part: &PartRecord| entry.info.dtype() == tensor.dtype && entry.info.shape() == &part.size[..];
-        if !tensor.parts.iter().all(here) || !places.clone().eq([(entry.start, entry.end)]) {
-            let places: Vec<_> = places.map(|(start, end)| format!("{start}..{end}")).collect();
+        // Of a rank's part of a tensor, the header knows the part alone.
+        let alike = entry.info.dtype() == tensor.dtype && entry.info.shape() == tensor.part_shape();
+        if !alike || place != Some((entry.start, entry.end)) {
+            let (start, end) = place.unwrap_or_default();
             return Err(format!(
-                "entry `{}` is {} at {}..{} in the header, and {} at {} in the manifest",
+                "entry `{}` is {} at {}..{} in the header, and {} at {start}..{end} in the manifest",
                 entry.name,
                 entry.info,
                 entry.start,
                 entry.end,
                 tensor.info(),
-                places.join(" and ")
             ));
         }
     }

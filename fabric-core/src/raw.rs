@@ -164,7 +164,7 @@ impl RawCheckpoint {
             filtered: self.index.filtered.iter().filter_map(below).collect(),
             order: self.index.order.iter().filter_map(below).collect(),
             tensors_only: self.index.tensors_only,
-            state_version: self.index.state_version,
+            structs: Vec::new(),
             cuts: BTreeMap::new(),
         };
         Self {

@@ -18,8 +18,8 @@ pub(crate) mod writing;
 use std::path::Path;
 
 use self::contents::Live;
-use self::file::{Closing, Contents, FileWriter};
-use self::heading::{Heading, Origin};
+use self::file::{Contents, FileWriter};
+use self::heading::{Origin, heading, outermost};
 use self::plan::{Wholes, plan, read};
 use self::publish::publish;
 pub use self::report::SaveReport;
@@ -106,8 +106,8 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
     plan.share_values();
     settle(&plan.tensors)?;
     note_bytes(&planning, &plan.tensors);
-    let heading = Heading::of(&plan, origin, S::VERSION, Vec::new());
-    let mut file = FileWriter::new(&plan.tensors, Closing::Whole(heading.of_file()), path)?;
+    let manifest = heading(&plan, origin, outermost::<S>(S::VERSION), Vec::new());
+    let mut file = FileWriter::new(&plan.tensors, manifest, path)?;
     let report = plan.report(file.len(), Vec::new());
     let commit: Commit = Box::new(move |destination, contents| {
         publish(destination, durability, file.len(), |into, path| {

@@ -3,11 +3,12 @@
 
 use candle_core::Tensor;
 
+use crate::dist::manifest::record;
 use crate::dist::mesh::{Cells, Cut, Deal, Mesh, Split};
 use crate::dist::save::fingerprint::Fingerprint;
 use crate::entry::{DType, TensorInfo};
 use crate::error::Result;
-use crate::format::directory::{DirectoryManifest, SplitRecord};
+use crate::format::manifest::{Body, Head, Kind, Manifest};
 
 /// A shape, and the dimensions that are cut, each over one axis: (dimension, axis).
 pub type CutShape = (Vec<usize>, Vec<(usize, usize)>);
@@ -77,13 +78,20 @@ impl World {
     #[must_use]
     pub fn manifest_len(&self) -> usize {
         let tensors = self.tensors.iter().enumerate();
-        let manifest = DirectoryManifest {
-            mesh: self.mesh.records(),
-            generation: "g-0123456789abcdef".to_owned(),
-            tensors: tensors
-                .map(|(number, (info, split))| SplitRecord::new(format!("layers.{number:06}.weight"), info, split))
-                .collect(),
-            ..DirectoryManifest::default()
+        let record = |(number, (info, split)): (usize, &(TensorInfo, Split))| {
+            record(&format!("layers.{number:06}.weight"), info, split)
+        };
+        let manifest = Manifest {
+            head: Head {
+                kind: Kind::Directory,
+                mesh: self.mesh.records(),
+                generation: "g-0123456789abcdef".to_owned(),
+                ..Head::default()
+            },
+            body: Body {
+                tensors: tensors.map(record).collect(),
+                ..Body::default()
+            },
         };
         manifest.encode().map_or(0, |bytes| bytes.len())
     }

@@ -2,6 +2,7 @@
 //! tensors and values, with the places of their bytes.
 
 pub(crate) mod cut;
+pub(crate) mod head;
 pub(crate) mod hidden;
 mod index;
 pub(crate) mod limit;

@@ -41,7 +41,8 @@ fn row(name: &str, len: usize, axes: &[usize], cells: &[u8]) -> Vec<u8> {
         .collect();
     let cut = [varint(0), list(&axes), cells.to_vec()].concat();
     let cuts = if axes.is_empty() { vec![] } else { vec![cut] };
-    [text(name), text("U8"), list(&[varint(len)]), list(&cuts)].concat()
+    let (part, digest) = (vec![0], text(""));
+    [text(name), text("U8"), list(&[varint(len)]), list(&cuts), part, digest].concat()
 }
 
 const BALANCED: &[u8] = &[0];
@@ -52,26 +53,27 @@ fn manifest(mesh: &[(String, usize)], tensors: &[Vec<u8>]) -> Vec<u8> {
         .iter()
         .map(|(name, size)| [text(name), varint(*size)].concat())
         .collect();
-    let payload = [
+    let (directory, rank, none) = (vec![2], vec![0], list(&[]));
+    let head = [
+        directory,
         text("a test"),
         text("mesh"),
         list(&axes),
-        varint(1),
         text("g-1"),
-        list(tensors),
-        list(&[]),
-        list(&[]),
-        list(&[]),
+        rank,
+        none.clone(),
     ]
     .concat();
-    let mut sealed = [
-        &b"\x89FABDIR\n\x01\0\0\0"[..],
-        &(payload.len() as u64).to_le_bytes(),
-        &payload,
-    ]
-    .concat();
-    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &sealed);
-    sealed.extend(sum.to_le_bytes());
+    let (structs, values, ties, filtered, file, others) =
+        (none.clone(), none.clone(), none.clone(), none.clone(), vec![0], none);
+    let body = [structs, values, list(tensors), ties, filtered, file, others].concat();
+    let lens = [head.len() as u64, body.len() as u64].map(u64::to_le_bytes).concat();
+    let mut sealed = [&b"\x89FABRIC\n\x01\0\0\0"[..], &lens].concat();
+    for payload in [head, body] {
+        sealed.extend(payload);
+        let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &sealed);
+        sealed.extend(sum.to_le_bytes());
+    }
     sealed
 }
 

@@ -85,14 +85,14 @@ pub(crate) fn torch_pickle(pickle: &[u8]) -> bool {
     single_file(&zip::zip(&members))
 }
 
-/// The payload of a manifest, in an envelope and a file whose checksums are right: what lies behind them is looked at.
+/// The payloads of a manifest, in an envelope and a file whose checksums are right: the reader comes to the payloads.
 pub(crate) fn manifest(payload: &[u8]) -> bool {
     let memory = Memory::new();
     put(&memory, "input", &around_payload(payload));
     open_and_read(&memory, "input")
 }
 
-/// The payload of the manifest of a directory, in an envelope whose checksum is right, beside the files that belong to the seed.
+/// The payloads of the manifest of a directory, in an envelope whose checksums are right, beside the files that belong to the seed.
 pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
     // A storage of its own: one that all executions share would remember every manifest.
     let memory = Memory::new();
@@ -101,7 +101,7 @@ pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
         memory.create_dir_all(folder).expect("memory");
         put(&memory, path, bytes);
     }
-    put(&memory, DIRECTORY, &sealed(*b"\x89FABDIR\n", payload));
+    put(&memory, DIRECTORY, &sealed(payload));
     open_and_read(&memory, "run")
 }
 
@@ -215,10 +215,9 @@ pub(crate) fn checkpoint() -> &'static [u8] {
     })
 }
 
-/// The payload of the checkpoint's manifest, which is the last thing in the file.
-pub(crate) fn payload() -> &'static [u8] {
-    let checkpoint = checkpoint();
-    &checkpoint[manifest_start() + 20..checkpoint.len() - 8]
+/// The payloads of the checkpoint's manifest, which is the last thing in the file.
+pub(crate) fn payload() -> Vec<u8> {
+    opened(&checkpoint()[manifest_start()..])
 }
 
 const DIRECTORY: &str = "run/manifest.fabric";
@@ -251,10 +250,17 @@ fn contents(memory: &Memory, path: &str) -> Vec<u8> {
     bytes
 }
 
-/// The payload of its manifest.
+/// The payloads of its manifest.
 pub(crate) fn directory_payload() -> Vec<u8> {
-    let bytes = &directory()[0].1;
-    bytes[20..bytes.len() - 8].to_vec()
+    opened(&directory()[0].1)
+}
+
+/// The payloads of a manifest as one input: the length of the head in two bytes, the head, the body.
+fn opened(manifest: &[u8]) -> Vec<u8> {
+    let len = u64::from_le_bytes(*manifest[12..].first_chunk().expect("the length of the head"));
+    let len = u16::try_from(len).expect("a short head");
+    let (head, rest) = manifest[28..].split_at(len.into());
+    [&len.to_le_bytes()[..], head, &rest[8..rest.len() - 8]].concat()
 }
 
 const MAGIC: &[u8; 8] = b"\x89FABRIC\n";
@@ -266,21 +272,26 @@ fn manifest_start() -> usize {
         .expect("a manifest")
 }
 
-/// A payload in an envelope of version 1.0.
-fn sealed(magic: [u8; 8], payload: &[u8]) -> Vec<u8> {
-    let mut bytes = magic.to_vec();
+/// [Payloads](opened) in an envelope of version 1.0.
+fn sealed(payloads: &[u8]) -> Vec<u8> {
+    let (len, payloads) = payloads.split_first_chunk::<2>().unwrap_or((&[0; 2], &[]));
+    let (head, body) = payloads.split_at(usize::from(u16::from_le_bytes(*len)).min(payloads.len()));
+    let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0, 0, 0]);
-    bytes.extend((payload.len() as u64).to_le_bytes());
-    bytes.extend(payload);
-    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
-    bytes.extend(sum.to_le_bytes());
+    bytes.extend((head.len() as u64).to_le_bytes());
+    bytes.extend((body.len() as u64).to_le_bytes());
+    for payload in [head, body] {
+        bytes.extend(payload);
+        let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+        bytes.extend(sum.to_le_bytes());
+    }
     bytes
 }
 
-/// The checkpoint with another payload, its checksum made right; `docs/format.md` describes the envelope.
+/// The checkpoint with other payloads, its checksums made right; `docs/format.md` describes the envelope.
 fn around_payload(payload: &[u8]) -> Vec<u8> {
     let (checkpoint, start) = (checkpoint(), manifest_start());
-    let manifest = sealed(*MAGIC, payload);
+    let manifest = sealed(payload);
     let header = usize::try_from(u64::from_le_bytes(*checkpoint.first_chunk().expect("a header"))).expect("small");
     let json = std::str::from_utf8(&checkpoint[8..8 + header]).expect("JSON");
     let tensors = start - 8 - header;

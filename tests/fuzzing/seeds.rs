@@ -15,7 +15,7 @@ pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
             // The target has storages of a few sizes, and not all files have these.
             .filter(|pickle| torch_pickle(pickle))
             .collect(),
-        "manifest" => vec![payload().to_vec()],
+        "manifest" => vec![payload()],
         "directory_manifest" => vec![directory_payload()],
         "hub_index" => vec![
             br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#.to_vec(),

@@ -149,7 +149,7 @@ fn the_parts_of_checkpoint_directories_that_are_pointers_are_called_by_their_nam
 
 #[test]
 fn a_manifest_by_itself_leads_to_its_directory() {
-    let bytes = b"\x89FABDIR\n\x01\0\0\0\0\0\0\0\0\0\0\0";
+    let bytes = b"\x89FABRIC\n\x01\0\0\0\0\0\0\0\0\0\0\0";
     let error = open(&[("run/manifest.fabric", bytes)], "run/manifest.fabric").unwrap_err();
     says(&error, &["directory"], "manifest");
 }

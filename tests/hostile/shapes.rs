@@ -159,14 +159,18 @@ fn a_directory_of_ours_with_an_impossible_shape_is_refused() {
     fabric.reshard("one.ckpt", "run", Strategy::fsdp().ranks(2)).unwrap();
     let mut manifest = vec![0; usize::try_from(memory.open(path).unwrap().len().unwrap()).unwrap()];
     memory.open(path).unwrap().read_exact_at(&mut manifest, 0).unwrap();
-    let payload = manifest[20..manifest.len() - 8].to_vec();
-    let at = payload.windows(4).position(|four| four == [3, 0, 77, 78]).unwrap();
+    let head = usize::try_from(u64::from_le_bytes(*manifest[12..].first_chunk().unwrap())).unwrap();
+    let (head, body) = (&manifest[28..28 + head], &manifest[36 + head..manifest.len() - 8]);
+    let at = body.windows(4).position(|four| four == [3, 0, 77, 78]).unwrap();
     for shape in IMPOSSIBLE.iter().chain(POSSIBLE).filter(|shape| shape.len() == 3) {
         let dims: Vec<u8> = shape.iter().flat_map(|len| varint(*len)).collect();
-        let payload = [&payload[..=at], &dims, &payload[at + 4..]].concat();
-        let mut sealed = [&manifest[..12], &(payload.len() as u64).to_le_bytes(), &payload].concat();
-        let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &sealed);
-        sealed.extend(sum.to_le_bytes());
+        let body = [&body[..=at], &dims, &body[at + 4..]].concat();
+        let mut sealed = [&manifest[..20], &(body.len() as u64).to_le_bytes()].concat();
+        for payload in [head, &body] {
+            sealed.extend(payload);
+            let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &sealed);
+            sealed.extend(sum.to_le_bytes());
+        }
         memory.remove_file(path).unwrap();
         memory.create(path).unwrap().write_all(&sealed).unwrap();
         let opened = fabric.open("run").map(|raw| raw.info("t").unwrap().shape().to_vec());

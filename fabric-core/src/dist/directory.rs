@@ -11,13 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::dist::manifest::{self, mesh_of, split_of};
 use crate::dist::mesh::Deal;
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::foreign::recognized;
-use crate::format::directory::{DirectoryManifest, FILE_NAME, MAGIC, SplitRecord, rank_file};
-use crate::format::manifest::{ManifestError, ShardManifest, TensorRecord};
-use crate::format::shard_agrees;
+use crate::format::directory::{FILE_NAME, rank_file};
+use crate::format::manifest::{Body, Kind, Manifest, TensorRecord};
+use crate::format::{ManifestError, agree};
 use crate::hash::HashMap;
 use crate::io::pages;
 use crate::source::limit::OverLimit;
@@ -40,30 +41,8 @@ pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     Ok(matches!(kind, Some(FileKind::File | FileKind::Other)))
 }
 
-/// Whether a directory carries our mark: it has a manifest, which begins as ours do.
-pub(crate) fn is_ours(storage: &dyn Storage, path: &Path) -> Result<bool> {
-    let manifest = path.join(FILE_NAME);
-    let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
-    if kind != Some(FileKind::File) {
-        return Ok(false);
-    }
-    let file = open_file(storage, &manifest)?;
-    let mut first = [0; MAGIC.len()];
-    match file.read_exact_at(&mut first, 0) {
-        Ok(()) => Ok(first == MAGIC),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(Error::io("read", &manifest)(error)),
-    }
-}
-
-/// The generation that a rank's file says it is of.
-pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String> {
-    let file = open_file(storage, path)?;
-    read_shard(&*file, path, ReadLimit::default()).map(|manifest| manifest.generation)
-}
-
 /// The manifest of a rank's file, which was checked to say the same as the header.
-fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<ShardManifest> {
+fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Manifest> {
     let header = read_header(file, path, limit)?;
     let placed = header
         .manifest()
@@ -72,13 +51,19 @@ fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Shar
         return Err(Error::corrupt(path, "it has no manifest, and so no checksums"));
     };
     let bytes = read_manifest(file, path, placed)?;
-    let manifest = ShardManifest::decode(&bytes).map_err(|error| refused(path, &error))?;
-    shard_agrees(&header, &manifest).map_err(|what| Error::corrupt(path, what))?;
+    let manifest = Manifest::decode(&bytes).map_err(|error| refused(path, &error))?;
+    if manifest.head.kind != Kind::Shard {
+        return Err(Error::corrupt(
+            path,
+            "it is a checkpoint by itself, and no part of another one",
+        ));
+    }
+    agree(&header, &manifest).map_err(|what| Error::corrupt(path, what))?;
     Ok(manifest)
 }
 
 /// Reads the manifest of the checkpoint at `path`.
-pub(crate) fn read_directory(storage: &dyn Storage, path: &Path) -> Result<DirectoryManifest> {
+fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Manifest> {
     let path = path.join(FILE_NAME);
     let file = open_file(storage, &path)?;
     let len = file.len().map_err(Error::io("look at", &path))?;
@@ -88,12 +73,17 @@ pub(crate) fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Direc
     }
     let bytes = read_whole(&*file, &path, 0, len)?;
     pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", &path))?;
-    DirectoryManifest::decode(&bytes).map_err(|error| match error {
+    let manifest = Manifest::decode(&bytes).and_then(|manifest| manifest::check(&manifest).map(|()| manifest));
+    let manifest = manifest.map_err(|error| match error {
         ManifestError::TooShort { .. } | ManifestError::Magic { .. } => {
             recognized::or_foreign(refused(&path, &error), &*file, &path)
         }
         _ => refused(&path, &error),
-    })
+    })?;
+    if manifest.head.kind != Kind::Directory {
+        return Err(Error::corrupt(&path, "its manifest is that of a file"));
+    }
+    Ok(manifest)
 }
 
 fn refused(path: &Path, error: &ManifestError) -> Error {
@@ -103,6 +93,10 @@ fn refused(path: &Path, error: &ManifestError) -> Error {
             found,
             supported,
         },
+        ManifestError::Unsupported(_) => Error::UnknownFormat {
+            path: path.to_path_buf(),
+            what: error.to_string(),
+        },
         _ => Error::corrupt(path, error.to_string()),
     }
 }
@@ -110,19 +104,18 @@ fn refused(path: &Path, error: &ManifestError) -> Error {
 /// Opens the directory.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let manifest = read_directory(&**storage, path)?;
-    let ranks = manifest.mesh().world_size();
+    let mesh = mesh_of(&manifest.head);
+    let ranks = mesh.world_size();
     check_memory(&manifest, limit).map_err(|over| Refused::from(over).at(&path.join(FILE_NAME)))?;
-    let deal = Deal::new(
-        manifest.mesh(),
-        manifest.tensors.iter().map(|record| (record.info(), record.split())),
-    );
-    let folder = path.join(&manifest.generation);
-    let names = manifest.tensors.iter().map(|record| record.name.clone()).collect();
+    let tensors = &manifest.body.tensors;
+    let deal = Deal::new(mesh, tensors.iter().map(|record| (record.info(), split_of(record))));
+    let folder = path.join(&manifest.head.generation);
+    let names = tensors.iter().map(|record| record.name.clone()).collect();
     Ok(Arc::new(Directory {
         index: Arc::new(index(&manifest, path)?),
         open_files: OpenFiles::new(storage.clone()),
         files: (0..ranks).map(|_| Slot::default()).collect(),
-        generation: manifest.generation,
+        generation: manifest.head.generation,
         folder,
         names,
         deal,
@@ -132,27 +125,35 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
 
 /// What is derived of a manifest is in proportion to it, but for these: which axes a tensor is not cut over, and what ties
 /// repeat.
-fn check_memory(manifest: &DirectoryManifest, limit: ReadLimit) -> std::result::Result<(), OverLimit> {
-    let entries = manifest.tensors.len() + manifest.ties.len() + manifest.values.len();
-    let mut memory = limit.budget(entries * size_of::<SplitRecord>());
-    memory.spend_each(manifest.tensors.len() * manifest.mesh.len(), size_of::<usize>())?;
-    for tie in &manifest.ties {
-        let target = usize::try_from(tie.target).ok().and_then(|at| manifest.tensors.get(at));
+fn check_memory(Manifest { head, body }: &Manifest, limit: ReadLimit) -> std::result::Result<(), OverLimit> {
+    let entries = body.tensors.len() + body.ties.len() + body.values.len();
+    let mut memory = limit.budget(entries * size_of::<TensorRecord>());
+    memory.spend_each(body.tensors.len() * head.mesh.len(), size_of::<usize>())?;
+    for tie in &body.ties {
+        let target = usize::try_from(tie.target).ok().and_then(|at| body.tensors.get(at));
         memory.spend_each(target.map_or(0, |target| target.shape.len()), size_of::<[usize; 3]>())?;
     }
     Ok(())
 }
 
-fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
+fn index(manifest: &Manifest, path: &Path) -> Result<Index> {
+    let Body {
+        structs,
+        tensors: records,
+        ties,
+        values,
+        filtered,
+        ..
+    } = &manifest.body;
     let mut tensors: BTreeMap<String, StoredTensor> = BTreeMap::new();
-    for (number, record) in manifest.tensors.iter().enumerate() {
+    for (number, record) in records.iter().enumerate() {
         tensors.insert(record.name.clone(), unlocated(number, record));
     }
-    for tie in &manifest.ties {
+    for tie in ties {
         // The manifest was checked to have the target.
         if let Some((number, record)) = usize::try_from(tie.target)
             .ok()
-            .and_then(|at| Some((at, manifest.tensors.get(at)?)))
+            .and_then(|at| Some((at, records.get(at)?)))
         {
             tensors.insert(tie.name.clone(), unlocated(number, record));
         }
@@ -161,18 +162,18 @@ fn index(manifest: &DirectoryManifest, path: &Path) -> Result<Index> {
         order: Arc::default(),
         origin: path.display().to_string(),
         tensors,
-        values: own_values(&manifest.values, &path.join(FILE_NAME))?,
-        filtered: manifest.filtered.iter().cloned().collect(),
+        values: own_values(values, &manifest.head.mesh, &path.join(FILE_NAME))?,
+        filtered: filtered.iter().cloned().collect(),
         tensors_only: false,
-        state_version: manifest.state_version,
+        structs: structs.clone(),
         cuts: cuts(manifest),
     })
 }
 
 /// How tensors are cut, by the names of the mesh's axes.
-fn cuts(manifest: &DirectoryManifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
-    let axis = |axis: &usize| manifest.mesh.get(*axis).map(|(name, _)| name.clone());
-    let records = manifest.tensors.iter().map(|record| (record, record.split()));
+fn cuts(manifest: &Manifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
+    let axis = |axis: &usize| manifest.head.mesh.get(*axis).map(|(name, _)| name.clone());
+    let records = manifest.body.tensors.iter().map(|record| (record, split_of(record)));
     let cut = records.filter(|(_, split)| !split.is_whole()).map(|(record, split)| {
         let cuts = split.cuts.iter();
         let cuts = cuts.map(|cut| (cut.dim, cut.axes.iter().filter_map(axis).collect()));
@@ -182,7 +183,7 @@ fn cuts(manifest: &DirectoryManifest) -> BTreeMap<String, Vec<(usize, Vec<String
 }
 
 /// A tensor whose files have not been looked at: its place has the number of its record.
-fn unlocated(number: usize, record: &SplitRecord) -> StoredTensor {
+fn unlocated(number: usize, record: &TensorRecord) -> StoredTensor {
     let info = record.info();
     let place = Place {
         file: 0,
@@ -255,14 +256,15 @@ impl Directory {
             _ => Error::io("open", &path)(error),
         })?;
         let manifest = read_shard(&*file, &path, self.limit)?;
-        if manifest.generation != self.generation || manifest.rank as usize != rank {
+        let Manifest { head, body } = manifest;
+        if head.generation != self.generation || head.rank as usize != rank {
             let what = format!(
                 "it is the part of rank {} of save {}, and the checkpoint needs that of rank {rank} of save {}",
-                manifest.rank, manifest.generation, self.generation
+                head.rank, head.generation, self.generation
             );
             return Err(Error::corrupt(&path, what));
         }
-        let tensors = manifest.tensors.into_iter();
+        let tensors = body.tensors.into_iter();
         Ok(Opened {
             file,
             path,
@@ -278,15 +280,12 @@ impl Directory {
             .tensors
             .get(name)
             .filter(|record| record.info() == *info)
-            .and_then(|record| Some((record, record.parts.first()?)))
-            .filter(|(_, part)| part.region() == region);
-        let Some((_, part)) = record else {
+            .filter(|record| record.region() == region)
+            .and_then(|record| record.part.as_ref());
+        let Some(part) = record else {
             let found = opened.tensors.get(name).map_or_else(
                 || "nothing of it".to_owned(),
-                |record| {
-                    let parts: Vec<String> = record.parts.iter().map(|part| part.region().to_string()).collect();
-                    format!("{} of {}", parts.join(", "), record.info())
-                },
+                |record| format!("{} of {}", record.region(), record.info()),
             );
             let what = format!("it should hold {region} of entry `{name}`, {info}, and holds {found}");
             return Err(Error::corrupt(&opened.path, what));

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::contents::Stored;
+use crate::dist::manifest::{coordinate, record};
 use crate::dist::mesh::{Deal, Mesh, Split};
 use crate::dist::save::generation::Generation;
 use crate::dist::save::origin;
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::entry::{Row, without_rank};
-use crate::error::{Error, Result};
-use crate::format::directory::SplitRecord;
-use crate::format::manifest::{CBOR, TieRecord, ValueRecord};
+use crate::entry::{Row, of_rank, without_rank};
+use crate::error::{Error, Result, StateError};
+use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, TieRecord, ValueRecord};
 use crate::format::safetensors::Layout as FileLayout;
 use crate::hash::HashMap;
 use crate::options::Durability;
 use crate::phases::Phases;
-use crate::save::file::{Closing, FileWriter};
-use crate::save::heading::Heading;
+use crate::save::file::FileWriter;
+use crate::save::heading::head;
 use crate::save::publish::publish;
 use crate::save::{Destination, SaveReport};
 use crate::source::{Index, Source, StoredTensor, check_tensors};
@@ -58,7 +58,7 @@ struct Whole<'s> {
     /// In the order of their bytes in a file.
     rows: Vec<Row<&'s StoredTensor>>,
     ties: Vec<TieRecord>,
-    values: Vec<ValueRecord>,
+    values: Vec<StoredValue>,
 }
 
 impl<'s> Whole<'s> {
@@ -71,7 +71,7 @@ impl<'s> Whole<'s> {
             values: index
                 .values
                 .iter()
-                .map(|(name, value)| record(name, value))
+                .map(|(name, value)| StoredValue::of(name, value))
                 .collect::<Result<_>>()?,
         };
         let mut by_place = HashMap::default();
@@ -102,35 +102,64 @@ impl<'s> Whole<'s> {
         Ok(whole)
     }
 
-    /// What manifests say beside the tensors.
-    fn heading(&self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Heading {
-        Heading {
-            state_version: index.state_version,
-            ties: self.ties.clone(),
-            values: self.values.clone(),
-            filtered: index.filtered.iter().cloned().collect(),
-            origin: origin(strategy, mesh),
+    /// The manifest of one file, without its tensors.
+    fn manifest(&self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Manifest {
+        Manifest {
+            head: head(origin(strategy, mesh)),
+            body: Body {
+                structs: index.structs.clone(),
+                values: self.values.iter().map(|value| value.in_mesh(mesh)).collect(),
+                ties: self.ties.clone(),
+                filtered: index.filtered.iter().cloned().collect(),
+                ..Body::default()
+            },
         }
     }
 }
 
-fn record(name: &str, value: &Value) -> Result<ValueRecord> {
-    let bytes = value.to_bytes().map_err(|error| {
-        Error::State(crate::StateError::Value {
+/// A value, and the rank that it belongs to, if its name says one.
+struct StoredValue {
+    name: String,
+    rank: Option<usize>,
+    bytes: Vec<u8>,
+}
+
+impl StoredValue {
+    fn of(name: &str, value: &Value) -> Result<Self> {
+        let bytes = value.to_bytes().map_err(|error| {
+            Error::State(StateError::Value {
+                name: name.to_owned(),
+                what: error.to_string(),
+            })
+        })?;
+        let (name, rank) = match without_rank(name) {
+            Some((name, rank)) if !name.is_empty() => (name, Some(rank)),
+            _ => (name, None),
+        };
+        Ok(Self {
             name: name.to_owned(),
-            what: error.to_string(),
+            rank,
+            bytes,
         })
-    })?;
-    let (name, rank) = match without_rank(name) {
-        Some((name, rank)) if !name.is_empty() => (name, u32::try_from(rank).ok()),
-        _ => (name, None),
-    };
-    Ok(ValueRecord {
-        name: name.to_owned(),
-        rank,
-        form: CBOR,
-        bytes,
-    })
+    }
+
+    /// The record of a manifest of this mesh. A value of a rank that the mesh does not have, and of any rank in the file of one
+    /// process, keeps the name with the rank in it, as a value that all ranks share: nothing is lost.
+    fn in_mesh(&self, mesh: &Mesh) -> ValueRecord {
+        let (name, coordinate) = match self.rank {
+            Some(rank) if mesh.world_size() == 1 || rank >= mesh.world_size() => {
+                (of_rank(&self.name, rank), Coordinate::new())
+            }
+            Some(rank) => (self.name.clone(), coordinate(mesh, rank)),
+            None => (self.name.clone(), Coordinate::new()),
+        };
+        ValueRecord {
+            name,
+            coordinate,
+            form: CBOR,
+            bytes: self.bytes.clone(),
+        }
+    }
 }
 
 fn one_file(
@@ -140,8 +169,8 @@ fn one_file(
     mesh: &Mesh,
     whole: &Whole<'_>,
 ) -> Result<u64> {
-    let heading = whole.heading(source.index(), strategy, mesh);
-    let mut writer = FileWriter::new(&whole.rows, Closing::Whole(heading.of_file()), destination.path)?;
+    let manifest = whole.manifest(source.index(), strategy, mesh);
+    let mut writer = FileWriter::new(&whole.rows, manifest, destination.path)?;
     let contents = Stored::new(&**source, whole.rows.clone());
     publish(destination, Durability::Durable, writer.len(), |file, path| {
         writer.write(&contents, file, path)?;
@@ -180,27 +209,10 @@ fn directory(
         bytes += rank_file::write(storage, place, rank, contents.rows(), &contents, durability, phases)?;
     }
     contents.settle()?;
+    let mut manifest = whole.manifest(index, strategy, mesh);
     let records = whole.rows.iter().zip(&splits);
-    let records = records.map(|(row, split)| SplitRecord::new(row.name.to_string(), &row.whole, split));
-    let heading = Heading {
-        values: in_world(&whole.values, mesh),
-        ..whole.heading(index, strategy, mesh)
-    };
-    let manifest = heading.of_directory(generation.place().generation(), records.collect());
-    let manifest = manifest.encode().map_err(|error| Error::Internal(error.to_string()))?;
-    generation.commit(&manifest, Durability::Durable, phases)?;
-    Ok(bytes + manifest.len() as u64)
-}
-
-/// Values of ranks that the new mesh does not have keep their names, as values that all ranks share: nothing is lost.
-fn in_world(values: &[ValueRecord], mesh: &Mesh) -> Vec<ValueRecord> {
-    let kept = |value: &ValueRecord| match value.rank {
-        Some(rank) if rank as usize >= mesh.world_size() => ValueRecord {
-            name: crate::entry::of_rank(&value.name, rank as usize),
-            rank: None,
-            ..value.clone()
-        },
-        _ => value.clone(),
-    };
-    values.iter().map(kept).collect()
+    let records = records.map(|(row, split)| record(&row.name, &row.whole, split));
+    manifest.body.tensors = records.collect();
+    let len = generation.commit(manifest, Durability::Durable, phases)?;
+    Ok(bytes + len)
 }

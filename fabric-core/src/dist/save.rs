@@ -24,10 +24,11 @@ use super::shard::{Global, Local};
 use super::strategy::{Layout, Strategy};
 use crate::absolute::Absolute;
 use crate::error::Result;
+use crate::format::manifest::StructRecord;
 use crate::hash::HashMap;
 use crate::options::{Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases};
-use crate::save::heading::Origin;
+use crate::save::heading::{Origin, RankValue, outermost};
 use crate::save::plan::{Reading, SavePlan, Wholes, plan, read};
 use crate::save::{Decided, note_bytes, settle};
 use crate::state::Checkpoint;
@@ -39,7 +40,8 @@ struct Prepared {
     locals: Vec<Local>,
     prints: Prints,
     replicas: Replicas,
-    version: u32,
+    /// The outermost struct.
+    state: StructRecord,
     durability: Durability,
 }
 
@@ -53,8 +55,8 @@ struct Agreed {
     replaced: Vec<(usize, Tensor)>,
     /// The names of what differs between ranks, sorted.
     differing: Vec<String>,
-    /// Values by rank: name, rank, CBOR bytes.
-    per_rank: Vec<(String, u32, Vec<u8>)>,
+    /// The values that each rank has its own of.
+    per_rank: Vec<RankValue>,
 }
 
 /// Decides a save together with the other ranks. The ranks write files over the channel that `writing` gives. If `before` fails on any rank,
@@ -77,7 +79,7 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
         planning = Some(phases.begin(Phase::Plan));
         Ok(read(state)?)
     };
-    let (mut prepared, said) = asking::plan(ranks, absolute.given(), S::VERSION, options, read)?;
+    let (mut prepared, said) = asking::plan(ranks, absolute.given(), &outermost::<S>(S::VERSION), options, read)?;
     let mut agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
     for (at, right) in std::mem::take(&mut agreed.replaced) {
         prepared.plan.tensors[at].bytes.tensor = right;
@@ -99,7 +101,7 @@ fn prepare(
     ranks: &Ranks,
     mut reading: Reading<'_>,
     options: SaveOptions,
-    version: u32,
+    state: &StructRecord,
     wholes: &Wholes,
 ) -> Result<Prepared> {
     let (durability, replicas) = (options.durability, options.replicas);
@@ -119,7 +121,7 @@ fn prepare(
         locals,
         prints,
         replicas,
-        version,
+        state: state.clone(),
         durability,
     })
 }

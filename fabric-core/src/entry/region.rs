@@ -85,11 +85,6 @@ impl std::fmt::Display for Region {
     }
 }
 
-/// Whether a box is all of a tensor, as most are.
-pub(crate) fn is_all(offset: &[usize], size: &[usize], shape: &[usize]) -> bool {
-    size == shape && offset.len() == shape.len() && offset.iter().all(|&from| from == 0)
-}
-
 /// Proves that `regions` hold every element of a tensor with this `shape` exactly once, or says where they do not.
 ///
 /// A sum of box indicators equals the indicator of the whole exactly if both have the same mixed difference, which is
@@ -101,7 +96,9 @@ pub(crate) fn is_all(offset: &[usize], size: &[usize], shape: &[usize]) -> bool 
 /// A clause that names the region outside, or the first index (in row-major order) that no region or more than one holds.
 pub(crate) fn covers(shape: &[usize], regions: &[Region]) -> Result<(), String> {
     if let [region] = regions
-        && is_all(&region.offset, &region.size, shape)
+        && region.size == shape
+        && region.offset.len() == shape.len()
+        && region.offset.iter().all(|&from| from == 0)
     {
         return Ok(());
     }

@@ -108,7 +108,7 @@ const SIGNATURES: &[Signature] = &[
     ),
     (
         0,
-        b"\x89FABDIR\n",
+        b"\x89FABRIC\n",
         "the manifest of a checkpoint directory: give the path of the directory that it lies in",
     ),
 ];

@@ -1,27 +1,33 @@
-//! The envelope around everything of ours that is not a tensor: what it is, which version, how long, and a checksum.
+//! The envelope of a manifest: its kind of file, its version, two payloads, and a checksum behind each.
 //!
 //! ```text
-//! 0        8        10       12                20               20 + n        28 + n
-//! | magic  | major  | minor  | n: payload's    | payload        | CRC-64 of   |
-//! |        | u16 LE | u16 LE | length, u64 LE  | bincode        | all before  |
+//! 0        8       10      12        20        28        28 + h    36 + h    36 + h + b    44 + h + b
+//! | magic  | major | minor | h: u64  | b: u64  | head    | CRC-64  | body    | CRC-64 of   |
+//! |        | u16   | u16   |         |         | bincode | of all  | bincode | all before  |
+//! |        |       |       |         |         |         | before  |         |             |
 //! ```
 //!
-//! Versions: a reader refuses a newer *major*. A newer *minor* may only append fields to the payload, which an older
-//! reader passes over. The checksum is looked at before the version, so that a flipped bit in the version is damage and
+//! The head can be read alone: it says who saved, and how, in a few hundred bytes whatever the checkpoint holds.
+//!
+//! Versions: a reader refuses a newer *major*. A newer *minor* may only append fields to a payload, which an older reader
+//! passes over. The checksum is compared before the version is looked at, so that a flipped bit in the version is damage and
 //! not news from the future; for that, the envelope is the same in every version there will be.
 
 use bincode::config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::manifest::ManifestError;
+use super::error::ManifestError;
 use crate::io::checksum;
 
 /// Longer payloads are neither written nor read; a reader checks it before it allocates.
 pub(crate) const MAX_LEN: u64 = LARGEST as u64 / CLAIM as u64;
 
-/// The bytes before the payload.
-pub(super) const PREFIX: usize = 20;
+/// The bytes before the head.
+pub(crate) const PREFIX: usize = 28;
+
+/// The bytes of an envelope around its payloads.
+pub(crate) const AROUND: usize = PREFIX + 2 * checksum::LEN;
 
 /// What bincode may count while it decodes, in the largest tier: 4 GiB, less one for 32-bit machines.
 const LARGEST: usize = u32::MAX as usize;
@@ -30,71 +36,170 @@ const LARGEST: usize = u32::MAX as usize;
 pub(super) const CLAIM: usize = 8;
 
 /// The first bytes of an envelope. The first of them is no ASCII, and the last is one that text conversions change.
-pub(super) type Magic = [u8; 8];
+pub(crate) const MAGIC: [u8; 8] = *b"\x89FABRIC\n";
 
-/// What an envelope held.
+/// The version that this library writes, and the newest that it reads in full.
+pub(super) const VERSION: (u16, u16) = (1, 0);
+
+/// The payloads of an envelope.
+#[derive(Debug)]
 pub(super) struct Opened<'b> {
     minor: u16,
-    payload: &'b [u8],
+    head: &'b [u8],
+    body: &'b [u8],
 }
 
-/// A payload with its envelope.
+/// What the first bytes of an envelope say.
+struct Prefix {
+    major: u16,
+    minor: u16,
+    head: u64,
+    body: u64,
+}
+
+impl Prefix {
+    fn of(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let short = || ManifestError::TooShort { len: bytes.len() };
+        let (found, rest) = bytes.split_first_chunk::<8>().ok_or_else(short)?;
+        let (major, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
+        let (minor, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
+        let (head, rest) = rest.split_first_chunk::<8>().ok_or_else(short)?;
+        let (body, _) = rest.split_first_chunk::<8>().ok_or_else(short)?;
+        if *found != MAGIC {
+            return Err(ManifestError::Magic { found: *found });
+        }
+        Ok(Self {
+            major: u16::from_le_bytes(*major),
+            minor: u16::from_le_bytes(*minor),
+            head: u64::from_le_bytes(*head),
+            body: u64::from_le_bytes(*body),
+        })
+    }
+
+    /// The version is looked at last, once a checksum has proved the bytes.
+    fn check_version(&self) -> Result<(), ManifestError> {
+        match self.major {
+            0 => Err(ManifestError::Version { found: 0 }),
+            major if major > VERSION.0 => Err(ManifestError::Newer {
+                found: major,
+                supported: VERSION.0,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The payloads in their envelope.
 ///
 /// # Errors
 /// If it is longer than readers allow.
-pub(super) fn seal(magic: Magic, (major, minor): (u16, u16), payload: &[u8]) -> Result<Vec<u8>, ManifestError> {
-    let len = PREFIX + payload.len() + checksum::LEN;
+pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<u8>, ManifestError> {
+    let len = AROUND + head.len() + body.len();
     if len as u64 > MAX_LEN {
         return Err(ManifestError::TooLong { len: len as u64 });
     }
     let mut bytes = Vec::with_capacity(len);
-    bytes.extend(magic);
-    bytes.extend(major.to_le_bytes());
-    bytes.extend(minor.to_le_bytes());
-    bytes.extend((payload.len() as u64).to_le_bytes());
-    bytes.extend(payload);
-    let sum = checksum::of(&bytes);
-    bytes.extend(sum.to_le_bytes());
+    bytes.extend(MAGIC);
+    bytes.extend(version.0.to_le_bytes());
+    bytes.extend(version.1.to_le_bytes());
+    bytes.extend((head.len() as u64).to_le_bytes());
+    bytes.extend((body.len() as u64).to_le_bytes());
+    for payload in [head, body] {
+        bytes.extend(payload);
+        let sum = checksum::of(&bytes);
+        bytes.extend(sum.to_le_bytes());
+    }
     Ok(bytes)
 }
 
-/// Opens an envelope of at most the major version `supported`.
-pub(super) fn open(magic: Magic, supported: u16, bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
+/// Opens an envelope of a version that is known.
+pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
     let len = bytes.len();
     if len as u64 > MAX_LEN {
         return Err(ManifestError::TooLong { len: len as u64 });
     }
-    let short = || ManifestError::TooShort { len };
-    let (body, sum) = bytes.split_last_chunk::<{ checksum::LEN }>().ok_or_else(short)?;
-    let (found, rest) = body.split_first_chunk::<8>().ok_or_else(short)?;
-    let (major, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-    let (minor, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
-    let (claimed, payload) = rest.split_first_chunk::<8>().ok_or_else(short)?;
-    if *found != magic {
-        return Err(ManifestError::Magic { found: *found, magic });
+    if len < AROUND {
+        return Err(ManifestError::TooShort { len });
     }
-    let (claimed, found) = (u64::from_le_bytes(*claimed), payload.len() as u64);
-    if claimed != found {
-        return Err(ManifestError::Length { claimed, found });
-    }
-    if checksum::of(body) != u64::from_le_bytes(*sum) {
-        return Err(ManifestError::Checksum);
-    }
-    let (major, minor) = (u16::from_le_bytes(*major), u16::from_le_bytes(*minor));
-    if major == 0 {
-        return Err(ManifestError::Version { found: 0 });
-    }
-    if major > supported {
-        return Err(ManifestError::Newer {
-            found: major,
-            supported,
+    let prefix = Prefix::of(bytes)?;
+    let claimed = prefix.head.checked_add(prefix.body);
+    let found = (len - AROUND) as u64;
+    if claimed != Some(found) {
+        return Err(ManifestError::Length {
+            claimed: claimed.unwrap_or(u64::MAX),
+            found,
         });
     }
-    Ok(Opened { minor, payload })
+    let (head, body) = proved(bytes, prefix.head)?;
+    proved(bytes, found + checksum::LEN as u64)?;
+    prefix.check_version()?;
+    let body = body.get(..body.len() - checksum::LEN).unwrap_or_default();
+    Ok(Opened {
+        minor: prefix.minor,
+        head,
+        body,
+    })
 }
 
-/// Decodes the first bytes of a payload, and says how many they are. What a claimed length can make bincode allocate is
-/// bounded by the bytes that are there.
+/// How long the head of an envelope is, with all before it and its checksum: as many bytes are [opened alone](open_head).
+pub(super) fn head_len(first: &[u8]) -> Result<u64, ManifestError> {
+    let around = (PREFIX + checksum::LEN) as u64;
+    let len = Prefix::of(first)?.head.saturating_add(around);
+    if len > MAX_LEN {
+        return Err(ManifestError::TooLong { len });
+    }
+    Ok(len)
+}
+
+/// Opens the head alone. `bytes` end with its checksum.
+pub(super) fn open_head(bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
+    let prefix = Prefix::of(bytes)?;
+    let (head, _) = proved(bytes, prefix.head)?;
+    prefix.check_version()?;
+    Ok(Opened {
+        minor: prefix.minor,
+        head,
+        body: &[],
+    })
+}
+
+/// The `len` bytes behind the prefix, once the checksum behind them is compared, and the bytes behind that.
+fn proved(bytes: &[u8], len: u64) -> Result<(&[u8], &[u8]), ManifestError> {
+    let short = || ManifestError::TooShort { len: bytes.len() };
+    let end = usize::try_from(len)
+        .ok()
+        .and_then(|len| len.checked_add(PREFIX))
+        .ok_or_else(short)?;
+    let (before, rest) = bytes.split_at_checked(end).ok_or_else(short)?;
+    let (sum, rest) = rest.split_first_chunk::<{ checksum::LEN }>().ok_or_else(short)?;
+    if checksum::of(before) != u64::from_le_bytes(*sum) {
+        return Err(ManifestError::Checksum);
+    }
+    Ok((&before[PREFIX..], rest))
+}
+
+impl Opened<'_> {
+    pub(super) fn head<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
+        decode_all(self.head, self.minor)
+    }
+
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
+        decode_all(self.body, self.minor)
+    }
+}
+
+/// Decodes a whole payload. Bytes behind it are stray, unless a newer minor version may have appended them.
+fn decode_all<T: DeserializeOwned>(payload: &[u8], minor: u16) -> Result<T, ManifestError> {
+    let (decoded, used) = decode(payload)?;
+    let stray = payload.len() - used;
+    if stray > 0 && minor <= VERSION.1 {
+        return Err(ManifestError::Stray(stray));
+    }
+    Ok(decoded)
+}
+
+/// Decodes the first bytes of a payload, and says how many they are. A claimed length makes bincode allocate no more than the
+/// bytes that are there justify.
 fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, usize), ManifestError> {
     match payload.len().saturating_mul(CLAIM) {
         0..=0x1_0000 => decode_within::<T, 0x1_0000>(payload),
@@ -110,27 +215,16 @@ fn decode_within<T: DeserializeOwned, const LIMIT: usize>(payload: &[u8]) -> Res
         .map_err(|error| ManifestError::Payload(error.to_string()))
 }
 
-/// Decodes a whole payload. What follows it is stray, unless a newer minor version may have appended it.
-pub(super) fn decode_all<T: DeserializeOwned>(opened: &Opened<'_>, minor: u16) -> Result<T, ManifestError> {
-    let (decoded, used) = decode(opened.payload)?;
-    let stray = opened.payload.len() - used;
-    if stray > 0 && opened.minor <= minor {
-        return Err(ManifestError::Stray(stray));
-    }
-    Ok(decoded)
-}
-
-/// Encodes a payload and seals it.
-pub(super) fn encode<T: Serialize>(magic: Magic, version: (u16, u16), content: &T) -> Result<Vec<u8>, ManifestError> {
-    let payload = bincode::serde::encode_to_vec(content, config::standard())
-        .map_err(|error| ManifestError::Payload(error.to_string()))?;
-    seal(magic, version, &payload)
+/// A payload as bytes.
+pub(super) fn encode<T: Serialize>(payload: &T) -> Result<Vec<u8>, ManifestError> {
+    bincode::serde::encode_to_vec(payload, config::standard())
+        .map_err(|error| ManifestError::Payload(error.to_string()))
 }
 
 /// The number of bytes that [`encode`] gives.
-pub(super) fn encoded_len<T: Serialize>(content: &T) -> Result<u64, ManifestError> {
+pub(super) fn encoded_len<T: Serialize>(payload: &T) -> Result<u64, ManifestError> {
     let mut size = bincode::enc::write::SizeWriter::default();
-    bincode::serde::encode_into_writer(content, &mut size, config::standard())
+    bincode::serde::encode_into_writer(payload, &mut size, config::standard())
         .map_err(|error| ManifestError::Payload(error.to_string()))?;
-    Ok((PREFIX + size.bytes_written + checksum::LEN) as u64)
+    Ok(size.bytes_written as u64)
 }

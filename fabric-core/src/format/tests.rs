@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{FileRecord, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
+use super::manifest::{Body, Coordinate, FileRecord, Head, Kind, Manifest, TensorRecord, TieRecord, ValueRecord};
 use super::safetensors::{Header, Layout, header_len};
 use super::*;
-use crate::entry::{DType, Region, TensorInfo};
+use crate::entry::{DType, TensorInfo};
 use crate::io::checksum;
 
 /// Two tensors, an empty one, a tie and a value.
@@ -19,35 +19,40 @@ fn container() -> Vec<u8> {
         .map(|(name, dtype, shape)| (name.to_owned(), TensorInfo::new(dtype, shape)))
         .into();
     let mut manifest = Manifest {
-        writer: "a test".to_owned(),
-        files: vec![FileRecord::default()],
-        ties: vec![TieRecord {
-            name: "tied".to_owned(),
-            target: 0,
-        }],
-        values: vec![ValueRecord {
-            name: "step".to_owned(),
-            rank: None,
-            form: 0,
-            bytes: vec![7],
-        }],
-        filtered: vec!["fc.scale".to_owned()],
-        ..Manifest::default()
+        head: Head {
+            writer: "a test".to_owned(),
+            ..Head::default()
+        },
+        body: Body {
+            file: Some(FileRecord::default()),
+            ties: vec![TieRecord {
+                name: "tied".to_owned(),
+                target: 0,
+            }],
+            values: vec![ValueRecord {
+                name: "step".to_owned(),
+                coordinate: Coordinate::new(),
+                form: 0,
+                bytes: vec![7],
+            }],
+            filtered: vec!["fc.scale".to_owned()],
+            ..Body::default()
+        },
     };
     let places = Layout::new(tensors.clone(), &BTreeMap::new(), None).unwrap().tensors;
-    manifest.tensors = places.iter().map(record).collect();
+    manifest.body.tensors = places.iter().map(record).collect();
     let layout = Layout::new(tensors, &BTreeMap::new(), Some(manifest.encoded_len().unwrap())).unwrap();
-    manifest.tensors = layout.tensors[..3].iter().map(record).collect();
-    manifest.files[0] = FileRecord {
-        name: String::new(),
+    manifest.body.tensors = layout.tensors[..3].iter().map(record).collect();
+    manifest.body.file = Some(FileRecord {
         header_len: layout.header.len() as u64,
         header_sum: checksum::of(&layout.header).to_le_bytes(),
         len: layout.file_len,
-    };
+    });
     let mut bytes = layout.header;
-    for (tensor, fill) in manifest.tensors.iter_mut().zip(b'a'..) {
-        let contents = vec![fill; usize::try_from(tensor.parts[0].len).unwrap()];
-        tensor.parts[0].sums = checksum::to_bytes(&checksum::sums(&contents)).into();
+    for (tensor, fill) in manifest.body.tensors.iter_mut().zip(b'a'..) {
+        let part = tensor.part.as_mut().unwrap();
+        let contents = vec![fill; usize::try_from(part.len).unwrap()];
+        part.sums = checksum::to_bytes(&checksum::sums(&contents)).into();
         bytes.extend(contents);
     }
     bytes.extend(manifest.encode().unwrap());
@@ -56,13 +61,9 @@ fn container() -> Vec<u8> {
 }
 
 fn record(placed: &safetensors::Placed) -> TensorRecord {
-    let region = Region::whole(placed.info.shape());
-    TensorRecord {
-        name: placed.name.clone(),
-        dtype: placed.info.dtype(),
-        shape: placed.info.shape().into(),
-        parts: vec![PartRecord::new(region, 0, placed.start, placed.end - placed.start)],
-    }
+    let mut record = TensorRecord::in_file(&placed.name, &placed.info, None, placed.end - placed.start);
+    record.part.as_mut().unwrap().start = placed.start;
+    record
 }
 
 fn slice(bytes: &[u8], start: u64, end: u64) -> &[u8] {
@@ -79,11 +80,10 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
         .ok_or("nobody's manifest")?;
     let manifest = Manifest::decode(slice(bytes, place.start, place.end)).map_err(|e| e.to_string())?;
     agree(&header, &manifest)?;
-    for tensor in &manifest.tensors {
-        for part in &tensor.parts {
-            if part.sums() != checksum::sums(slice(bytes, part.start, part.start + part.len)) {
-                return Err(format!("`{}` does not match its checksum", tensor.name));
-            }
+    for tensor in &manifest.body.tensors {
+        let part = tensor.part.as_ref().ok_or("no part")?;
+        if part.sums() != checksum::sums(slice(bytes, part.start, part.start + part.len)) {
+            return Err(format!("`{}` does not match its checksum", tensor.name));
         }
     }
     Ok(manifest)
@@ -93,7 +93,7 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
 fn a_container_opens_for_us_and_for_the_safetensors_library() {
     let bytes = container();
     let manifest = open(&bytes).unwrap();
-    assert_eq!(manifest.tensors.len(), 3);
+    assert_eq!(manifest.body.tensors.len(), 3);
     let theirs = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(theirs.tensor("fc.weight").unwrap().data(), [b'a'; 24]);
     assert_eq!(theirs.len(), 4);
@@ -144,13 +144,12 @@ fn header_and_manifest_must_tell_the_same_story() {
         change(&mut manifest);
         agree(&header, &manifest).unwrap_err()
     };
-    assert!(refusal(|m| m.files[0].header_sum[3] ^= 1).contains("checksum"));
-    assert!(refusal(|m| m.files[0].header_len += 1).contains("header"));
-    assert!(refusal(|m| m.files[0].name.push('a')).contains("calls it `a`"));
-    assert!(refusal(|m| m.files.clear()).contains("0 files"));
-    assert!(refusal(|m| m.tensors[1].name.push('s')).contains("`fc.bias` is in the header or in the manifest"));
-    assert!(refusal(|m| drop(m.tensors.remove(0))).contains("`fc.weight` is in the header or in the manifest"));
-    assert!(refusal(|m| m.tensors[1].dtype = DType::BF16).contains("`fc.bias` is F16 [3] at"));
-    assert!(refusal(|m| m.tensors[1].parts[0].start += 1).contains("`fc.bias` is F16 [3] at"));
-    assert!(refusal(|m| m.tensors[2].parts.clear()).contains("`no` is U8 [0] at"));
+    assert!(refusal(|m| m.body.file.as_mut().unwrap().header_sum[3] ^= 1).contains("checksum"));
+    assert!(refusal(|m| m.body.file.as_mut().unwrap().header_len += 1).contains("header"));
+    assert!(refusal(|m| (m.head.kind, m.body.file) = (Kind::Directory, None)).contains("that of a directory"));
+    assert!(refusal(|m| m.body.tensors[1].name.push('s')).contains("`fc.bias` is in the header or in the manifest"));
+    assert!(refusal(|m| drop(m.body.tensors.remove(0))).contains("`fc.weight` is in the header or in the manifest"));
+    assert!(refusal(|m| m.body.tensors[1].dtype = DType::BF16).contains("`fc.bias` is F16 [3] at"));
+    assert!(refusal(|m| m.body.tensors[1].part.as_mut().unwrap().start += 1).contains("`fc.bias` is F16 [3] at"));
+    assert!(refusal(|m| m.body.tensors[2].part = None).contains("`no` is U8 [0] at"));
 }

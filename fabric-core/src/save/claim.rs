@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::parts::{self, Mark};
 use super::site::Site;
-use crate::dist::directory::{is_ours, read_directory};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
+use crate::source::head::{generation_in, is_ours};
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage, WriteFile};
 
@@ -116,7 +116,7 @@ pub(crate) fn sweep_inside(storage: &dyn Storage, directory: &Path) {
         };
         // In this order: a generation without a lock was committed before, or never will be.
         let unlocked = matches!(storage.kind(&inside.path(token, Ending::Lock)), Ok(None));
-        let replaced = || read_directory(storage, directory).is_ok_and(|manifest| manifest.generation != *name);
+        let replaced = || generation_in(storage, directory).is_ok_and(|committed| committed != *name);
         if unlocked && replaced() && parts::is_generation(storage, directory, token) {
             let _ = parts::remove_generation(storage, &directory.join(name));
         }
@@ -169,8 +169,8 @@ fn remove_claimed(storage: &dyn Storage, claim: &Claim<'_>, target: &Path) -> io
         // The manifest is read after the lock was taken: nobody can commit the folder any more.
         let committed = match storage.kind(&directory.join(FILE_NAME))? {
             None => None,
-            Some(_) => match read_directory(storage, directory) {
-                Ok(manifest) => Some(manifest.generation),
+            Some(_) => match generation_in(storage, directory) {
+                Ok(committed) => Some(committed),
                 // Which folder a damaged manifest speaks of is not known, and it may be mended.
                 Err(_) => return Ok(false),
             },

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entry::{Dims, Row, TensorInfo};
+use crate::entry::{Row, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::MANIFEST;
-use crate::format::manifest::{FileRecord, Manifest, ManifestError, PartRecord, ShardManifest, Sums, TensorRecord};
+use crate::format::manifest::{FileRecord, Manifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
 use crate::io::checksum::{self, BLOCK};
 use crate::io::pages;
@@ -54,28 +54,23 @@ impl<'r> Run<'r> {
     }
 }
 
-/// What the file says of itself at its end.
-pub(crate) enum Closing {
-    Whole(Manifest),
-    Shard(ShardManifest),
-}
-
 /// A file whose every byte is decided, but for its tensors and their checksums.
 pub(crate) struct FileWriter {
     layout: Layout<Arc<str>>,
-    closing: Closing,
+    manifest: Manifest,
 }
 
 impl FileWriter {
-    /// Decides the file's layout. Rows are in the order of their bytes; `closing` is complete but for them and the file.
+    /// Decides the file's layout. Rows are in the order of their bytes; `manifest` is complete but for them and the file.
     ///
     /// # Errors
     /// If there are more rows or larger tensors than the format can hold.
-    pub(crate) fn new<T>(rows: &[Row<T>], mut closing: Closing, path: &Path) -> Result<Self> {
+    pub(crate) fn new<T>(rows: &[Row<T>], mut manifest: Manifest, path: &Path) -> Result<Self> {
         let refused = |what: String| Error::destination(path, what);
         let infos: Vec<(Arc<str>, TensorInfo)> = rows.iter().map(|row| (row.name.clone(), row.info())).collect();
-        *closing.tensors() = rows.iter().map(record).collect();
-        let manifest_len = closing.encoded_len().map_err(|error| refused(error.to_string()))?;
+        manifest.body.tensors = rows.iter().map(record).collect();
+        manifest.body.file = Some(FileRecord::default());
+        let manifest_len = manifest.encoded_len().map_err(|error| refused(error.to_string()))?;
         let indices = usize::try_from(manifest_len)
             .unwrap_or(usize::MAX)
             .saturating_mul(INDICES);
@@ -85,8 +80,8 @@ impl FileWriter {
         })?;
         let layout =
             Layout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
-        place(&mut closing, &layout);
-        Ok(Self { layout, closing })
+        place(&mut manifest, &layout);
+        Ok(Self { layout, manifest })
     }
 
     /// The length of the file.
@@ -103,48 +98,18 @@ impl FileWriter {
             held: Vec::new(),
         };
         runs.hold(&self.layout.header)?;
-        for (at, record) in self.closing.tensors().iter_mut().enumerate() {
-            let sums = &mut record.parts[0].sums;
+        for (at, record) in self.manifest.body.tensors.iter_mut().enumerate() {
+            let Some(part) = &mut record.part else { continue };
+            let sums = &mut part.sums;
             sums.clear();
             contents.read(at, &mut |run| runs.write(run, sums))?;
         }
         let manifest = self
-            .closing
+            .manifest
             .encode()
             .map_err(|error| Error::Internal(error.to_string()))?;
         runs.hold(&manifest)?;
         runs.flush()
-    }
-}
-
-impl Closing {
-    fn tensors(&mut self) -> &mut Vec<TensorRecord> {
-        match self {
-            Self::Whole(manifest) => &mut manifest.tensors,
-            Self::Shard(manifest) => &mut manifest.tensors,
-        }
-    }
-
-    fn set_file(&mut self, file: FileRecord) {
-        match self {
-            Self::Whole(manifest) => manifest.files = vec![file],
-            Self::Shard(manifest) => manifest.file = file,
-        }
-    }
-
-    fn encoded_len(&mut self) -> Result<u64, ManifestError> {
-        self.set_file(FileRecord::default());
-        match self {
-            Self::Whole(manifest) => manifest.encoded_len(),
-            Self::Shard(manifest) => manifest.encoded_len(),
-        }
-    }
-
-    fn encode(&self) -> Result<Vec<u8>, ManifestError> {
-        match self {
-            Self::Whole(manifest) => manifest.encode(),
-            Self::Shard(manifest) => manifest.encode(),
-        }
     }
 }
 
@@ -247,28 +212,19 @@ fn add(sums: &mut Sums, blocks: impl Iterator<Item = u64>) {
 
 /// A row without its place and checksums.
 fn record<T>(row: &Row<T>) -> TensorRecord {
-    let len = row.len() as u64;
-    let part = match &row.region {
-        Some(region) => PartRecord::new(region.clone(), 0, 0, len),
-        None => PartRecord::whole(&row.whole, 0, len),
-    };
-    TensorRecord {
-        name: (*row.name).to_owned(),
-        dtype: row.whole.dtype(),
-        shape: Dims::from_slice(row.whole.shape()),
-        parts: vec![part],
-    }
+    TensorRecord::in_file(&row.name, &row.whole, row.region.as_ref(), row.len() as u64)
 }
 
 /// Writes the places that the layout found into the manifest; the length of the manifest does not depend on them.
-fn place(closing: &mut Closing, layout: &Layout<Arc<str>>) {
-    for (record, placed) in closing.tensors().iter_mut().zip(&layout.tensors) {
+fn place(manifest: &mut Manifest, layout: &Layout<Arc<str>>) {
+    for (record, placed) in manifest.body.tensors.iter_mut().zip(&layout.tensors) {
         debug_assert_eq!(*record.name, *placed.name, "rows are in the order of their bytes");
-        record.parts[0].start = placed.start;
+        if let Some(part) = &mut record.part {
+            part.start = placed.start;
+        }
     }
     debug_assert!(layout.tensors.last().is_some_and(|placed| *placed.name == *MANIFEST));
-    closing.set_file(FileRecord {
-        name: String::new(),
+    manifest.body.file = Some(FileRecord {
         header_len: layout.header.len() as u64,
         header_sum: checksum::of(&layout.header).to_le_bytes(),
         len: layout.file_len,

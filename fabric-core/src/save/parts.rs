@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::dist::directory::{generation_of, read_directory};
 use crate::error::{Error, Result};
-use crate::format::directory::{FILE_NAME, MAGIC, is_rank_file};
-use crate::format::{MARKER, safetensors};
+use crate::format::directory::{FILE_NAME, is_rank_file};
+use crate::format::{MAGIC, MARKER, safetensors};
+use crate::source::head::{generation_in, generation_of};
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage};
 
@@ -58,9 +58,7 @@ pub(crate) fn is_our_file(storage: &dyn Storage, path: &Path) -> bool {
 pub(crate) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
     let io = |error| Error::io("look at", directory)(error);
     let names = storage.list_os(directory).map_err(Error::io("list", directory))?;
-    let committed = read_directory(storage, directory)
-        .ok()
-        .map(|manifest| manifest.generation);
+    let committed = generation_in(storage, directory).ok();
     for name in names {
         let is_ours = match name.to_str() {
             None => false,
@@ -82,8 +80,8 @@ pub(crate) fn first_stranger(storage: &dyn Storage, directory: &Path) -> Result<
 
 /// An entry in the folder that the manifest names, which no save made.
 pub(crate) fn stranger_in_committed(storage: &dyn Storage, directory: &Path) -> Result<Option<PathBuf>> {
-    match read_directory(storage, directory) {
-        Ok(manifest) => first_but_ranks(storage, directory, &manifest.generation),
+    match generation_in(storage, directory) {
+        Ok(committed) => first_but_ranks(storage, directory, &committed),
         // Nothing of a damaged checkpoint is removed.
         Err(_) => Ok(None),
     }

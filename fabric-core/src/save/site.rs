@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::claim::{self, Claim};
 use super::parts;
-use crate::dist::directory::is_ours;
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
+use crate::source::head::is_ours;
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::dist::directory;
+use super::head::is_ours;
 use crate::format::directory::FILE_NAME;
 use crate::io::checksum;
 use crate::storage::{FileKind, Storage};
@@ -145,7 +145,7 @@ pub(crate) fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<Path
         .filter(|name| matches!(hidden.parse(name), Some((_, Ending::Replaced))));
     let is_whole = |path: &PathBuf| match storage.kind(path) {
         Ok(Some(FileKind::File)) => true,
-        Ok(Some(FileKind::Directory)) => directory::is_ours(storage, path).unwrap_or(false),
+        Ok(Some(FileKind::Directory)) => is_ours(storage, path).unwrap_or(false),
         _ => false,
     };
     replaced.map(|name| hidden.directory.join(name)).find(is_whole)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Check, Place, StoredTensor};
 use crate::entry::{root, strip};
 use crate::error::entries;
+use crate::format::manifest::StructRecord;
 use crate::hash::HashSet;
 use crate::io::checksum::Running;
 use crate::value::Value;
@@ -24,8 +25,8 @@ pub(crate) struct Index {
     pub(crate) order: Arc<[String]>,
     /// The format has no place for values, so that the absence of one says nothing.
     pub(crate) tensors_only: bool,
-    /// The version of the schema that it was saved under; 0 if nobody says.
-    pub(crate) state_version: u32,
+    /// The structs of the state that was saved, if the file says.
+    pub(crate) structs: Vec<StructRecord>,
     /// Of tensors that were cut over a mesh: the dimensions, each with the names of axes.
     pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
 }
@@ -89,7 +90,7 @@ impl Index {
             filtered: self.filtered.clone(),
             order: self.order.clone(),
             tensors_only: self.tensors_only,
-            state_version: self.state_version,
+            structs: self.structs.clone(),
             cuts: self.cuts.clone(),
         }
     }

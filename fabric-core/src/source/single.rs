@@ -12,9 +12,9 @@ use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::foreign::recognized;
 use crate::format::directory::FILE_NAME;
-use crate::format::manifest::{Manifest, ManifestError, PartRecord, SHARD_MAGIC, TensorRecord};
+use crate::format::manifest::{Kind, Manifest, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
-use crate::format::{MANIFEST, agree};
+use crate::format::{MANIFEST, ManifestError, agree};
 use crate::io::pages;
 use crate::storage::ReadFile;
 
@@ -110,14 +110,20 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit
             found,
             supported,
         },
-        ManifestError::Magic { found: SHARD_MAGIC, .. } => Error::UnknownFormat {
+        ManifestError::Unsupported(_) => Error::UnknownFormat {
+            path: path.to_path_buf(),
+            what: error.to_string(),
+        },
+        other => Error::corrupt(path, other.to_string()),
+    })?;
+    if manifest.head.kind == Kind::Shard {
+        return Err(Error::UnknownFormat {
             path: path.to_path_buf(),
             what: format!(
                 "it is one rank's part of a checkpoint; open the directory that holds {FILE_NAME}, two levels up"
             ),
-        },
-        other => Error::corrupt(path, other.to_string()),
-    })?;
+        });
+    }
     agree(header, &manifest).map_err(|what| Error::corrupt(path, what))?;
     let mut memory = limit.budget(bytes.len());
     from_manifest(manifest, path, &mut memory)
@@ -126,8 +132,9 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit
 /// The index that a manifest describes.
 fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result<Index> {
     let over = |over: OverLimit| Refused::from(over).at(path);
-    let mut tensors: Vec<(String, StoredTensor)> = manifest.tensors.into_iter().map(stored_tensor).collect();
-    for tie in manifest.ties {
+    let Manifest { head, body } = manifest;
+    let mut tensors: Vec<(String, StoredTensor)> = body.tensors.into_iter().filter_map(stored_tensor).collect();
+    for tie in body.ties {
         let target = usize::try_from(tie.target).ok().and_then(|at| tensors.get(at));
         let (_, target) =
             target.ok_or_else(|| Error::corrupt(path, format!("entry `{}` is tied to nothing", tie.name)))?;
@@ -136,11 +143,10 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
     }
     Ok(Index {
         origin: path.display().to_string(),
-        // Sorted ones become a map at once, without a search for each.
         tensors: tensors.into_iter().collect(),
-        values: own_values(&manifest.values, path)?,
-        filtered: manifest.filtered.into_iter().collect(),
-        state_version: manifest.state_version,
+        values: own_values(&body.values, &head.mesh, path)?,
+        filtered: body.filtered.into_iter().collect(),
+        structs: body.structs,
         ..Index::default()
     })
 }
@@ -155,20 +161,19 @@ fn memory_of(stored: &StoredTensor) -> usize {
     stored.parts.iter().map(part).sum::<usize>() + dims
 }
 
-fn stored_tensor(record: TensorRecord) -> (String, StoredTensor) {
-    let part = |part: &PartRecord| {
-        let place = Place {
-            file: part.file as usize,
-            start: part.start,
-            len: part.len,
-        };
-        Part::plain(part.region(), place, Check::Blocks(part.sums()))
+/// The tensor of a record; every record of a file has a part.
+fn stored_tensor(record: TensorRecord) -> Option<(String, StoredTensor)> {
+    let part = record.part.as_ref()?;
+    let place = Place {
+        file: 0,
+        start: part.start,
+        len: part.len,
     };
     let stored = StoredTensor {
         info: record.info(),
-        parts: record.parts.iter().map(part).collect(),
+        parts: vec![Part::plain(record.region(), place, Check::Blocks(part.sums()))],
     };
-    (record.name, stored)
+    Some((record.name, stored))
 }
 
 /// A safetensors file of anybody's: tensors, and nothing else.

@@ -12,7 +12,11 @@ use crate::value::Value;
 ///
 /// No bound applies to their memory beside the length of the file: a byte holds at most one item of `size_of::<Value>()`
 /// bytes, and every value that was saved must load.
-pub(crate) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMap<String, Value>> {
+pub(crate) fn own_values(
+    records: &[ValueRecord],
+    mesh: &[(String, u64)],
+    path: &Path,
+) -> Result<BTreeMap<String, Value>> {
     let mut values = BTreeMap::new();
     for record in records {
         if record.form != CBOR {
@@ -27,8 +31,8 @@ pub(crate) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMa
         }
         let value = Value::from_bytes(&record.bytes)
             .map_err(|error| Error::corrupt(path, format!("value `{}` {error}", record.name)))?;
-        let name = match record.rank {
-            Some(rank) => of_rank(&record.name, rank as usize),
+        let name = match number(&record.coordinate, mesh) {
+            Some(number) => of_rank(&record.name, number),
             None => record.name.clone(),
         };
         if values.insert(name, value).is_some() {
@@ -37,4 +41,15 @@ pub(crate) fn own_values(records: &[ValueRecord], path: &Path) -> Result<BTreeMa
         }
     }
     Ok(values)
+}
+
+/// The number of the process at a coordinate, row by row: the last axis is the one along which neighbours lie. `None` if all share
+/// the value.
+fn number(coordinate: &[(u32, u32)], mesh: &[(String, u64)]) -> Option<usize> {
+    let step = |number: usize, ((_, index), (_, size)): (&(u32, u32), &(String, u64))| {
+        number
+            .saturating_mul(usize::try_from(*size).unwrap_or(usize::MAX))
+            .saturating_add(*index as usize)
+    };
+    (!coordinate.is_empty()).then(|| coordinate.iter().zip(mesh).fold(0, step))
 }

@@ -1,8 +1,9 @@
 //! Which rank writes what: each box once, replicas in turn, large ones in pieces.
 //!
-//! Tensors that are replicated over the same axes lie, in order, on a tape as long as all of their boxes. A tensor whose
-//! box is longer than a rank's share of the tape (and than [`PIECE`]) is cut into equal pieces. The middle of a piece on
-//! the tape says which replica writes it, so every rank writes about its share, whatever the boxes' lengths are.
+//! Tensors that are replicated over the same axes lie, in order, on a tape as long as all of their boxes. The tape is divided
+//! evenly among as many replicas as have at least [`PIECE`] bytes of it each: small replicas lie together, in few files. A tensor
+//! whose box is longer than a share is cut into equal pieces. The middle of a piece on the tape says which replica writes it,
+//! so every writer writes about its share, whatever the boxes' lengths are.
 //!
 //! This is a part of the file format: a reader finds by it which file holds a box. `docs/format.md` has it in full.
 
@@ -10,7 +11,7 @@ use super::{Mesh, Split};
 use crate::entry::{Region, TensorInfo};
 use crate::hash::HashMap;
 
-/// Shorter pieces are not made: a tensor is cut for the sake of balance, and small files are no gain.
+/// No replica writes less, if another one can write it too: small files are no gain.
 const PIECE: u64 = 1 << 20;
 
 /// Who writes what, for tensors in a given order.
@@ -27,6 +28,13 @@ struct Tape {
     axes: Vec<usize>,
     replicas: usize,
     len: u64,
+}
+
+impl Tape {
+    /// How many replicas write, from the first one on.
+    fn writers(&self) -> u64 {
+        (self.len / PIECE).clamp(1, self.replicas as u64)
+    }
 }
 
 #[derive(Debug)]
@@ -121,7 +129,7 @@ impl Dealt {
         if self.pieces == 0 || tape.replicas == 1 || self.len <= PIECE {
             return 1;
         }
-        let share = tape.len.div_ceil(tape.replicas as u64).max(PIECE);
+        let share = tape.len.div_ceil(tape.writers());
         let most = self.shape.get(self.along).copied().unwrap_or(1).max(1);
         usize::try_from(self.len.div_ceil(share))
             .unwrap_or(usize::MAX)
@@ -135,7 +143,7 @@ impl Dealt {
         }
         let (piece, pieces) = (piece as u128, self.pieces as u128);
         let middle = u128::from(self.from) * 2 * pieces + u128::from(self.len) * (2 * piece + 1);
-        let replica = middle * tape.replicas as u128 / (u128::from(tape.len) * 2 * pieces);
+        let replica = middle * u128::from(tape.writers()) / (u128::from(tape.len) * 2 * pieces);
         usize::try_from(replica).unwrap_or(usize::MAX).min(tape.replicas - 1)
     }
 
@@ -189,10 +197,19 @@ mod tests {
     }
 
     #[test]
-    fn small_replicas_are_dealt_out_evenly() {
+    fn small_replicas_lie_together() {
         let mesh = mesh(&[("dp", 4)]);
         let tensors: Vec<_> = (0..8).map(|_| (floats(&[16, 4]), Split::default())).collect();
-        assert_eq!(loads(&mesh, &tensors), [512; 4]);
+        assert_eq!(loads(&mesh, &tensors), [8 * 256, 0, 0, 0]);
+    }
+
+    #[test]
+    fn replicas_are_dealt_out_evenly_to_as_many_as_have_enough_to_write() {
+        let mesh = mesh(&[("dp", 4)]);
+        let tensors: Vec<_> = (0..8).map(|_| (floats(&[1 << 16]), Split::default())).collect();
+        assert_eq!(loads(&mesh, &tensors), [1 << 20, 1 << 20, 0, 0]);
+        let tensors: Vec<_> = (0..32).map(|_| (floats(&[1 << 16]), Split::default())).collect();
+        assert_eq!(loads(&mesh, &tensors), [2 << 20; 4]);
     }
 
     #[test]
@@ -210,9 +227,11 @@ mod tests {
     #[test]
     fn uneven_tensors_leave_no_rank_with_more_than_one_tensor_too_much() {
         let mesh = mesh(&[("dp", 3)]);
-        let tensors: Vec<_> = (1..40).map(|rows| (floats(&[rows * 7, 5]), Split::default())).collect();
+        let tensors: Vec<_> = (1..40)
+            .map(|rows| (floats(&[rows * 7, 500]), Split::default()))
+            .collect();
         let loads = loads(&mesh, &tensors);
-        let (share, largest) = (loads.iter().sum::<usize>() / 3, 39 * 7 * 5 * 4);
+        let (share, largest) = (loads.iter().sum::<usize>() / 3, 39 * 7 * 500 * 4);
         assert!(loads.iter().all(|load| load.abs_diff(share) <= largest), "{loads:?}");
     }
 
@@ -231,14 +250,14 @@ mod tests {
         let own: Vec<_> = (0..4)
             .map(|rank| deal.own(0, rank).map(|region| region.to_string()))
             .collect();
-        // One tensor, two replicas of each half: the middle of the tape belongs to the second of them.
+        // One small tensor, two replicas of each half: the first of them writes.
         assert_eq!(
             own,
             [
-                None,
-                None,
                 Some("[4, 3] at [0, 0]".into()),
-                Some("[4, 3] at [0, 3]".into())
+                Some("[4, 3] at [0, 3]".into()),
+                None,
+                None
             ]
         );
     }

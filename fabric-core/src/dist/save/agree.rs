@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replicas::{Compared, compare};
 use super::{Agreed, Prepared};
+use crate::dist::manifest::coordinate;
 use crate::dist::mesh::Split;
 use crate::dist::ranks::{Lines, Ranks, digest, value_line};
 use crate::dist::shard::{self, Global, Local};
@@ -63,7 +64,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     let plan = &prepared.plan;
     let mut lines = vec![
         ("the path".to_owned(), path.display().to_string()),
-        ("the schema's version".to_owned(), prepared.version.to_string()),
+        ("the schema's version".to_owned(), prepared.state.version.to_string()),
         ("the durability".to_owned(), format!("{:?}", prepared.durability)),
         (
             "the treatment of replicas".to_owned(),
@@ -129,9 +130,10 @@ pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec
     differing.sort();
     let (of_first, replaced) = first_replicas(ranks, prepared, &globals, &compared)?;
     let mut per_rank = Vec::new();
-    for (rank, hello) in (0u32..).zip(hellos) {
+    for (rank, hello) in hellos.into_iter().enumerate() {
+        let at = coordinate(&ranks.mesh, rank);
         let names = prepared.plan.per_rank.iter().map(|(name, _)| name.clone());
-        per_rank.extend(names.zip(hello.per_rank).map(|(name, bytes)| (name, rank, bytes)));
+        per_rank.extend(names.zip(hello.per_rank).map(|(name, bytes)| (name, at.clone(), bytes)));
     }
     Ok(Agreed {
         globals,

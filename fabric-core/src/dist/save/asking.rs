@@ -12,6 +12,7 @@ use crate::dist::asked::Asked;
 use crate::dist::ranks::{Lines, Ranks, digest};
 use crate::dist::shard;
 use crate::error::Result;
+use crate::format::manifest::StructRecord;
 use crate::io::checksum;
 use crate::options::SaveOptions;
 use crate::save::plan::{Reading, Wholes};
@@ -37,7 +38,7 @@ enum Planned<'s> {
 pub(crate) fn plan<'s>(
     ranks: &Ranks,
     path: &Path,
-    version: u32,
+    state: &StructRecord,
     options: SaveOptions,
     read: impl FnOnce() -> Result<Reading<'s>>,
 ) -> Result<(Prepared, Vec<Vec<u8>>)> {
@@ -50,7 +51,7 @@ pub(crate) fn plan<'s>(
         };
         let mut hello = Vec::new();
         let planned = if asked.is_empty() {
-            let prepared = prepare(ranks, reading, options, version, &Wholes::default())?;
+            let prepared = prepare(ranks, reading, options, state, &Wholes::default())?;
             hello = Hello::of(&prepared, ranks, path).encode()?;
             Planned::Ready(Box::new(prepared))
         } else {
@@ -85,7 +86,7 @@ pub(crate) fn plan<'s>(
     let alike = firsts.iter().all(|first| first.sizes == firsts[0].sizes);
     let wholes = asked.wholes(wholes(ranks, "save: shapes", &asked.locals, alike)?);
     ranks.step("save: filter", || {
-        let prepared = prepare(ranks, reading, options, version, &wholes)?;
+        let prepared = prepare(ranks, reading, options, state, &wholes)?;
         let said = Hello::of(&prepared, ranks, path).encode()?;
         Ok((prepared, said))
     })

@@ -18,13 +18,14 @@ use super::super::shard::Global;
 use super::generation::Generation;
 use super::place::Place;
 use super::{Agreed, Prepared, origin, rank_file};
+use crate::dist::manifest::record;
 use crate::entry::Row;
-use crate::error::{Error, Result};
-use crate::format::directory::{DirectoryManifest, SplitRecord};
+use crate::error::Result;
+use crate::format::manifest::{Manifest, TensorRecord};
 use crate::options::Durability;
 use crate::save::contents::Live;
 use crate::save::file::Contents;
-use crate::save::heading::Heading;
+use crate::save::heading::heading;
 use crate::save::plan::SavePlan;
 use crate::save::{Commit, Decided, Destination, SaveReport};
 
@@ -32,18 +33,14 @@ use crate::save::{Commit, Decided, Destination, SaveReport};
 pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agreed: Agreed) -> Result<Decided> {
     let Prepared {
         mut plan,
-        version,
+        state,
         durability,
         ..
     } = prepared;
     let report = plan.report(0, agreed.differing.clone());
-    let records = records(&plan, &agreed);
-    let heading = Heading::of(
-        &plan,
-        origin(&ranks.strategy, &ranks.mesh),
-        version,
-        agreed.per_rank.clone(),
-    );
+    let origin = origin(&ranks.strategy, &ranks.mesh);
+    let mut manifest = heading(&plan, origin, state, agreed.per_rank.clone());
+    manifest.body.tensors = records(&plan, &agreed);
     plan.tensors = rows(ranks, plan.tensors, &agreed);
     let heads: Vec<_> = plan.tensors.iter().map(Row::head).collect();
     let files = RankFiles {
@@ -51,8 +48,6 @@ pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agr
         heads,
         durability,
     };
-    // The name of the folder is not known before it is made.
-    let manifest = move |generation: &str| heading.of_directory(generation, records);
     let commit: Commit = Box::new(move |destination, contents| files.write(destination, contents, manifest, report));
     Ok(Decided {
         rows: plan.tensors,
@@ -85,12 +80,12 @@ fn rows(ranks: &Ranks, tensors: Vec<Row<Live>>, agreed: &Agreed) -> Vec<Row<Live
 }
 
 /// How the manifest says that the tensors are cut.
-fn records(plan: &SavePlan, agreed: &Agreed) -> Vec<SplitRecord> {
+fn records(plan: &SavePlan, agreed: &Agreed) -> Vec<TensorRecord> {
     let tensors = plan.tensors.iter().zip(&agreed.globals).enumerate();
-    let record = |(at, (row, global)): (usize, (&Row<Live>, &Global))| {
-        SplitRecord::new(row.name.to_string(), &global.info, agreed.stored(at, global))
+    let record_of = |(at, (row, global)): (usize, (&Row<Live>, &Global))| {
+        record(&row.name, &global.info, agreed.stored(at, global))
     };
-    tensors.map(record).collect()
+    tensors.map(record_of).collect()
 }
 
 /// The files that the ranks write.
@@ -106,7 +101,7 @@ impl RankFiles {
         self,
         destination: &Destination<'_>,
         contents: &dyn Contents,
-        manifest: impl FnOnce(&str) -> DirectoryManifest,
+        manifest: Manifest,
         mut report: SaveReport,
     ) -> Result<SaveReport> {
         let Destination { storage, path, phases } = *destination;
@@ -130,10 +125,8 @@ impl RankFiles {
             let Some(generation) = generation.take() else {
                 return Ok(Vec::new());
             };
-            let manifest = manifest(generation.place().generation()).encode();
-            let manifest = manifest.map_err(|error| Error::Internal(error.to_string()))?;
-            generation.commit(&manifest, durability, phases)?;
-            Ok((manifest.len() as u64).to_le_bytes().to_vec())
+            let len = generation.commit(manifest, durability, phases)?;
+            Ok(len.to_le_bytes().to_vec())
         };
         let manifest = ranks.first("save: commit", commit)?;
         report.bytes += manifest.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));

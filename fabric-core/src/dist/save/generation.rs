@@ -8,15 +8,17 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::place::{Place, Replaced};
-use crate::dist::directory::read_directory;
+use crate::dist::manifest::check;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
+use crate::format::manifest::{Kind, Manifest};
 use crate::options::Durability;
 use crate::phases::{Phase, Phases};
 use crate::save::claim::{self, Claim};
 use crate::save::parts;
 use crate::save::publish::{create, fill, sync_dir};
 use crate::save::site::Site;
+use crate::source::head::generation_in;
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
@@ -89,8 +91,18 @@ impl<'s> Generation<'s> {
         self.place.message()
     }
 
-    /// Makes the folder the checkpoint: all ranks' files are durable in it.
-    pub(crate) fn commit(mut self, manifest: &[u8], durability: Durability, phases: &Phases) -> Result<()> {
+    /// Makes the folder the checkpoint that `manifest` describes, but for its kind and its generation: all ranks' files are
+    /// durable in it. Gives the length of the manifest.
+    pub(crate) fn commit(self, mut manifest: Manifest, durability: Durability, phases: &Phases) -> Result<u64> {
+        manifest.head.kind = Kind::Directory;
+        manifest.head.generation = self.place.generation().to_owned();
+        let checked = check(&manifest).and_then(|()| manifest.encode());
+        let manifest = checked.map_err(|error| Error::Internal(error.to_string()))?;
+        self.commit_bytes(&manifest, durability, phases)?;
+        Ok(manifest.len() as u64)
+    }
+
+    fn commit_bytes(mut self, manifest: &[u8], durability: Durability, phases: &Phases) -> Result<()> {
         let storage = self.storage;
         let synced = sync_dir(storage, &self.place.folder(), durability, phases);
         synced.map_err(|error| self.or_taken_away(error))?;
@@ -256,9 +268,7 @@ impl Drop for Generation<'_> {
 
 /// The folder that the manifest in a directory names, if it can be read.
 fn committed(storage: &dyn Storage, directory: &Path) -> Option<String> {
-    read_directory(storage, directory)
-        .ok()
-        .map(|manifest| manifest.generation)
+    generation_in(storage, directory).ok()
 }
 
 /// Whether something came to be at a name since it was free, or an empty directory.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::super::ranks::Ranks;
 use super::{Agreed, Prepared, origin};
 use crate::error::Result;
-use crate::save::file::{Closing, FileWriter};
-use crate::save::heading::Heading;
+use crate::save::file::FileWriter;
+use crate::save::heading::heading;
 use crate::save::publish::publish;
 use crate::save::{Commit, Decided};
 
@@ -14,19 +14,19 @@ use crate::save::{Commit, Decided};
 pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agreed: Agreed) -> Result<Decided> {
     let Prepared {
         mut plan,
-        version,
+        state,
         durability,
         ..
     } = prepared;
     let mut report = plan.report(0, agreed.differing);
-    let heading = Heading::of(&plan, origin(&ranks.strategy, &ranks.mesh), version, agreed.per_rank);
+    let manifest = heading(&plan, origin(&ranks.strategy, &ranks.mesh), state, agreed.per_rank);
     if ranks.rank() != 0 {
         plan.tensors.clear();
     }
     let heads: Vec<_> = plan.tensors.iter().map(|row| row.head()).collect();
     let commit: Commit = Box::new(move |destination, contents| {
         let write = || {
-            let mut file = FileWriter::new(&heads, Closing::Whole(heading.of_file()), destination.path)?;
+            let mut file = FileWriter::new(&heads, manifest, destination.path)?;
             publish(destination, durability, file.len(), |into, path| {
                 file.write(contents, into, path)
             })?;

@@ -4,10 +4,11 @@ use super::place::Place;
 use crate::entry::Row;
 use crate::error::Result;
 use crate::format::directory;
-use crate::format::manifest::ShardManifest;
+use crate::format::manifest::{Body, Head, Kind, Manifest};
 use crate::options::Durability;
 use crate::phases::Phases;
-use crate::save::file::{Closing, Contents, FileWriter};
+use crate::save::WRITER;
+use crate::save::file::{Contents, FileWriter};
 use crate::save::publish::{create, fill};
 use crate::storage::Storage;
 
@@ -25,12 +26,17 @@ pub(crate) fn write<T>(
         return Ok(0);
     }
     let path = place.folder().join(directory::rank_file(rank));
-    let closing = ShardManifest {
-        generation: place.generation().to_owned(),
-        rank: u32::try_from(rank).unwrap_or(u32::MAX),
-        ..ShardManifest::default()
+    let manifest = Manifest {
+        head: Head {
+            kind: Kind::Shard,
+            writer: WRITER.to_owned(),
+            generation: place.generation().to_owned(),
+            rank: u32::try_from(rank).unwrap_or(u32::MAX),
+            ..Head::default()
+        },
+        body: Body::default(),
     };
-    let mut writer = FileWriter::new(rows, Closing::Shard(closing), &path)?;
+    let mut writer = FileWriter::new(rows, manifest, &path)?;
     let replaced = place.replaced_file(storage, rank)?;
     let mut file = create(storage, &path, replaced.as_deref())?;
     fill(&mut *file, &path, durability, writer.len(), phases, |file, path| {

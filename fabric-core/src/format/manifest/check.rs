@@ -6,70 +6,82 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::{CBOR, FileRecord, Manifest, PartRecord, ShardManifest, TensorRecord, TieRecord, ValueRecord};
-use crate::entry::{DType, Region, TensorInfo, check_name, covers, first_twice, is_all, shown};
+use super::{Body, CBOR, FileRecord, Head, Kind, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
+use crate::entry::{DType, TensorInfo, check_name, first_twice, shown};
+use crate::format::error::ManifestError;
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
 use crate::io::checksum;
 
-/// Says what is wrong with a manifest, if anything is.
-pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
-    mesh(&manifest.mesh)?;
-    files(&manifest.files)?;
-    let tensors = manifest.tensors.iter().map(|tensor| &tensor.name);
-    names(tensors, &manifest.ties, &manifest.values, &manifest.filtered)?;
-    for tensor in &manifest.tensors {
-        check_tensor(tensor, &manifest.files).map_err(|what| format!("entry `{}`: {what}", tensor.name))?;
+/// Meshes of more ranks are refused.
+const MAX_RANKS: u64 = 1 << 20;
+
+/// Checkpoints of more bytes are refused.
+const MAX_BYTES: u64 = 1 << 62;
+
+/// Checks a manifest in itself.
+///
+/// # Errors
+/// The first contradiction; or what a later version may say, and this one does not read.
+pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
+    unsupported(&manifest.body).map_err(ManifestError::Unsupported)?;
+    is_true(manifest).map_err(ManifestError::Invalid)
+}
+
+/// What the format has a place for, and no version has written yet.
+fn unsupported(body: &Body) -> Result<(), String> {
+    let elsewhere = |tensor: &&TensorRecord| tensor.part.as_ref().is_some_and(|part| part.file != 0);
+    if let Some(tensor) = body.tensors.iter().find(elsewhere) {
+        return Err(format!("that `{}` lies in another file", tensor.name));
     }
-    places(&manifest.tensors, &manifest.files)?;
-    for tie in &manifest.ties {
-        if tie.target as usize >= manifest.tensors.len() {
-            let (count, target) = (manifest.tensors.len(), tie.target);
+    if let Some(other) = body.others.first() {
+        return Err(format!("that tensors lie in `{}`", shown(&other.name)));
+    }
+    Ok(())
+}
+
+fn is_true(manifest: &Manifest) -> Result<(), String> {
+    let Manifest { head, body } = manifest;
+    self::head(head)?;
+    let tensors = body.tensors.iter().map(|tensor| &tensor.name);
+    names(tensors, body)?;
+    let mut paths: Vec<&str> = body.structs.iter().map(|record| record.path.as_str()).collect();
+    if let Some(path) = first_twice(&mut paths) {
+        return Err(format!("the struct at `{}` is there twice", shown(path)));
+    }
+    values(&body.values, &head.mesh)?;
+    for TieRecord { name, target } in &body.ties {
+        let count = body.tensors.len();
+        if *target as usize >= count {
             return Err(format!(
-                "entry `{}` is tied to tensor {target}, and there are {count}",
-                tie.name
+                "entry `{name}` is tied to tensor {target}, and there are {count}"
             ));
         }
     }
-    forms(&manifest.values)
-}
-
-pub(in crate::format) fn forms(values: &[ValueRecord]) -> Result<(), String> {
-    match values.iter().find(|value| value.form != CBOR) {
-        None => Ok(()),
-        Some(value) => Err(format!(
-            "the value `{}` is of form {}, which is unknown",
-            value.name, value.form
-        )),
+    match (head.kind, &body.file) {
+        (Kind::File | Kind::Shard, Some(file)) => in_file(head.kind, file, &body.tensors),
+        (Kind::Directory, None) => in_directory(&body.tensors),
+        (Kind::Directory, Some(_)) => Err("it is of a directory, and says that it is in a file".to_owned()),
+        (_, None) => Err("it is of a file, and does not say of which".to_owned()),
     }
 }
 
-/// The same for one file of several: each tensor has one part here, somewhere in its shape.
-pub(super) fn check_shard(manifest: &ShardManifest) -> Result<(), String> {
-    let files = std::slice::from_ref(&manifest.file);
-    self::files(files)?;
-    let mut taken = HashSet::default();
-    for tensor in &manifest.tensors {
-        let name = &tensor.name;
-        check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
-        if !taken.insert(name) {
-            return Err(format!("entry `{name}` is there twice"));
-        }
-        let [part] = tensor.parts.as_slice() else {
-            return Err(format!("entry `{name}` has {} parts in one file", tensor.parts.len()));
-        };
-        if tensor.info().byte_len().is_none() || !part.region().is_inside(&tensor.shape) {
-            let (region, shape) = (part.region(), &tensor.shape);
-            return Err(format!(
-                "entry `{name}`: the part {region} reaches outside the shape {shape:?}"
-            ));
-        }
-        check_part(part, tensor.dtype, files).map_err(|what| format!("entry `{name}`: {what}"))?;
+pub(super) fn head(head: &Head) -> Result<(), String> {
+    mesh(&head.mesh)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let generation = &head.generation;
+    let is_named = !generation.is_empty() && generation.len() <= 64 && generation.chars().all(plain);
+    if is_named != (head.kind != Kind::File) {
+        return Err(format!("the generation `{}` is no name of a folder", shown(generation)));
     }
-    places(&manifest.tensors, files)
+    let keys = head.facts.iter().map(|fact| &fact.key);
+    if !keys.is_sorted_by(|a, b| a < b) {
+        return Err("its facts are not in the order of their keys".to_owned());
+    }
+    Ok(())
 }
 
-pub(in crate::format) fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
+fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
     let mut ranks = 1u64;
     let mut names = HashSet::default();
     for (name, size) in axes {
@@ -81,49 +93,22 @@ pub(in crate::format) fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
             Some(product) => ranks = product,
         }
     }
-    Ok(())
-}
-
-fn files(files: &[FileRecord]) -> Result<(), String> {
-    let mut names = HashSet::default();
-    for FileRecord {
-        name, header_len, len, ..
-    } in files
-    {
-        let alone = name.is_empty() && files.len() == 1;
-        if !alone && !is_below(name) {
-            return Err(format!("the file name `{name}` does not stay below the checkpoint"));
-        }
-        if !names.insert(name) {
-            return Err(format!("the file `{name}` is listed twice"));
-        }
-        if header_len > len || *header_len > LENGTH_BYTES as u64 + MAX_JSON {
-            return Err(format!(
-                "the file `{name}` has {len} bytes with a header of {header_len}"
-            ));
-        }
+    if ranks > MAX_RANKS {
+        return Err(format!(
+            "its mesh has {ranks} ranks, and more than {MAX_RANKS} are refused"
+        ));
     }
     Ok(())
 }
 
-/// Whether a path leads to a file below the directory it is relative to, on every system.
-fn is_below(name: &str) -> bool {
-    let plain = |segment: &str| !matches!(segment, "" | "." | "..");
-    name.split('/').all(plain) && !name.chars().any(|c| c.is_control() || matches!(c, '\\' | ':'))
-}
-
 /// One entry, one name; only a value that differs by rank is there once for each.
-pub(in crate::format) fn names<'n>(
-    tensors: impl Iterator<Item = &'n String>,
-    ties: &'n [TieRecord],
-    values: &'n [ValueRecord],
-    filtered: &[String],
-) -> Result<(), String> {
+fn names<'n>(tensors: impl Iterator<Item = &'n String>, body: &'n Body) -> Result<(), String> {
+    let values = &body.values;
     let shared = values
         .iter()
-        .filter(|value| value.rank.is_none())
+        .filter(|value| value.coordinate.is_empty())
         .map(|value| &value.name);
-    let taken = tensors.chain(ties.iter().map(|tie| &tie.name)).chain(shared);
+    let taken = tensors.chain(body.ties.iter().map(|tie| &tie.name)).chain(shared);
     let mut taken: Vec<&str> = taken.map(String::as_str).collect();
     for name in &taken {
         check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
@@ -132,79 +117,131 @@ pub(in crate::format) fn names<'n>(
         return Err(format!("entry `{name}` is there twice"));
     }
     let mut ranked = BTreeSet::new();
-    for value in values.iter().filter(|value| value.rank.is_some()) {
+    for value in values.iter().filter(|value| !value.coordinate.is_empty()) {
         let name = &value.name;
         check_name(name).map_err(|what| format!("the entry name `{}` {what}", shown(name)))?;
-        if taken.binary_search(&name.as_str()).is_ok() || !ranked.insert((name, value.rank)) {
+        if taken.binary_search(&name.as_str()).is_ok() || !ranked.insert((name, &value.coordinate)) {
             return Err(format!("entry `{name}` is there twice"));
         }
     }
-    for name in filtered {
+    for name in &body.filtered {
         check_name(name).map_err(|what| format!("the name `{}` of a filtered entry {what}", shown(name)))?;
     }
     Ok(())
 }
 
-fn check_tensor(tensor: &TensorRecord, files: &[FileRecord]) -> Result<(), String> {
-    if bytes(tensor.dtype, &tensor.shape).is_none() {
-        return Err(format!("{} has no size in whole bytes", tensor.info()));
+/// A value of a rank has an index along every axis of the mesh, in the order of the axes.
+fn values(values: &[ValueRecord], mesh: &[(String, u64)]) -> Result<(), String> {
+    for ValueRecord {
+        name, coordinate, form, ..
+    } in values
+    {
+        if *form != CBOR {
+            return Err(format!("the value `{name}` is of form {form}, which is unknown"));
+        }
+        let axes = coordinate.iter().map(|(axis, _)| *axis as usize);
+        let fits = |(index, size): (u32, u64)| u64::from(index) < size;
+        let mut indices = coordinate
+            .iter()
+            .map(|(_, index)| *index)
+            .zip(mesh.iter().map(|(_, size)| *size));
+        let is_of_a_rank = axes.eq(0..mesh.len()) && indices.all(fits);
+        if !coordinate.is_empty() && !is_of_a_rank {
+            return Err(format!("the value `{name}` is of a rank that the mesh does not have"));
+        }
     }
-    // One part that is all of it needs no copies of boxes.
-    if !matches!(&tensor.parts[..], [part] if is_all(&part.offset, &part.size, &tensor.shape)) {
-        let regions: Vec<Region> = tensor.parts.iter().map(PartRecord::region).collect();
-        covers(&tensor.shape, &regions)?;
-    }
-    tensor
-        .parts
-        .iter()
-        .try_for_each(|part| check_part(part, tensor.dtype, files))
+    Ok(())
 }
 
-fn check_part(part: &PartRecord, dtype: DType, files: &[FileRecord]) -> Result<(), String> {
-    let PartRecord { file, start, len, .. } = *part;
-    let Some(record) = files.get(file as usize) else {
-        return Err(format!("a part is in file {file}, and there are {}", files.len()));
-    };
-    if bytes(dtype, &part.size) != Some(len) {
-        let info = TensorInfo::of(dtype, &part.size);
-        return Err(format!("a part is {info} and has {len} bytes"));
+fn in_file(kind: Kind, file: &FileRecord, tensors: &[TensorRecord]) -> Result<(), String> {
+    let FileRecord { header_len, len, .. } = file;
+    if header_len > len || *header_len > LENGTH_BYTES as u64 + MAX_JSON {
+        return Err(format!("the file has {len} bytes with a header of {header_len}"));
     }
-    if start < record.header_len || start.checked_add(len).is_none_or(|end| end > record.len) {
-        let (header, end) = (record.header_len, record.len);
+    for tensor in tensors {
+        part(kind, tensor, file).map_err(|what| format!("entry `{}`: {what}", tensor.name))?;
+    }
+    places(tensors, file)
+}
+
+fn part(kind: Kind, tensor: &TensorRecord, file: &FileRecord) -> Result<(), String> {
+    let Some(part) = &tensor.part else {
+        return Err("the file holds nothing of it".to_owned());
+    };
+    if !tensor.cuts.is_empty() {
+        return Err("it is cut, and that is said in a directory".to_owned());
+    }
+    let info = tensor.info();
+    match kind {
+        Kind::File if part.region.is_some() => return Err("a complete file holds all of it, and not a box".to_owned()),
+        Kind::File if bytes(tensor.dtype, &tensor.shape).is_none() => {
+            return Err(format!("{info} has no size in whole bytes"));
+        }
+        _ => {}
+    }
+    if info.byte_len().is_none() || !tensor.region().is_inside(&tensor.shape) {
+        let (region, shape) = (tensor.region(), &tensor.shape);
+        return Err(format!("the part {region} reaches outside the shape {shape:?}"));
+    }
+    let PartRecord { start, len, .. } = *part;
+    if bytes(tensor.dtype, tensor.part_shape()) != Some(len) {
+        let info = TensorInfo::of(tensor.dtype, tensor.part_shape());
+        return Err(format!("the part is {info} and has {len} bytes"));
+    }
+    if start < file.header_len || start.checked_add(len).is_none_or(|end| end > file.len) {
+        let (header, end) = (file.header_len, file.len);
         return Err(format!(
-            "a part has {len} bytes at {start}, and its file has data at {header}..{end}"
+            "the part has {len} bytes at {start}, and the file has data at {header}..{end}"
         ));
     }
     let (found, expected) = (part.sums.len(), checksum::blocks(len));
     if (found as u64) != expected.saturating_mul(checksum::LEN as u64) {
         return Err(format!(
-            "a part of {len} bytes has {found} bytes of checksums for {expected} blocks"
+            "the part of {len} bytes has {found} bytes of checksums for {expected} blocks"
         ));
     }
     Ok(())
 }
 
-/// Parts leave no byte of a file's data to nobody, and none to two: what no part holds, no checksum covers.
-///
-/// Behind the parts of a single file is the manifest itself, where its header says.
-fn places(tensors: &[TensorRecord], files: &[FileRecord]) -> Result<(), String> {
-    let place = |part: &PartRecord| (part.file as usize, part.start, part.start + part.len);
-    let parts = tensors.iter().flat_map(|tensor| &tensor.parts);
-    let mut places: Vec<(usize, u64, u64)> = parts.map(place).collect();
+/// Parts leave no byte of the file's data to nobody, and none to two: a byte that no part holds is under no checksum. Behind the
+/// parts is the manifest itself, where the header says.
+fn places(tensors: &[TensorRecord], file: &FileRecord) -> Result<(), String> {
+    let parts = tensors.iter().filter_map(|tensor| tensor.part.as_ref());
+    let mut places: Vec<(u64, u64)> = parts.map(|part| (part.start, part.start + part.len)).collect();
     places.sort_unstable();
-    let mut ends: Vec<u64> = files.iter().map(|file| file.header_len).collect();
-    for (file, start, end) in places {
-        if start != ends[file] {
-            let (name, before) = (&files[file].name, ends[file]);
+    let mut before = file.header_len;
+    for (start, end) in places {
+        if start != before {
             return Err(format!(
-                "the file `{name}` has a part that ends at {before}, and the next begins at {start}"
+                "the file has a part that ends at {before}, and the next begins at {start}"
             ));
         }
-        ends[file] = end;
+        before = end;
     }
-    for (FileRecord { name, len, .. }, end) in files.iter().zip(ends) {
-        if end != *len && !name.is_empty() {
-            return Err(format!("the file `{name}` has {len} bytes, and its parts end at {end}"));
+    Ok(())
+}
+
+/// Cuts are checked where meshes are known.
+fn in_directory(tensors: &[TensorRecord]) -> Result<(), String> {
+    let mut total = 0u64;
+    for tensor in tensors {
+        let refused = |what: String| format!("entry `{}`: {what}", tensor.name);
+        if tensor.part.is_some() {
+            return Err(refused("a directory does not say where a part of it lies".to_owned()));
+        }
+        let info = tensor.info();
+        let Some(bytes) = info.byte_len() else {
+            return Err(refused(format!("{info} has no size in bytes")));
+        };
+        // Who writes what is counted in bytes of all tensors together.
+        total = total.saturating_add(bytes as u64);
+        if total > MAX_BYTES {
+            return Err(format!(
+                "its tensors have more than {MAX_BYTES} bytes, which are refused"
+            ));
+        }
+        if tensor.dtype.bits() < 8 && !tensor.cuts.is_empty() {
+            return Err(refused("elements smaller than a byte are cut".to_owned()));
         }
     }
     Ok(())

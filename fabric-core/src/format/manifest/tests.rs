@@ -3,174 +3,260 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::*;
-use crate::format::envelope::CLAIM;
+use crate::entry::{DType, Region, TensorInfo};
+use crate::format::envelope::{AROUND, CLAIM, VERSION, seal};
 use crate::io::checksum::BLOCK;
 
-pub(in crate::format) fn envelope(version: (u16, u16), payload: &[u8]) -> Vec<u8> {
-    envelope::seal(MAGIC, version, payload).unwrap()
+pub(in crate::format) fn envelope(version: (u16, u16), manifest: &Manifest) -> Vec<u8> {
+    seal(version, &payload(&manifest.head), &payload(&manifest.body)).unwrap()
 }
 
-/// A manifest that uses every kind of record.
-pub(in crate::format) fn sample() -> Manifest {
-    let region = |offset: &[usize], size: &[usize]| Region {
-        offset: offset.to_vec(),
-        size: size.to_vec(),
-    };
-    let file = |name: &str, len| FileRecord {
+pub(in crate::format) fn payload<T: Serialize>(content: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(content, config::standard()).unwrap()
+}
+
+fn value(name: &str, coordinate: Coordinate, bytes: &[u8]) -> ValueRecord {
+    ValueRecord {
         name: name.to_owned(),
-        header_len: 4096,
-        header_sum: [7; 8],
-        len,
-    };
-    let tensor = |name: &str, dtype, shape: &[usize], parts| TensorRecord {
-        name: name.to_owned(),
-        dtype,
-        shape: shape.into(),
-        parts,
-    };
-    let value = |name: &str, rank, bytes: &[u8]| ValueRecord {
-        name: name.to_owned(),
-        rank,
+        coordinate,
         form: CBOR,
         bytes: bytes.to_vec(),
-    };
-    let rows = vec![
-        PartRecord {
-            sums: smallvec![1; 8],
-            ..PartRecord::new(region(&[0, 0], &[2, 3]), 0, 4096, 24)
-        },
-        PartRecord {
-            sums: smallvec![2; 8],
-            ..PartRecord::new(region(&[2, 0], &[1, 3]), 1, 4104, 12)
-        },
-    ];
-    Manifest {
-        writer: "fabric-core 0.1.0".to_owned(),
-        strategy: "mesh".to_owned(),
-        mesh: vec![("dp".to_owned(), 2), ("tp".to_owned(), 4)],
-        state_version: 3,
-        files: vec![file("g1/0.safetensors", 4120), file("g1/1.safetensors", 4116)],
-        tensors: vec![
-            tensor("model.weight", DType::F32, &[3, 3], rows),
-            tensor("model.none", DType::BF16, &[0], vec![]),
-            tensor(
-                "scalar",
-                DType::I64,
-                &[],
-                vec![PartRecord::new(region(&[], &[]), 1, 4096, 8)],
-            ),
-        ],
-        ties: vec![TieRecord {
-            name: "model.tied".to_owned(),
-            target: 0,
-        }],
-        values: vec![
-            value("iteration", None, &[0x18, 0x2a]),
-            value("position", Some(0), &[1]),
-            value("position", Some(1), &[2]),
-        ],
-        filtered: vec!["model.bias".to_owned()],
     }
 }
 
+fn tensor(name: &str, dtype: DType, shape: &[usize], region: Option<&Region>, start: u64) -> TensorRecord {
+    let whole = TensorInfo::new(dtype, shape.to_vec());
+    let held = TensorInfo::new(dtype, region.map_or(shape, |region| &region.size).to_vec());
+    let len = held.byte_len().unwrap() as u64;
+    let mut record = TensorRecord::in_file(name, &whole, region, len);
+    let part = record.part.as_mut().unwrap();
+    part.start = start;
+    part.sums.fill(7);
+    record
+}
+
+fn common(kind: Kind) -> Manifest {
+    Manifest {
+        head: Head {
+            kind,
+            writer: "fabric-core 0.1.0".to_owned(),
+            strategy: "mesh".to_owned(),
+            mesh: vec![("dp".to_owned(), 2), ("tp".to_owned(), 4)],
+            generation: if kind == Kind::File {
+                String::new()
+            } else {
+                "g-1".to_owned()
+            },
+            rank: u32::from(kind == Kind::Shard),
+            facts: vec![Fact {
+                key: "step".to_owned(),
+                value: vec![0x18, 0x2a],
+            }],
+        },
+        body: Body {
+            structs: vec![StructRecord {
+                path: String::new(),
+                name: "State".to_owned(),
+                version: 3,
+            }],
+            values: vec![
+                value("iteration", smallvec![], &[0x18, 0x2a]),
+                value("position", smallvec![(0, 0), (1, 0)], &[1]),
+                value("position", smallvec![(0, 1), (1, 3)], &[2]),
+            ],
+            ties: vec![TieRecord {
+                name: "model.tied".to_owned(),
+                target: 0,
+            }],
+            filtered: vec!["model.bias".to_owned()],
+            ..Body::default()
+        },
+    }
+}
+
+/// A manifest of each kind, with every kind of record.
+pub(in crate::format) fn samples() -> [Manifest; 3] {
+    let mut file = common(Kind::File);
+    file.body.tensors = vec![
+        tensor("scalar", DType::I64, &[], None, 4096),
+        tensor("model.weight", DType::F32, &[3, 3], None, 4104),
+        tensor("model.none", DType::BF16, &[0], None, 4140),
+    ];
+    file.body.file = Some(FileRecord {
+        header_len: 4096,
+        header_sum: [7; 8],
+        len: 5000,
+    });
+    let mut shard = common(Kind::Shard);
+    let rows = Region {
+        offset: vec![2, 0],
+        size: vec![1, 3],
+    };
+    shard.body.tensors = vec![
+        tensor("model.weight", DType::F32, &[3, 3], Some(&rows), 4096),
+        tensor("scalar", DType::U8, &[], None, 4108),
+        tensor("last", DType::U8, &[1], None, 4109),
+    ];
+    shard.body.file.clone_from(&file.body.file);
+    let mut directory = common(Kind::Directory);
+    let cut = |axes: &[u32], cells| CutRecord {
+        dim: 0,
+        axes: axes.to_vec(),
+        cells,
+    };
+    let record = |name: &str, cuts| TensorRecord {
+        part: None,
+        cuts,
+        ..tensor(name, DType::F32, &[4, 2], None, 0)
+    };
+    directory.body.tensors = vec![
+        record("model.weight", vec![cut(&[1], CellsRecord::Listed(vec![3, 1, 0, 0]))]),
+        record("even", vec![cut(&[1, 0], CellsRecord::Balanced)]),
+        record("chunks", vec![cut(&[0], CellsRecord::Chunked(2))]),
+    ];
+    [file, shard, directory]
+}
+
 #[test]
-fn what_was_encoded_is_decoded() {
-    for manifest in [sample(), Manifest::default()] {
+fn the_manifest_that_was_encoded_is_decoded() {
+    for manifest in samples() {
         let bytes = manifest.encode().unwrap();
         assert_eq!(manifest.encoded_len().unwrap(), bytes.len() as u64);
         assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
     }
 }
 
-/// A file of version 1.0 is read for ever: this fixture is never written again.
 #[test]
-fn the_manifest_of_version_1_0_is_decoded() {
-    let bytes = include_bytes!("../../../tests/data/manifest-1.0.bin");
-    assert_eq!(Manifest::decode(bytes).unwrap(), sample());
-    assert_eq!(bytes[8..12], [1, 0, 0, 0]);
+fn the_head_is_read_alone() {
+    for manifest in samples() {
+        let bytes = manifest.encode().unwrap();
+        let len = usize::try_from(Head::len(&bytes[..28]).unwrap()).unwrap();
+        assert!(len < bytes.len());
+        assert_eq!(Head::decode(&bytes[..len]).unwrap(), manifest.head);
+        for bit in 0..len * 8 {
+            let mut flipped = bytes[..len].to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Head::decode(&flipped).is_err(), "bit {bit}");
+        }
+        for short in 0..len {
+            assert!(Head::decode(&bytes[..short]).is_err(), "{short} bytes");
+        }
+    }
+}
+
+/// Files of version 1.0 are read for ever: these fixtures are never written again once a version is released.
+#[test]
+fn the_manifests_of_version_1_0_are_decoded() {
+    let fixtures: [&[u8]; 3] = [
+        include_bytes!("../../../tests/data/file-1.0.manifest"),
+        include_bytes!("../../../tests/data/shard-1.0.manifest"),
+        include_bytes!("../../../tests/data/directory-1.0.manifest"),
+    ];
+    for (bytes, manifest) in fixtures.into_iter().zip(samples()) {
+        assert_eq!(Manifest::decode(bytes).unwrap(), manifest);
+        assert_eq!(bytes[8..12], [1, 0, 0, 0]);
+    }
 }
 
 #[test]
 fn the_length_does_not_depend_on_checksums_and_places() {
-    let mut planned = sample();
-    let before = planned.encoded_len().unwrap();
-    for file in &mut planned.files {
-        (file.header_len, file.header_sum, file.len) = (0, [0xff; 8], u64::MAX);
+    for mut planned in samples() {
+        let before = planned.encoded_len().unwrap();
+        if let Some(file) = &mut planned.body.file {
+            (file.header_len, file.header_sum, file.len) = (0, [0xff; 8], u64::MAX);
+        }
+        for part in planned
+            .body
+            .tensors
+            .iter_mut()
+            .filter_map(|tensor| tensor.part.as_mut())
+        {
+            part.start = u64::MAX;
+            part.sums.fill(0xff);
+        }
+        assert_eq!(planned.encoded_len().unwrap(), before);
     }
-    for part in planned.tensors.iter_mut().flat_map(|tensor| &mut tensor.parts) {
-        part.start = u64::MAX;
-        part.sums.fill(0xff);
-    }
-    assert_eq!(planned.encoded_len().unwrap(), before);
 }
 
 #[test]
 fn a_part_has_room_for_its_checksums() {
-    for (len, blocks) in [(0, 0), (1, 1), (BLOCK as u64, 1), (BLOCK as u64 + 1, 2)] {
-        let part = PartRecord::new(Region::whole(&[1]), 0, 0, len);
+    for (len, blocks) in [(0, 0), (1, 1), (BLOCK, 1), (BLOCK + 1, 2)] {
+        let whole = TensorInfo::new(DType::U8, vec![len]);
+        let part = TensorRecord::in_file("w", &whole, None, len as u64).part.unwrap();
         assert_eq!((part.sums.len(), part.sums()), (8 * blocks, vec![0; blocks]));
     }
 }
 
 #[test]
 fn every_flipped_bit_is_damage() {
-    let bytes = sample().encode().unwrap();
-    for bit in 0..bytes.len() * 8 {
-        let mut flipped = bytes.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        let error = Manifest::decode(&flipped).expect_err("a flipped bit went unnoticed");
-        let expected = match bit / 64 {
-            0 => matches!(error, ManifestError::Magic { .. }),
-            _ if (12 * 8..20 * 8).contains(&bit) => matches!(error, ManifestError::Length { .. }),
-            _ => error == ManifestError::Checksum,
-        };
-        assert!(expected, "bit {bit}: {error}");
+    for bytes in samples().map(|manifest| manifest.encode().unwrap()) {
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let error = Manifest::decode(&flipped).expect_err("a flipped bit went unnoticed");
+            let expected = match bit / 64 {
+                0 => matches!(error, ManifestError::Magic { .. }),
+                _ if (12 * 8..28 * 8).contains(&bit) => matches!(error, ManifestError::Length { .. }),
+                _ => error == ManifestError::Checksum,
+            };
+            assert!(expected, "bit {bit}: {error}");
+        }
     }
 }
 
 #[test]
 fn every_truncation_and_every_further_byte_is_damage() {
-    let mut bytes = sample().encode().unwrap();
-    for len in 0..bytes.len() {
-        let error = Manifest::decode(&bytes[..len]).unwrap_err();
-        let short = matches!(error, ManifestError::TooShort { .. });
-        assert!(
-            short || matches!(error, ManifestError::Length { .. }),
-            "{len} bytes: {error}"
-        );
-        assert_eq!(short, len < 28);
+    for mut bytes in samples().map(|manifest| manifest.encode().unwrap()) {
+        for len in 0..bytes.len() {
+            let error = Manifest::decode(&bytes[..len]).unwrap_err();
+            let short = matches!(error, ManifestError::TooShort { .. });
+            assert!(
+                short || matches!(error, ManifestError::Length { .. }),
+                "{len} bytes: {error}"
+            );
+            assert_eq!(short, len < AROUND);
+        }
+        bytes.push(0);
+        assert!(matches!(Manifest::decode(&bytes), Err(ManifestError::Length { .. })));
     }
-    bytes.push(0);
-    assert!(matches!(Manifest::decode(&bytes), Err(ManifestError::Length { .. })));
 }
 
 #[test]
-fn a_newer_major_version_is_refused_before_its_payload_is_looked_at() {
-    let error = Manifest::decode(&envelope((2, 0), b"a payload nobody knows yet")).unwrap_err();
-    assert_eq!(error, ManifestError::Newer { found: 2, supported: 1 });
+fn a_newer_major_version_is_refused_before_its_payloads_are_looked_at() {
+    let bytes = seal((2, 0), b"a head", b"and a body nobody knows yet").unwrap();
+    let newer = ManifestError::Newer { found: 2, supported: 1 };
+    assert_eq!(Manifest::decode(&bytes), Err(newer.clone()));
     assert_eq!(
-        error.to_string(),
+        newer.to_string(),
         "the manifest is of format version 2, and this library reads up to 1"
     );
+    let len = usize::try_from(Head::len(&bytes).unwrap()).unwrap();
+    assert_eq!(Head::decode(&bytes[..len]), Err(newer));
     assert_eq!(
-        Manifest::decode(&envelope((0, 9), b"")),
+        Manifest::decode(&seal((0, 9), b"", b"").unwrap()),
         Err(ManifestError::Version { found: 0 })
     );
 }
 
 #[test]
 fn only_a_newer_minor_version_may_have_further_fields() {
-    let mut payload = payload(&sample());
-    payload.extend(b"a field of the future");
-    assert_eq!(Manifest::decode(&envelope((1, 1), &payload)).unwrap(), sample());
-    assert_eq!(
-        Manifest::decode(&envelope((1, 0), &payload)),
-        Err(ManifestError::Stray(21))
-    );
-}
-
-pub(in crate::format) fn payload(manifest: &Manifest) -> Vec<u8> {
-    bincode::serde::encode_to_vec(manifest, config::standard()).unwrap()
+    for manifest in samples() {
+        let (head, body) = (payload(&manifest.head), payload(&manifest.body));
+        let further = b"a field of the future";
+        for (head, body) in [
+            ([&head[..], further].concat(), body.clone()),
+            (head, [&body[..], further].concat()),
+        ] {
+            assert_eq!(
+                Manifest::decode(&seal((1, 1), &head, &body).unwrap()).unwrap(),
+                manifest
+            );
+            assert_eq!(
+                Manifest::decode(&seal((1, 0), &head, &body).unwrap()),
+                Err(ManifestError::Stray(21))
+            );
+        }
+    }
 }
 
 /// A number as bincode writes one that needs 8 bytes.
@@ -180,44 +266,42 @@ fn claim(n: u64) -> Vec<u8> {
 
 #[test]
 fn lengths_that_the_payload_does_not_have_are_refused() {
-    // The sequences of an empty manifest: writer, strategy, mesh, then files, tensors, ties, values, filtered.
-    let empty = payload(&Manifest::default());
-    assert_eq!(empty, [0; 9]);
-    for at in (0..9).filter(|&at| at != 3) {
-        for n in [2, 1 << 20, 1 << 31, 1 << 40, 1 << 60, u64::MAX] {
-            let hostile = [&empty[..at], &claim(n), &empty[at + 1..]].concat();
-            let error = Manifest::decode(&envelope(VERSION, &hostile)).unwrap_err();
-            assert!(matches!(error, ManifestError::Payload(_)), "field {at}, {n}: {error}");
-        }
+    // Structs, values, tensors, ties, filtered; an option; other files.
+    let empty = payload(&Body::default());
+    assert_eq!(empty, [0; 7]);
+    // The kind, then writer, strategy, mesh, generation; the rank; facts.
+    let head = payload(&Head::default());
+    assert_eq!(head, [0; 7]);
+    let long = [2, 1 << 20, 1 << 31, 1 << 40, 1 << 60, u64::MAX];
+    for (at, n) in [0, 1, 2, 3, 4, 6].into_iter().flat_map(|at| long.map(|n| (at, n))) {
+        let hostile = [&empty[..at], &claim(n), &empty[at + 1..]].concat();
+        let error = Manifest::decode(&seal(VERSION, &head, &hostile).unwrap()).unwrap_err();
+        assert!(matches!(error, ManifestError::Payload(_)), "field {at}, {n}: {error}");
+    }
+    for (at, n) in [1, 2, 3, 4, 6].into_iter().flat_map(|at| long.map(|n| (at, n))) {
+        let hostile = [&head[..at], &claim(n), &head[at + 1..]].concat();
+        let error = Manifest::decode(&seal(VERSION, &hostile, &empty).unwrap()).unwrap_err();
+        assert!(matches!(error, ManifestError::Payload(_)), "field {at}, {n}: {error}");
     }
 }
 
 #[test]
 fn small_numbers_fit_the_limit_of_every_tier() {
     // One byte an index in the file, and eight for bincode's count: the worst that a true manifest can be.
-    let region = || Region {
+    let region = Region {
         offset: vec![0; 16],
         size: vec![1; 16],
     };
-    let part = |i| PartRecord::new(region(), 0, i, 1);
-    let tensor = |i| TensorRecord {
-        name: format!("t{i}"),
-        dtype: DType::U8,
-        shape: smallvec![1; 16],
-        parts: vec![part(i)],
-    };
-    let file = |len| FileRecord {
-        len,
-        ..FileRecord::default()
-    };
+    let tensor = |i| tensor(&format!("t{i}"), DType::U8, &[1; 16], Some(&region), i);
     let mut sizes = Vec::new();
     for count in [0, 90, 1_500, 25_000] {
-        let tensors = (0..count).map(tensor).collect();
-        let manifest = Manifest {
-            files: vec![file(count)],
-            tensors,
-            ..Manifest::default()
-        };
+        let mut manifest = common(Kind::Shard);
+        manifest.body.ties.clear();
+        manifest.body.tensors = (0..count).map(tensor).collect();
+        manifest.body.file = Some(FileRecord {
+            len: count,
+            ..FileRecord::default()
+        });
         let bytes = manifest.encode().unwrap();
         assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
         sizes.push((bytes.len() * CLAIM).ilog2() / 4);
@@ -228,20 +312,21 @@ fn small_numbers_fit_the_limit_of_every_tier() {
 
 #[test]
 fn a_payload_that_is_no_text_or_no_known_type_is_refused() {
-    let mut bad = payload(&sample());
-    bad[1] = 0xff;
-    assert!(matches!(
-        Manifest::decode(&envelope(VERSION, &bad)),
-        Err(ManifestError::Payload(_))
-    ));
-    let mut bad = payload(&sample());
-    let at = bad.windows(3).position(|w| w == b"F32").unwrap();
-    bad[at..at + 3].copy_from_slice(b"F99");
-    let error = Manifest::decode(&envelope(VERSION, &bad)).unwrap_err();
+    let [sample, ..] = samples();
+    let (mut head, body) = (payload(&sample.head), payload(&sample.body));
+    let mut other = body.clone();
+    let at = other.windows(3).position(|w| w == b"F32").unwrap();
+    other[at..at + 3].copy_from_slice(b"F99");
+    let error = Manifest::decode(&seal(VERSION, &head, &other).unwrap()).unwrap_err();
     assert!(
         error.to_string().contains("the element type `F99` is unknown"),
         "{error}"
     );
+    head[2] = 0xff;
+    assert!(matches!(
+        Manifest::decode(&seal(VERSION, &head, &body).unwrap()),
+        Err(ManifestError::Payload(_))
+    ));
 }
 
 proptest! {
@@ -250,36 +335,35 @@ proptest! {
         names in prop::collection::btree_set("[a-z]{1,8}", 0..6),
         shape in prop::collection::vec(0..4usize, 0..4),
         values in prop::collection::btree_map("[A-Z]{1,8}", prop::collection::vec(any::<u8>(), 0..300), 0..6),
-        state_version: u32,
+        version: u32,
         header_sum: [u8; 8],
     ) {
         let len = shape.iter().product::<usize>() as u64 * 4;
-        let tensor = |(name, at): (String, u64)| TensorRecord {
-            name,
-            dtype: DType::F32,
-            shape: shape.clone().into(),
-            parts: vec![PartRecord::new(Region::whole(&shape), 0, 4096 + at * len, len)],
-        };
-        let value = |(name, bytes)| ValueRecord { name, rank: None, form: CBOR, bytes };
+        let tensor = |(name, at): (String, u64)| tensor(&name, DType::F32, &shape, None, 4096 + at * len);
         let manifest = Manifest {
-            state_version,
-            files: vec![FileRecord { name: String::new(), header_len: 4096, header_sum, len: 4096 + 6 * len }],
-            tensors: names.into_iter().zip(0..).map(tensor).collect(),
-            values: values.into_iter().map(value).collect(),
-            ..Manifest::default()
+            head: Head::default(),
+            body: Body {
+                structs: vec![StructRecord { path: String::new(), name: String::new(), version }],
+                file: Some(FileRecord { header_len: 4096, header_sum, len: 4096 + 6 * len }),
+                tensors: names.into_iter().zip(0..).map(tensor).collect(),
+                values: values.into_iter().map(|(name, bytes)| value(&name, smallvec![], &bytes)).collect(),
+                ..Body::default()
+            },
         };
         prop_assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
     }
 
-    /// A valid checksum over anything: no panic, whatever the payload is.
+    /// A valid checksum over anything: no panic, whatever the payloads are.
     #[test]
-    fn mangled_payloads_do_no_harm(edits in prop::collection::vec((0..400usize, any::<u8>()), 1..8)) {
-        let mut payload = payload(&sample());
-        let len = payload.len();
+    fn mangled_payloads_do_no_harm(kind in 0..3usize, edits in prop::collection::vec((0..400usize, any::<u8>()), 1..8)) {
+        let sample = &samples()[kind];
+        let (mut head, mut body) = (payload(&sample.head), payload(&sample.body));
+        let len = head.len() + body.len();
         for (at, byte) in edits {
-            payload[at % len] = byte;
+            let at = at % len;
+            if at < head.len() { head[at] = byte } else { body[at - head.len()] = byte }
         }
-        if let Ok(manifest) = Manifest::decode(&envelope(VERSION, &payload)) {
+        if let Ok(manifest) = Manifest::decode(&seal(VERSION, &head, &body).unwrap()) {
             prop_assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
         }
     }

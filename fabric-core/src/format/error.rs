@@ -1,0 +1,33 @@
+//! Why bytes are not a manifest.
+
+use super::envelope::{AROUND, MAGIC, MAX_LEN};
+
+/// Why bytes are not a manifest, or a manifest cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ManifestError {
+    #[error("the manifest has {len} bytes, and the shortest has {AROUND}")]
+    TooShort { len: usize },
+    #[error("the manifest begins with {found:02x?} instead of {MAGIC:02x?}")]
+    Magic { found: [u8; 8] },
+    #[error("the manifest gives its payload {claimed} bytes, and has {found} for it")]
+    Length { claimed: u64, found: u64 },
+    #[error("the manifest has {len} bytes, and more than {MAX_LEN} are refused")]
+    TooLong { len: u64 },
+    #[error("the manifest does not match its checksum")]
+    Checksum,
+    #[error("the manifest is of format version {found}, and this library reads up to {supported}")]
+    Newer { found: u16, supported: u16 },
+    #[error("the manifest says format version {found}, which is invalid")]
+    Version { found: u16 },
+    #[error("the manifest's payload cannot be read: {0}")]
+    Payload(String),
+    #[error("the manifest's payload is followed by {0} stray bytes")]
+    Stray(usize),
+    #[error("the manifest contradicts itself: {0}")]
+    Invalid(String),
+    /// Written by a later version, in a place that this format has for it.
+    #[error(
+        "the manifest says {0}, which this version of the library does not read; read the checkpoint with the version that wrote it"
+    )]
+    Unsupported(String),
+}
