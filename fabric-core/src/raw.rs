@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::dist::ranks::Ranks;
-use crate::entry::{TensorInfo, strip};
+use crate::entry::{TensorInfo, shown, strip};
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::source::names::Renamed;
@@ -119,6 +119,10 @@ impl RawCheckpoint {
             Some(value) => value,
             None => self.stored_value(name)?,
         };
+        value.look().map_err(|source| Error::Memory {
+            purpose: format!("read value `{}`", shown(name)),
+            source,
+        })?;
         value.decode().map_err(|error| Error::WrongType {
             name: name.to_owned(),
             what: format!("is a value of another type: {error}"),

@@ -106,7 +106,7 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
     plan.share_values();
     settle(&plan.tensors)?;
     note_bytes(&planning, &plan.tensors);
-    let manifest = heading(&plan, origin, outermost::<S>(S::VERSION), Vec::new());
+    let manifest = heading(&plan, origin, outermost::<S>(S::VERSION), Vec::new())?;
     let mut file = FileWriter::new(&plan.tensors, manifest, path)?;
     let report = plan.report(file.len(), Vec::new());
     let commit: Commit = Box::new(move |destination, contents| {

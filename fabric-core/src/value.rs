@@ -1,5 +1,6 @@
 //! Values in a self-describing form.
 
+pub(crate) mod memory;
 mod number;
 mod reader;
 mod writer;
@@ -11,7 +12,9 @@ use serde::de::DeserializeOwned;
 use self::number::Number;
 use self::reader::{Reader, Reading};
 use self::writer::Writer;
+pub(crate) use self::writer::add;
 use crate::hash::HashSet;
+use crate::io::pages::Growing;
 
 /// Deeper nesting is refused on reading: no recursion without a bound.
 const MAX_DEPTH: usize = 128;
@@ -32,13 +35,28 @@ pub struct Value(pub(crate) Cbor);
 
 /// Why a value does not become the type that was asked for; the caller adds the entry's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ValueError(String);
+#[error("{what}")]
+pub struct ValueError {
+    what: String,
+    /// Whether the value may well be right, and memory was missing.
+    is_memory: bool,
+}
 
 impl ValueError {
     /// An error that says `what`.
     pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self {
+            what: what.into(),
+            is_memory: false,
+        }
+    }
+
+    /// The same with more said.
+    pub(crate) fn said(self, say: impl FnOnce(&str) -> String) -> Self {
+        Self {
+            what: say(&self.what),
+            ..self
+        }
     }
 }
 
@@ -84,7 +102,7 @@ impl Value {
         let value = value.serialize(Writer::new());
         value
             .map(|value| Self(sorted(value)))
-            .map_err(|error| ValueError(format!("cannot be stored: {error}")))
+            .map_err(|error| error.said(|what| format!("cannot be stored: {what}")))
     }
 
     /// This value as the type `T`.
@@ -97,7 +115,7 @@ impl Value {
     /// If it is of another type; the message says what was found and what was expected.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
         if let Some(what) = self.as_opaque() {
-            return Err(ValueError(format!("is not read: {what}")));
+            return Err(ValueError::new(format!("is not read: {what}")));
         }
         self.read().map(|(value, _)| value)
     }
@@ -117,7 +135,7 @@ impl Value {
         };
         match at_risk.into_iter().find(is_lost) {
             None => Ok(value),
-            Some(number) => Err(ValueError(format!(
+            Some(number) => Err(ValueError::new(format!(
                 "invalid type: {}, expected a number that its field holds",
                 number.unexpected()
             ))),
@@ -232,7 +250,7 @@ impl Value {
     /// A map with keys of any kind, stored in the order of its keys; `None` if a key is there twice.
     pub(crate) fn map_of(entries: Vec<(Value, Value)>) -> Option<Self> {
         let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key.0, value.0)).collect();
-        entries.sort_by(|(a, _), (b, _)| order(a, b));
+        entries.sort_unstable_by(|(a, _), (b, _)| order(a, b));
         let twice = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
         (!twice).then_some(Self(Cbor::Map(entries)))
     }
@@ -259,20 +277,24 @@ impl Value {
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
         if deeper_than(&self.0, MAX_DEPTH - 1) {
             // What could not be read back must not be written.
-            return Err(ValueError(format!("is nested more than {MAX_DEPTH} levels deep")));
+            return Err(ValueError::new(format!("is nested more than {MAX_DEPTH} levels deep")));
         }
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&self.0, &mut bytes).map_err(|error| ValueError(error.to_string()))?;
-        Ok(bytes)
+        let mut bytes = Growing::default();
+        ciborium::into_writer(&self.0, &mut bytes).map_err(|error| match error {
+            ciborium::ser::Error::Io(error) => ValueError::no_memory(error),
+            error @ ciborium::ser::Error::Value(_) => ValueError::new(error.to_string()),
+        })?;
+        Ok(bytes.0)
     }
 
     pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<Self, ValueError> {
+        memory::look_for_encoded(bytes).map_err(ValueError::no_memory)?;
         let value = ciborium::de::from_reader_with_recursion_limit(&mut bytes, MAX_DEPTH)
-            .map_err(|error| ValueError(format!("is not valid CBOR: {error}")))?;
+            .map_err(|error| ValueError::new(format!("is not valid CBOR: {error}")))?;
         if bytes.is_empty() {
             Ok(Self(value))
         } else {
-            Err(ValueError(format!("is followed by {} stray bytes", bytes.len())))
+            Err(ValueError::new(format!("is followed by {} stray bytes", bytes.len())))
         }
     }
 }
@@ -298,7 +320,7 @@ fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
     if place == "." {
         what
     } else {
-        ValueError(format!("{place}: {what}"))
+        what.said(|what| format!("{place}: {what}"))
     }
 }
 
@@ -324,7 +346,7 @@ fn sorted(value: Cbor) -> Cbor {
         Cbor::Array(items) => Cbor::Array(items.into_iter().map(sorted).collect()),
         Cbor::Map(entries) => {
             let mut entries: Vec<_> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();
-            entries.sort_by(|(a, _), (b, _)| order(a, b));
+            entries.sort_unstable_by(|(a, _), (b, _)| order(a, b));
             Cbor::Map(entries)
         }
         Cbor::Tag(tag, inner) => Cbor::Tag(tag, Box::new(sorted(*inner))),

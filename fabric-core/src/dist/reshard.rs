@@ -13,7 +13,7 @@ use crate::dist::save::generation::Generation;
 use crate::dist::save::origin;
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::entry::{Row, of_rank, without_rank};
+use crate::entry::{Row, of_rank, shown, without_rank};
 use crate::error::{Error, Result, StateError};
 use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, TieRecord, ValueRecord};
 use crate::format::safetensors::Layout as FileLayout;
@@ -21,12 +21,12 @@ use crate::hash::HashMap;
 use crate::options::Durability;
 use crate::phases::Phases;
 use crate::save::file::FileWriter;
-use crate::save::heading::head;
+use crate::save::heading::{head, look_for};
 use crate::save::publish::publish;
 use crate::save::{Destination, SaveReport};
 use crate::source::{Index, Source, StoredTensor, check_tensors};
 use crate::storage::Storage;
-use crate::value::Value;
+use crate::value::{Value, ValueError};
 
 /// Writes what `source` holds to `path`, as `strategy` lays it out.
 pub(crate) fn reshard(
@@ -65,14 +65,14 @@ impl<'s> Whole<'s> {
     fn of(index: &'s Index) -> Result<Self> {
         let mut tensors: Vec<(&String, &StoredTensor)> = index.tensors.iter().collect();
         tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &a_stored.info), (b, &b_stored.info)));
+        let values = index.values.iter().map(|(name, value)| StoredValue::of(name, value));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        // The manifest has them once more.
+        look_for(values.iter().map(|value| value.bytes.len()).sum())?;
         let mut whole = Self {
             rows: Vec::new(),
             ties: Vec::new(),
-            values: index
-                .values
-                .iter()
-                .map(|(name, value)| StoredValue::of(name, value))
-                .collect::<Result<_>>()?,
+            values,
         };
         let mut by_place = HashMap::default();
         for (name, stored) in tensors {
@@ -126,12 +126,13 @@ struct StoredValue {
 
 impl StoredValue {
     fn of(name: &str, value: &Value) -> Result<Self> {
-        let bytes = value.to_bytes().map_err(|error| {
-            Error::State(StateError::Value {
-                name: name.to_owned(),
-                what: error.to_string(),
+        let refused = |error: ValueError| {
+            error.or(&format!("save value `{}`", shown(name)), |error| {
+                let (name, what) = (name.to_owned(), error.to_string());
+                StateError::Value { name, what }.into()
             })
-        })?;
+        };
+        let bytes = value.to_bytes().map_err(refused)?;
         let (name, rank) = match without_rank(name) {
             Some((name, rank)) if !name.is_empty() => (name, Some(rank)),
             _ => (name, None),

@@ -13,12 +13,16 @@
 //! passes over. The checksum is compared before the version is looked at, so that a flipped bit in the version is damage and
 //! not news from the future; for that, the envelope is the same in every version there will be.
 
+use std::io;
+
 use bincode::config;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ManifestError;
 use crate::io::checksum;
+use crate::io::pages::Growing;
 
 /// Longer payloads are neither written nor read; a reader checks it before it allocates.
 pub(crate) const MAX_LEN: u64 = LARGEST as u64 / CLAIM as u64;
@@ -92,13 +96,16 @@ impl Prefix {
 /// The payloads in their envelope.
 ///
 /// # Errors
-/// If it is longer than readers allow.
+/// If it is longer than readers allow, or there is no memory for it.
 pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<u8>, ManifestError> {
     let len = AROUND + head.len() + body.len();
     if len as u64 > MAX_LEN {
         return Err(ManifestError::TooLong { len: len as u64 });
     }
-    let mut bytes = Vec::with_capacity(len);
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| no_memory(io::ErrorKind::OutOfMemory.into()))?;
     bytes.extend(MAGIC);
     bytes.extend(version.0.to_le_bytes());
     bytes.extend(version.1.to_le_bytes());
@@ -110,6 +117,10 @@ pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<
         bytes.extend(sum.to_le_bytes());
     }
     Ok(bytes)
+}
+
+fn no_memory(error: io::Error) -> ManifestError {
+    ManifestError::NoMemory(error.to_string())
 }
 
 /// Opens an envelope of a version that is known.
@@ -216,9 +227,16 @@ fn decode_within<T: DeserializeOwned, const LIMIT: usize>(payload: &[u8]) -> Res
 }
 
 /// A payload as bytes.
+///
+/// # Errors
+/// If there is no memory for them.
 pub(super) fn encode<T: Serialize>(payload: &T) -> Result<Vec<u8>, ManifestError> {
-    bincode::serde::encode_to_vec(payload, config::standard())
-        .map_err(|error| ManifestError::Payload(error.to_string()))
+    let mut bytes = Growing(Vec::new());
+    let written = bincode::serde::encode_into_std_write(payload, &mut bytes, config::standard());
+    written.map(|_| bytes.0).map_err(|error| match error {
+        EncodeError::Io { inner, .. } => no_memory(inner),
+        other => ManifestError::Payload(other.to_string()),
+    })
 }
 
 /// The number of bytes that [`encode`] gives.

@@ -1,6 +1,9 @@
 //! Why bytes are not a manifest.
 
+use std::io;
+
 use super::envelope::{AROUND, MAGIC, MAX_LEN};
+use crate::error::Error;
 
 /// Why bytes are not a manifest, or a manifest cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +28,24 @@ pub(crate) enum ManifestError {
     Stray(usize),
     #[error("the manifest contradicts itself: {0}")]
     Invalid(String),
+    #[error("{0}")]
+    NoMemory(String),
     /// Written by a later version, in a place that this format has for it.
     #[error(
         "the manifest says {0}, which this version of the library does not read; read the checkpoint with the version that wrote it"
     )]
     Unsupported(String),
+}
+
+impl ManifestError {
+    /// The error of a save whose manifest cannot be written.
+    pub(crate) fn at_save(self) -> Error {
+        match self {
+            Self::NoMemory(what) => Error::Memory {
+                purpose: "write the manifest of the checkpoint".to_owned(),
+                source: io::Error::new(io::ErrorKind::OutOfMemory, what),
+            },
+            other => Error::Internal(other.to_string()),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! a cached file into them; with large ones it does not. Most Linux systems use large pages where a program asks for
 //! them.
 
+use std::cell::Cell;
 use std::io;
 
 /// Whoever asks for more than this leaves [`SPARE`].
@@ -61,6 +62,62 @@ pub(crate) fn grow<T>(elements: &mut Vec<T>, more: usize) -> io::Result<()> {
     let size = elements.len().saturating_add(more).saturating_mul(size_of::<T>());
     elements.try_reserve(more).map_err(|_| missing(size))?;
     leave_some(size)
+}
+
+/// Adds an element behind those that are there.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn push<T>(elements: &mut Vec<T>, element: T) -> io::Result<()> {
+    grow(elements, 1)?;
+    elements.push(element);
+    Ok(())
+}
+
+/// The same bytes in memory of their own.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn copied(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    append(&mut copy, bytes)?;
+    Ok(copy)
+}
+
+/// Adds bytes behind those that are there.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+    grow(to, bytes.len())?;
+    to.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Counts what this thread takes in pieces too small to look for, and looks once for every MiB of them.
+///
+/// # Errors
+/// As [`zeroed`].
+pub(crate) fn count(len: usize) -> io::Result<()> {
+    thread_local!(static COUNTED: Cell<usize> = const { Cell::new(0) });
+    let counted = COUNTED.get().saturating_add(len);
+    COUNTED.set(if counted > LONG { 0 } else { counted });
+    look(counted)
+}
+
+/// Bytes that grow while they are written, where there is memory for them.
+#[derive(Debug, Default)]
+pub(crate) struct Growing(pub(crate) Vec<u8>);
+
+impl io::Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        append(&mut self.0, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Makes `bytes` this long; what is added is zero.

@@ -13,6 +13,7 @@ use crate::raw::RawCheckpoint;
 use crate::source::StoredTensor;
 use crate::source::read::Shares;
 use crate::state::{Content, Item, OptimizerPart, StorageKey, ValueSlot};
+use crate::value::memory::look_for;
 
 /// What was found fit to be loaded.
 pub(crate) struct Matched<'r> {
@@ -39,6 +40,11 @@ pub(crate) fn find<'r>(
     let mut plan = plan(&wanted, || places.components(), &places.optionals, &raw.index, policy);
     apply::compare_ties(raw, &wanted, &mut plan)?;
     let scalars = scalar::read(raw, &plan)?;
+    let values = plan.values.iter();
+    look_for(values.filter_map(|(_, name)| raw.index.values.get(*name))).map_err(|source| Error::Memory {
+        purpose: "decode the values of the checkpoint".to_owned(),
+        source,
+    })?;
     let staged = stage::stage(raw, &scalars, places, &mut plan);
     if !plan.report.is_acceptable() {
         return Err(Error::Mismatch(Box::new(plan.report)));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::entry::{Row, TensorInfo};
 use crate::error::{Error, Result};
-use crate::format::MANIFEST;
 use crate::format::manifest::{FileRecord, Manifest, Sums, TensorRecord};
 use crate::format::safetensors::Layout;
+use crate::format::{MANIFEST, ManifestError};
 use crate::io::checksum::{self, BLOCK};
 use crate::io::pages;
 use crate::storage::WriteFile;
@@ -104,10 +104,7 @@ impl FileWriter {
             sums.clear();
             contents.read(at, &mut |run| runs.write(run, sums))?;
         }
-        let manifest = self
-            .manifest
-            .encode()
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        let manifest = self.manifest.encode().map_err(ManifestError::at_save)?;
         runs.hold(&manifest)?;
         runs.flush()
     }

@@ -2,7 +2,9 @@
 
 use super::WRITER;
 use super::plan::SavePlan;
+use crate::error::{Error, Result};
 use crate::format::manifest::{Body, CBOR, Coordinate, Head, Manifest, StructRecord, TieRecord, ValueRecord};
+use crate::io::pages;
 
 /// The strategy that a checkpoint was saved under, as its manifest says it.
 #[derive(Clone, Debug)]
@@ -15,8 +17,28 @@ pub(crate) struct Origin {
 /// A value of some ranks: name, coordinate, CBOR bytes.
 pub(crate) type RankValue = (String, Coordinate, Vec<u8>);
 
+/// Looks for memory for values of `len` bytes in all.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn look_for(len: usize) -> Result<()> {
+    pages::look(len).map_err(|source| Error::Memory {
+        purpose: "write the values of the checkpoint".to_owned(),
+        source,
+    })
+}
+
 /// All of a manifest of one file but its tensors and their places.
-pub(crate) fn heading(plan: &SavePlan, origin: Origin, state: StructRecord, per_rank: Vec<RankValue>) -> Manifest {
+///
+/// # Errors
+/// If there is no memory for the values.
+pub(crate) fn heading(
+    plan: &SavePlan,
+    origin: Origin,
+    state: StructRecord,
+    per_rank: Vec<RankValue>,
+) -> Result<Manifest> {
+    look_for(plan.values.iter().map(|(_, bytes)| bytes.len()).sum())?;
     let shared = plan
         .values
         .iter()
@@ -28,7 +50,7 @@ pub(crate) fn heading(plan: &SavePlan, origin: Origin, state: StructRecord, per_
         name: tie.name.clone(),
         target: u32::try_from(tie.target).unwrap_or(u32::MAX),
     });
-    Manifest {
+    Ok(Manifest {
         head: head(origin),
         body: Body {
             structs: vec![state],
@@ -37,7 +59,7 @@ pub(crate) fn heading(plan: &SavePlan, origin: Origin, state: StructRecord, per_
             filtered: plan.filtered.clone(),
             ..Body::default()
         },
-    }
+    })
 }
 
 /// The head of the manifest of one file.

@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 
 use super::contents::Live;
 use super::report::SaveReport;
-use crate::entry::{DType, Row, TensorInfo, join, strip};
-use crate::error::StateError;
+use crate::entry::{DType, Row, TensorInfo, join, shown, strip};
+use crate::error::{Result, StateError};
 use crate::format::safetensors::Layout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
@@ -54,7 +54,7 @@ pub(crate) fn read<S: Checkpoint + ?Sized>(state: &S) -> Result<Reading<'_>, Sta
 }
 
 /// Asks the filters, of which `wholes` are to know what tensors in parts are, and decides what is written.
-pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Wholes) -> Result<SavePlan, StateError> {
+pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Wholes) -> Result<SavePlan> {
     let SaveOptions { filters, exclude, .. } = options;
     state.ask(|at| wholes.get(&at));
     for (field, filter) in &filters {
@@ -250,11 +250,13 @@ fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<Live>, StateEr
     })
 }
 
-fn encoded(name: &str, value: Result<&Value, &ValueError>) -> Result<(String, Vec<u8>), StateError> {
+fn encoded(name: &str, value: Result<&Value, &ValueError>) -> Result<(String, Vec<u8>)> {
     let bytes = value.map_err(Clone::clone).and_then(Value::to_bytes);
-    let refused = |error: ValueError| StateError::Value {
-        name: name.to_owned(),
-        what: error.to_string(),
+    let refused = |error: ValueError| {
+        error.or(&format!("save value `{}`", shown(name)), |error| {
+            let (name, what) = (name.to_owned(), error.to_string());
+            StateError::Value { name, what }.into()
+        })
     };
     bytes.map(|bytes| (name.to_owned(), bytes)).map_err(refused)
 }

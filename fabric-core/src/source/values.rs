@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::entry::of_rank;
+use crate::entry::{of_rank, shown};
 use crate::error::{Error, Result};
 use crate::format::manifest::{CBOR, ValueRecord};
 use crate::value::Value;
@@ -29,8 +29,11 @@ pub(crate) fn own_values(
                 what,
             });
         }
-        let value = Value::from_bytes(&record.bytes)
-            .map_err(|error| Error::corrupt(path, format!("value `{}` {error}", record.name)))?;
+        let value = Value::from_bytes(&record.bytes).map_err(|error| {
+            error.or(&format!("read value `{}`", shown(&record.name)), |error| {
+                Error::corrupt(path, format!("value `{}` {error}", record.name))
+            })
+        })?;
         let name = match number(&record.coordinate, mesh) {
             Some(number) => of_rank(&record.name, number),
             None => record.name.clone(),

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
 use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
-use crate::value::{Value, ValueError};
+use crate::value::{Value, ValueError, add};
 
 fn list_value<'t, T: Checkpoint + 't>(items: impl IntoIterator<Item = &'t T>) -> Result<Value, ValueError> {
-    let items: Result<Vec<Value>, ValueError> = items.into_iter().map(T::to_value).collect();
-    items.map(Value::list)
+    let mut made = Vec::new();
+    for item in items {
+        add(&mut made, item.to_value()?)?;
+    }
+    Ok(Value::list(made))
 }
 
 fn items_of<T: Checkpoint, C: FromIterator<T>>(value: &Value) -> Result<C, ValueError> {
@@ -91,11 +94,11 @@ impl MapKey for String {
 fn map_value<'t, K: MapKey + 't, T: Checkpoint + 't>(
     entries: impl IntoIterator<Item = (&'t K, &'t T)>,
 ) -> Result<Value, ValueError> {
-    let entries = entries
-        .into_iter()
-        .map(|(key, value)| Ok((key.text().to_owned(), value.to_value()?)));
-    let entries: Result<Vec<_>, ValueError> = entries.collect();
-    entries.map(Value::map)
+    let mut made = Vec::new();
+    for (key, value) in entries {
+        add(&mut made, (Value::of(key.text())?, value.to_value()?))?;
+    }
+    Value::map_of(made).ok_or_else(|| ValueError::new("has one key twice"))
 }
 
 fn entries_of<K: MapKey, T: Checkpoint, C: FromIterator<(K, T)>>(value: &Value) -> Result<C, ValueError> {

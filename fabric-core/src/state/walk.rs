@@ -286,11 +286,16 @@ impl<'a> Visitor<'a> {
 
     /// The present level is one serde value, which must be readable: what cannot be loaded is not saved.
     pub(crate) fn readable<T: serde::Serialize + serde::de::DeserializeOwned>(&mut self, value: &'a T) {
-        let stored = Value::of(value).and_then(|stored| match stored.decode_exactly::<T>() {
-            Ok(_) => Ok(stored),
-            Err(error) => Err(ValueError::new(format!(
-                "could not be read back: its Deserialize does not accept what its Serialize wrote ({error})"
-            ))),
+        let stored = Value::of(value).and_then(|stored| {
+            stored.look().map_err(ValueError::no_memory)?;
+            match stored.decode_exactly::<T>() {
+                Ok(_) => Ok(stored),
+                Err(error) => Err(error.said(|error| {
+                    format!(
+                        "could not be read back: its Deserialize does not accept what its Serialize wrote ({error})"
+                    )
+                })),
+            }
         });
         self.push_value(stored);
     }

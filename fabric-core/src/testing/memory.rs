@@ -269,8 +269,7 @@ struct Writer {
 
 impl WriteFile for Writer {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.content_mut().append(bytes);
-        Ok(())
+        self.file.content_mut().append(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -4,6 +4,7 @@ use ciborium::Value as Cbor;
 use serde::ser::{self, Serialize, Serializer};
 
 use super::{MAX_DEPTH, ValueError, some};
+use crate::io::pages;
 
 /// Makes a value that lies inside of `depth` lists and maps.
 #[derive(Clone, Copy)]
@@ -62,6 +63,17 @@ pub(super) struct Entries {
     variant: Option<&'static str>,
 }
 
+/// Looks for memory for a text, or for bytes.
+fn room(len: usize) -> Result<(), ValueError> {
+    pages::count(len).map_err(ValueError::no_memory)
+}
+
+/// Adds an item to a list, or an entry to a map, if there is memory for it.
+pub(crate) fn add<T>(made: &mut Vec<T>, item: T) -> Result<(), ValueError> {
+    room(size_of::<T>())?;
+    pages::push(made, item).map_err(ValueError::no_memory)
+}
+
 /// What a variant with contents is: a map of one entry.
 fn variant(name: Option<&'static str>, contents: Cbor) -> Cbor {
     match name {
@@ -104,8 +116,16 @@ impl Serializer for Writer {
         serialize_f32(f32);
         serialize_f64(f64);
         serialize_char(char);
-        serialize_str(&str);
-        serialize_bytes(&[u8]);
+    }
+
+    fn serialize_str(self, text: &str) -> Result<Cbor, ValueError> {
+        room(text.len())?;
+        Ok(text.into())
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<Cbor, ValueError> {
+        room(bytes.len())?;
+        Ok(bytes.into())
     }
 
     fn serialize_none(self) -> Result<Cbor, ValueError> {
@@ -189,8 +209,8 @@ impl Serializer for Writer {
 
 impl Items {
     fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
-        self.made.push(item.serialize(self.inside)?);
-        Ok(())
+        let item = item.serialize(self.inside)?;
+        add(&mut self.made, item)
     }
 }
 
@@ -225,8 +245,8 @@ macro_rules! structs {
             type Error = ValueError;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), ValueError> {
-                self.made.push((name.into(), value.serialize(self.inside)?));
-                Ok(())
+                let value = value.serialize(self.inside)?;
+                add(&mut self.made, (name.into(), value))
             }
 
             fn end(self) -> Result<Cbor, ValueError> {
@@ -254,8 +274,7 @@ impl ser::SerializeMap for Entries {
         let value = value.serialize(self.inside)?;
         let key = self.key.take();
         let key = key.ok_or_else(|| ValueError::new("a map gave a value before its key"))?;
-        self.made.push((key, value));
-        Ok(())
+        add(&mut self.made, (key, value))
     }
 
     fn end(self) -> Result<Cbor, ValueError> {

@@ -39,7 +39,7 @@ pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agr
     } = prepared;
     let report = plan.report(0, agreed.differing.clone());
     let origin = origin(&ranks.strategy, &ranks.mesh);
-    let mut manifest = heading(&plan, origin, state, agreed.per_rank.clone());
+    let mut manifest = heading(&plan, origin, state, agreed.per_rank.clone())?;
     manifest.body.tensors = records(&plan, &agreed);
     plan.tensors = rows(ranks, plan.tensors, &agreed);
     let heads: Vec<_> = plan.tensors.iter().map(Row::head).collect();

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::place::{Place, Replaced};
 use crate::dist::manifest::check;
 use crate::error::{Error, Result};
+use crate::format::ManifestError;
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{Kind, Manifest};
 use crate::options::Durability;
@@ -97,7 +98,7 @@ impl<'s> Generation<'s> {
         manifest.head.kind = Kind::Directory;
         manifest.head.generation = self.place.generation().to_owned();
         let checked = check(&manifest).and_then(|()| manifest.encode());
-        let manifest = checked.map_err(|error| Error::Internal(error.to_string()))?;
+        let manifest = checked.map_err(ManifestError::at_save)?;
         self.commit_bytes(&manifest, durability, phases)?;
         Ok(manifest.len() as u64)
     }

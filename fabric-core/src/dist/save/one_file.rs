@@ -19,7 +19,7 @@ pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agr
         ..
     } = prepared;
     let mut report = plan.report(0, agreed.differing);
-    let manifest = heading(&plan, origin(&ranks.strategy, &ranks.mesh), state, agreed.per_rank);
+    let manifest = heading(&plan, origin(&ranks.strategy, &ranks.mesh), state, agreed.per_rank)?;
     if ranks.rank() != 0 {
         plan.tensors.clear();
     }

@@ -1,10 +1,12 @@
 //! One file in memory: its bytes, and which of them a crash may take.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::sample::{Sample, digits};
+use crate::io::pages;
 
 /// A file, whatever its name. Readers and the writer keep it when the name goes.
 #[derive(Debug)]
@@ -66,11 +68,12 @@ impl File {
 }
 
 impl Content {
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !bytes.is_empty() {
-            self.bytes.extend_from_slice(bytes);
+            pages::append(&mut self.bytes, bytes)?;
             self.ends.push(self.bytes.len());
         }
+        Ok(())
     }
 
     pub(super) fn sync(&mut self) {
