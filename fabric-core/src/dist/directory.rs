@@ -20,12 +20,11 @@ use crate::format::directory::{FILE_NAME, rank_file};
 use crate::format::manifest::{Body, Kind, Manifest, TensorRecord};
 use crate::format::{ManifestError, agree};
 use crate::hash::HashMap;
-use crate::io::pages;
 use crate::source::limit::OverLimit;
 use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
 use crate::source::refused::Refused;
-use crate::source::single::{DECODED, read_header, read_manifest};
+use crate::source::single::{read_header, read_manifest};
 use crate::source::values::own_values;
 use crate::source::{Check, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::storage::{FileKind, ReadFile, Storage};
@@ -72,7 +71,6 @@ fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Manifest> {
         return Err(Error::UnknownFormat { path, what });
     }
     let bytes = read_whole(&*file, &path, 0, len)?;
-    pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", &path))?;
     let manifest = Manifest::decode(&bytes).and_then(|manifest| manifest::check(&manifest).map(|()| manifest));
     let manifest = manifest.map_err(|error| match error {
         ManifestError::TooShort { .. } | ManifestError::Magic { .. } => {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::{Check, Source, StoredTensor};
 use crate::error::Error;
+use crate::pages;
 
 /// What every file is given beside its share.
 pub(crate) const DEFAULT: u64 = 64 << 20;
@@ -139,12 +140,12 @@ impl Budget {
     /// Counts memory that is about to be taken.
     ///
     /// # Errors
-    /// If that is more than was given.
+    /// If that is more than was given, or than there is.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), OverLimit> {
         match self.left.checked_sub(bytes as u64) {
             Some(left) => {
                 self.left = left;
-                Ok(())
+                pages::count(bytes).map_err(|_| OverLimit::NoMemory)
             }
             None => Err(OverLimit::Memory(self.given)),
         }
@@ -166,6 +167,8 @@ pub(crate) enum OverLimit {
     Memory(u64),
     #[error("its index refers to the same objects again and again, which multiplies them; {RAISE}")]
     Again,
+    #[error("the system has no memory for its index")]
+    NoMemory,
 }
 
 #[cfg(test)]

@@ -111,12 +111,17 @@ pub(crate) fn open_file(storage: &dyn Storage, path: &Path) -> Result<Box<dyn Re
     storage.open(path).map_err(Error::io("open", path))
 }
 
-/// The `len` bytes from `start`, which were found to be in the file and no more than may be read as a whole.
+/// An index takes so many times its bytes in memory while it is decoded, and then beside the checkpoint.
+const DECODED: usize = 8;
+
+/// The `len` bytes from `start`, an index, which were found to be in the file and no more than may be read as a whole. There is
+/// memory to decode them.
 pub(crate) fn read_whole(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
     let no_memory = || std::io::Error::from(ErrorKind::OutOfMemory);
     let read = || {
         let mut bytes = pages::zeroed(usize::try_from(len).map_err(|_| no_memory())?)?;
         file.read_exact_at(&mut bytes, start)?;
+        pages::look(bytes.len().saturating_mul(DECODED))?;
         Ok(bytes)
     };
     read().map_err(Error::io("read", path))

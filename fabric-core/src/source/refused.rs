@@ -59,6 +59,9 @@ impl From<&str> for Refused {
 
 impl From<OverLimit> for Refused {
     fn from(over: OverLimit) -> Self {
-        Self::Limit(over.to_string())
+        match over {
+            OverLimit::NoMemory => Self::NoMemory,
+            over => Self::Limit(over.to_string()),
+        }
     }
 }

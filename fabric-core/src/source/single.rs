@@ -15,11 +15,7 @@ use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{Kind, Manifest, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
 use crate::format::{MANIFEST, ManifestError, agree};
-use crate::io::pages;
 use crate::storage::ReadFile;
-
-/// What a manifest is in memory is no longer than so many times its bytes.
-pub(crate) const DECODED: usize = 8;
 
 /// Opens a file that is one of the two.
 pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
@@ -103,7 +99,6 @@ pub(crate) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -
 /// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
 fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit: ReadLimit) -> Result<Index> {
     let bytes = read_manifest(file, path, placed)?;
-    pages::look(bytes.len().saturating_mul(DECODED)).map_err(Error::io("read", path))?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
         ManifestError::Newer { found, supported } => Error::NewerFormat {
             path: path.to_path_buf(),
