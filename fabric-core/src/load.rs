@@ -181,7 +181,7 @@ fn restore<S: Checkpoint + ?Sized>(
         reading.bytes(bytes);
         apply::move_tensors(raw, &places, &plan, &located, watch.meter)?;
         apply::begin_at_zero(&places, &plan)?;
-        Ok(((), shares.encode()))
+        Ok(((), shares.encode()?))
     });
     let settled = moved.and_then(|((), said)| settle(ranks, raw, &shares, &said, watch.phases));
     settled.map_err(|error| apply::interrupted(&places, &plan, error))?;

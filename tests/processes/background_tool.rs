@@ -3,13 +3,15 @@
 //! It prints `ok` or `error TEXT` at its end. With a number of MiB, it limits its own address space to so much more than it has
 //! when the call that is tested begins.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, LazyLock};
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::Optimizer;
+use fabric_core::group::ThreadGroup;
 use fabric_core::optim::{AdamW, ParamsAdamW};
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Durability, ExportOptions, Fabric, LoadOptions, Result, SaveOptions, Strategy};
@@ -37,6 +39,105 @@ impl State {
     }
 }
 
+/// What of a state is no tensor, and long.
+#[derive(Checkpoint)]
+struct Values {
+    tensor: Var,
+    text: String,
+    history: Vec<f64>,
+    #[checkpoint(metadata)]
+    notes: BTreeMap<String, Vec<u64>>,
+    #[checkpoint(per_rank)]
+    position: Vec<u64>,
+}
+
+impl Values {
+    fn new(items: u64) -> Self {
+        let notes = (0..items / 4).map(|at| (format!("note {at}"), vec![at; 2]));
+        Self {
+            tensor: Var::zeros(8, DType::F32, &Device::Cpu).expect("memory for the state"),
+            text: "a".repeat(usize::try_from(items * 20).expect("a length")),
+            history: (0u32..)
+                .map(f64::from)
+                .take(usize::try_from(items).expect("a length"))
+                .collect(),
+            notes: notes.collect(),
+            position: (0..items).collect(),
+        }
+    }
+}
+
+/// How many items the lists of the long values have.
+const ITEMS: u64 = 200_000;
+
+/// Two ranks call `each`, with a limit on the memory of both.
+fn by_two_ranks(mib: Option<u64>, each: impl Fn(Fabric) -> Result<()> + Sync) -> Result<()> {
+    let met = Barrier::new(3);
+    std::thread::scope(|scope| {
+        let ranks: Vec<_> = ThreadGroup::new(2)
+            .into_iter()
+            .map(|group| {
+                let (met, each) = (&met, &each);
+                scope.spawn(move || {
+                    let fabric = Fabric::builder()
+                        .strategy(Strategy::fsdp())
+                        .process_group(group)
+                        .build();
+                    met.wait();
+                    met.wait();
+                    each(fabric?)
+                })
+            })
+            .collect();
+        met.wait();
+        limit(mib);
+        met.wait();
+        let outcomes: Vec<_> = ranks.into_iter().map(|rank| rank.join().expect("no panic")).collect();
+        outcomes.into_iter().collect()
+    })
+}
+
+/// A call about long values.
+fn with_values(command: &str, directory: &Path, mib: Option<u64>) -> Result<()> {
+    let there = directory.join(if command.ends_with("ranks") { "ranks" } else { "values" });
+    let last = directory.join("last.ckpt");
+    let fabric = Fabric::new();
+    match command {
+        "save-values" => {
+            let state = Values::new(ITEMS);
+            limit(mib);
+            fabric.save(last, &state).map(drop)
+        }
+        "load-values" => {
+            let mut state = Values::new(1);
+            limit(mib);
+            fabric.load(there, &mut state)?;
+            assert_eq!(state.position.len(), 200_000);
+            Ok(())
+        }
+        "values" => {
+            let raw = fabric.open(there)?;
+            limit(mib);
+            assert_eq!(raw.value::<Vec<f64>>("history")?.len(), 200_000);
+            assert_eq!(raw.value::<String>("text")?.len(), 4_000_000);
+            Ok(())
+        }
+        "export-values" => {
+            limit(mib);
+            let options = ExportOptions::new();
+            fabric.export(there, directory.join("last.pt"), options).map(drop)
+        }
+        "load-exported" => {
+            let mut state = Values::new(1);
+            limit(mib);
+            fabric.load(directory.join("exported.pt"), &mut state).map(drop)
+        }
+        "save-ranks" => by_two_ranks(mib, |fabric| fabric.save(&last, &Values::new(ITEMS)).map(drop)),
+        "load-ranks" => by_two_ranks(mib, |fabric| fabric.load(&there, &mut Values::new(1)).map(drop)),
+        other => panic!("no command `{other}`"),
+    }
+}
+
 /// The elements of a tensor that is read and written by several threads.
 const MANY: usize = 5 << 20;
 
@@ -55,6 +156,9 @@ fn main() {
         "static" => static_fabric(directory),
         "exit" => exit(directory),
         "untold" | "untold-drop" | "untold-waited" | "untold-handle" | "untold-traced" => untold(command, directory),
+        other if other.contains("values") || other.ends_with("ranks") || other.ends_with("exported") => {
+            with_values(other, directory, mib)
+        }
         other => limited(other, directory, mib),
     };
     match outcome {
@@ -87,6 +191,12 @@ fn limited(command: &str, directory: &Path, mib: Option<u64>) -> Result<()> {
             fabric.save(directory.join("there.ckpt"), &state)?;
             let three = Strategy::fsdp().ranks(3);
             fabric.reshard(directory.join("there.ckpt"), directory.join("three"), three)?;
+            let values = directory.join("values");
+            fabric.save(&values, &Values::new(ITEMS))?;
+            fabric.export(values, directory.join("exported.pt"), ExportOptions::new())?;
+            by_two_ranks(None, |fabric| {
+                fabric.save(directory.join("ranks"), &Values::new(ITEMS)).map(drop)
+            })?;
             return Ok(());
         }
         "step" => {

@@ -19,6 +19,9 @@ const SAVES: [&str; 9] = [
     "export",
     "export-torch",
 ];
+/// Calls about long values, with one rank and with two.
+const OF_VALUES: [&str; 5] = ["save-values", "export-values", "load-values", "load-exported", "values"];
+const OF_RANKS: [&str; 2] = ["save-ranks", "load-ranks"];
 const OTHERS: [&str; 5] = ["load", "load-verified", "load-three", "tensors", "step"];
 
 /// A directory with checkpoints, in which anybody may write, and the tool in another one, which anybody may run.
@@ -43,7 +46,7 @@ impl Place {
         };
         let prepared = run(&mut captured(&place.tool, &[&"prepare", &place.path()]));
         assert_eq!(said(&prepared), "ok");
-        for entry in [place.path().join("three"), place.path().to_path_buf()] {
+        for entry in ["three", "ranks", "."].map(|name| place.path().join(name)) {
             std::fs::set_permissions(entry, PermissionsExt::from_mode(0o777)).unwrap();
         }
         place
@@ -62,7 +65,8 @@ impl Place {
     fn clear(&self, command: &str, succeeded: bool, before: &BTreeSet<OsString>) {
         let after = self.names();
         let new: Vec<&OsString> = after.difference(before).collect();
-        let expected = usize::from(SAVES.contains(&command) && succeeded);
+        let saves = SAVES.contains(&command) || command.starts_with("save") || command.starts_with("export");
+        let expected = usize::from(saves && succeeded);
         assert_eq!(new.len(), expected, "{command} left {new:?}");
         assert!(before.is_subset(&after));
         for name in new {
@@ -81,7 +85,7 @@ impl Place {
 fn one_thread_is_enough_for_everything() {
     let place = Place::new();
     let before = place.names();
-    for command in SAVES.into_iter().chain(OTHERS) {
+    for command in SAVES.into_iter().chain(OTHERS).chain(OF_VALUES) {
         let output = match alone(&place, command) {
             Some(mut process) => run(&mut process),
             None => {
@@ -129,7 +133,8 @@ fn little_memory_is_an_error_or_enough_and_never_the_end_of_the_process() {
     }
     let place = Place::new();
     let before = place.names();
-    for command in SAVES.into_iter().chain(OTHERS) {
+    let with_values = OF_VALUES.into_iter().chain(OF_RANKS);
+    for command in SAVES.into_iter().chain(OTHERS).chain(with_values) {
         let mut succeeded = 0;
         for mib in [5, 10, 20, 40, 80] {
             let output = run(&mut captured(&place.tool, &[&command, &place.path(), &mib.to_string()]));

@@ -16,6 +16,8 @@ pub use error::GroupError;
 pub use mpi::MpiGroup;
 pub use threads::ThreadGroup;
 
+use crate::io::pages;
+
 /// The ranks that save and load together.
 ///
 /// Every operation is a *step* that all ranks take, in the same order; its name is in the error if one of them does not
@@ -82,8 +84,12 @@ impl ProcessGroup for Single {
         1
     }
 
-    fn all_gather(&self, _step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        Ok(vec![bytes.to_vec()])
+    fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+        let bytes = pages::copied(bytes).map_err(|error| GroupError::Engine {
+            step: step.to_owned(),
+            what: error.to_string(),
+        })?;
+        Ok(vec![bytes])
     }
 
     fn duplicate(&self) -> Result<Box<dyn ProcessGroup>, GroupError> {

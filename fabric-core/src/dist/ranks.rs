@@ -5,6 +5,7 @@
 
 mod agree;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use crate::dist::group::{GroupError, ProcessGroup, Single};
 use crate::dist::mesh::Mesh;
 use crate::dist::strategy::Strategy;
 use crate::error::{Error, Result, panic_text};
+use crate::io::pages;
 
 pub(crate) use agree::{Lines, digest, value_line};
 
@@ -29,7 +31,7 @@ pub(crate) struct Ranks {
 /// What the next Fabric gets.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// The first byte of what a rank says at the end of a step.
+/// The last byte of what a rank says at the end of a step.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
@@ -107,27 +109,39 @@ impl Ranks {
         }
         // Nothing of what a panic may have left half done is looked at: it goes on to unwind.
         let outcome = catch_unwind(AssertUnwindSafe(local));
-        let message = match &outcome {
-            Ok(Ok((_, said))) => [&[DONE], said.as_slice()].concat(),
-            Ok(Err(error)) => [&[FAILED], error.to_string().as_bytes()].concat(),
-            Err(panic) => [&[FAILED], format!("it panicked: {}", panic_text(&**panic)).as_bytes()].concat(),
+        let (outcome, message) = match outcome {
+            Ok(Ok((result, mut said))) => match pages::push(&mut said, DONE) {
+                Ok(()) => (Ok(Ok(result)), said),
+                Err(source) => {
+                    let error = no_memory(step, source);
+                    let message = failed(&error.to_string());
+                    (Ok(Err(error)), message)
+                }
+            },
+            Ok(Err(error)) => {
+                let message = failed(&error.to_string());
+                (Ok(Err(error)), message)
+            }
+            Err(panic) => {
+                let message = failed(&format!("it panicked: {}", panic_text(&*panic)));
+                (Err(panic), message)
+            }
         };
         let all = self.group.all_gather(step, &message);
         let result = match outcome {
             Err(panic) => resume_unwind(panic),
             Ok(Err(error)) => return Err(self.with_the_group(step, error, all.err())),
-            Ok(Ok((result, _))) => result,
+            Ok(Ok(result)) => result,
         };
         let mut said = Vec::new();
         for (rank, mut message) in all?.into_iter().enumerate() {
-            if message.first() != Some(&DONE) {
+            if message.pop() != Some(DONE) {
                 return Err(Error::Rank {
                     rank,
                     step: step.to_owned(),
-                    message: String::from_utf8_lossy(message.get(1..).unwrap_or_default()).into_owned(),
+                    message: String::from_utf8_lossy(&message).into_owned(),
                 });
             }
-            message.remove(0);
             said.push(message);
         }
         Ok((result, said))
@@ -158,6 +172,19 @@ impl Ranks {
         };
         let ((), said) = self.step(step, local)?;
         Ok(said.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// What a rank says that failed.
+fn failed(what: &str) -> Vec<u8> {
+    [what.as_bytes(), &[FAILED]].concat()
+}
+
+/// The error of a rank that has no memory for the messages of a step.
+pub(crate) fn no_memory(step: &str, source: io::Error) -> Error {
+    Error::Memory {
+        purpose: format!("exchange messages at `{step}`"),
+        source,
     }
 }
 

@@ -7,11 +7,13 @@
 //! what this rank has read of it must have the same share then: what is used is what was verified.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::checksum::{self, BLOCK};
+use crate::io::pages;
 use crate::source::Source;
 use crate::source::read::block::damaged;
 use crate::source::read::used::Used;
@@ -98,15 +100,18 @@ impl Shares {
     }
 
     /// The shares as a message to the other ranks.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = Vec::with_capacity(held.len() * ENCODED);
+        let mut bytes = pages::reserved(held.len() * ENCODED).map_err(no_memory)?;
         for (key, Held { share, .. }) in &*held {
             for number in [key.file, key.start, key.replica, share.crc, share.covered] {
                 bytes.extend(number.to_le_bytes());
             }
         }
-        bytes
+        Ok(bytes)
     }
 
     /// Puts the shares of all ranks together, this one's among them, and compares the checksums of the blocks that this
@@ -116,6 +121,7 @@ impl Shares {
     /// If a block is not what was saved.
     pub(crate) fn settle(&self, source: &dyn Source, messages: &[Vec<u8>]) -> Result<()> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        pages::look(held.len() * 2 * size_of::<(Key, Share)>()).map_err(no_memory)?;
         let mut whole: BTreeMap<Key, Share> = held.keys().map(|key| (*key, Share::default())).collect();
         for message in messages {
             let (records, _) = message.as_chunks::<ENCODED>();
@@ -148,6 +154,13 @@ impl Shares {
             }
         }
         Ok(())
+    }
+}
+
+fn no_memory(source: io::Error) -> Error {
+    Error::Memory {
+        purpose: "compare the checksums of blocks that were read in part".to_owned(),
+        source,
     }
 }
 
@@ -213,13 +226,11 @@ fn zeros64(len: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::error::Error;
     use crate::source::Index;
     use crate::storage::ReadFile;
 
@@ -315,7 +326,7 @@ mod tests {
                 }
                 scratch[45] = used;
                 shares.note("x", run, 0, 0, &scratch, ranges.into_iter());
-                shares.settle(&source, &[shares.encode()])
+                shares.settle(&source, &[shares.encode().unwrap()])
             };
             assert!(settle(7, false).is_ok(), "{sum:?}");
             for (used, changes) in [(6, false), (7, true)] {

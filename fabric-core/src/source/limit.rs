@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{Check, Source, StoredTensor};
 use crate::error::Error;
-use crate::pages;
+use crate::io::pages;
 
 /// What every file is given beside its share.
 pub(crate) const DEFAULT: u64 = 64 << 20;

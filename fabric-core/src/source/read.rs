@@ -232,7 +232,7 @@ fn stream_rows(
         held.drain(..whole);
     }
     take_nonempty(&held, &mut take)?;
-    let message = reader.shares.encode();
+    let message = reader.shares.encode()?;
     reader.shares.settle(source, &[message])
 }
 

@@ -19,6 +19,7 @@ use self::frame::{GroupId, Place};
 use self::post::{Ground, Order, Outcome, Post};
 use super::meeting::{Call, Operation, encode_color};
 use super::{GroupError, ProcessGroup};
+use crate::io::pages;
 
 /// One rank of a group whose ranks are the processes of an MPI job. With the feature `mpi`.
 ///
@@ -160,6 +161,20 @@ impl MpiGroup {
         met
     }
 
+    /// A message in memory of its own. Without the memory, this rank cannot go on with the others, and all are told.
+    fn copied(&self, step: &str, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
+        pages::copied(bytes).map_err(|error| {
+            let error = engine(step, &format!("rank {}: {error}", self.place.rank));
+            let error = self.failed.get_or_init(|| error).clone();
+            // If the thread has ended, nobody is there to be told.
+            let _ = self.engine.orders.send(Order::Fail {
+                group: self.place.group,
+                error: error.clone(),
+            });
+            error
+        })
+    }
+
     fn come(&self, call: Call, bytes: Vec<u8>) -> Result<Outcome, GroupError> {
         let step = call.step.clone();
         let (reply, answer) = sync_channel(1);
@@ -196,13 +211,14 @@ impl ProcessGroup for MpiGroup {
     }
 
     fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        let outcome = self.meet(Call::new(step, Operation::AllGather), bytes.to_vec())?;
+        let outcome = self.meet(Call::new(step, Operation::AllGather), self.copied(step, bytes)?)?;
         Ok(outcome.bytes)
     }
 
     fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         let bytes = if root == self.rank() { bytes } else { &[] };
-        let mut outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes.to_vec())?;
+        let bytes = self.copied(step, bytes)?;
+        let mut outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes)?;
         if root < outcome.bytes.len() {
             return Ok(outcome.bytes.swap_remove(root));
         }

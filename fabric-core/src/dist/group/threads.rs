@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::meeting::{Call, Meeting, Operation, decode_colors, encode_color, split};
 use super::{GroupError, ProcessGroup};
+use crate::io::pages;
 
 /// One rank of a group whose ranks are threads of this process: for tests, and to drive several devices of a machine
 /// from one process.
@@ -116,6 +117,19 @@ impl ThreadGroup {
         Ok(Self::enter(Arc::clone(room), *rank, self.timeout))
     }
 
+    /// A message in memory of its own. Without the memory, this rank cannot go on with the others, and all are told.
+    fn copied(&self, step: &str, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
+        pages::copied(bytes).map_err(|error| {
+            let error = GroupError::Engine {
+                step: step.to_owned(),
+                what: format!("rank {}: {error}", self.rank),
+            };
+            lock(&self.room.state).meeting.fail(error.clone());
+            self.room.changed.notify_all();
+            error
+        })
+    }
+
     /// Comes to a step and waits for the others.
     fn meet(&self, call: Call, bytes: Vec<u8>) -> Result<Outcome, GroupError> {
         let _turn = lock(&self.turn);
@@ -154,19 +168,24 @@ impl ProcessGroup for ThreadGroup {
     }
 
     fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        let outcome = self.meet(Call::new(step, Operation::AllGather), bytes.to_vec())?;
-        Ok(Arc::unwrap_or_clone(outcome.bytes))
+        let bytes = self.copied(step, bytes)?;
+        let outcome = self.meet(Call::new(step, Operation::AllGather), bytes)?;
+        match Arc::try_unwrap(outcome.bytes) {
+            Ok(bytes) => Ok(bytes),
+            Err(shared) => shared.iter().map(|bytes| self.copied(step, bytes)).collect(),
+        }
     }
 
     fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         let bytes = if root == self.rank { bytes } else { &[] };
-        let outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes.to_vec())?;
-        let found = outcome.bytes.get(root).cloned();
-        found.ok_or_else(|| GroupError::NoSuchRank {
+        let bytes = self.copied(step, bytes)?;
+        let outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes)?;
+        let found = outcome.bytes.get(root).ok_or_else(|| GroupError::NoSuchRank {
             step: step.to_owned(),
             rank: root,
             world_size: self.world_size(),
-        })
+        })?;
+        self.copied(step, found)
     }
 
     fn barrier(&self, step: &str) -> Result<(), GroupError> {

@@ -1,8 +1,9 @@
 //! Whether all ranks are about to do the same: they compare digests, and look closer only if those differ.
 
-use super::Ranks;
+use super::{Ranks, no_memory};
 use crate::error::{Error, Result};
 use crate::io::checksum;
+use crate::io::pages;
 
 /// Everything that must be the same on all ranks, in order: what it is about, and what is said of it.
 pub(crate) type Lines = Vec<(String, String)>;
@@ -29,6 +30,13 @@ pub(crate) fn digest(lines: &Lines) -> u64 {
     digest.finish()
 }
 
+/// A line of a byte takes so many to be looked at: where it is, how long it is, and room to grow.
+const SPLIT: usize = 2 * size_of::<&str>();
+
+fn look_for(step: &str, len: usize) -> Result<()> {
+    pages::look(len).map_err(|source| no_memory(step, source))
+}
+
 impl Ranks {
     /// Compares the digests of all ranks.
     ///
@@ -39,11 +47,18 @@ impl Ranks {
             return Ok(());
         }
         let say = || {
-            let lines = lines().into_iter();
-            let text: Vec<String> = lines.map(|(about, what)| format!("{about}\t{what}")).collect();
-            Ok(((), text.join("\n").into_bytes()))
+            let lines = lines();
+            let len = lines.iter().map(|(about, what)| about.len() + what.len() + 2).sum();
+            look_for(step, len)?;
+            let mut text = String::with_capacity(len);
+            for (about, what) in &lines {
+                let between = if text.is_empty() { "" } else { "\n" };
+                text.extend([between, about, "\t", what]);
+            }
+            Ok(((), text.into_bytes()))
         };
         let ((), said) = self.step(step, say)?;
+        look_for(step, said.iter().map(|text| text.len().saturating_mul(SPLIT)).sum())?;
         let texts: Vec<_> = said.iter().map(|text| String::from_utf8_lossy(text)).collect();
         let first: Vec<&str> = texts[0].split('\n').collect();
         for (rank, text) in texts.iter().enumerate() {

@@ -36,7 +36,7 @@ impl<'s> Stored<'s> {
 
     /// Compares the checksums of blocks that were read in parts.
     pub(crate) fn settle(&self) -> Result<()> {
-        self.shares.settle(self.source, &[self.shares.encode()])
+        self.shares.settle(self.source, &[self.shares.encode()?])
     }
 }
 

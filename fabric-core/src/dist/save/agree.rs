@@ -1,8 +1,10 @@
 //! What ranks say to each other before a save: a digest of what each is about to do, and the little that it cannot tell.
 
+use std::io;
 use std::path::Path;
 
 use bincode::config;
+use bincode::error::EncodeError;
 use candle_core::{Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,13 +13,20 @@ use super::replicas::{Compared, compare};
 use super::{Agreed, Prepared};
 use crate::dist::manifest::coordinate;
 use crate::dist::mesh::Split;
-use crate::dist::ranks::{Lines, Ranks, digest, value_line};
+use crate::dist::ranks::{Lines, Ranks, digest, no_memory, value_line};
 use crate::dist::shard::{self, Global, Local};
 use crate::dist::strategy::Layout;
 use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::io::checksum;
+use crate::io::pages::{self, Growing};
 use crate::options::Replicas;
+
+/// The step at which ranks say what they are about to do.
+pub(super) const PLAN: &str = "save: plan";
+
+/// What serde reads piece by piece grows to twice its length at most.
+const GROWN: usize = 2;
 
 /// What a rank says of its save.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,24 +44,28 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
-    pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Self {
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Result<Self> {
         if ranks.alone() {
-            return Self {
+            return Ok(Self {
                 schema: 0,
                 sizes: 0,
                 values: 0,
                 replicas: Vec::new(),
                 per_rank: Vec::new(),
-            };
+            });
         }
         let own = prepared.plan.per_rank.iter();
-        Self {
+        let own = own.map(|(_, bytes)| pages::copied(bytes)).collect::<io::Result<_>>();
+        Ok(Self {
             schema: digest(&lines(prepared, ranks, path)),
             sizes: checksum::of(&shard::sizes(&prepared.locals)),
             values: digest(&value_lines(prepared)),
             replicas: prepared.prints.digests(),
-            per_rank: own.map(|(_, bytes)| bytes.clone()).collect(),
-        }
+            per_rank: own.map_err(|source| no_memory(PLAN, source))?,
+        })
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
@@ -230,13 +243,19 @@ pub(crate) fn wholes(ranks: &Ranks, step: &str, locals: &[Local], alike: bool) -
 
 /// A message to the other ranks.
 pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(message, config::standard()).map_err(|error| Error::Internal(error.to_string()))
+    let mut bytes = Growing::default();
+    let written = bincode::serde::encode_into_std_write(message, &mut bytes, config::standard());
+    written.map(|_| bytes.0).map_err(|error| match error {
+        EncodeError::Io { inner, .. } => no_memory(PLAN, inner),
+        other => Error::Internal(other.to_string()),
+    })
 }
 
 /// What another rank's [`encode`] made.
 pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M> {
     // A rank's own values are as long as its user made them; what bincode may count is bounded all the same.
     const LIMIT: usize = 1 << 31;
+    pages::look(bytes.len().saturating_mul(GROWN)).map_err(|source| no_memory(PLAN, source))?;
     bincode::serde::decode_from_slice(bytes, config::standard().with_limit::<LIMIT>())
         .map(|(message, _)| message)
         .map_err(|error| Error::Protocol(error.to_string()))

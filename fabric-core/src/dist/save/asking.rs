@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::agree::{Hello, decode, encode, wholes};
+use super::agree::{Hello, PLAN, decode, encode, wholes};
 use super::{Prepared, prepare};
 use crate::dist::asked::Asked;
 use crate::dist::ranks::{Lines, Ranks, digest};
@@ -52,7 +52,7 @@ pub(crate) fn plan<'s>(
         let mut hello = Vec::new();
         let planned = if asked.is_empty() {
             let prepared = prepare(ranks, reading, options, state, &Wholes::default())?;
-            hello = Hello::of(&prepared, ranks, path).encode()?;
+            hello = Hello::of(&prepared, ranks, path)?.encode()?;
             Planned::Ready(Box::new(prepared))
         } else {
             Planned::Asking(Box::new((reading, options)))
@@ -69,7 +69,7 @@ pub(crate) fn plan<'s>(
         let said = encode(&first)?;
         Ok(((planned, asked), said))
     };
-    let ((planned, asked), said) = ranks.step("save: plan", alone)?;
+    let ((planned, asked), said) = ranks.step(PLAN, alone)?;
     let firsts = said
         .iter()
         .map(|bytes| decode::<First>(bytes))
@@ -87,7 +87,7 @@ pub(crate) fn plan<'s>(
     let wholes = asked.wholes(wholes(ranks, "save: shapes", &asked.locals, alike)?);
     ranks.step("save: filter", || {
         let prepared = prepare(ranks, reading, options, state, &wholes)?;
-        let said = Hello::of(&prepared, ranks, path).encode()?;
+        let said = Hello::of(&prepared, ranks, path)?.encode()?;
         Ok((prepared, said))
     })
 }

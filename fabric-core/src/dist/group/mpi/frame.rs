@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::group::GroupError;
 use crate::dist::group::meeting::Call;
+use crate::io::pages;
 
 /// Tells groups from each other, in all processes alike.
 ///
@@ -117,13 +118,12 @@ pub(crate) fn encode(header: &Header, parts: &[Vec<u8>]) -> Result<Arc<[u8]>, St
             i32::MAX
         ));
     }
-    let mut message = Vec::with_capacity(length);
-    message.extend_from_slice(&(header.len() as u64).to_le_bytes());
-    message.extend_from_slice(&header);
-    for part in parts {
-        message.extend_from_slice(part);
-    }
-    Ok(message.into())
+    // Once more, for as long as the message moves to where it is shared.
+    pages::look(length.saturating_mul(2)).map_err(|error| error.to_string())?;
+    let prefix = (header.len() as u64).to_le_bytes();
+    let parts = parts.iter().map(Vec::as_slice);
+    let all: Vec<&[u8]> = [&prefix[..], &header].into_iter().chain(parts).collect();
+    Ok(all.concat().into())
 }
 
 /// The parts of a message, or nothing if it is none.
@@ -135,15 +135,17 @@ pub(crate) fn decode(message: &[u8]) -> Option<(Header, &[u8])> {
     (used == length).then_some((header, bytes))
 }
 
-/// What follows a [`Word::Done`], cut into what each rank brought; nothing if the lengths are not those.
-pub(crate) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Option<Vec<Vec<u8>>> {
+/// What follows a [`Word::Done`], cut into what each rank brought; an error if the lengths are not those, or if there is no
+/// memory for the parts.
+pub(crate) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Result<Vec<Vec<u8>>, String> {
+    let torn = || "what came back is not whole".to_owned();
     let mut parts = Vec::with_capacity(lengths.len().min(bytes.len() + 1));
     for &length in lengths {
-        let (part, rest) = bytes.split_at_checked(length)?;
-        parts.push(part.to_vec());
+        let (part, rest) = bytes.split_at_checked(length).ok_or_else(torn)?;
+        parts.push(pages::copied(part).map_err(|error| error.to_string())?);
         bytes = rest;
     }
-    bytes.is_empty().then_some(parts)
+    if bytes.is_empty() { Ok(parts) } else { Err(torn()) }
 }
 
 #[cfg(test)]
@@ -201,8 +203,8 @@ mod tests {
 
     #[test]
     fn bytes_are_cut_where_the_lengths_say() {
-        assert_eq!(cut(&[1, 2, 3], &[1, 0, 2]), Some(vec![vec![1], vec![], vec![2, 3]]));
-        assert_eq!(cut(&[1, 2, 3], &[1, 1]), None);
-        assert_eq!(cut(&[1], &[usize::MAX]), None);
+        assert_eq!(cut(&[1, 2, 3], &[1, 0, 2]), Ok(vec![vec![1], vec![], vec![2, 3]]));
+        assert!(cut(&[1, 2, 3], &[1, 1]).is_err());
+        assert!(cut(&[1], &[usize::MAX]).is_err());
     }
 }

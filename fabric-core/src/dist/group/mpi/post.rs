@@ -13,7 +13,7 @@ use ::mpi::Threading;
 use ::mpi::environment::{Universe, is_finalized, threading_support};
 use ::mpi::point_to_point::MatchedReceiveVec;
 use ::mpi::topology::SimpleCommunicator;
-use ::mpi::traits::{Communicator, Source};
+use ::mpi::traits::{Communicator, Equivalence, Source};
 
 use super::frame::{GroupId, Header, Place, Word, cut, decode, encode};
 use super::hub::{Hub, Letter};
@@ -21,6 +21,7 @@ use super::sending::Sending;
 use super::{engine, starting};
 use crate::dist::group::GroupError;
 use crate::dist::group::meeting::Call;
+use crate::io::pages;
 
 /// What a handle wants.
 pub(crate) enum Order {
@@ -34,6 +35,8 @@ pub(crate) enum Order {
         timeout: Duration,
         reply: SyncSender<Result<Outcome, GroupError>>,
     },
+    /// To tell a group that it cannot go on.
+    Fail { group: GroupId, error: GroupError },
     /// To leave a group.
     Leave(GroupId),
     /// There are no handles any more.
@@ -190,11 +193,10 @@ impl Post {
                 membership.waiting = Some(reply);
                 let rank = membership.rank;
                 if let Err(what) = self.tell_hub(group, Word::Come { rank, call, timeout }, &[bytes]) {
-                    let error = engine(&step, &what);
-                    // It is short, and always goes; the hub's answer comes to this rank too.
-                    let _ = self.tell_hub(group, Word::Fail { error }, &[]);
+                    self.fail(group, engine(&step, &what));
                 }
             }
+            Order::Fail { group, error } => self.fail(group, error),
             Order::Leave(group) => self.leave(group),
             Order::End => self.ending = true,
         }
@@ -213,6 +215,12 @@ impl Post {
         };
         self.memberships.insert(place.group, membership);
         self.local.extend(self.early.drain(..));
+    }
+
+    /// The hub's answer comes to this rank too.
+    fn fail(&mut self, group: GroupId, error: GroupError) {
+        // It is short, and always goes.
+        let _ = self.tell_hub(group, Word::Fail { error }, &[]);
     }
 
     fn leave(&mut self, group: GroupId) {
@@ -247,6 +255,8 @@ impl Post {
         loop {
             let (from, message) = if let Some(letter) = self.local.pop_front() {
                 letter
+            } else if !self.has_room() {
+                return any;
             } else if let Some(probed) = self.world.any_process().immediate_matched_probe() {
                 let (message, status) = probed.matched_receive_vec::<u8>();
                 let from = usize::try_from(status.source_rank()).unwrap_or(usize::MAX);
@@ -257,6 +267,15 @@ impl Post {
             any = true;
             self.take(from, message);
         }
+    }
+
+    /// Whether there is memory for the message that has come. If not, MPI keeps it until there is, or until the ranks that wait
+    /// for it give up.
+    fn has_room(&self) -> bool {
+        let status = self.world.any_process().immediate_probe();
+        let len = status.map_or(0, |status| status.count(u8::equivalent_datatype()));
+        // Once more, for as long as the message moves to where it is shared.
+        pages::look(usize::try_from(len).unwrap_or_default().saturating_mul(2)).is_ok()
     }
 
     fn take(&mut self, from: usize, message: Arc<[u8]>) {
@@ -280,13 +299,16 @@ impl Post {
     fn hear(&mut self, group: GroupId, from: usize, word: Word, bytes: &[u8]) {
         let Some(hub) = self.hubs.get_mut(&group) else { return };
         let letters = match word {
-            Word::Come { rank, call, timeout } if hub.knows(rank, from) => {
-                let (maker, made) = (self.ground.rank, &mut self.groups_made);
-                hub.come((rank, call, timeout), bytes.to_vec(), || {
-                    *made += 1;
-                    GroupId::made_by(maker, *made)
-                })
-            }
+            Word::Come { rank, call, timeout } if hub.knows(rank, from) => match pages::copied(bytes) {
+                Ok(bytes) => {
+                    let (maker, made) = (self.ground.rank, &mut self.groups_made);
+                    hub.come((rank, call, timeout), bytes, || {
+                        *made += 1;
+                        GroupId::made_by(maker, *made)
+                    })
+                }
+                Err(error) => hub.fail(engine(&call.step, &error.to_string())),
+            },
             Word::Leave { rank } if hub.knows(rank, from) => hub.leave(rank),
             Word::Fail { error } => hub.fail(error),
             _ => hub.fail(engine(
@@ -312,7 +334,7 @@ impl Post {
                     self.enter(place);
                 }
                 let entered = place.as_ref().map(|place| place.group);
-                let parts = cut(bytes, &lengths).ok_or_else(|| engine("a step", "what came back is not whole"));
+                let parts = cut(bytes, &lengths).map_err(|what| engine("a step", &what));
                 let outcome = parts.map(|bytes| Outcome { bytes, place });
                 let taken = reply.is_some_and(|reply| answer(&reply, outcome));
                 // The handle has given up meanwhile: nobody will ever leave the new group but this.
