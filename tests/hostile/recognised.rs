@@ -169,6 +169,42 @@ fn a_zip_archive_of_something_else_is_called_by_its_contents() {
 }
 
 #[test]
+fn a_pickle_whose_checksum_is_right_is_not_called_damaged() {
+    // An unknown opcode, nothing at all, the end too early, nothing remembered, a text that is not UTF-8, an odd dict.
+    let pickles: [&[u8]; 6] = [
+        b"\x80\x02\xff.",
+        b"\x80\x02.",
+        b"\x80\x02X\xff\0\0\0a.",
+        b"\x80\x02h\x07.",
+        b"\x80\x02X\x02\0\0\0\xff\xfe.",
+        b"\x80\x02}(K\x01u.",
+    ];
+    for pickle in pickles {
+        let file = crate::zip::zip(&[("data.pkl", pickle), ("version", b"3\n")]);
+        let error = open(&[("model.pt", &file)], "model.pt").unwrap_err();
+        says(&error, &["its checksum is right", "torch.save"], &format!("{pickle:?}"));
+    }
+}
+
+#[test]
+fn an_archive_whose_names_are_not_utf_8_is_not_called_damaged() {
+    let text = b"\x80\x02}.";
+    let mut file = crate::zip::zip(&[("data.pkl", text), ("data/n_", b"more")]);
+    for at in 0..file.len() - 1 {
+        if file[at..].starts_with(b"n_") {
+            file[at] = 0xff;
+        }
+    }
+    let error = open(&[("model.pt", &file)], "model.pt").unwrap_err();
+    says(&error, &["not UTF-8", "torch.save"], "both headers");
+    // One of the two headers alone has another name than was written.
+    let place = file.iter().position(|byte| *byte == 0xff).unwrap();
+    file[place] = b'n';
+    let error = open(&[("model.pt", &file)], "model.pt").unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
 fn a_directory_of_another_kind_is_called_by_its_name() {
     let cases: [(&[&str], &[&str]); 9] = [
         (&["saved_model.pb", "variables/x"], &["SavedModel"]),

@@ -93,19 +93,30 @@ pub(crate) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, 
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
 pub(crate) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
-    let Unpacked { pickle, storages, .. } = unpack(slice, file, path, limit)?;
-    Ok((load(&pickle, path, limit)?, storages))
+    let Unpacked {
+        pickle,
+        is_verified,
+        storages,
+        ..
+    } = unpack(slice, file, path, limit)?;
+    Ok((load(&pickle, is_verified, path, limit)?, storages))
 }
 
-/// Reads a pickle of `torch.save`.
-pub(crate) fn load(bytes: &[u8], path: &Path, limit: ReadLimit) -> Result<Pickle> {
-    pickle::load(bytes, globals::allowed, limit).map_err(|error| Refused::from(error).at(path))
+/// Reads a pickle of `torch.save`, whose checksum may have been compared.
+pub(crate) fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimit) -> Result<Pickle> {
+    pickle::load(bytes, globals::allowed, limit).map_err(|error| {
+        let refused = Refused::from(error);
+        let refused = if is_verified { refused.of_verified() } else { refused };
+        refused.at(path)
+    })
 }
 
 /// What is in an archive.
 pub(crate) struct Unpacked<'f> {
     /// The pickle as bytes.
     pub(crate) pickle: Cow<'f, [u8]>,
+    /// Whether the archive has a checksum of the pickle.
+    pub(crate) is_verified: bool,
     pub(crate) storages: Storages,
     pub(crate) archive: Archive,
 }
@@ -129,9 +140,11 @@ pub(crate) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path, limit: Read
         }
     }
     limit.check_piece(path, "pickle", pickle.len, MAX_PICKLE)?;
+    let is_verified = pickle.crc32.is_some();
     let pickle = pickle.contents(slice, "data.pkl", pickle.len).map_err(zip)?;
     Ok(Unpacked {
         pickle,
+        is_verified,
         storages: Storages::new(storages, swapped),
         archive,
     })

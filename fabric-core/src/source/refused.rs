@@ -23,6 +23,17 @@ impl Refused {
         Self::Unknown(what.into())
     }
 
+    /// The same of bytes whose checksum is right: nothing has damaged them since they were written.
+    pub(crate) fn of_verified(self) -> Self {
+        match self {
+            Self::Damaged(what) => Self::Unknown(format!(
+                "{what}; its checksum is right, so it is as it was written, and not in a form that is read: load it in Python and \
+                 save a state dict with torch.save, or as safetensors"
+            )),
+            other => other,
+        }
+    }
+
     /// The same with more said.
     pub(crate) fn said(self, say: impl FnOnce(String) -> String) -> Self {
         match self {

@@ -141,7 +141,7 @@ impl Finder {
             (None, [head, tail]) => [head.held(), tail.held()],
         };
         let unpacked = torch::unpack(slice(file.0, chunk.place, held), chunk.place.file, file.1, self.limit)?;
-        let pickle = self.load(&unpacked.pickle, file.1)?;
+        let pickle = self.load(&unpacked.pickle, unpacked.is_verified, file.1)?;
         let found = torch::only_tensor(pickle, &unpacked.storages).map_err(say)?;
         agrees(&found.info, tensor, chunk).map_err(say)?;
         let part = found.parts.into_iter().next();
@@ -155,10 +155,10 @@ impl Finder {
     }
 
     /// The pickle, which may be the last that was loaded.
-    fn load(&mut self, bytes: &[u8], path: &Path) -> Result<&Pickle> {
+    fn load(&mut self, bytes: &[u8], is_verified: bool, path: &Path) -> Result<&Pickle> {
         let last = match self.pickle.take() {
             Some((last, pickle)) if last == bytes => (last, pickle),
-            _ => (bytes.to_vec(), torch::load(bytes, path, self.limit)?),
+            _ => (bytes.to_vec(), torch::load(bytes, is_verified, path, self.limit)?),
         };
         Ok(&self.pickle.insert(last).1)
     }

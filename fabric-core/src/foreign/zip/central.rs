@@ -25,7 +25,12 @@ const ZIP64: u16 = 1;
 /// What the directory says of a member.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'b> {
+    /// Empty if it is not UTF-8.
     pub(crate) name: &'b str,
+    /// The name as it stands.
+    pub(crate) raw_name: &'b [u8],
+    /// Why members of this name are not read. It is no damage if the member's own header has the name too.
+    pub(crate) strange: Option<&'static str>,
     /// Where the name stands in the directory.
     pub(crate) name_at: usize,
     pub(crate) len: u64,
@@ -121,9 +126,10 @@ fn zip64(extra: &[u8]) -> Option<Fields<'_>> {
 
 impl<'b> Raw<'b> {
     fn check(self, at: u64, name_at: usize) -> Result<Entry<'b>, ZipError> {
-        let name =
-            std::str::from_utf8(self.name).map_err(|_| ZipError::corrupt(at, "the name of a member is not UTF-8"))?;
-        check_name(name).map_err(|what| ZipError::corrupt(at, format!("member {name:?} {what}")))?;
+        let (name, strange) = match std::str::from_utf8(self.name) {
+            Ok(name) => (name, check_name(name).err()),
+            Err(_) => ("", Some("has a name that is not UTF-8")),
+        };
         if self.flags & ENCRYPTED != 0 {
             return Err(ZipError::Unsupported(format!("member `{name}` is encrypted")));
         }
@@ -142,6 +148,8 @@ impl<'b> Raw<'b> {
         }
         Ok(Entry {
             name,
+            raw_name: self.name,
+            strange,
             name_at,
             len: self.len,
             crc32: self.crc32,

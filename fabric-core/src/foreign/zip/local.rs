@@ -29,6 +29,12 @@ pub(crate) fn locate(
             return Err(ZipError::corrupt(entry.header, what));
         }
         let start = data_start(&mut window, entry, directory)?;
+        if let Some(what) = entry.strange {
+            let name = String::from_utf8_lossy(entry.raw_name);
+            return Err(ZipError::Unsupported(format!(
+                "member {name:?} {what}; torch.save gives no member such a name: save the checkpoint again with it"
+            )));
+        }
         let end = start.checked_add(entry.len).filter(|end| *end <= directory);
         free = end.ok_or_else(|| {
             let what = format!(
@@ -97,7 +103,7 @@ fn data_start(window: &mut Window<'_>, entry: &Entry<'_>, directory: u64) -> Res
         return Err(damaged("reaches into the directory"));
     }
     let name = window.get(name_at, name_len.into())?;
-    if name != entry.name.as_bytes() {
+    if name != entry.raw_name {
         return Err(damaged("gives it another name than the directory"));
     }
     Ok(start)
