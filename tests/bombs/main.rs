@@ -7,6 +7,7 @@ mod counting;
 #[path = "../hostile/files.rs"]
 mod files;
 mod manifests;
+mod names;
 #[allow(dead_code, reason = "the tests of distributed checkpoints use the rest")]
 #[path = "../dcp/pickle.rs"]
 mod pickle;

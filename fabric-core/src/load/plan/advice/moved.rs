@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Matching, Wanted, WantedKind};
 use super::MOST;
+use super::near::likeness;
 use crate::entry::{join, strip};
 use crate::hash::{HashMap, HashSet};
 use crate::source::Entry;
@@ -151,6 +152,7 @@ impl Search<'_, '_, '_> {
         if self.unused.len().saturating_mul(4) > MOST {
             return None;
         }
+        let longest = below.keys().map(|name| name.len()).max().unwrap_or(0);
         let is_state = self
             .matching
             .policy
@@ -165,7 +167,9 @@ impl Search<'_, '_, '_> {
                 continue;
             };
             let dots = name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
-            for (from, rest) in std::iter::once(("", name.as_str())).chain(dots) {
+            let splits = std::iter::once(("", name.as_str())).chain(dots);
+            // No longer ends are looked up: in a name of a million dots that would take for ever.
+            for (from, rest) in splits.filter(|(_, rest)| rest.len() <= longest) {
                 let Some(&at) = below.get(rest) else { continue };
                 // Which parameter a number means is found out when its optimizer is.
                 let is_alike = is_alike(&wanted[at], stored);
@@ -182,10 +186,7 @@ impl Search<'_, '_, '_> {
         });
         let rank = |(from, count): &(&str, Count)| {
             let stored = std::cmp::Reverse(self.stored_below(from));
-            (
-                (count.found.len(), count.alike, stored),
-                strsim::normalized_damerau_levenshtein(from, to),
-            )
+            ((count.found.len(), count.alike, stored), likeness(from, to))
         };
         let ranked = candidates.map(|candidate| (rank(&candidate), candidate));
         let (_, (from, count)) = ranked.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
