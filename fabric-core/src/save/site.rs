@@ -12,7 +12,7 @@ use super::claim::{self, Claim};
 use super::parts;
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
-use crate::source::head::is_ours;
+use crate::source::head::{generation_in, is_ours};
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
@@ -156,9 +156,20 @@ impl Site {
     pub(crate) fn replaced_file(&self, storage: &dyn Storage) -> Result<Option<PathBuf>> {
         Ok(match self.kind(storage)? {
             Some(FileKind::File) => Some(self.target.clone()),
-            Some(FileKind::Directory) => Some(self.target.join(FILE_NAME)),
+            Some(FileKind::Directory) => Some(self.file_of_tensors(storage)?),
             _ => None,
         })
+    }
+
+    /// The file of the directory at the target that has the first tensors, if there is one, and the manifest otherwise.
+    fn file_of_tensors(&self, storage: &dyn Storage) -> Result<PathBuf> {
+        if let Ok(generation) = generation_in(storage, &self.target) {
+            let file = self.target.join(generation).join(rank_file(0));
+            if storage.kind(&file).map_err(Error::io("look at", &file))? == Some(FileKind::File) {
+                return Ok(file);
+            }
+        }
+        Ok(self.target.join(FILE_NAME))
     }
 
     /// Gives the file at `new` the target's name. Says whether something has stepped aside.

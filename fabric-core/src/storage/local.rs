@@ -98,7 +98,7 @@ impl Storage for Local {
 
     #[cfg(unix)]
     fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
-        let Some(access) = Access::of(replaced)? else {
+        let Some(access) = Access::of(replaced, path)? else {
             return self.create(path);
         };
         let file = claim::create(path, || Access::create(path))?;
@@ -144,7 +144,7 @@ impl Storage for Local {
 
     #[cfg(unix)]
     fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
-        let Some(access) = Access::of(replaced)? else {
+        let Some(access) = Access::of(replaced, path)? else {
             return self.create_dir_all(path);
         };
         Access::create_dir(path)?;

@@ -69,6 +69,29 @@ fn the_mode_of_a_folder_that_is_replaced_is_kept() {
 }
 
 #[test]
+fn a_file_that_replaces_a_directory_has_no_more_readers_than_the_directory_had() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("last");
+    // The modes of the directory and of the folder in it, where the files have 644.
+    for (outer, inner, wanted) in [
+        (0o700, 0o755, 0o600),
+        (0o755, 0o700, 0o600),
+        (0o750, 0o755, 0o640),
+        (0o711, 0o755, 0o644),
+    ] {
+        ranks().save(&path, &State::new(1)).unwrap();
+        for file in files(&path) {
+            set_mode(&file, 0o644);
+            let folder = file.parent().unwrap();
+            set_mode(folder, if folder == path { outer } else { inner });
+        }
+        on(Local).save(&path, &State::new(2)).unwrap();
+        assert_eq!(mode(&path), wanted, "{outer:o}, {inner:o}");
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
 fn a_new_file_has_its_mode_before_it_has_contents() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);

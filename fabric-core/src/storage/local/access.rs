@@ -18,15 +18,18 @@ const ALL: u32 = 0o7777;
 pub(super) struct Access {
     found: Metadata,
     list: Option<Vec<u8>>,
+    /// The permissions that the directories leave which the other one is in, and the new one is not.
+    left: u32,
 }
 
 impl Access {
-    /// Those of the file or directory at the path; `None` if nothing is there.
-    pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
+    /// Those of the file or directory at the path, for a new one; `None` if nothing is there.
+    pub(super) fn of(path: &Path, new: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self {
-                found,
+                left: left_by_directories(path, new, found.gid()),
                 list: list::read(path),
+                found,
             })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
@@ -59,11 +62,37 @@ impl Access {
             list::write(file, None);
             mode = mode & !0o070 | (mode & 0o007) << 3;
         }
+        mode &= self.left;
         match file.set_permissions(fs::Permissions::from_mode(mode)) {
             Err(error) if !refuses(&error) => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+/// A file is read by nobody who cannot search its directory: where it takes the place of one in a deeper directory, that
+/// one's directories say who may.
+fn left_by_directories(path: &Path, new: &Path, group: u32) -> u32 {
+    const OTHERS: u32 = 0o007;
+    const GROUP: u32 = 0o070;
+    let mut left = ALL;
+    let Some(parent) = new.parent().filter(|parent| path.starts_with(parent)) else {
+        return left;
+    };
+    for directory in path.ancestors().skip(1).take_while(|directory| *directory != parent) {
+        let Ok(found) = fs::metadata(directory) else {
+            return left & !OTHERS & !GROUP;
+        };
+        let may_search = |class| found.mode() & class & 0o111 != 0;
+        if !may_search(OTHERS) {
+            left &= !OTHERS;
+        }
+        // Another group than the directory's is among the others there.
+        if !may_search(GROUP) || found.gid() != group && !may_search(OTHERS) {
+            left &= !GROUP;
+        }
+    }
+    left
 }
 
 /// Whether the system says that this process may not, or that the file system cannot.
