@@ -1,5 +1,6 @@
 //! Replaces a file in one step: write beside it, sync, rename, sync the directory.
 
+use std::io;
 use std::path::Path;
 
 use super::Destination;
@@ -44,7 +45,7 @@ pub(crate) fn publish(
         }
     };
     site.end(storage, claim, stepped_aside, left_aside, || {
-        sync_dir(storage, &site.parent, durability, phases)
+        sync_committed(storage, &site.parent, durability, phases)
     })
 }
 
@@ -65,6 +66,31 @@ pub(crate) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Dura
             .map_err(Error::io("make durable the name in", directory)),
         Durability::Relaxed => Ok(()),
     }
+}
+
+/// Makes durable that the new checkpoint has its place; an error says that it has it.
+pub(crate) fn sync_committed(
+    storage: &dyn Storage,
+    directory: &Path,
+    durability: Durability,
+    phases: &Phases,
+) -> Result<()> {
+    sync_dir(storage, directory, durability, phases).map_err(|error| match error {
+        Error::Io {
+            operation,
+            path,
+            source,
+        } => {
+            let what = format!("{source}; the new checkpoint is in place, and a power failure may undo it");
+            let source = io::Error::new(source.kind(), what);
+            Error::Io {
+                operation,
+                path,
+                source,
+            }
+        }
+        other => other,
+    })
 }
 
 /// Writes a file and makes it durable, if that was asked for.

@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use fabric_core::Error;
+use fabric_core::group::ThreadGroup;
 use fabric_core::storage::Storage;
 use fabric_core::testing::{Fault, Faulty, Memory};
+use fabric_core::{Error, Fabric, Strategy};
 
 use crate::state::{PATH, State, on};
 
@@ -64,11 +65,52 @@ fn a_device_error_at_any_operation_leaves_the_old_checkpoint_or_the_new_and_noth
             let holds = found(&memory, &when);
             match outcome {
                 Ok(_) => assert_eq!(holds, NEW, "{when}: the save said that it succeeded"),
-                Err(error) => assert!(matches!(error, Error::Io { .. }), "{when}: {error}"),
+                Err(error) => {
+                    assert!(matches!(error, Error::Io { .. }), "{when}: {error}");
+                    assert_eq!(says_in_place(&error), holds == NEW, "{when}: {error}");
+                }
             }
             assert_eq!(left_over(&memory), Vec::<String>::new(), "{when}");
         }
     }
+}
+
+/// Whether an error says that the new checkpoint has its place, and what is not certain about it.
+fn says_in_place(error: &Error) -> bool {
+    error
+        .to_string()
+        .ends_with("; the new checkpoint is in place, and a power failure may undo it")
+}
+
+#[test]
+fn an_error_of_a_rank_says_whether_the_new_manifest_is_in_place() {
+    let ranks = |storage: Faulty| {
+        let group = ThreadGroup::new(1).remove(0);
+        let fabric = Fabric::builder().strategy(Strategy::fsdp()).process_group(group);
+        fabric.storage(storage).build().expect("one rank")
+    };
+    let world = || {
+        let memory = Memory::new();
+        let before = Faulty::new(memory.clone());
+        ranks(before).save(PATH, &State::new(OLD)).expect("no fault is set");
+        memory
+    };
+    let healthy = Faulty::new(world());
+    ranks(healthy.clone())
+        .save(PATH, &State::new(NEW))
+        .expect("no fault is set");
+    let mut seen = 0;
+    for k in 0..healthy.operations() {
+        let memory = world();
+        let storage = Faulty::new(memory.clone()).with_fault(k, Fault::Os(5));
+        if let Err(error) = ranks(storage.clone()).save(PATH, &State::new(NEW)) {
+            let when = format!("operation {k}, {}", storage.log()[k]);
+            let is_new = found(&memory, &when) == NEW;
+            assert_eq!(says_in_place(&error), is_new, "{when}: {error}");
+            seen += usize::from(is_new);
+        }
+    }
+    assert!(seen > 0, "no error came after the new manifest had its place");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::options::Durability;
 use crate::phases::{Phase, Phases};
 use crate::save::claim::{self, Claim};
 use crate::save::parts;
-use crate::save::publish::{create, fill, sync_dir};
+use crate::save::publish::{create, fill, sync_committed, sync_dir};
 use crate::save::site::Site;
 use crate::source::head::generation_in;
 use crate::source::hidden::{Ending, Hidden, Token};
@@ -156,7 +156,7 @@ impl<'s> Generation<'s> {
         self.committed = true;
         let Some(claim) = self.claim.take() else { return Ok(()) };
         site.end(storage, claim, stepped_aside, self.left_aside, || {
-            sync_dir(storage, &site.parent, durability, phases)
+            sync_committed(storage, &site.parent, durability, phases)
         })
     }
 
@@ -196,7 +196,7 @@ impl<'s> Generation<'s> {
             .replace(storage, &target, claim, Some(&target.join(FILE_NAME)))
             .map_err(|error| self.or_taken_away(error))?;
         self.committed = true;
-        sync_dir(storage, &target, durability, phases)?;
+        sync_committed(storage, &target, durability, phases)?;
         let _removing = phases.begin(Phase::Commit);
         if let Some(replaced) = replaced {
             // A later save sweeps the files that cannot be removed now.
