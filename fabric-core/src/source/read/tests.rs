@@ -51,7 +51,7 @@ fn read_through(storage: impl Storage + 'static, threads: usize, region: Option<
     let stored = &region.map_or_else(|| whole.clone(), |region| whole.cut_out(region, &reader));
     let mut into = vec![255; stored.info.byte_len().unwrap()];
     read_into(&*raw.source, TENSOR, stored, &mut into, threads)?;
-    let message = reader.shares.encode();
+    let message = reader.shares.encode()?;
     reader.shares.settle(&*raw.source, &[message])?;
     Ok(into)
 }
