@@ -42,7 +42,7 @@ fn main() -> Outcome {
     fs::create_dir_all(out.join("speed"))?;
     fs::write(&file, serde_json::to_string_pretty(&stored)? + "\n")?;
     for plot in stored.themes.values().flat_map(|theme| &theme.plots) {
-        fs::write(out.join(format!("speed/{}.svg", plot.name())), plot::svg(plot))?;
+        fs::write(out.join(format!("speed/{}.svg", plot.name())), plot::svg(plot)?)?;
     }
     let page = out.join("speed.md");
     let figures = table::page(&stored.themes, &NAMES, &stored.machine);
