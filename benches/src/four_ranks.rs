@@ -143,7 +143,7 @@ mod processes {
     use super::{Form, Outcome, Path, RANKS, Round, as_rank};
     use crate::Options;
 
-    pub(crate) const WHO: &str = "processes of MPI";
+    pub(crate) const WHO: &str = "MPI processes";
 
     /// Starts this program again, once for each rank.
     pub(crate) fn measure(options: &Options, path: &Path, _: Form, _: usize) -> Outcome<Vec<Round>> {

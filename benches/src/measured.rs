@@ -40,7 +40,9 @@ impl Measured {
     pub(crate) fn table(&self, caption: &str, bytes: usize, floor: &str) -> Table {
         let row = |timed: &Timed| {
             let (low, high) = timed.seconds.quartiles;
-            let ratio = self.ratio(&timed.name, floor).map_or_else(String::new, number);
+            let ratio = self
+                .ratio(&timed.name, floor)
+                .map_or_else(String::new, |ratio| number(ratio) + "x");
             vec![
                 timed.name.clone(),
                 duration(timed.seconds.median),
@@ -49,7 +51,7 @@ impl Measured {
                 ratio,
             ]
         };
-        let floor = format!("of {floor}");
+        let floor = format!("speed relative to {floor}");
         Table {
             caption: caption.to_owned(),
             head: ["", "median", "quartiles", "rate", &floor].map(str::to_owned).to_vec(),
@@ -78,7 +80,7 @@ impl Measured {
         };
         Table {
             caption: caption.to_owned(),
-            head: ["", "median, each", "quartiles"].map(str::to_owned).to_vec(),
+            head: ["", "median per tensor", "quartiles"].map(str::to_owned).to_vec(),
             rows: self.0.iter().map(row).collect(),
         }
     }
@@ -99,7 +101,7 @@ impl Measured {
         Bars {
             name: name.to_owned(),
             title: title.to_owned(),
-            unit: "GB/s".to_owned(),
+            unit: "GB/s (higher is better)".to_owned(),
             bars,
         }
     }

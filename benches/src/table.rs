@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::figures::{Aim, Bound, Table, Theme};
+use crate::figures::{Aim, Bound, Plot, Table, Theme};
 use crate::{Outcome, Themes};
 
 /// Where the generated part of a page begins and ends.
@@ -26,18 +26,34 @@ pub fn replace_figures(page: &str, figures: &str) -> Outcome<String> {
     ))
 }
 
-/// All themes, in the order of `names`: first the aims, then section by section.
+/// All themes, in the order of `names`: first the answers, which are plots and all figures with an aim, then each section.
 #[must_use]
 pub fn page(themes: &Themes, names: &[&str], machine: &str) -> String {
     let themes: Vec<&Theme> = names.iter().filter_map(|name| themes.get(*name)).collect();
     let aims: Vec<Aim> = themes.iter().flat_map(|theme| theme.aims.clone()).collect();
     let met = aims.iter().filter(|aim| aim.is_met()).count();
-    let mut page = format!("Measured on {machine}.\n\n## The aims\n\n");
-    let _ = writeln!(page, "{met} of {} are met.\n\n{}", aims.len(), aim_table(&aims));
+    let mut page = format!("The machine: {machine}.\n\n");
+    for plot in themes
+        .iter()
+        .flat_map(|theme| &theme.plots)
+        .filter(|plot| is_first(plot))
+    {
+        page += &image(plot);
+    }
+    let _ = writeln!(page, "{}\n{met} of {} aims are met.", aim_table(&aims), aims.len());
     for theme in themes {
         let _ = write!(page, "\n{}", section(theme));
     }
     page
+}
+
+/// Whether the page begins with this plot.
+fn is_first(plot: &Plot) -> bool {
+    ["load", "save"].contains(&plot.name())
+}
+
+fn image(plot: &Plot) -> String {
+    format!("![{}](speed/{}.svg)\n\n", plot.title(), plot.name())
 }
 
 /// One theme for a terminal.
@@ -55,9 +71,7 @@ fn section(theme: &Theme) -> String {
     for note in &theme.notes {
         let _ = writeln!(text, "{note}\n");
     }
-    for plot in &theme.plots {
-        let _ = writeln!(text, "![{}](speed/{}.svg)\n", plot.title(), plot.name());
-    }
+    text.extend(theme.plots.iter().filter(|plot| !is_first(plot)).map(image));
     for table in &theme.tables {
         let _ = writeln!(text, "{}", grid(table));
     }
@@ -67,25 +81,30 @@ fn section(theme: &Theme) -> String {
 
 fn aim_table(aims: &[Aim]) -> String {
     let row = |aim: &Aim| {
-        let (sign, limit) = match aim.aim {
-            Bound::AtLeast(limit) => (">=", limit),
-            Bound::AtMost(limit) => ("<=", limit),
+        let (subject, other) = aim.figure.split_once(" / ").unwrap_or((&aim.figure, ""));
+        let (sign, limit, ratio) = match aim.aim {
+            Bound::AtLeast(limit) => (">=", limit, "x as fast"),
+            Bound::AtMost(limit) => ("<=", limit, "x the time"),
         };
-        let unit = if aim.unit.is_empty() {
-            String::new()
-        } else {
+        let unit = if other.is_empty() {
             format!(" {}", aim.unit)
+        } else {
+            ratio.to_owned()
         };
         vec![
-            aim.figure.clone(),
-            format!("{sign} {limit}{unit}"),
+            subject.to_owned(),
+            other.to_owned(),
             format!("{}{unit}", number(aim.measured)),
-            if aim.is_met() { "met" } else { "**short**" }.to_owned(),
+            format!("{sign} {limit}{unit}"),
+            if aim.is_met() { "met" } else { "**missed**" }.to_owned(),
         ]
     };
-    let head = ["figure", "aim", "measured", ""].map(str::to_owned).to_vec();
+    let head = ["Fabric", "compared with", "measured", "aim", ""]
+        .map(str::to_owned)
+        .to_vec();
     let (caption, rows) = (String::new(), aims.iter().map(row).collect());
-    grid(&Table { caption, head, rows })
+    // The second column has words, not numbers.
+    grid(&Table { caption, head, rows }).replacen("|---|---:|", "|---|---|", 1)
 }
 
 fn grid(table: &Table) -> String {
@@ -151,10 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn an_aim_says_whether_it_is_met() {
-        let aims = [Aim::at_least("a", 0.9, 0.93), Aim::at_most("b", 3., "us", 7.)];
+    fn an_aim_says_how_much_how_fast_and_whether_it_is_met() {
+        let aims = [Aim::at_least("a / b", 0.9, 0.93), Aim::at_most("c", 3., "us", 7.)];
         let table = aim_table(&aims);
-        assert!(table.contains("| a | >= 0.9 | 0.93 | met |"), "{table}");
-        assert!(table.contains("| b | <= 3 us | 7.00 us | **short** |"), "{table}");
+        assert!(
+            table.contains("| a | b | 0.93x as fast | >= 0.9x as fast | met |"),
+            "{table}"
+        );
+        assert!(table.contains("| c |  | 7.00 us | <= 3 us | **missed** |"), "{table}");
     }
 }

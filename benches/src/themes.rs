@@ -73,7 +73,7 @@ impl Bench {
             "cuda" => cuda::measure(self),
             _ => Err(format!("there is no theme {name}").into()),
         }?;
-        theme.measured = format!("medians of {} after one round that is not counted", self.runs());
+        theme.measured = format!("median of {} rounds, after one warm-up round", self.runs());
         self.scratch = None;
         Ok(theme)
     }

@@ -56,15 +56,15 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let variables = &*variables.borrow();
     let saving = vec![
         Task::new(Kind::Floor, DOWN, || bus.borrow_mut().down()),
-        Task::new(Kind::Ours, "save, not synced", || {
+        Task::new(Kind::Ours, "Fabric save, not synced", || {
             save_relaxed(&fabric, &made, variables)
         })
         .making(&made),
-        Task::new(Kind::Ours, "save, durable", || {
+        Task::new(Kind::Ours, "Fabric save, synced", || {
             Ok(fabric.save(&made, variables).map(drop)?)
         })
         .making(&made),
-        Task::timing_itself(Kind::Ours, "save_async, until it returns", || {
+        Task::timing_itself(Kind::Ours, "Fabric save_async, until it returns", || {
             let begin = Instant::now();
             let saving = fabric.save_async(&made, variables)?;
             let seconds = begin.elapsed().as_secs_f64();

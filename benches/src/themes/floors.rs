@@ -12,7 +12,7 @@ use crate::timing::{Task, in_turn};
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Floors");
-    theme.note("The same bytes moved by nothing but system calls. The other sections measure their floors again, in their own turns.");
+    theme.note("Plain system calls move the bytes. Each section below measures its floors again, in its own rounds.");
     let bytes = bench.scaled(1 << 30);
     let source = Aligned::new(bytes);
     let mut into = vec![1; bytes];
@@ -55,7 +55,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
             floors::write_direct(&written, &source)
         })
         .making(&written),
-        Task::new(floor, "the same, 3 threads, 2 MiB at a time", || {
+        Task::new(floor, "O_DIRECT + fallocate, fdatasync, 3 threads", || {
             floors::write_direct_by(&written, &source, 3, 2 << 20)
         })
         .making(&written),

@@ -17,9 +17,9 @@ use crate::timing::{Task, in_turn};
 use crate::{Outcome, system};
 
 const PREAD: &str = "pread, 2 threads";
-const OURS: &str = "load in place";
-const OURS_PT: &str = "load in place, a .pt file";
-const OURS_DCP: &str = "load in place, a DCP directory";
+const OURS: &str = "Fabric load";
+const OURS_PT: &str = "Fabric load, a .pt file";
+const OURS_DCP: &str = "Fabric load, a DCP directory";
 const CANDLE: &str = "candle VarMap::load";
 const TORCH: &str = "torch.load(mmap) + load_state_dict";
 const SAFETENSORS: &str = "safetensors.load_file + load_state_dict";
@@ -81,7 +81,7 @@ fn warm(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     }
     system::sync();
     let measured = in_turn(tasks, bench.runs())?;
-    let caption = format!("{}, into the live state, from the page cache", form.words());
+    let caption = format!("Loading {} in place, file in the page cache", form.words());
     theme
         .plots
         .push(Plot::Bars(measured.bars("load", &caption, form.bytes())));
@@ -94,33 +94,43 @@ fn warm_aims(theme: &mut Theme, measured: &Measured) {
     let best = measured.fastest(&[TORCH, SAFETENSORS]).unwrap_or(TORCH);
     for (figure, aim, ours, other) in [
         (
-            "load in place / `pread` into touched memory, 2 threads",
+            "load in place, page cache / `pread` into touched memory, 2 threads",
             0.9,
             OURS,
             PREAD,
         ),
-        ("load in place / `VarMap::load`, 16 MiB tensors", 1.3, OURS, CANDLE),
         (
-            "load in place / the best of `torch.load(mmap=True)` and `safetensors.load_file`, + `load_state_dict`",
+            "load in place, tensors of 16 MiB / candle's `VarMap::load`",
+            1.3,
+            OURS,
+            CANDLE,
+        ),
+        (
+            "load in place, page cache / the faster of `torch.load(mmap=True)` and `safetensors.load_file`, with `load_state_dict`",
             1.3,
             OURS,
             best,
         ),
-        ("load in place / Lightning `fabric.load`", 10., OURS, LIGHTNING),
-        ("load in place / `dcp.load`", 3., OURS, DCP),
         (
-            "a `.pt` file in place / `pread` of as many bytes, 2 threads",
+            "load in place, page cache / Lightning's `fabric.load`",
+            10.,
+            OURS,
+            LIGHTNING,
+        ),
+        ("load in place, page cache / `dcp.load`", 3., OURS, DCP),
+        (
+            "load of a `.pt` file in place / `pread` into touched memory, 2 threads",
             0.7,
             OURS_PT,
             PREAD,
         ),
         (
-            "a `.pt` file in place / `torch.load(mmap=True)` + `load_state_dict`",
+            "load of a `.pt` file in place / `torch.load(mmap=True)` with `load_state_dict`",
             1.,
             OURS_PT,
             TORCH,
         ),
-        ("a DCP directory in place / `dcp.load`", 1., OURS_DCP, DCP),
+        ("load of a DCP directory in place / `dcp.load`", 1., OURS_DCP, DCP),
     ] {
         theme.at_least(figure, aim, measured.ratio(ours, other));
     }
@@ -142,9 +152,10 @@ fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
         Task::new(Kind::Peer, CANDLE, || Ok(variables.borrow_mut().load(&plain)?)),
     ];
     let measured = in_turn(tasks, bench.runs())?;
-    theme.tables.push(measured.table(&form.words(), form.bytes(), PREAD));
+    let caption = format!("Loading {} in place, file in the page cache", form.words());
+    theme.tables.push(measured.table(&caption, form.bytes(), PREAD));
     theme.at_least(
-        "load in place / `VarMap::load`, 256 MiB tensors",
+        "load in place, tensors of 256 MiB / candle's `VarMap::load`",
         6.,
         measured.ratio(OURS, CANDLE),
     );
@@ -154,8 +165,8 @@ fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
 /// Tensors that did not exist before: new memory has to be touched for the first time.
 fn fresh(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     const READ: &str = "std::fs::read";
-    const RAW: &str = "all tensors at once";
-    const ONE_BY_ONE: &str = "tensor by tensor";
+    const RAW: &str = "Fabric, RawCheckpoint::tensors";
+    const ONE_BY_ONE: &str = "Fabric, RawCheckpoint::tensor for each";
     let ours = bench.path("ours.ckpt");
     let fabric = Fabric::new();
     let tasks = vec![
@@ -169,13 +180,8 @@ fn fresh(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     ];
     let tasks = tasks.into_iter().map(|task| task.needing(form.bytes())).collect();
     let measured = in_turn(tasks, bench.runs())?;
-    let caption = "The same file as raw tensors, in memory that is new to the process";
+    let caption = "The file of the first table, into newly allocated tensors";
     theme.tables.push(measured.table(caption, form.bytes(), READ));
-    theme.at_least(
-        "raw tensors into fresh memory / `std::fs::read`",
-        4.,
-        measured.ratio(RAW, READ),
-    );
     Ok(())
 }
 
@@ -206,10 +212,14 @@ fn cold(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
     ];
     let measured = in_turn(tasks, bench.runs())?;
     theme.tables.push(measured.table(
-        "The same file after its pages were dropped from the cache",
+        "The file of the first table, not in the page cache",
         form.bytes(),
         DEVICE,
     ));
-    theme.at_least("cold load / device read rate", 0.9, measured.ratio(OURS, DEVICE));
+    theme.at_least(
+        "load in place, not in the page cache / `O_DIRECT` reads, 4 threads",
+        0.9,
+        measured.ratio(OURS, DEVICE),
+    );
     Ok(())
 }

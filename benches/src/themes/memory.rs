@@ -40,7 +40,9 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
 
 fn measure_here(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Memory");
-    theme.note("The most that the process had in memory, beyond what it had before; pages of mapped files count.");
+    theme.note(
+        "Peak resident memory during the call, minus the resident memory before it. Pages of mapped files count.",
+    );
     let fabric = Fabric::new();
     let mut rows = Vec::new();
     let mut highest = 0f64;
@@ -63,14 +65,14 @@ fn measure_here(bench: &Bench) -> Outcome<Theme> {
         crate::files::remove(&path)?;
     }
     theme.tables.push(Table {
-        caption: "Peaks beside the state".to_owned(),
-        head: ["size of the state", "durable save", "load in place"]
+        caption: "Peak memory beside the state".to_owned(),
+        head: ["size of the state", "Fabric save", "Fabric load"]
             .map(str::to_owned)
             .to_vec(),
         rows,
     });
     theme.at_most(
-        "memory beside the state, 256 MiB to 4 GiB, save and load",
+        "peak memory beside a state of 256 MiB to 4 GiB, `save` and `load`",
         64.,
         "MiB",
         Some(highest),
@@ -110,18 +112,14 @@ fn side_by_side(bench: &Bench, fabric: &Fabric, variables: &mut VarMap, bytes: u
     Ok(Lines {
         name: "memory".to_owned(),
         title: format!(
-            "Memory beside a state of {} while it is saved, then loaded",
+            "Memory beside a state of {} during a save and then a load",
             size(float(bytes))
         ),
         x: axis("seconds"),
-        y: axis("MiB"),
+        y: axis("MiB (lower is better)"),
         series: vec![
-            series("save (durable), load in place", before, of_ours),
-            series(
-                "candle VarMap::save (not synced), VarMap::load",
-                before_candle,
-                of_candle,
-            ),
+            series("Fabric save (synced), then load", before, of_ours),
+            series("candle VarMap::save (not synced), then load", before_candle, of_candle),
         ],
     })
 }

@@ -13,10 +13,10 @@ use crate::states::{Form, state_in_file};
 use crate::timing::{Task, in_turn};
 
 const DIRECT: &str = "O_DIRECT + fallocate, fdatasync";
-const DURABLE: &str = "save, durable";
+const DURABLE: &str = "Fabric save, synced";
 const DCP: &str = "dcp.save, synced";
 const PLAIN: &str = "plain write";
-const RELAXED: &str = "save, not synced";
+const RELAXED: &str = "Fabric save, not synced";
 /// The cost of comparing replicas, which each rank adds to a save where other ranks hold the same tensors.
 const SAMPLE: &str = "comparing replicas by a sample";
 const WHOLE: &str = "comparing whole replicas";
@@ -29,8 +29,8 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         each: bench.scaled(1 << 30) / 64,
     };
     theme.note(
-        "Each save makes a new file, and what a save leaves for the system to write is synced before the next one begins, \
-         outside of the time.",
+        "Each save writes a new file. The benchmark syncs its unwritten bytes before the next task begins, outside of the \
+         measured time.",
     );
     let (plain, made) = (bench.path("state.safetensors"), bench.path("made"));
     let variables = state_in_file(form, &plain)?;
@@ -40,7 +40,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let peers = bench.peers();
     let mut tasks = vec![
         Task::new(Kind::Floor, DIRECT, || floors::write_direct(&made, &source)),
-        Task::new(Kind::Floor, "the same, 3 threads, 2 MiB at a time", || {
+        Task::new(Kind::Floor, "O_DIRECT + fallocate, fdatasync, 3 threads", || {
             floors::write_direct_by(&made, &source, 3, 2 << 20)
         }),
         Task::new(Kind::Ours, DURABLE, || Ok(fabric.save(&made, &variables).map(drop)?)),
@@ -68,23 +68,23 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         .map(|task| task.making(&made).needing(form.bytes()))
         .collect();
     let measured = in_turn(tasks, bench.runs())?;
-    let caption = format!("{}, to a new file", form.words());
+    let caption = format!("Saving {} to a new file", form.words());
     theme
         .plots
         .push(Plot::Bars(measured.bars("save", &caption, form.bytes())));
     theme.tables.push(measured.table(&caption, form.bytes(), DIRECT));
     theme.at_least(
-        "durable save / O_DIRECT + fallocate",
+        "save, synced / `O_DIRECT` writes, `fallocate`, `fdatasync`",
         0.9,
         measured.ratio(DURABLE, DIRECT),
     );
-    theme.at_least("durable save / DCP's synced save", 2.5, measured.ratio(DURABLE, DCP));
+    theme.at_least("save, synced / `dcp.save`, synced", 2.5, measured.ratio(DURABLE, DCP));
     theme.at_least(
-        "durable save / `fabric.save`, which syncs nothing",
+        "save, synced / Lightning's `fabric.save`, not synced",
         3.,
         measured.ratio(DURABLE, LIGHTNING),
     );
-    theme.at_least("save without sync / plain write", 0.95, measured.ratio(RELAXED, PLAIN));
+    theme.at_least("save, not synced / plain `write`", 0.95, measured.ratio(RELAXED, PLAIN));
     for (save, name) in [(DURABLE, "durable save"), (RELAXED, "save without sync")] {
         let part = measured.ratio(save, SAMPLE);
         theme.at_most(

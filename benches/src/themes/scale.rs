@@ -13,16 +13,16 @@ use crate::table::{duration, number, size};
 use crate::timing::{Summary, Task, in_turn};
 use crate::{Outcome, peers, resident};
 
-const SAVE: &str = "save, durable";
-const LOAD: &str = "load in place";
-const LOAD_COLD: &str = "load in place, from the device";
+const SAVE: &str = "Fabric save, synced";
+const LOAD: &str = "Fabric load";
+const LOAD_COLD: &str = "Fabric load, from the device";
 const DCP_SAVE: &str = "dcp.save, synced";
 const DCP_LOAD: &str = "dcp.load";
 const DCP_LOAD_COLD: &str = "dcp.load, from the device";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Many ranks");
-    theme.note("Plans are made for all ranks in one process, without a byte of the state.");
+    theme.note("One process makes the plans of all ranks, without the bytes of the state.");
     plans(bench, &mut theme)?;
     theme.tables.push(manifests(1000));
     theme.tables.push(planning_by_tensors(bench)?);
@@ -73,13 +73,13 @@ fn plans(bench: &Bench, theme: &mut Theme) -> Outcome {
             boxes.to_string(),
         ]);
         theme.at_most(
-            &format!("plans of {ranks} ranks, {name}: per tensor and rank"),
+            &format!("planning for {ranks} ranks, {name}, per tensor and rank"),
             1.,
             "us",
             Some(each),
         );
         theme.at_most(
-            &format!("plans of {ranks} ranks, {name}: memory"),
+            &format!("planning for {ranks} ranks, {name}, memory"),
             1024.,
             "MiB",
             Some(memory),
@@ -87,7 +87,7 @@ fn plans(bench: &Bench, theme: &mut Theme) -> Outcome {
     }
     theme.tables.push(Table {
         caption: "Planning a save".to_owned(),
-        head: ["", "all ranks", "each tensor and rank", "memory", "boxes"]
+        head: ["", "all ranks", "per tensor and rank", "memory", "boxes"]
             .map(str::to_owned)
             .to_vec(),
         rows,
@@ -107,7 +107,7 @@ fn manifests(tensors: usize) -> Table {
     };
     Table {
         caption: format!("The manifest of {tensors} tensors under fsdp"),
-        head: ["ranks", "manifest", "each tensor"].map(str::to_owned).to_vec(),
+        head: ["ranks", "manifest", "per tensor"].map(str::to_owned).to_vec(),
         rows: [1, 100, 10_000].map(row).to_vec(),
     }
 }
@@ -127,8 +127,8 @@ fn planning_by_tensors(bench: &Bench) -> Outcome<Table> {
         rows.push(vec![tensors.to_string(), duration(seconds), each]);
     }
     Ok(Table {
-        caption: "Planning a load by three ranks of what four have saved".to_owned(),
-        head: ["tensors", "all ranks", "each tensor"].map(str::to_owned).to_vec(),
+        caption: "Planning a load by three ranks of a checkpoint of four ranks".to_owned(),
+        head: ["tensors", "all ranks", "per tensor"].map(str::to_owned).to_vec(),
         rows,
     })
 }
@@ -147,21 +147,21 @@ fn for_real(bench: &Bench, theme: &mut Theme) -> Outcome {
         timed.push(of(&rounds, DCP_LOAD_COLD, four_ranks::LOAD_COLD, Kind::Peer));
     }
     let measured = Measured(timed);
-    let caption = format!("{}, dealt out to {RANKS} ranks ({WHO}) on this machine", form.words());
+    let caption = format!("{}, split over {RANKS} ranks ({WHO}) on one machine", form.words());
     theme.tables.push(measured.table_of_rates(&caption, form.bytes()));
     let figure = |what: &str| format!("{RANKS} ranks, 2 GiB: {what}, with {RANKS} gloo ranks");
     theme.at_least(
-        &figure("durable save / DCP's synced save"),
+        &figure("save, synced / `dcp.save`, synced"),
         2.,
         measured.ratio(SAVE, DCP_SAVE),
     );
     theme.at_least(
-        &figure("load in place / `dcp.load`, both from the page cache"),
+        &figure("load in place, page cache / `dcp.load`, page cache"),
         2.,
         measured.ratio(LOAD, DCP_LOAD),
     );
     theme.at_least(
-        &figure("load in place / `dcp.load`, both from the device"),
+        &figure("load in place, not in the page cache / `dcp.load`, not in the page cache"),
         2.,
         measured.ratio(LOAD_COLD, DCP_LOAD_COLD),
     );

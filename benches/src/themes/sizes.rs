@@ -17,19 +17,19 @@ use crate::timing::{Task, in_turn};
 use crate::{Outcome, system};
 
 const PREAD: &str = "pread, 2 threads";
-const LOAD: &str = "load in place";
+const LOAD: &str = "Fabric load";
 const CANDLE_LOAD: &str = "candle VarMap::load";
 const DIRECT: &str = "O_DIRECT + fallocate";
-const DURABLE: &str = "save, durable";
+const DURABLE: &str = "Fabric save, synced";
 const PLAIN: &str = "plain write";
-const RELAXED: &str = "save, not synced";
+const RELAXED: &str = "Fabric save, not synced";
 /// Above this, the system makes writers wait for the device, synced or not.
 const NOT_SYNCED_UP_TO: usize = 1 << 30;
 const CANDLE_SAVE: &str = "candle VarMap::save";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Sizes");
-    theme.note("From the page cache, into the live state; saves make a new file.");
+    theme.note("Loads read the page cache into an existing state; saves write a new file.");
     by_state(bench, &mut theme)?;
     by_tensor(bench, &mut theme)?;
     Ok(theme)
@@ -141,7 +141,7 @@ impl Curves {
             name: name.to_owned(),
             title: title.to_owned(),
             x: logarithmic(axis, true),
-            y: logarithmic("GB/s", false),
+            y: logarithmic("GB/s (higher is better)", false),
             series: Vec::new(),
         })
     }

@@ -16,7 +16,7 @@ use crate::table::{duration, number};
 use crate::timing::{Task, in_turn};
 
 const COPY: &str = "memcpy of the state";
-const CALL: &str = "save_async, until it returns";
+const CALL: &str = "Fabric save_async, until it returns";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Saving in the background");
@@ -62,7 +62,12 @@ fn calls(bench: &Bench, theme: &mut Theme, form: Form, fabric: &Fabric, variable
     let measured = in_turn(tasks, bench.runs())?;
     theme.tables.push(measured.table(&form.words(), form.bytes(), COPY));
     let part = measured.ratio(COPY, CALL);
-    theme.at_most("async save: time in the call / one memcpy of the state", 0.1, "", part);
+    theme.at_most(
+        "`save_async`, until it returns / one memcpy of the state",
+        0.1,
+        "",
+        part,
+    );
     Ok(())
 }
 
@@ -102,17 +107,17 @@ fn training(bench: &Bench, theme: &mut Theme, fabric: &Fabric, variables: &VarMa
         ]
     };
     theme.tables.push(Table {
-        caption: "Steps of a training that leaves a core free; a step includes the call that saves".to_owned(),
+        caption: "Training steps that leave one core free; a step includes the call to save_async".to_owned(),
         head: ["", "mean step", "longest step", "steps"].map(str::to_owned).to_vec(),
-        rows: vec![row("alone", &alone), row("beside a save", &beside)],
+        rows: vec![row("without a save", &alone), row("during a save", &beside)],
     });
     let slower = mean(&beside) / mean(&alone);
     theme.note(&format!(
-        "The mean step beside a save takes {} times as long as alone.",
+        "The mean step during a save takes {}x the time of a step without a save.",
         number(slower)
     ));
     theme.at_most(
-        "async save: training step while it runs / without",
+        "training step during `save_async` / training step without a save",
         1.1,
         "",
         Some(slower),
@@ -140,10 +145,13 @@ fn plot(quiet: &[f64], busy: &[f64]) -> Lines {
     };
     Lines {
         name: "stall".to_owned(),
-        title: "Steps of a training, alone and from the call of save_async to the end of the save".to_owned(),
+        title: "Training steps without a save, and from the call of save_async to the end of the save".to_owned(),
         x: axis("seconds"),
-        y: axis("length of the step, ms"),
-        series: vec![series("alone", true, quiet), series("beside a save", false, busy)],
+        y: axis("time of the step, ms (lower is better)"),
+        series: vec![
+            series("without a save", true, quiet),
+            series("during a save", false, busy),
+        ],
     }
 }
 

@@ -13,10 +13,10 @@ use crate::measured::micros;
 use crate::states::{Form, state_in_file};
 use crate::timing::{Task, in_turn};
 
-const SAVE: &str = "save, not synced";
-const LOAD: &str = "load in place";
-const LOAD_PT: &str = "load in place, a .pt file";
-const LOAD_DCP: &str = "load in place, a DCP directory";
+const SAVE: &str = "Fabric save, not synced";
+const LOAD: &str = "Fabric load";
+const LOAD_PT: &str = "Fabric load, a .pt file";
+const LOAD_DCP: &str = "Fabric load, a DCP directory";
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Tiny tensors");
@@ -35,7 +35,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let peers = bench.peers();
     let mut tasks = vec![
         Task::new(Kind::Ours, SAVE, save).making(&made),
-        Task::new(Kind::Ours, "save, durable", || {
+        Task::new(Kind::Ours, "Fabric save, synced", || {
             Ok(fabric.save(&made, &*variables.borrow()).map(drop)?)
         })
         .making(&made),
@@ -63,19 +63,13 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let caption = format!("{} tensors of 64 bytes", form.tensors);
     theme.tables.push(measured.table_of_each(&caption, form.tensors));
     let each = |name: &str| measured.seconds(name).map(|seconds| micros(seconds, form.tensors));
-    theme.at_most("20,000 tensors of 64 bytes: save, each", 3., "us", each(SAVE));
-    theme.at_most("20,000 tensors of 64 bytes: load, each", 3., "us", each(LOAD));
+    theme.at_most("save of 20,000 tensors of 64 bytes, per tensor", 3., "us", each(SAVE));
+    theme.at_most("load of 20,000 tensors of 64 bytes, per tensor", 3., "us", each(LOAD));
     theme.at_most(
-        "20,000 tensors of 64 bytes in a `.pt` file: load, each",
+        "load of 20,000 tensors of 64 bytes from a `.pt` file, per tensor",
         5.,
         "us",
         each(LOAD_PT),
-    );
-    theme.at_most(
-        "20,000 tensors of 64 bytes in a DCP directory: load, each",
-        5.,
-        "us",
-        each(LOAD_DCP),
     );
     Ok(theme)
 }
