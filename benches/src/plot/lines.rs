@@ -111,6 +111,8 @@ fn range(axis: &Axis, values: impl Iterator<Item = f64>) -> std::ops::Range<f64>
 /// Bytes have labels at powers of four, other quantities at powers of ten.
 fn log(axis: &Axis, range: std::ops::Range<f64>) -> LogCoord<f64> {
     let base = if axis.bytes { 4. } else { 10. };
+    // Rounding must not push the labels at both ends out of the range.
+    let range = range.start * (1. - 1e-9)..range.end * (1. + 1e-9);
     range.log_scale().base(base).into()
 }
 
