@@ -4,6 +4,7 @@ mod dtype;
 mod name;
 mod region;
 mod row;
+mod selection;
 mod shown;
 
 pub use dtype::DType;
@@ -11,6 +12,7 @@ pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, witho
 pub use region::Region;
 pub(crate) use region::covers;
 pub(crate) use row::Row;
+pub(crate) use selection::Selection;
 pub(crate) use shown::{shown, shown_path};
 
 use smallvec::SmallVec;

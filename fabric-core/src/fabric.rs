@@ -15,11 +15,11 @@ use crate::dist::ranks::Ranks;
 use crate::dist::strategy::Strategy;
 use crate::dist::world::World;
 use crate::error::Result;
-use crate::load::{Loaded, carry_out};
+use crate::load::{Loaded, Request, load};
 use crate::options::{LoadOptions, SaveOptions};
 use crate::phases::{Phase, Phases};
 use crate::raw::RawCheckpoint;
-use crate::save::background::{Agree, Handle, Request, STAGING, Saving};
+use crate::save::background::{Agree, BackgroundSave, Handle, STAGING, Saving};
 use crate::save::heading::Origin;
 use crate::save::{self, Decided, SaveReport, save};
 use crate::source::{ReadLimit, open};
@@ -52,7 +52,8 @@ use crate::storage::{Local, Storage};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fabric {
-    ranks: Arc<Ranks>,
+    /// With all sizes of its mesh.
+    strategy: Strategy,
     /// The ranks that save and load together; `None` where one process writes one file.
     world: Option<Arc<World>>,
     storage: Arc<dyn Storage>,
@@ -72,7 +73,7 @@ impl Fabric {
     pub fn new() -> Self {
         Self {
             background: Handle::new(STAGING),
-            ranks: Arc::new(Ranks::single()),
+            strategy: Strategy::single_device(),
             world: None,
             storage: Arc::new(Local::new()),
             limit: ReadLimit::default(),
@@ -87,19 +88,19 @@ impl Fabric {
     /// The strategy in force; its mesh has all its sizes.
     #[must_use]
     pub fn strategy(&self) -> &Strategy {
-        &self.ranks.strategy
+        &self.strategy
     }
 
     /// This process's number among those that save and load together, from 0.
     #[must_use]
     pub fn rank(&self) -> usize {
-        self.ranks.rank()
+        self.world.as_ref().map_or(0, |world| world.ranks.rank())
     }
 
     /// How many save and load together.
     #[must_use]
     pub fn world_size(&self) -> usize {
-        self.ranks.world_size()
+        self.world.as_ref().map_or(1, |world| world.ranks.world_size())
     }
 
     /// Saves a state, replacing what is at `path`. Directories on the way are created. When this returns, the
@@ -197,7 +198,7 @@ impl Fabric {
             .world
             .as_ref()
             .map(|world| move |busy: bool, until_started: &dyn Fn()| world.is_any_busy(busy, until_started));
-        let request = Request {
+        let request = BackgroundSave {
             storage: &self.storage,
             absolute,
             when_busy: options.when_busy,
@@ -234,9 +235,12 @@ impl Fabric {
         }
     }
 
-    /// The strategy, as manifests say it.
+    /// The strategy of one process, as manifests say it.
     fn origin(&self) -> Origin {
-        dist::save::origin(&self.ranks.strategy, &self.ranks.mesh)
+        Origin {
+            strategy: self.strategy.name().to_owned(),
+            mesh: self.strategy.axes().map(|(name, _)| (name.to_owned(), 1)).collect(),
+        }
     }
 
     /// Waits until the save in the background that is on its way has ended, and returns its error, if no call has returned it
@@ -305,6 +309,60 @@ impl Fabric {
         self.load_all(path.as_ref(), state, options, false)
     }
 
+    /// Restores a state from entries that are open already, as [`load`](Self::load) does from a path: a component left in the
+    /// [remainder](Loaded::remainder) of an earlier load, or a [subtree](RawCheckpoint::subtree) of a file.
+    ///
+    /// Where several ranks load, all of them make this call, with the same entries of the same checkpoint: each rank restores
+    /// its part of a tensor and its own values (`per_rank`), and all ranks return the same verdict.
+    /// [`RawCheckpoint::load`], by contrast, is the load of one process.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric};
+    /// #[derive(Checkpoint)]
+    /// struct Saved { weight: Tensor, iteration: u64 }
+    ///
+    /// #[derive(Checkpoint)]
+    /// struct Counter { iteration: u64 }
+    ///
+    /// #[derive(Checkpoint)]
+    /// struct Model { weight: Tensor }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("last.ckpt");
+    /// # let weight = Tensor::ones(3, DType::F32, &Device::Cpu)?;
+    /// let fabric = Fabric::new();
+    /// fabric.save(&path, &Saved { weight: weight.clone(), iteration: 7 })?;
+    ///
+    /// let mut counter = Counter { iteration: 0 };
+    /// let loaded = fabric.load(&path, &mut counter)?;
+    /// let mut model = Model { weight: weight.zeros_like()? };
+    /// fabric.load_from(&loaded.remainder, &mut model)?;         // on every rank
+    /// assert_eq!(model.weight.to_vec1::<f32>()?, [1.; 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_from<S: Checkpoint + ?Sized>(&self, entries: &RawCheckpoint, state: &mut S) -> Result<Loaded> {
+        self.load_from_with(entries, state, LoadOptions::new())
+    }
+
+    /// Restores a state from open entries as [`load_from`](Self::load_from) does, with options.
+    ///
+    /// # Errors
+    /// As [`load_with`](Self::load_with).
+    pub fn load_from_with<S: Checkpoint + ?Sized>(
+        &self,
+        entries: &RawCheckpoint,
+        state: &mut S,
+        options: LoadOptions,
+    ) -> Result<Loaded> {
+        self.load_all_from(entries, state, options, false)
+    }
+
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
     /// for `object`. Reads `.safetensors` files, hub directories (`*.safetensors.index.json` and its parts), files of
     /// `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), distributed checkpoints, and checkpoints of a module by itself. Plain
@@ -329,6 +387,29 @@ impl Fabric {
         self.load_all(path.as_ref(), object, options, true)
     }
 
+    /// Restores one module or optimizer from entries that are open already, all of which are meant for it, as
+    /// [`load_raw`](Self::load_raw) does from a path. Where several ranks load, all of them make this call, as with
+    /// [`load_from`](Self::load_from).
+    ///
+    /// # Errors
+    /// As [`load_raw`](Self::load_raw).
+    pub fn load_raw_from<S: Checkpoint + ?Sized>(&self, entries: &RawCheckpoint, object: &mut S) -> Result<Loaded> {
+        self.load_raw_from_with(entries, object, LoadOptions::new())
+    }
+
+    /// Restores one module or optimizer from open entries as [`load_raw_from`](Self::load_raw_from) does, with options.
+    ///
+    /// # Errors
+    /// As [`load_raw_with`](Self::load_raw_with).
+    pub fn load_raw_from_with<S: Checkpoint + ?Sized>(
+        &self,
+        entries: &RawCheckpoint,
+        object: &mut S,
+        options: LoadOptions,
+    ) -> Result<Loaded> {
+        self.load_all_from(entries, object, options, true)
+    }
+
     /// Opens a checkpoint or a file of weights without a state. Only its index is read. Waits for a save in the background.
     ///
     /// # Errors
@@ -344,12 +425,17 @@ impl Fabric {
         let path = absolute.path()?;
         let source = phases.time(Phase::Index, || open(&self.storage, path, self.limit));
         let source = source.map_err(|error| absolute.named(error))?;
-        Ok(RawCheckpoint::new(source, self.ranks.clone()))
+        Ok(RawCheckpoint::new(source))
     }
 
     /// The path as this process would find it from any directory.
     fn absolute(&self, path: &Path) -> Absolute {
         Absolute::of(&*self.storage, path)
+    }
+
+    /// The ranks that load together; `None` where one process loads one file.
+    fn loading_ranks(&self) -> Option<&Ranks> {
+        self.world.as_ref().map(|world| &*world.ranks)
     }
 
     /// Opens a file on all ranks and loads from it: what one cannot open, none loads. If `whole`, all entries are meant for
@@ -366,12 +452,53 @@ impl Fabric {
         let phases = Phases::of_load(path, self.rank());
         let absolute = self.absolute(path);
         let open = || phases.within(|| self.open_in(&absolute, &phases));
-        let file = self.ranks.together("load: open", open);
+        let file = match self.loading_ranks() {
+            None => open(),
+            Some(ranks) => ranks.together("load: open", open),
+        };
         let file = file.inspect_err(|error| phases.failed(error))?;
-        let loaded = carry_out(&file, state, options, whole, &phases);
+        let loaded = self.load_opened(&file, state, options, whole, &phases);
         let mut loaded = loaded.map_err(|error| absolute.named(error))?;
         absolute.named_report(&mut loaded.report);
         Ok(loaded)
+    }
+
+    /// Loads from entries that all ranks have opened.
+    fn load_all_from<S: Checkpoint + ?Sized>(
+        &self,
+        entries: &RawCheckpoint,
+        state: &mut S,
+        options: LoadOptions,
+        whole: bool,
+    ) -> Result<Loaded> {
+        let call = if whole {
+            "Fabric::load_raw_from"
+        } else {
+            "Fabric::load_from"
+        };
+        let _within = self.background.enter(call)?;
+        self.background.finish();
+        let phases = Phases::of_load(entries.origin(), self.rank());
+        self.load_opened(entries, state, options, whole, &phases)
+    }
+
+    fn load_opened<S: Checkpoint + ?Sized>(
+        &self,
+        entries: &RawCheckpoint,
+        state: &mut S,
+        options: LoadOptions,
+        whole: bool,
+        phases: &Phases,
+    ) -> Result<Loaded> {
+        let request = Request {
+            options,
+            whole,
+            by_reader: false,
+        };
+        match self.loading_ranks() {
+            None => load(entries, state, request, phases),
+            Some(ranks) => dist::load::load(ranks, entries, state, request, phases),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A checkpoint without a state: names, shapes, and contents on demand.
 
+mod load;
 mod tensors;
 mod var_builder;
 
@@ -9,7 +10,6 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::dist::ranks::Ranks;
 use crate::entry::{TensorInfo, shown, strip};
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
@@ -29,16 +29,13 @@ const MOST_COMPARED: usize = 10_000;
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,
     pub(crate) source: Arc<dyn Source>,
-    /// Who loads from it.
-    pub(crate) ranks: Arc<Ranks>,
 }
 
 impl RawCheckpoint {
-    pub(crate) fn new(source: Arc<dyn Source>, ranks: Arc<Ranks>) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
         Self {
             index: source.index().clone(),
             source,
-            ranks,
         }
     }
 
@@ -47,7 +44,6 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(self.index.without(consumed)),
             source: self.source.clone(),
-            ranks: self.ranks.clone(),
         }
     }
 
@@ -56,7 +52,6 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.index.clone()),
             source: self.source.clone(),
-            ranks: self.ranks.clone(),
         }
     }
 
@@ -65,7 +60,6 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(names.left(&self.index, consumed)),
             source: self.source.clone(),
-            ranks: self.ranks.clone(),
         }
     }
 
@@ -174,7 +168,6 @@ impl RawCheckpoint {
         Self {
             index: Arc::new(index),
             source: self.source.clone(),
-            ranks: self.ranks.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
 //! tensors and values, with the places of their bytes.
 
+mod block;
 pub(crate) mod cut;
 pub(crate) mod head;
 pub(crate) mod hidden;
@@ -17,7 +18,8 @@ pub(crate) mod sorted;
 pub(crate) mod values;
 pub(crate) mod window;
 
-pub(crate) use cut::{Cut, Reader};
+pub(crate) use block::{Block, Sum};
+pub(crate) use cut::Cut;
 pub(crate) use index::{Entry, Index};
 pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use lookup::Lookup;

@@ -8,9 +8,8 @@ mod agree;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dist::group::{GroupError, ProcessGroup, Single};
+use crate::dist::group::{GroupError, ProcessGroup};
 use crate::dist::mesh::Mesh;
 use crate::dist::strategy::Strategy;
 use crate::error::{Error, Result, panic_text};
@@ -24,28 +23,13 @@ pub(crate) struct Ranks {
     pub(crate) strategy: Strategy,
     pub(crate) mesh: Mesh,
     group: Arc<dyn ProcessGroup>,
-    /// Another number for every Fabric; duplicates share it.
-    id: u64,
 }
-
-/// What the next Fabric gets.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// The last byte of what a rank says at the end of a step.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
 impl Ranks {
-    /// One process by itself.
-    pub(crate) fn single() -> Self {
-        Self {
-            strategy: Strategy::single_device(),
-            mesh: Mesh::default(),
-            group: Arc::new(Single),
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        }
-    }
-
     /// # Errors
     /// If the strategy's mesh and the process group are of different sizes.
     pub(crate) fn new(strategy: Strategy, group: Arc<dyn ProcessGroup>) -> Result<Self> {
@@ -53,23 +37,13 @@ impl Ranks {
         let strategy = strategy.ranks(world);
         let mesh = strategy.grid().map_err(Error::Strategy)?;
         if mesh.world_size() == world {
-            return Ok(Self {
-                strategy,
-                mesh,
-                group,
-                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            });
+            return Ok(Self { strategy, mesh, group });
         }
         Err(Error::Strategy(format!(
             "strategy `{}` is for {} ranks, and the process group has {world}",
             strategy.name(),
             mesh.world_size()
         )))
-    }
-
-    /// What calls of the Fabric are known by.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     pub(crate) fn rank(&self) -> usize {

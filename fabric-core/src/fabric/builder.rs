@@ -88,7 +88,7 @@ impl Builder {
         Ok(Fabric {
             background: Handle::new(self.staging),
             world: (!is_one_process).then(|| Arc::new(World::new(ranks.clone()))),
-            ranks,
+            strategy: ranks.strategy.clone(),
             storage: self.storage,
             limit: self.limit,
         })

@@ -65,10 +65,12 @@ impl Fabric {
                 let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
                 phases.within(|| reshard(&*self.storage, &source, absolute_to.path()?, &strategy, &phases))
             };
-            let report = reshard().map_err(|error| absolute_from.named(absolute_to.named(error)));
-            encode_report(report?)
+            reshard().map_err(|error| absolute_from.named(absolute_to.named(error)))
         };
-        decode_report(&self.ranks.first("reshard", alone)?)
+        match &self.world {
+            None => alone(),
+            Some(world) => decode_report(&world.ranks.first("reshard", || encode_report(alone()?))?),
+        }
     }
 
     /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what

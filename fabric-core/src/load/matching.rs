@@ -1,144 +1,305 @@
-//! Finds out whether a state can be loaded, and from which bytes; changes nothing.
+//! Matches the entries of a state with those of a file, without I/O: one report of all findings, and what to move if it is
+//! acceptable.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+mod advice;
+pub(crate) mod numbered;
+mod unmatched;
+mod whole;
+mod wrong;
+mod zero_init;
 
-use super::stage::{self, Staged};
-use super::{Places, Watch, apply, scalar, verify};
-use crate::dist::load::AgreedParts;
-use crate::error::{Error, Result, StateError};
-use crate::load::plan::{Absence, LoadPlan, Policy, StateOf, Wanted, WantedKind, plan};
-use crate::phases::{Phase, Timed, is_anybody_listening};
-use crate::raw::RawCheckpoint;
-use crate::source::StoredTensor;
-use crate::source::read::Shares;
-use crate::state::{Content, Item, OptimizerPart, StorageKey, ValueSlot};
-use crate::value::memory::look_for;
+use std::collections::hash_map;
 
-/// What was found fit to be loaded.
-pub(crate) struct Matched<'r> {
-    pub(crate) plan: LoadPlan<'r>,
-    pub(crate) staged: Staged,
-    /// The stored tensors of the plan, in its order.
-    pub(crate) located: Vec<Cow<'r, StoredTensor>>,
-    /// How long they are; 0 if nobody wants to know.
-    pub(crate) bytes: u64,
+use smallvec::SmallVec;
+
+use super::entries::{Held, StateEntry};
+use super::transfer::Transfer;
+use crate::entry::{TensorInfo, strip};
+use crate::hash::{HashMap, HashSet, map_of, set_of};
+use crate::options::{LoadOptions, OnMismatch};
+use crate::report::{LoadReport, Mismatch, MismatchKind};
+use crate::source::{Entry, Index, Lookup, StoredTensor};
+use crate::state::{Handle, Keys, OptionalField, StorageKey};
+
+/// What the caller allows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) options: LoadOptions,
+    /// Every entry of the source belongs to the one object: bare weights.
+    pub(crate) whole: bool,
+    /// What had to be assumed about the file before it was matched, as sentences.
+    pub(crate) assumed: Vec<String>,
+    /// Parts of the state that hold no entry at present.
+    pub(crate) empty: Vec<String>,
+    /// Those of them that are `None`.
+    pub(crate) none: Vec<String>,
+    /// For each optimizer, what the names of its state begin with.
+    pub(crate) states: Vec<Vec<String>>,
+    /// The keys of the state at its first level.
+    pub(crate) keys: Keys,
+    /// The load is of a reader, which knows of no other process.
+    pub(crate) by_reader: bool,
 }
 
-/// Matches everything, decodes the values, and finds the bytes of the tensors; changes nothing.
-pub(crate) fn find<'r>(
-    raw: &'r RawCheckpoint,
-    places: &mut Places<'_>,
-    parts: &AgreedParts<'_>,
+/// What to move. Numbers are places among the entries of the state.
+#[derive(Debug, Default)]
+pub(crate) struct LoadPlan<'i> {
+    /// One for each piece of memory.
+    pub(crate) transfers: Vec<Transfer<'i>>,
+    /// Tensors of the source that must have equal contents, because the state ties them: (entry, one, other).
+    pub(crate) equal: Vec<(usize, Named<'i>, Named<'i>)>,
+    /// Values, each with its name in the file.
+    pub(crate) values: Vec<(usize, &'i str)>,
+    /// Values whose absence is a value.
+    pub(crate) absent: Vec<usize>,
+    /// State that begins at zero.
+    pub(crate) zero_init: Vec<usize>,
+    /// The entries of the source that are used.
+    pub(crate) consumed: HashSet<&'i str>,
+    pub(crate) report: LoadReport,
+}
+
+/// A tensor of the source, and its name there.
+pub(crate) type Named<'i> = (&'i str, &'i StoredTensor);
+
+/// Matches everything with everything, and decides nothing else.
+pub(crate) fn plan<'i, 's>(
+    entries: &[StateEntry<'i>],
+    components: impl FnOnce() -> Vec<&'s str>,
+    optionals: &[OptionalField],
+    index: &'i Index,
     policy: &Policy,
-    shares: &Arc<Shares>,
-    watch: Watch<'_>,
-    matching: Timed<'_>,
-) -> Result<Matched<'r>> {
-    places.ask(|at| parts.whole(at).map(|whole| &whole.info));
-    let wanted = wanted(places, parts, raw);
-    let mut plan = plan(&wanted, || places.components(), &places.optionals, &raw.index, policy);
-    apply::compare_ties(raw, &wanted, &mut plan)?;
-    let scalars = scalar::read(raw, &plan)?;
-    let values = plan.values.iter();
-    look_for(values.filter_map(|(_, name)| raw.index.values.get(*name))).map_err(|source| Error::Memory {
-        purpose: "decode the values of the checkpoint".to_owned(),
-        source,
-    })?;
-    let staged = stage::stage(raw, &scalars, places, &mut plan);
-    if !plan.report.is_acceptable() {
-        return Err(Error::Mismatch(Box::new(plan.report)));
-    }
-    check_writable(places, &plan)?;
-    let located = apply::locate(raw, &plan, parts, shares)?;
-    let is_counted = watch.meter.is_some() || is_anybody_listening();
-    let bytes = if is_counted { apply::bytes(&located) } else { 0 };
-    matching.bytes(bytes);
-    drop(matching);
-    let verify_first = policy.options.verify_first;
-    if let Some(meter) = watch.meter {
-        meter.announce(bytes + if verify_first { verify::bytes(&located) } else { 0 });
-    }
-    if verify_first {
-        let _verifying = watch.phases.begin(Phase::Verify);
-        verify::verify(raw, &plan, &located, watch.meter)?;
-    }
-    Ok(Matched {
-        plan,
-        staged,
-        located,
-        bytes,
-    })
+) -> LoadPlan<'i> {
+    let mut matching = Matching::new(entries, index, policy);
+    matching.find();
+    matching.match_tensors();
+    matching.match_values();
+    matching.find_zero_init();
+    matching.keep_states_whole();
+    matching.note_absent(optionals);
+    matching.note_unexpected(components);
+    matching.finish()
 }
 
-/// The state's entries as matching sees them.
-fn wanted<'w>(places: &'w Places<'_>, parts: &'w AgreedParts<'_>, raw: &RawCheckpoint) -> Vec<Wanted<'w>> {
-    let describe = |(at, item): (usize, &'w Item<Box<dyn ValueSlot + '_>>)| {
-        let kind = match &item.content {
-            Content::Tensor(tensor, _) => WantedKind::Tensor {
-                info: parts
-                    .whole(at)
-                    .map_or_else(|| tensor.into(), |whole| whole.info.clone()),
-                memory: StorageKey::of(tensor),
-            },
-            Content::Value(slot) => WantedKind::Value {
-                absence: stage::absence(&**slot),
-                optimizer: false,
-            },
-            Content::Optimizer { part, .. } => WantedKind::Value {
-                absence: if *part == OptimizerPart::Kind {
-                    Absence::Fine
-                } else {
-                    Absence::Missing
+/// What becomes of an entry of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The file has its contents.
+    Restored,
+    /// It begins at zero.
+    ZeroInit,
+    /// The file has something that does not fit; the load is refused.
+    Refused,
+    /// The file has something that does not fit, and the call allows that.
+    Skipped,
+    /// The schema's own filter leaves it out.
+    Filtered,
+    /// The call does not ask for it.
+    Unasked,
+    /// The file has its contents, and it stays all the same, because it has no use without other state of its parameter.
+    Withheld,
+}
+
+pub(crate) struct Matching<'p, 'i> {
+    pub(crate) entries: &'p [StateEntry<'i>],
+    pub(crate) index: &'i Index,
+    pub(crate) policy: &'p Policy,
+    /// For each entry of the state, that of the source.
+    pub(crate) found: Vec<Option<Entry<'i>>>,
+    /// For each entry of the state that needs no further word, what becomes of it.
+    pub(crate) fates: Vec<Option<Fate>>,
+    /// The file has an entry of the state that the call does not ask for.
+    pub(crate) has_unasked: bool,
+    /// Names in the source that belong to some entry of the state.
+    pub(crate) known: HashSet<&'i str>,
+    pub(crate) plan: LoadPlan<'i>,
+}
+
+impl<'p, 'i> Matching<'p, 'i> {
+    fn new(entries: &'p [StateEntry<'i>], index: &'i Index, policy: &'p Policy) -> Self {
+        Self {
+            entries,
+            index,
+            policy,
+            found: vec![None; entries.len()],
+            fates: vec![None; entries.len()],
+            has_unasked: false,
+            known: set_of(entries.len()),
+            plan: LoadPlan {
+                report: LoadReport {
+                    origin: index.origin.clone(),
+                    strict: policy.options.strict,
+                    assumed: policy.assumed.clone(),
+                    ..LoadReport::default()
                 },
-                optimizer: true,
+                consumed: set_of(entries.len()),
+                ..LoadPlan::default()
             },
-        };
-        Wanted {
-            name: &item.scope.name,
-            alternatives: &item.scope.alternatives,
-            kind,
-            filtered: item.filtered,
-            optional: item.scope.optional,
-            state_of: None,
-            per_rank: parts.per_rank(at),
-        }
-    };
-    let mut wanted: Vec<Wanted<'w>> = places.items.iter().enumerate().map(describe).collect();
-    for (number, optimizer) in places.optimizers.iter().enumerate() {
-        // The groups stand behind the kind.
-        let groups = &wanted[optimizer.kind_item + 1];
-        let may_be_fresh = optimizer.foreign && groups.names().any(|name| raw.index.contains(name));
-        for (parameter, at) in optimizer.parameters.iter().enumerate() {
-            let state = StateOf {
-                optimizer: number,
-                parameter,
-                may_be_fresh,
-            };
-            wanted[at.items.clone()]
-                .iter_mut()
-                .for_each(|entry| entry.state_of = Some(state));
         }
     }
-    wanted
-}
 
-/// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
-fn check_writable(places: &Places<'_>, plan: &LoadPlan<'_>) -> Result<(), StateError> {
-    for filling in &plan.tensors {
-        let item = &places.items[filling.wanted];
-        let Content::Tensor(tensor, _) = &item.content else {
-            continue;
-        };
-        // The question that candle asks before it lets anybody write: better here, where nothing has changed.
-        if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
-            return Err(StateError::Tensor {
-                name: item.scope.name.clone(),
-                what: "is expanded: its elements share memory and cannot be restored; keep the tensor it was expanded \
-                       from in the state"
-                    .to_owned(),
-            });
+    fn is_asked_for(&self, entry: &StateEntry<'_>) -> bool {
+        let LoadOptions { only, exclude, .. } = &self.policy.options;
+        let is_below = |handle: &Handle| strip(entry.declared(), &handle.name).is_some();
+        (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
+    }
+
+    /// Bare weights are tensors: a value beside them is not looked for.
+    pub(crate) fn is_bare_value(&self, entry: &StateEntry<'_>) -> bool {
+        self.policy.whole && matches!(entry.held, Held::Value(_))
+    }
+
+    /// Looks every entry of the state up under all of its names.
+    fn find(&mut self) {
+        let mut lookup = Lookup::of(self.index);
+        for (at, entry) in self.entries.iter().enumerate() {
+            let is_asked_for = self.is_asked_for(entry);
+            let takes_part = is_asked_for && !self.is_bare_value(entry);
+            if takes_part && !entry.filtered {
+                self.take_for_others(entry);
+            }
+            let mut present: SmallVec<[Entry<'i>; 1]> = entry.names().filter_map(|name| lookup.entry(name)).collect();
+            present.dedup_by_key(|stored| stored.name());
+            self.known.extend(present.iter().map(|stored| stored.name()));
+            present.retain(|stored| !entry.is_not_there_yet(*stored));
+            self.has_unasked |= !is_asked_for && !entry.filtered && !present.is_empty();
+            if !takes_part {
+                self.fates[at] = Some(Fate::Unasked);
+            } else if entry.filtered {
+                self.fates[at] = Some(Fate::Filtered);
+                self.plan.report.filtered.push(entry.name.to_owned());
+            } else if present.len() > 1 && !Entry::same_place(&present) {
+                let both: Vec<String> = present.iter().map(|stored| format!("`{}`", stored.name())).collect();
+                self.refuse(at, MismatchKind::Ambiguous, both.join(" and "), String::new());
+            } else {
+                self.found[at] = present.first().copied();
+            }
         }
     }
-    Ok(())
+
+    /// A value that another process takes is no remainder here either, whether or not this one has a value itself.
+    fn take_for_others(&mut self, entry: &StateEntry<'_>) {
+        let taken = entry.own.iter().flat_map(|own| &own.taken);
+        let taken = taken.filter_map(|name| self.index.entry(name));
+        self.plan.consumed.extend(taken.map(Entry::name));
+    }
+
+    fn match_tensors(&mut self) {
+        let mut filled: HashMap<&StorageKey, Named<'i>> = map_of(self.entries.len());
+        for (at, entry) in self.entries.iter().enumerate() {
+            let (Held::Tensor { info, memory, .. }, Some(found)) = (&entry.held, self.found[at]) else {
+                continue;
+            };
+            let (name, stored) = match found {
+                Entry::Tensor(name, stored) => (name, stored),
+                Entry::Value(_, value) => {
+                    self.refuse(at, MismatchKind::Type, value.describe(), format!("a tensor, {info}"));
+                    continue;
+                }
+            };
+            if !self.fits(at, info, stored) {
+                continue;
+            }
+            match filled.entry(memory) {
+                hash_map::Entry::Occupied(first) => {
+                    let first = *first.get();
+                    self.check_tie(at, first, (name, stored));
+                }
+                hash_map::Entry::Vacant(place) => {
+                    place.insert((name, stored));
+                    self.plan.transfers.extend(Transfer::of(entry, name, stored));
+                }
+            }
+            self.restore(at, name);
+        }
+        self.fill_through_ties(&filled);
+    }
+
+    fn fits(&mut self, at: usize, info: &TensorInfo, stored: &StoredTensor) -> bool {
+        let (found, expected) = (&stored.info, info);
+        if found.shape() != expected.shape() {
+            let shapes = (format!("{:?}", found.shape()), format!("{:?}", expected.shape()));
+            self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);
+            return false;
+        }
+        let is_castable = found.dtype().widened().is_some();
+        let castable = self.policy.options.cast && is_castable;
+        if found.dtype() != expected.dtype() && !castable {
+            self.plan.report.is_castable |= is_castable;
+            self.refuse(
+                at,
+                MismatchKind::DType,
+                found.dtype().to_string(),
+                expected.dtype().to_string(),
+            );
+            return false;
+        }
+        true
+    }
+
+    /// Two names, one piece of memory: the file must not say two things about it.
+    fn check_tie(&mut self, at: usize, first: Named<'i>, second: Named<'i>) {
+        match first.1.same_contents(second.1) {
+            Some(true) => {}
+            Some(false) => self.refuse(at, MismatchKind::Tied, "contents".into(), format!("`{}`", first.0)),
+            None => self.plan.equal.push((at, first, second)),
+        }
+    }
+
+    /// An entry that the file lacks is restored all the same if it shares its memory with one that the file has.
+    fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, Named<'i>>) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            let Held::Tensor { memory, .. } = &entry.held else {
+                continue;
+            };
+            if self.fates[at].is_none() && self.found[at].is_none() && filled.contains_key(memory) {
+                self.fates[at] = Some(Fate::Restored);
+                self.plan.report.restored.push(entry.name.to_owned());
+            }
+        }
+    }
+
+    fn match_values(&mut self) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            let (Held::Value(_) | Held::Optimizer { .. }, Some(found)) = (&entry.held, self.found[at]) else {
+                continue;
+            };
+            if let Entry::Tensor(_, stored) = found
+                && !stored.info.shape().is_empty()
+            {
+                let found = format!("a tensor, {}", stored.info);
+                self.refuse(at, MismatchKind::Type, found, "a value".into());
+                continue;
+            }
+            self.plan.values.push((at, found.name()));
+            self.restore(at, found.name());
+        }
+    }
+
+    fn restore(&mut self, at: usize, stored_name: &'i str) {
+        if self.fates[at].is_none() {
+            self.fates[at] = Some(Fate::Restored);
+            self.plan.report.restored.push(self.entries[at].name.to_owned());
+        }
+        self.plan.consumed.insert(stored_name);
+    }
+
+    fn refuse(&mut self, at: usize, kind: MismatchKind, found: String, expected: String) {
+        let skipped = kind == MismatchKind::Shape && self.policy.options.on_mismatch == OnMismatch::Skip;
+        self.fates[at] = Some(if skipped { Fate::Skipped } else { Fate::Refused });
+        self.plan.report.mismatched.push(Mismatch {
+            name: self.entries[at].name.to_owned(),
+            kind,
+            found,
+            expected,
+            skipped,
+        });
+    }
+
+    fn finish(mut self) -> LoadPlan<'i> {
+        self.plan.report.wrong_file = self.wrong_file();
+        self.advise();
+        self.plan.report.sort();
+        self.plan
+    }
 }

@@ -1,13 +1,13 @@
 //! Decodes every value before any is assigned.
 
-use super::Places;
 use super::classes::{self, Stranger};
+use super::entries::{Held, StateEntry};
 use super::groups;
+use super::matching::LoadPlan;
 use super::scalar::Scalars;
-use crate::load::plan::{Absence, LoadPlan};
 use crate::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
-use crate::state::{Content, NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup, ValueSlot};
+use crate::state::{NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup};
 use crate::value::{Value, ValueError};
 
 /// What optimizers will be given; plain values are staged in their slots.
@@ -24,25 +24,16 @@ struct StagedOptimizer {
     unknown: Option<String>,
 }
 
-/// Whether absence is a value of the type behind the slot.
-pub(crate) fn absence(slot: &(dyn ValueSlot + '_)) -> Absence {
-    if slot.absence_is_a_value() {
-        Absence::Meant
-    } else {
-        Absence::Missing
-    }
-}
-
 /// Stages every value of the plan, and adds to its report what does not fit.
 pub(crate) fn stage(
     raw: &RawCheckpoint,
     scalars: &Scalars,
-    places: &mut Places<'_>,
+    entries: &mut [StateEntry<'_>],
+    optimizers: &[NamedOptimizer<&mut dyn OptimizerState>],
     plan: &mut LoadPlan<'_>,
 ) -> Staged {
     let mut staged = Staged {
-        optimizers: places
-            .optimizers
+        optimizers: optimizers
             .iter()
             .map(|optimizer| StagedOptimizer {
                 steps: vec![None; optimizer.parameters.len()],
@@ -56,15 +47,15 @@ pub(crate) fn stage(
             || scalars.get(stored_name).map_or(&[][..], Vec::as_slice),
             std::slice::from_ref,
         );
-        let item = &mut places.items[at];
-        let mut stage = |stored: &Value| match &mut item.content {
-            Content::Value(slot) => slot
+        let entry = &mut entries[at];
+        let mut stage = |stored: &Value| match &mut entry.held {
+            Held::Value(slot) => slot
                 .stage(stored)
                 .map_err(|error| Refusal::of(MismatchKind::Type, &error)),
-            Content::Optimizer { optimizer, part, .. } => {
-                staged.optimizers[*optimizer].stage(&places.optimizers[*optimizer], *part, stored)
+            Held::Optimizer { optimizer, part } => {
+                staged.optimizers[*optimizer].stage(&optimizers[*optimizer], *part, stored)
             }
-            Content::Tensor(..) => Ok(()),
+            Held::Tensor { .. } => Ok(()),
         };
         // If no reading fits, the first, which is the closest, says why.
         let mut problem = None;
@@ -78,7 +69,7 @@ pub(crate) fn stage(
             let Refusal { kind, found, expected } = problem.unwrap_or_else(unreadable);
             let tensor = || Some(format!("a tensor, {}", raw.index.tensors.get(stored_name)?.info));
             let described = || stored.map(Value::describe).or_else(tensor).unwrap_or_default();
-            let name = item.scope.name.clone();
+            let name = entry.name.to_owned();
             plan.report.restored.retain(|restored| *restored != name);
             plan.report.mismatched.push(Mismatch {
                 name,
@@ -89,12 +80,11 @@ pub(crate) fn stage(
             });
         }
     }
-    for at in &plan.fresh {
-        if let Content::Optimizer {
+    for at in &plan.zero_init {
+        if let Held::Optimizer {
             optimizer,
             part: OptimizerPart::Step(position),
-            ..
-        } = &places.items[*at].content
+        } = &entries[*at].held
         {
             let optimizer = &mut staged.optimizers[*optimizer];
             optimizer.touched = true;
@@ -102,14 +92,14 @@ pub(crate) fn stage(
         }
     }
     for at in &plan.absent {
-        let item = &mut places.items[*at];
-        if let Content::Value(slot) = &mut item.content {
+        let entry = &mut entries[*at];
+        if let Held::Value(slot) = &mut entry.held {
             slot.stage_absent();
-            plan.report.restored.push(item.scope.name.clone());
+            plan.report.restored.push(entry.name.to_owned());
         }
     }
-    for (staged, optimizer) in staged.optimizers.iter().zip(&places.optimizers) {
-        let groups = &places.items[optimizer.kind_item + 1].scope.name;
+    for (staged, optimizer) in staged.optimizers.iter().zip(optimizers) {
+        let groups = entries[optimizer.kind_item + 1].name;
         plan.report.assumed.extend(staged.unknown.as_ref().map(|options| {
             format!(
                 "`{groups}` has the options {options}, which {} does not know: they change nothing",
@@ -225,13 +215,17 @@ impl AsState for &mut dyn OptimizerState {
 
 impl Staged {
     /// Assigns everything that was staged; nothing can fail any more.
-    pub(crate) fn commit(self, places: Places<'_>) {
-        for item in places.items {
-            if let Content::Value(mut slot) = item.content {
+    pub(crate) fn commit(
+        self,
+        entries: Vec<StateEntry<'_>>,
+        optimizers: &mut [NamedOptimizer<&mut dyn OptimizerState>],
+    ) {
+        for entry in entries {
+            if let Held::Value(slot) = entry.held {
                 slot.commit();
             }
         }
-        for (staged, optimizer) in self.optimizers.into_iter().zip(places.optimizers) {
+        for (staged, optimizer) in self.optimizers.into_iter().zip(optimizers) {
             if staged.touched {
                 optimizer.handle.restore(staged.groups.as_deref(), &staged.steps);
             }

@@ -2,16 +2,12 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
-mod fill;
 mod in_place;
 #[cfg(any(test, feature = "cuda"))]
 mod lanes;
 mod new;
-mod watched;
 
-pub(crate) use fill::{Fill, fill_all};
-pub(crate) use new::NewTensor;
-pub(crate) use watched::Watched;
+pub(crate) use new::{NewTensor, Room};
 
 use std::borrow::Cow;
 
@@ -19,20 +15,21 @@ use candle_core::{Device, Layout, Tensor};
 
 use self::in_place::in_place;
 use crate::entry::DType;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StateError};
 use crate::io::bytes;
 use crate::io::pages;
-use crate::source::read::{read_into, stream};
+use crate::source::read::{PartialSums, read_noting, stream_noting};
 use crate::source::{Source, StoredTensor};
 
 /// Fills `tensor` from the source. Shapes are equal; element types are, unless `cast`.
-fn write(
+pub(crate) fn write(
     source: &dyn Source,
     name: &str,
     tensor: &Tensor,
     stored: &StoredTensor,
     cast: bool,
     threads: usize,
+    sums: &PartialSums,
 ) -> Result<()> {
     if tensor.elem_count() == 0 {
         // Candle gives a stride of 0 to some of these, and lets nobody write through it.
@@ -40,16 +37,18 @@ fn write(
     }
     #[cfg(feature = "cuda")]
     if let Some(run) = cuda::run_of(tensor).filter(|_| !cast) {
-        return cuda::write(source, name, tensor, run, stored, threads);
+        return cuda::write(source, name, (tensor, run), stored, threads, sums);
     }
     if !tensor.device().is_cpu() {
-        return write_to_device(source, name, tensor, stored);
+        return write_to_device(source, name, tensor, stored, sums);
     }
     if !cast && window(tensor.layout(), tensor.dtype().into()).is_some() {
-        return in_place(name, tensor, |bytes, _| read_into(source, name, stored, bytes, threads));
+        return in_place(name, tensor, |bytes, _| {
+            read_noting(source, name, stored, bytes, threads, sums)
+        });
     }
     let mut elements = Elements::new(tensor.layout());
-    stream(source, name, stored, |block| {
+    stream_noting(source, name, stored, sums, |block| {
         let converted = cast
             .then(|| convert(name, block, stored.info.dtype(), tensor))
             .transpose()?;
@@ -137,7 +136,7 @@ fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Re
     let item = DType::from(tensor.dtype()).bits() / 8;
     if item == 0 {
         let what = "has elements smaller than a byte that are no plain run of memory".to_owned();
-        return Err(crate::StateError::Tensor {
+        return Err(StateError::Tensor {
             name: name.to_owned(),
             what,
         }
@@ -211,11 +210,17 @@ fn widen(dtype: DType, block: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Fills a tensor on another device, block by block, through candle's own copies.
-fn write_to_device(source: &dyn Source, name: &str, tensor: &Tensor, stored: &StoredTensor) -> Result<()> {
+fn write_to_device(
+    source: &dyn Source,
+    name: &str,
+    tensor: &Tensor,
+    stored: &StoredTensor,
+    sums: &PartialSums,
+) -> Result<()> {
     let own = stored.info.dtype();
     let dtype = own.widened().unwrap_or(tensor.dtype());
     let mut from = 0;
-    stream(source, name, stored, |block| {
+    stream_noting(source, name, stored, sums, |block| {
         from = put_on_device(name, tensor, &widen(own, block), dtype, from)?;
         Ok(())
     })?;
@@ -230,7 +235,7 @@ fn arrived(name: &str, tensor: &Tensor) -> Result<()> {
 fn put_on_device(name: &str, tensor: &Tensor, block: &[u8], dtype: candle_core::DType, from: usize) -> Result<usize> {
     if !tensor.is_contiguous() {
         let what = "is a strided view on an accelerator; keep the tensor it is a view of in the state".to_owned();
-        return Err(crate::StateError::Tensor {
+        return Err(StateError::Tensor {
             name: name.to_owned(),
             what,
         }

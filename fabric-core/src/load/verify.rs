@@ -1,27 +1,21 @@
 //! Reads every byte that a load will move, before it moves the first.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::io::pages;
-use crate::load::plan::LoadPlan;
-use crate::load::target::Watched;
+use crate::load::counted::Counted;
+use crate::load::transfer::Transfer;
 use crate::progress::Meter;
 use crate::raw::RawCheckpoint;
 use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
-use crate::source::{Check, Part, Place, StoredTensor};
+use crate::source::{Check, Part, Place};
 
-/// Compares the checksums of all that the plan will move.
-pub(crate) fn verify(
-    raw: &RawCheckpoint,
-    plan: &LoadPlan<'_>,
-    located: &[Cow<'_, StoredTensor>],
-    meter: Option<&Meter>,
-) -> Result<()> {
-    let parts = plan.tensors.iter().map(|filling| filling.name).zip(located);
-    let parts = parts.flat_map(|(name, stored)| {
+/// Compares the checksums of all that will be moved.
+pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Option<&Meter>) -> Result<()> {
+    let parts = transfers.iter().flat_map(|transfer| {
+        let (name, stored) = (transfer.stored_name, &transfer.stored);
         let item = stored.info.dtype().bits() / 8;
         stored.parts.iter().map(move |part| (name, item, part))
     });
@@ -32,11 +26,11 @@ pub(crate) fn verify(
         let is_first = verified.insert(run.place);
         match meter {
             Some(meter) => {
-                let watched = Watched::new(&*raw.source, meter, name, part.place.len);
+                let counted = Counted::new(&*raw.source, meter, name, part.place.len);
                 if is_first {
-                    verify_run(&watched, name, run)?;
+                    verify_run(&counted, name, run)?;
                 }
-                watched.finish()?;
+                counted.finish()?;
             }
             None if is_first => verify_run(&*raw.source, name, run)?,
             None => {}
@@ -57,18 +51,18 @@ pub(crate) fn verify(
 }
 
 /// How many bytes that counts.
-pub(crate) fn bytes(located: &[Cow<'_, StoredTensor>]) -> u64 {
+pub(crate) fn bytes(transfers: &[Transfer<'_>]) -> u64 {
     let of_part = |item: usize, part: &Part| -> u64 {
         if is_run(part) {
             return part.place.len;
         }
         part.blocks_read(item).map(|block| block.len as u64).sum()
     };
-    let of_tensor = |stored: &StoredTensor| -> u64 {
-        let item = stored.info.dtype().bits() / 8;
-        stored.parts.iter().map(|part| of_part(item, part)).sum()
+    let of_tensor = |transfer: &Transfer<'_>| -> u64 {
+        let item = transfer.stored.info.dtype().bits() / 8;
+        transfer.stored.parts.iter().map(|part| of_part(item, part)).sum()
     };
-    located.iter().map(|stored| of_tensor(stored)).sum()
+    transfers.iter().map(of_tensor).sum()
 }
 
 /// Whether the part has its checksum from a run of bytes that others may lie in as well.

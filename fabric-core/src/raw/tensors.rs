@@ -7,7 +7,9 @@ use candle_core::{Device, Tensor};
 
 use super::RawCheckpoint;
 use crate::error::Result;
-use crate::load::target::{Fill, NewTensor, fill_all};
+use crate::load::target::NewTensor;
+use crate::load::transfer::{Transfer, transfer_all};
+use crate::source::read::PartialSums;
 use crate::source::{Sought, StoredTensor, check_tensors};
 
 impl RawCheckpoint {
@@ -25,7 +27,9 @@ impl RawCheckpoint {
         let located = source.locate(name, stored, None)?;
         check_tensors(source, [&*located])?;
         let tensor = NewTensor::new(source, name, &stored.info, device)?;
-        fill_all(source, &mut [Fill::new(name, &tensor, &located)], None)?;
+        let sums = PartialSums::default();
+        transfer_all(source, &mut [Transfer::new(name, &tensor, &located)], &sums, None)?;
+        sums.finish(source)?;
         tensor.into_tensor(name, device)
     }
 
@@ -66,8 +70,10 @@ impl RawCheckpoint {
         let new = |at: &usize| NewTensor::new(source, stored[*at].0, &stored[*at].1.info, device);
         let tensors: Vec<NewTensor> = firsts.iter().map(new).collect::<Result<_>>()?;
         let places = firsts.iter().zip(&tensors);
-        let fills = places.map(|(at, tensor)| Fill::new(stored[*at].0, tensor, &located[*at]));
-        fill_all(source, &mut fills.collect::<Vec<_>>(), None)?;
+        let transfers = places.map(|(at, tensor)| Transfer::new(stored[*at].0, tensor, &located[*at]));
+        let sums = PartialSums::default();
+        transfer_all(source, &mut transfers.collect::<Vec<_>>(), &sums, None)?;
+        sums.finish(source)?;
         let named = firsts.iter().zip(tensors);
         let made = named.map(|(at, tensor)| tensor.into_tensor(stored[*at].0, device));
         let made: Vec<Tensor> = made.collect::<Result<_>>()?;

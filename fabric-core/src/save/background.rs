@@ -50,7 +50,7 @@ use crate::storage::Storage;
 pub(crate) const STAGING: usize = 4 << 30;
 
 /// A save in the background, as a call asks for it.
-pub(crate) struct Request<'r> {
+pub(crate) struct BackgroundSave<'r> {
     pub(crate) storage: &'r Arc<dyn Storage>,
     pub(crate) absolute: Absolute,
     pub(crate) when_busy: WhenBusy,
@@ -93,7 +93,7 @@ impl Background {
     /// and before any thread holds a tensor.
     pub(crate) fn save(
         &self,
-        request: Request<'_>,
+        request: BackgroundSave<'_>,
         decide: impl FnOnce(&Phases, &Absolute) -> Result<Decided>,
     ) -> Result<Saving> {
         let path = request.absolute.given().to_path_buf();

@@ -1,8 +1,5 @@
-//! Boxes out of stored tensors: what a rank that holds a part of a tensor has to read.
+//! Boxes out of stored tensors: where only a part of a tensor is needed.
 
-use std::sync::Arc;
-
-use super::read::Shares;
 use super::{Arrangement, Part, Place, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 
@@ -13,18 +10,6 @@ pub(crate) struct Cut {
     pub(crate) shape: Vec<usize>,
     /// The box, counted from the start of the part.
     pub(crate) region: Region,
-    /// Which of the ranks that read the same box this one is.
-    pub(crate) replica: usize,
-    /// Where the checksums of blocks that are read in part are put together.
-    pub(crate) shares: Arc<Shares>,
-}
-
-/// Who reads a box.
-#[derive(Clone, Debug)]
-pub(crate) struct Reader {
-    /// Which of the ranks that read the same box this one is.
-    pub(crate) replica: usize,
-    pub(crate) shares: Arc<Shares>,
 }
 
 impl StoredTensor {
@@ -38,11 +23,11 @@ impl StoredTensor {
     }
 
     /// The box `wanted` as a tensor by itself: its parts are those boxes of the tensor's own that it shares with them.
-    pub(crate) fn cut_out(&self, wanted: &Region, reader: &Reader) -> Self {
+    pub(crate) fn cut_out(&self, wanted: &Region) -> Self {
         let item = self.info.dtype().bits() / 8;
         let cut = |part: &Part| {
             let shared = part.region.overlap(wanted)?;
-            Some(part.cut_out(&shared, wanted, item, reader))
+            Some(part.cut_out(&shared, wanted, item))
         };
         Self {
             info: TensorInfo::new(self.info.dtype(), wanted.size.clone()),
@@ -52,7 +37,7 @@ impl StoredTensor {
 }
 
 impl Part {
-    fn cut_out(&self, shared: &Region, wanted: &Region, item: usize, reader: &Reader) -> Self {
+    fn cut_out(&self, shared: &Region, wanted: &Region, item: usize) -> Self {
         let region = shared.within(wanted);
         if *shared == self.region {
             return Self { region, ..self.clone() };
@@ -63,8 +48,8 @@ impl Part {
             (None, Some(cut)) => Self {
                 region,
                 cut: Some(Cut {
+                    shape: cut.shape.clone(),
                     region: inside.after(&cut.region),
-                    ..cut.clone()
                 }),
                 ..self.clone()
             },
@@ -73,8 +58,6 @@ impl Part {
                 cut: Some(Cut {
                     shape: self.region.size.clone(),
                     region: inside,
-                    replica: reader.replica,
-                    shares: reader.shares.clone(),
                 }),
                 ..self.clone()
             },

@@ -11,10 +11,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::head::is_ours;
 use crate::format::directory::FILE_NAME;
 use crate::io::checksum;
-use crate::storage::{FileKind, Storage};
 
 /// The first bytes of a lock's file.
 pub(crate) const MARK: &[u8] = b"fabric: a save holds this file as long as it lives\n";
@@ -133,22 +131,6 @@ fn label(name: &OsStr) -> String {
             format!("{}~{:016x}", &text[..cut], checksum::of(name.as_encoded_bytes()))
         }
     }
-}
-
-/// Where a checkpoint stepped aside for another one that never came: the save was killed between two renames, or is
-/// between them now.
-pub(crate) fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<PathBuf> {
-    let hidden = Hidden::beside(target);
-    let names = storage.list(&hidden.directory).ok()?;
-    let replaced = names
-        .iter()
-        .filter(|name| matches!(hidden.parse(name), Some((_, Ending::Replaced))));
-    let is_whole = |path: &PathBuf| match storage.kind(path) {
-        Ok(Some(FileKind::File)) => true,
-        Ok(Some(FileKind::Directory)) => is_ours(storage, path).unwrap_or(false),
-        _ => false,
-    };
-    replaced.map(|name| hidden.directory.join(name)).find(is_whole)
 }
 
 #[cfg(test)]

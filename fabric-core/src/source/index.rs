@@ -105,8 +105,8 @@ impl Index {
         found.next()
     }
 
-    /// One number for everything that the index says: entries, values, places, checksums. Ranks that have the same number
-    /// have opened the same file.
+    /// One number for everything that the index says: entries, values, places, checksums. Who has the same number has opened
+    /// the same file.
     pub(crate) fn digest(&self) -> u64 {
         let mut digest = Running::new();
         for (name, tensor) in &self.tensors {

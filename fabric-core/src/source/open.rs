@@ -1,10 +1,11 @@
 //! Tells what lies at a path, and opens it.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::hidden::stepped_aside;
+use super::head::is_ours;
+use super::hidden::{Ending, Hidden};
 use super::{Index, ReadLimit, Source, single};
 use crate::dist::directory;
 use crate::error::{Error, Result};
@@ -59,6 +60,22 @@ fn find(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc
         }
     }
     Err(not_found(&**storage, path))
+}
+
+/// Where a checkpoint stepped aside for another one that never came: the save was killed between two renames, or is
+/// between them now.
+fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<PathBuf> {
+    let hidden = Hidden::beside(target);
+    let names = storage.list(&hidden.directory).ok()?;
+    let replaced = names
+        .iter()
+        .filter(|name| matches!(hidden.parse(name), Some((_, Ending::Replaced))));
+    let is_whole = |path: &PathBuf| match storage.kind(path) {
+        Ok(Some(FileKind::File)) => true,
+        Ok(Some(FileKind::Directory)) => is_ours(storage, path).unwrap_or(false),
+        _ => false,
+    };
+    replaced.map(|name| hidden.directory.join(name)).find(is_whole)
 }
 
 fn open_if_there(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Option<Arc<dyn Source>>> {

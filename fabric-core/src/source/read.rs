@@ -1,34 +1,35 @@
 //! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
 
-pub(crate) mod block;
+mod block;
 pub(crate) mod check;
 mod cut;
 pub(crate) mod lent;
 mod neighbours;
 mod parallel;
+mod partial;
 mod runs;
 mod slab;
 #[cfg(any(test, feature = "cuda"))]
 mod stretches;
 mod strided;
-pub(crate) mod used;
+mod used;
 
-pub(crate) use crate::dist::shares::Shares;
-pub(crate) use block::{Block, Sum, check_block, read_block};
+pub(crate) use block::{check_block, read_block};
 pub(crate) use check::{verify_around, verify_run};
 pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{THREADS, in_parallel};
+pub(crate) use partial::{BlockKey, PartialSums, Share};
 #[cfg(feature = "cuda")]
 pub(crate) use stretches::Stretches;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use self::check::RunCheck;
 use self::lent::{WINDOW, read_blocks};
 use self::runs::Runs;
 use self::slab::{in_sequence, item, part_len, slab};
-use super::{Part, Reader, Source, StoredTensor};
+use super::{Block, Part, Source, StoredTensor, Sum};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::io::blank::Blank;
@@ -53,9 +54,24 @@ pub(crate) fn read_into<'m>(
     into: impl Into<Blank<'m>>,
     threads: usize,
 ) -> Result<()> {
+    let sums = PartialSums::default();
+    read_noting(source, entry, tensor, into, threads, &sums)?;
+    sums.finish(source)
+}
+
+/// Fills `into` as [`read_into`] does, and notes the blocks that are read in part: they are not verified before `sums` is
+/// finished.
+pub(crate) fn read_noting<'m>(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    into: impl Into<Blank<'m>>,
+    threads: usize,
+    sums: &PartialSums,
+) -> Result<()> {
     let (tensor, into) = (&*source.locate(entry, tensor, None)?, into.into());
     let Some(slabs) = in_sequence(tensor, into.len()) else {
-        return read_parts(source, entry, tensor, into.into_bytes(), threads);
+        return read_parts(source, entry, tensor, into.into_bytes(), threads, sums);
     };
     let mut left = into;
     for slab in slabs {
@@ -67,10 +83,17 @@ pub(crate) fn read_into<'m>(
 }
 
 /// Reads parts that lie in the tensor in any way.
-fn read_parts(source: &dyn Source, entry: &str, tensor: &StoredTensor, into: &mut [u8], threads: usize) -> Result<()> {
+fn read_parts(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    into: &mut [u8],
+    threads: usize,
+    sums: &PartialSums,
+) -> Result<()> {
     for part in &tensor.parts {
         if let Some(cut) = &part.cut {
-            cut::read(source, entry, tensor, part, cut, into, threads)?;
+            cut::read(source, entry, tensor, (part, cut), into, threads, sums)?;
             continue;
         }
         match slab(&part.region, tensor) {
@@ -177,6 +200,20 @@ pub(crate) fn stream(
     tensor: &StoredTensor,
     take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
+    let sums = PartialSums::default();
+    stream_noting(source, entry, tensor, &sums, take)?;
+    sums.finish(source)
+}
+
+/// Hands every byte to `take` as [`stream`] does, and notes the blocks that are read in part: they are not verified before
+/// `sums` is finished.
+pub(crate) fn stream_noting(
+    source: &dyn Source,
+    entry: &str,
+    tensor: &StoredTensor,
+    sums: &PartialSums,
+    take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let tensor = &*source.locate(entry, tensor, None)?;
     if let [
         part @ Part {
@@ -190,27 +227,24 @@ pub(crate) fn stream(
     }
     if tensor.parts.iter().any(|part| part.arrangement.is_some()) {
         let mut whole = no_less(source, pages::zeroed(tensor.info.byte_len().unwrap_or_default()))?;
-        read_into(source, entry, tensor, &mut whole, 1)?;
+        read_noting(source, entry, tensor, &mut whole, 1, sums)?;
         return whole.chunks(BLOCK).try_for_each(take);
     }
-    stream_rows(source, entry, tensor, take)
+    stream_rows(source, entry, tensor, sums, take)
 }
 
-/// The same for a tensor in several parts: some rows at a time, of whatever parts have them.
+/// Hands out a tensor in several parts: some rows at a time, of whatever parts have them.
 fn stream_rows(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
+    sums: &PartialSums,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let (shape, total) = (tensor.info.shape(), tensor.info.byte_len().unwrap_or_default());
     if total == 0 {
         return Ok(());
     }
-    let reader = Reader {
-        replica: 0,
-        shares: Arc::default(),
-    };
     let along = shape.iter().position(|&len| len > 1).unwrap_or(0);
     let count = shape.get(along).copied().unwrap_or(1);
     // Whole blocks, so that what comes out can be divided into blocks again.
@@ -222,18 +256,16 @@ fn stream_rows(
         if let (Some(offset), Some(size)) = (region.offset.get_mut(along), region.size.get_mut(along)) {
             (*offset, *size) = (from, rows.min(count - from));
         }
-        let some = tensor.cut_out(&region, &reader);
+        let some = tensor.cut_out(&region);
         let before = held.len();
         let len = before + some.info.byte_len().unwrap_or_default();
         no_less(source, pages::resize(&mut held, len))?;
-        read_into(source, entry, &some, &mut held[before..], 1)?;
+        read_noting(source, entry, &some, &mut held[before..], 1, sums)?;
         let whole = held.len() - held.len() % BLOCK;
         take_nonempty(&held[..whole], &mut take)?;
         held.drain(..whole);
     }
-    take_nonempty(&held, &mut take)?;
-    let message = reader.shares.encode()?;
-    reader.shares.settle(source, &[message])
+    take_nonempty(&held, &mut take)
 }
 
 /// Memory for what is read, or an error that names the file.

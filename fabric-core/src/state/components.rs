@@ -18,23 +18,29 @@ impl Fields {
     pub(super) fn declare(&mut self, name: &str, entries_before: usize) {
         self.declared.push((entries_before, root(name).to_owned()));
     }
-}
 
-impl<V, O> Resolved<V, O> {
-    /// The names at the first level, each once, in declared order.
-    pub(crate) fn components(&self) -> Vec<&str> {
-        let mut fields = self.fields.declared.iter().peekable();
+    /// The names at the first level, each once, in declared order. `entries` are the names of all entries.
+    pub(crate) fn components<'n>(&'n self, entries: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+        let mut fields = self.declared.iter().peekable();
         let mut names = Vec::new();
-        for (at, item) in self.items.iter().enumerate() {
+        for (at, entry) in entries.enumerate() {
             while let Some((_, field)) = fields.next_if(|(before, _)| *before <= at) {
                 names.push(field.as_str());
             }
-            names.push(root(&item.scope.name));
+            names.push(root(entry));
         }
         names.extend(fields.map(|(_, field)| field.as_str()));
         let mut seen = HashSet::default();
         names.retain(|name| seen.insert(*name));
         names
+    }
+}
+
+impl<V, O> Resolved<V, O> {
+    /// The names at the first level, each once, in declared order.
+    pub(crate) fn components(&self) -> Vec<&str> {
+        self.fields
+            .components(self.items.iter().map(|item| item.scope.name.as_str()))
     }
 
     /// The parts of the state that are known to hold no entry: components, and what is `None`.

@@ -1,7 +1,7 @@
 //! The words by which files of PyTorch name the parameters of an optimizer.
 //!
 //! Our own files have the full name of the entry (`model.fc1.weight`). PyTorch's have a number, or the name within the
-//! module (`fc1.weight`). What a number means is found out where the file is known (`load/plan/numbered`).
+//! module (`fc1.weight`). What a number means is found out where the file is known (`load/matching/numbered`).
 
 use super::{NamedOptimizer, NamedParameter, Resolved};
 use crate::entry::root;

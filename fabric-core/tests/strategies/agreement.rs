@@ -148,7 +148,9 @@ fn ranks_that_opened_different_saves_do_not_load() {
             fabric.save(PATH, &State::new(fabric, NEW)).expect("saved");
             let raw = early.unwrap_or_else(|| fabric.open(PATH).expect("the new one"));
             let mut state = State::new(fabric, 900);
-            raw.load(&mut state).expect_err("an old one and a new one");
+            fabric
+                .load_from(&raw, &mut state)
+                .expect_err("an old one and a new one");
             assert_eq!(state.contents(), State::new(fabric, 900).contents());
         });
     }

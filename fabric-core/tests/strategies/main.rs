@@ -17,6 +17,7 @@ mod odd_optimizers;
 mod own_optimizer;
 mod per_rank;
 mod random;
+mod readers;
 mod replicas;
 mod round_trip;
 mod shared;

@@ -180,7 +180,7 @@ fn the_rest_of_the_remainder(fabric: &Fabric) -> Outcome {
     let mut rest = Rest {
         table: &mut state.table,
     };
-    let loaded = loaded.remainder.load(&mut rest);
+    let loaded = fabric.load_from(&loaded.remainder, &mut rest);
     outcome(state, loaded)
 }
 

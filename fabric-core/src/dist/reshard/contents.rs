@@ -1,19 +1,17 @@
 //! The bytes of a stored checkpoint.
 
-use std::sync::Arc;
-
 use crate::entry::Row;
 use crate::error::Result;
 use crate::save::file::{Contents, Run};
-use crate::source::read::{Shares, stream};
-use crate::source::{Reader, Source, StoredTensor};
+use crate::source::read::{PartialSums, stream, stream_noting};
+use crate::source::{Source, StoredTensor};
 
 /// Boxes of stored tensors, read when they are written.
 pub(crate) struct Stored<'s> {
     source: &'s dyn Source,
     rows: Vec<Row<&'s StoredTensor>>,
     /// Of blocks that boxes share. When all boxes have been read, they are complete.
-    shares: Arc<Shares>,
+    sums: PartialSums,
 }
 
 impl<'s> Stored<'s> {
@@ -21,7 +19,7 @@ impl<'s> Stored<'s> {
         Self {
             source,
             rows,
-            shares: Arc::default(),
+            sums: PartialSums::default(),
         }
     }
 
@@ -36,7 +34,7 @@ impl<'s> Stored<'s> {
 
     /// Compares the checksums of blocks that were read in parts.
     pub(crate) fn settle(&self) -> Result<()> {
-        self.shares.settle(self.source, &[self.shares.encode()?])
+        self.sums.finish(self.source)
     }
 }
 
@@ -53,11 +51,8 @@ impl Contents for Stored<'_> {
         match region {
             None => stream(self.source, name, &located, take),
             Some(region) => {
-                let reader = Reader {
-                    replica: 0,
-                    shares: self.shares.clone(),
-                };
-                stream(self.source, name, &located.cut_out(region, &reader), take)
+                let cut = located.cut_out(region);
+                stream_noting(self.source, name, &cut, &self.sums, take)
             }
         }
     }

@@ -9,7 +9,7 @@ use super::lanes::in_lanes;
 use super::window;
 use crate::device::cuda::{Filling, Lane};
 use crate::error::Result;
-use crate::source::read::{Stretches, stream};
+use crate::source::read::{PartialSums, Stretches, stream_noting};
 use crate::source::{Source, StoredTensor};
 
 /// The bytes of its storage that a tensor of CUDA shows; `None` if they are no run, or it is another device's.
@@ -22,10 +22,10 @@ pub(crate) fn run_of(tensor: &Tensor) -> Option<Range<usize>> {
 pub(crate) fn write(
     source: &dyn Source,
     name: &str,
-    tensor: &Tensor,
-    window: Range<usize>,
+    (tensor, window): (&Tensor, Range<usize>),
     stored: &StoredTensor,
     threads: usize,
+    sums: &PartialSums,
 ) -> Result<()> {
     let stored = &*source.locate(name, stored, None)?;
     on_cuda(name, tensor, |storage| {
@@ -42,7 +42,7 @@ pub(crate) fn write(
             }
             None => {
                 let (mut lane, mut at) = (filling.lane()?, 0);
-                stream(source, name, stored, |bytes| {
+                stream_noting(source, name, stored, sums, |bytes| {
                     lane.put_bytes(at, bytes)?;
                     at += bytes.len();
                     Ok(())

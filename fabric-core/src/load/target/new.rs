@@ -20,6 +20,7 @@ pub(crate) enum NewTensor {
 }
 
 /// Room for the elements of a tensor, and none of them.
+#[derive(Debug)]
 pub(crate) struct Room {
     shape: Vec<usize>,
     len: usize,

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Background, Request, Saving};
+use super::{Background, BackgroundSave, Saving};
 use crate::absolute::Absolute;
 use crate::error::{Error, Result};
 use crate::phases::Phases;
@@ -90,7 +90,7 @@ impl Handle {
     /// As [`Background::save`].
     pub(crate) fn save(
         &self,
-        request: Request<'_>,
+        request: BackgroundSave<'_>,
         decide: impl FnOnce(&Phases, &Absolute) -> Result<Decided>,
     ) -> Result<Saving> {
         let watched = request.watched;

@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use super::check::RunCheck;
 use super::lent::{WINDOW, read_blocks};
 use super::runs::{Pieces, Run};
-use super::{Block, SHARED_FROM, Sum, check_block, in_parallel, out_of_bounds};
+use super::{PartialSums, SHARED_FROM, check_block, in_parallel, out_of_bounds};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::io::checksum::BLOCK;
-use crate::source::{Check, Cut, Part, Source, StoredTensor};
+use crate::source::{Block, Check, Cut, Part, Source, StoredTensor, Sum};
 
 /// What a thread takes at a time of a long run.
 const STRETCH: usize = WINDOW * BLOCK;
@@ -19,9 +19,10 @@ struct Reading<'r> {
     source: &'r dyn Source,
     entry: &'r str,
     part: &'r Part,
-    cut: &'r Cut,
-    /// Of the run that the part lies in, if it has one: the part itself is put together from shares.
+    /// Of the run that the part lies in, if it has one: the part itself is put together from partial sums.
     around: RunCheck,
+    /// Where blocks that are read in part are noted.
+    sums: &'r PartialSums,
 }
 
 /// Fills the places of `part` in `into`, the bytes of `tensor`, from the box of it that is wanted.
@@ -29,10 +30,10 @@ pub(crate) fn read(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    part: &Part,
-    cut: &Cut,
+    (part, cut): (&Part, &Cut),
     into: &mut [u8],
     threads: usize,
+    sums: &PartialSums,
 ) -> Result<()> {
     let item = tensor.info.dtype().bits() / 8;
     if item == 0 {
@@ -43,7 +44,7 @@ pub(crate) fn read(
         source,
         entry,
         part,
-        cut,
+        sums,
         around: if part.is_whole_run() {
             RunCheck::None
         } else {
@@ -161,9 +162,7 @@ impl Reading<'_> {
         }
         let at = block.start - checked.start;
         let used = runs.iter().map(|run| run.from - begin..run.from - begin + run.len);
-        self.cut
-            .shares
-            .note(self.entry, checked, self.cut.replica, at, scratch, used);
+        self.sums.note(self.entry, checked, at, scratch, used);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::storage::ReadFile;
 
 /// Counts an entry's own bytes, each once: what lies around them and is read along, or twice, is not counted.
 #[derive(Debug)]
-pub(crate) struct Watched<'w> {
+pub(crate) struct Counted<'w> {
     source: &'w dyn Source,
     meter: &'w Meter,
     entry: &'w str,
@@ -21,7 +21,7 @@ pub(crate) struct Watched<'w> {
     left: AtomicU64,
 }
 
-impl<'w> Watched<'w> {
+impl<'w> Counted<'w> {
     pub(crate) fn new(source: &'w dyn Source, meter: &'w Meter, entry: &'w str, bytes: u64) -> Self {
         Self {
             source,
@@ -43,7 +43,7 @@ impl<'w> Watched<'w> {
     }
 }
 
-impl Source for Watched<'_> {
+impl Source for Counted<'_> {
     fn index(&self) -> &Arc<Index> {
         self.source.index()
     }

@@ -1,29 +1,31 @@
 //! State that PyTorch does not write because there is none yet: of a parameter that never had a gradient, or of SGD's
 //! momentum before its first step. Absence means zero there, as it does when PyTorch loads such a file.
 
-use super::{Fate, Matching, Wanted};
+use super::{Fate, Matching};
 use crate::entry::strip;
 use crate::hash::HashSet;
+use crate::load::entries::StateEntry;
 use crate::source::Entry;
+use crate::value::Value;
 
-impl Wanted<'_> {
+impl StateEntry<'_> {
     /// Whether an entry of the source stands for state that is not there yet.
     pub(crate) fn is_not_there_yet(&self, stored: Entry<'_>) -> bool {
-        let may_be_fresh = self.state_of.is_some_and(|state| state.may_be_fresh);
-        may_be_fresh && matches!(stored, Entry::Value(_, value) if value.is_null())
+        let may_be_absent = self.state_of.is_some_and(|state| state.may_be_absent);
+        may_be_absent && matches!(stored, Entry::Value(_, value) if value.is_null())
     }
 }
 
 impl Matching<'_, '_> {
     /// Finds the parameters without any state in the file. If the file has state that belongs to no parameter, its
     /// names may be others than expected, and nothing is assumed.
-    pub(crate) fn find_fresh(&mut self) {
+    pub(crate) fn find_zero_init(&mut self) {
         for (optimizer, prefixes) in self.policy.states.iter().enumerate() {
             let parameter = |at: usize| {
-                let state = self.wanted[at].state_of.filter(|state| state.may_be_fresh)?;
+                let state = self.entries[at].state_of.filter(|state| state.may_be_absent)?;
                 (state.optimizer == optimizer).then_some(state.parameter)
             };
-            let places: Vec<(usize, usize)> = (0..self.wanted.len())
+            let places: Vec<(usize, usize)> = (0..self.entries.len())
                 .filter_map(|at| Some((at, parameter(at)?)))
                 .collect();
             if places.is_empty() || self.has_strangers(prefixes) {
@@ -36,9 +38,9 @@ impl Matching<'_, '_> {
                 .collect();
             for (at, parameter) in places {
                 if !begun.contains(&parameter) && self.fates[at].is_none() {
-                    self.fates[at] = Some(Fate::Fresh);
-                    self.plan.fresh.push(at);
-                    self.plan.report.restored.push(self.wanted[at].name.to_owned());
+                    self.fates[at] = Some(Fate::ZeroInit);
+                    self.plan.zero_init.push(at);
+                    self.plan.report.restored.push(self.entries[at].name.to_owned());
                 }
             }
         }
@@ -46,7 +48,7 @@ impl Matching<'_, '_> {
 
     fn has_strangers(&self, prefixes: &[String]) -> bool {
         let below = |name: &str| prefixes.iter().any(|prefix| strip(name, prefix).is_some());
-        let nothing = |name: &str| self.index.values.get(name).is_some_and(crate::Value::holds_nothing);
+        let nothing = |name: &str| self.index.values.get(name).is_some_and(Value::holds_nothing);
         self.index
             .names()
             .any(|name| below(name) && !self.known.contains(name) && !nothing(name))

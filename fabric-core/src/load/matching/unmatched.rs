@@ -1,41 +1,34 @@
 //! What is left when everything has been matched: entries that only the state has, and entries that only the source has.
 
 use super::Matching;
-use super::wanted::{Absence, WantedKind};
 use crate::entry::{root, strip, without_rank};
 use crate::hash::HashSet;
+use crate::load::entries::Absence;
 use crate::options::LoadOptions;
 use crate::state::{Handle, OptionalField};
+use crate::value::Value;
 
 impl<'p> Matching<'p, '_> {
     /// Says of everything that the file lacks whether that is meant, allowed or missing.
     pub(crate) fn note_absent(&mut self, optionals: &[OptionalField]) {
         let there = self.optionals_there(optionals);
-        for (at, wanted) in self.wanted.iter().enumerate() {
+        for (at, entry) in self.entries.iter().enumerate() {
             if self.fates[at].is_some() {
                 continue;
             }
-            let mut names = wanted.names();
+            let mut names = entry.names();
             let report = &mut self.plan.report;
             if names.any(|name| self.index.filtered.contains(name)) {
-                report.filtered.push(wanted.name.to_owned());
-                report.filtered_at_save.push(wanted.name.to_owned());
-            } else if wanted.optional.is_some_and(|field| !there[field]) {
+                report.filtered.push(entry.name.to_owned());
+                report.filtered_at_save.push(entry.name.to_owned());
+            } else if entry.optional.is_some_and(|field| !there[field]) {
                 // The field is optional and nothing of it is in the file.
             } else {
-                match wanted.kind {
-                    WantedKind::Value {
-                        absence: Absence::Fine, ..
-                    } => {}
-                    WantedKind::Value {
-                        absence: Absence::Meant,
-                        ..
-                    } => {
-                        if !self.index.tensors_only {
-                            self.plan.absent.push(at);
-                        }
-                    }
-                    _ => report.missing.push(wanted.name.to_owned()),
+                match entry.absence() {
+                    Absence::Fine => {}
+                    Absence::Meant if self.index.tensors_only => {}
+                    Absence::Meant => self.plan.absent.push(at),
+                    Absence::Missing => report.missing.push(entry.name.to_owned()),
                 }
             }
         }
@@ -45,8 +38,8 @@ impl<'p> Matching<'p, '_> {
     /// around it are there too.
     fn optionals_there(&self, optionals: &[OptionalField]) -> Vec<bool> {
         let mut there = vec![false; optionals.len()];
-        let found = self.wanted.iter().zip(&self.found);
-        for field in found.filter_map(|(wanted, found)| found.as_ref().and(wanted.optional)) {
+        let found = self.entries.iter().zip(&self.found);
+        for field in found.filter_map(|(entry, found)| found.as_ref().and(entry.optional)) {
             there[field] = true;
         }
         for (field, optional) in optionals.iter().enumerate() {
@@ -76,9 +69,9 @@ impl<'p> Matching<'p, '_> {
         }
         let components = components();
         let aliases = self
-            .wanted
+            .entries
             .iter()
-            .flat_map(|wanted| wanted.alternatives)
+            .flat_map(|entry| entry.alternatives)
             .map(|name| root(name));
         let roots: HashSet<&str> = components.into_iter().chain(aliases).collect();
         let LoadOptions { only, exclude, .. } = &self.policy.options;
@@ -93,8 +86,8 @@ impl<'p> Matching<'p, '_> {
             };
             asked && !is_below(name, &exclude)
         };
-        let own = self.wanted.iter().filter_map(|wanted| wanted.per_rank);
-        let own: HashSet<&str> = own.flat_map(|own| &own.names).map(String::as_str).collect();
+        let own = self.entries.iter().filter_map(|entry| entry.own);
+        let own: HashSet<&str> = own.flat_map(|own| &own.declared).map(String::as_str).collect();
         let of_another_rank =
             |name: &str| own.contains(name) || without_rank(name).is_some_and(|(name, _)| own.contains(name));
         let strangers = self.index.names().filter(|name| {
@@ -108,7 +101,7 @@ impl<'p> Matching<'p, '_> {
 
     /// Whether an entry is Python's `None`, or an empty dict: nothing that a state could lack.
     fn holds_nothing(&self, name: &str) -> bool {
-        self.index.values.get(name).is_some_and(crate::Value::holds_nothing)
+        self.index.values.get(name).is_some_and(Value::holds_nothing)
     }
 
     /// PyTorch's `BatchNorm` counts its batches beside the running statistics; candle's does not.
@@ -120,13 +113,13 @@ impl<'p> Matching<'p, '_> {
     /// What fields are called in a file: their names, and those in older files.
     fn names_of(&self, fields: &'p [Handle]) -> HashSet<&'p str> {
         let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        for wanted in self.wanted {
-            for rest in fields.iter().filter_map(|field| strip(wanted.declared(), &field.name)) {
+        for entry in self.entries {
+            for rest in fields.iter().filter_map(|field| strip(entry.declared(), &field.name)) {
                 let field = |name: &'p String| match rest {
                     "" => Some(name.as_str()),
                     rest => name.strip_suffix(rest)?.strip_suffix('.'),
                 };
-                names.extend(wanted.alternatives.iter().filter_map(field));
+                names.extend(entry.alternatives.iter().filter_map(field));
             }
         }
         names

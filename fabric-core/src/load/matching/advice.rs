@@ -8,6 +8,8 @@ mod near;
 
 use self::moved::{Move, Moves};
 use super::Matching;
+use crate::load::entries::StateEntry;
+use crate::report::MismatchKind;
 use crate::source::names::{WRAPPERS, without};
 
 /// More names, or pairs of names, than this are not looked through.
@@ -17,6 +19,7 @@ impl Matching<'_, '_> {
     /// Puts the causes and the calls into the report.
     pub(crate) fn advise(&mut self) {
         let mut advice = self.lists_of_other_lengths();
+        advice.extend(self.part_of_a_tensor());
         advice.extend(self.filled_with_nothing());
         advice.extend(self.named_and_numbered());
         let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();
@@ -27,6 +30,26 @@ impl Matching<'_, '_> {
             advice.extend(calls::sentences(&moves, self.index));
         }
         self.plan.report.advice = advice;
+    }
+
+    /// A reader loads whole tensors, and the state holds a part of one.
+    fn part_of_a_tensor(&self) -> Option<String> {
+        let is_part = |entry: &&StateEntry<'_>| {
+            let mut mismatched = self.plan.report.mismatched.iter();
+            mismatched.any(|found| found.kind == MismatchKind::Shape && found.name == entry.name)
+        };
+        let mut sharded = self.entries.iter().filter(|entry| entry.is_sharded);
+        let part = sharded.find(is_part).filter(|_| self.policy.by_reader)?;
+        let (alone, together) = if self.policy.whole {
+            ("RawCheckpoint::load_raw", "load_raw_from")
+        } else {
+            ("RawCheckpoint::load", "load_from")
+        };
+        Some(format!(
+            "`{}` may be a part of a tensor (#[checkpoint(shard)]), and {alone} restores whole tensors on one process: all \
+             ranks together call fabric.{together}(&entries, &mut state)",
+            part.name
+        ))
     }
 
     /// The other names that make most of what is missing match: as the names are, or without what a wrapper left in them.
@@ -60,11 +83,11 @@ impl Matching<'_, '_> {
         let suggestions = self.plan.report.suggestions.iter();
         let single = suggestions.filter(|(missing, _)| !moves.covers(missing));
         let single = single.filter(|(missing, near)| {
-            let wanted = self.wanted.iter().find(|wanted| wanted.name == missing);
+            let entry = self.entries.iter().find(|entry| entry.name == missing);
             let stored = self.index.entry(near);
-            wanted
+            entry
                 .zip(stored)
-                .is_some_and(|(wanted, stored)| moved::is_alike(wanted, stored))
+                .is_some_and(|(entry, stored)| moved::is_alike(entry, stored))
         });
         let single = single.map(|(missing, near)| Move {
             from: near.clone(),

@@ -13,13 +13,13 @@ impl Matching<'_, '_> {
         if is_refused || belongs || nothing_to_do {
             return None;
         }
-        Some(if self.wanted.is_empty() {
+        Some(if self.entries.is_empty() {
             format!(
                 "the state has no entries, and the file {}; a VarMap has its variables once the model is built from it, \
                  and a list or an `Option` must be filled before the load",
                 self.index.holds()
             )
-        } else if self.wanted.iter().all(|wanted| self.is_bare_value(wanted)) {
+        } else if self.entries.iter().all(|entry| self.is_bare_value(entry)) {
             "the state has no tensors, and `load_raw` restores tensors only; `load` restores values".to_owned()
         } else if report.mismatched.is_empty() {
             self.index.summary()

@@ -6,19 +6,20 @@
 
 use super::{Fate, Matching};
 use crate::hash::HashSet;
+use crate::load::entries::StateEntry;
 
 impl Matching<'_, '_> {
     /// Decides the same of all that an optimizer keeps for one parameter.
     pub(crate) fn keep_states_whole(&mut self) {
         let mut taken_back = HashSet::default();
         let mut first = 0;
-        while first < self.wanted.len() {
-            let Some(state) = self.wanted[first].state_of else {
+        while first < self.entries.len() {
+            let Some(state) = self.entries[first].state_of else {
                 first += 1;
                 continue;
             };
-            let same = |wanted: &super::Wanted<'_>| wanted.state_of == Some(state);
-            let count = self.wanted[first..].iter().take_while(|wanted| same(wanted)).count();
+            let same = |entry: &StateEntry<'_>| entry.state_of == Some(state);
+            let count = self.entries[first..].iter().take_while(|entry| same(entry)).count();
             let places = first..first + count;
             first = places.end;
             let has = |fate: Option<Fate>| self.fates[places.clone()].contains(&fate);
@@ -27,9 +28,9 @@ impl Matching<'_, '_> {
             } else if has(Some(Fate::Skipped)) {
                 for at in places {
                     taken_back.insert(at);
-                    self.fates[at] = Some(Fate::Fresh);
-                    self.plan.fresh.push(at);
-                    self.plan.report.begun_anew.push(self.wanted[at].name.to_owned());
+                    self.fates[at] = Some(Fate::ZeroInit);
+                    self.plan.zero_init.push(at);
+                    self.plan.report.begun_anew.push(self.entries[at].name.to_owned());
                 }
             } else if has(None) || has(Some(Fate::Filtered)) {
                 let filtered = has(Some(Fate::Filtered));
@@ -45,7 +46,7 @@ impl Matching<'_, '_> {
                     } else {
                         &mut report.withheld
                     };
-                    names.push(self.wanted[at].name.to_owned());
+                    names.push(self.entries[at].name.to_owned());
                 }
             }
         }
@@ -56,10 +57,10 @@ impl Matching<'_, '_> {
 
     /// What was to be restored at these places is not.
     fn take_back(&mut self, places: &HashSet<usize>) {
-        let names: HashSet<&str> = places.iter().map(|&at| self.wanted[at].name).collect();
+        let names: HashSet<&str> = places.iter().map(|&at| self.entries[at].name).collect();
         let plan = &mut self.plan;
         plan.report.restored.retain(|name| !names.contains(name.as_str()));
-        plan.tensors.retain(|filling| !places.contains(&filling.wanted));
+        plan.transfers.retain(|transfer| !names.contains(transfer.name));
         plan.equal.retain(|(at, ..)| !places.contains(at));
         plan.values.retain(|(at, _)| !places.contains(at));
         for found in places.iter().filter_map(|&at| self.found[at]) {

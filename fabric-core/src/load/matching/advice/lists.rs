@@ -28,7 +28,7 @@ impl Matching<'_, '_> {
             }
         }
         let sentence = |list: &&str| {
-            let of_state = items(list, self.wanted.iter().map(|wanted| wanted.name));
+            let of_state = items(list, self.entries.iter().map(|entry| entry.name));
             let of_file = items(list, self.index.names());
             (of_state != of_file && of_state > 0 && of_file > 0).then(|| {
                 format!(
@@ -72,7 +72,7 @@ impl Matching<'_, '_> {
     pub(crate) fn filled_with_nothing(&self) -> Vec<String> {
         let unexpected = &self.plan.report.unexpected;
         let count = |part: &str| unexpected.iter().filter(|name| strip(name, part).is_some()).count();
-        let is_empty = |part: &&String| !self.wanted.iter().any(|wanted| strip(wanted.name, part).is_some());
+        let is_empty = |part: &&String| !self.entries.iter().any(|entry| strip(entry.name, part).is_some());
         let parts = self
             .policy
             .empty

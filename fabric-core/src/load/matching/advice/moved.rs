@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Matching, Wanted, WantedKind};
+use super::super::Matching;
 use super::MOST;
 use super::near::likeness;
 use crate::entry::{join, strip};
 use crate::hash::{HashMap, HashSet};
+use crate::load::entries::{Absence, Held, StateEntry};
 use crate::source::Entry;
 
 /// So many parts of a state are looked for at most.
@@ -56,12 +57,12 @@ impl Matching<'_, '_> {
     /// Finds the parts. `unused` are entries of the file by the names that they would have; where `changed`, these are
     /// others than those that were looked up already.
     pub(crate) fn find_moves(&self, unused: Vec<(String, &str)>, changed: bool) -> Vec<Move> {
-        let open: Vec<usize> = (0..self.wanted.len()).filter(|&at| self.is_open(at)).collect();
-        let found = (0..self.wanted.len()).filter(|&at| self.found[at].is_some());
+        let open: Vec<usize> = (0..self.entries.len()).filter(|&at| self.is_open(at)).collect();
+        let found = (0..self.entries.len()).filter(|&at| self.found[at].is_some());
         let mut search = Search {
             matching: self,
             unused,
-            found: found.map(|at| self.wanted[at].name).collect(),
+            found: found.map(|at| self.entries[at].name).collect(),
             changed,
             left: PARTS,
             moves: Vec::new(),
@@ -72,15 +73,9 @@ impl Matching<'_, '_> {
 
     /// Whether an entry of the state is looked for and not found.
     fn is_open(&self, at: usize) -> bool {
-        let wanted = &self.wanted[at];
-        let is_own_mark = matches!(
-            wanted.kind,
-            WantedKind::Value {
-                absence: super::super::Absence::Fine,
-                ..
-            }
-        );
-        self.found[at].is_none() && self.fates[at].is_none() && !is_own_mark && !wanted.filtered
+        let entry = &self.entries[at];
+        let is_own_mark = entry.absence() == Absence::Fine;
+        self.found[at].is_none() && self.fates[at].is_none() && !is_own_mark && !entry.filtered
     }
 }
 
@@ -117,7 +112,7 @@ impl Search<'_, '_, '_> {
         }
         let mut children: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for &at in open {
-            let rest = strip(self.matching.wanted[at].name, to).unwrap_or_default();
+            let rest = strip(self.matching.entries[at].name, to).unwrap_or_default();
             if let Some((child, _)) = rest.split_once('.') {
                 children.entry(child).or_default().push(at);
             }
@@ -144,10 +139,10 @@ impl Search<'_, '_, '_> {
 
     /// The prefix of the file below which most of these entries lie, if that is at least half of them.
     fn best(&self, to: &str, open: &[usize]) -> Option<Move> {
-        let wanted = self.matching.wanted;
+        let entries = self.matching.entries;
         let mut below: HashMap<&str, usize> = HashMap::default();
         for &at in open {
-            below.extend(wanted[at].names().filter_map(|name| Some((strip(name, to)?, at))));
+            below.extend(entries[at].names().filter_map(|name| Some((strip(name, to)?, at))));
         }
         if self.unused.len().saturating_mul(4) > MOST {
             return None;
@@ -172,8 +167,8 @@ impl Search<'_, '_, '_> {
             for (from, rest) in splits.filter(|(_, rest)| rest.len() <= longest) {
                 let Some(&at) = below.get(rest) else { continue };
                 // Which parameter a number means is found out when its optimizer is.
-                let is_alike = is_alike(&wanted[at], stored);
-                if is_alike || (wanted[at].state_of.is_some() && !is_state) {
+                let is_alike = is_alike(&entries[at], stored);
+                if is_alike || (entries[at].state_of.is_some() && !is_state) {
                     let count = counts.entry(from).or_default();
                     count.found.insert(at);
                     count.alike += usize::from(is_alike);
@@ -224,11 +219,11 @@ fn without_implied(moves: &[Move]) -> Vec<Move> {
 }
 
 /// Whether an entry of the file could be that of the state: a tensor of the same shape, or a value.
-pub(crate) fn is_alike(wanted: &Wanted<'_>, stored: Entry<'_>) -> bool {
-    match (&wanted.kind, stored) {
-        (WantedKind::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
-        (WantedKind::Value { .. }, Entry::Value(..)) => true,
-        (WantedKind::Value { .. }, Entry::Tensor(_, stored)) => stored.info.shape().is_empty(),
-        (WantedKind::Tensor { .. }, Entry::Value(..)) => false,
+pub(crate) fn is_alike(entry: &StateEntry<'_>, stored: Entry<'_>) -> bool {
+    match (&entry.held, stored) {
+        (Held::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
+        (Held::Value(_) | Held::Optimizer { .. }, Entry::Value(..)) => true,
+        (Held::Value(_) | Held::Optimizer { .. }, Entry::Tensor(_, stored)) => stored.info.shape().is_empty(),
+        (Held::Tensor { .. }, Entry::Value(..)) => false,
     }
 }

@@ -1,0 +1,122 @@
+//! What the tensors of a state are parts of: each rank says what it has, and all ranks together know the whole tensors.
+
+use crate::dist::ranks::{Lines, Ranks, digest};
+use crate::dist::shard::{Global, Local, sizes, uneven, uniform};
+use crate::dist::shares::Replicas;
+use crate::entry::{Selection, TensorInfo};
+use crate::error::{Result, StateError};
+use crate::io::checksum;
+use crate::load::entries::Selections;
+use crate::load::loading::Loading;
+use crate::state::Content;
+
+/// What this rank knows by itself: the tensors that are cut, and the item of the state that each of them is.
+pub(crate) struct Parts {
+    locals: Vec<Local>,
+    items: Vec<usize>,
+}
+
+/// What all ranks know together.
+pub(crate) struct Agreed {
+    /// The boxes that this rank holds.
+    pub(crate) selections: Selections,
+    /// The number of this rank among those that hold the same box.
+    pub(crate) replicas: Replicas,
+}
+
+impl Parts {
+    /// Finds the tensors that are cut.
+    pub(crate) fn of(ranks: &Ranks, loading: &Loading<'_>) -> Result<Self, StateError> {
+        let (mut locals, mut items) = (Vec::new(), Vec::new());
+        for (at, item) in loading.places.items.iter().enumerate() {
+            let (Content::Tensor(tensor, _), scope) = (&item.content, &item.scope) else {
+                continue;
+            };
+            if scope.shards.is_empty() {
+                continue;
+            }
+            let name = scope.name.as_str().into();
+            let local = Local::new(&name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;
+            if !local.cuts.is_empty() {
+                locals.push(local);
+                items.push(at);
+            }
+        }
+        Ok(Self { locals, items })
+    }
+
+    /// Everything that must be the same on all ranks.
+    fn lines(&self, ranks: &Ranks, loading: &Loading<'_>) -> Lines {
+        let file = loading.file;
+        let contents = format!("{:016x}{}", file.index.digest(), file.source.mark().unwrap_or_default());
+        let mut lines = vec![
+            ("the path".to_owned(), file.index.origin.clone()),
+            (
+                "what was opened there".to_owned(),
+                format!("a checkpoint with the digest {contents}"),
+            ),
+        ];
+        lines.extend(loading.policy.options.lines());
+        let mut locals = self.items.iter().zip(&self.locals).peekable();
+        for (at, item) in loading.places.items.iter().enumerate() {
+            let name = loading.own.get(&at).map_or(&item.scope.name, |own| &own.declared[0]);
+            let cut = locals.next_if(|(cut, _)| **cut == at);
+            let what = match &item.content {
+                Content::Tensor(tensor, _) => cut.map_or_else(
+                    || TensorInfo::from(tensor).to_string(),
+                    |(_, local)| local.describe(&ranks.mesh),
+                ),
+                _ => "a value".to_owned(),
+            };
+            lines.push((format!("`{name}`"), what));
+        }
+        lines
+    }
+
+    /// What this rank says of itself.
+    pub(crate) fn message(&self, ranks: &Ranks, loading: &Loading<'_>) -> Vec<u8> {
+        if ranks.alone() {
+            return Vec::new();
+        }
+        let schema = digest(&self.lines(ranks, loading));
+        let sizes = checksum::of(&sizes(&self.locals));
+        [schema.to_le_bytes(), sizes.to_le_bytes()].concat()
+    }
+
+    /// Puts together what all ranks said.
+    ///
+    /// # Errors
+    /// If they are about to load into different states, or into what cannot be parts of one tensor.
+    pub(crate) fn agree(self, ranks: &Ranks, loading: &Loading<'_>, said: &[Vec<u8>]) -> Result<Agreed> {
+        let mut agreed = Agreed {
+            selections: Selections::default(),
+            replicas: Replicas::default(),
+        };
+        if ranks.alone() {
+            return Ok(agreed);
+        }
+        let number = |said: &Vec<u8>, at: usize| {
+            let (numbers, _) = said.as_chunks::<8>();
+            numbers.get(at).map_or(0, |number| u64::from_le_bytes(*number))
+        };
+        let schemas: Vec<u64> = said.iter().map(|said| number(said, 0)).collect();
+        ranks.same("load: compare", &schemas, || self.lines(ranks, loading))?;
+        let globals = if said.iter().all(|other| number(other, 1) == number(&said[0], 1)) {
+            uniform(&self.locals, &ranks.mesh)?
+        } else {
+            let ((), sizes) = ranks.step("load: sizes", || Ok(((), sizes(&self.locals))))?;
+            uneven(&self.locals, &ranks.mesh, &sizes)?
+        };
+        let (mesh, rank) = (&ranks.mesh, ranks.rank());
+        for (item, global) in self.items.into_iter().zip(globals) {
+            let Some(region) = global.region(mesh, rank) else {
+                continue;
+            };
+            let Global { info: whole, split } = global;
+            let name = &loading.places.items[item].scope.name;
+            agreed.replicas.insert(name.clone(), split.replica(mesh, rank));
+            agreed.selections.insert(item, Selection { whole, region });
+        }
+        Ok(agreed)
+    }
+}

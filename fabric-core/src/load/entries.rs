@@ -1,0 +1,142 @@
+//! The entries of a state that a load looks for: one row for each, from the walk to the commit.
+
+use candle_core::Tensor;
+
+use super::own::OwnValue;
+use crate::entry::{Selection, TensorInfo};
+use crate::hash::HashMap;
+use crate::source::Index;
+use crate::state::{Content, Item, NamedOptimizer, OptimizerPart, StorageKey, ValueSlot};
+
+/// The boxes that entries hold of whole tensors, by the places of the entries. All other entries are whole tensors.
+pub(crate) type Selections = HashMap<usize, Selection>;
+
+/// An entry of the state.
+pub(crate) struct StateEntry<'e> {
+    pub(crate) name: &'e str,
+    /// What it may also be called in a file.
+    pub(crate) alternatives: &'e [String],
+    pub(crate) held: Held<'e>,
+    /// The schema's own filter leaves it out.
+    pub(crate) filtered: bool,
+    /// Entries with the same number may be absent together.
+    pub(crate) optional: Option<usize>,
+    /// The parameter that this is an optimizer's state of.
+    pub(crate) state_of: Option<StateOf>,
+    /// Set for a value that every process has of its own.
+    pub(crate) own: Option<&'e OwnValue>,
+    /// An attribute says that it may be a part of a tensor.
+    pub(crate) is_sharded: bool,
+}
+
+/// The place in the state.
+pub(crate) enum Held<'e> {
+    Tensor {
+        tensor: &'e Tensor,
+        /// The element type and the shape of the whole tensor.
+        info: TensorInfo,
+        memory: StorageKey,
+        selection: Option<&'e Selection>,
+    },
+    Value(&'e mut (dyn ValueSlot + 'e)),
+    /// A value of the optimizer with this number.
+    Optimizer {
+        optimizer: usize,
+        part: OptimizerPart,
+    },
+}
+
+/// A parameter of an optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StateOf {
+    pub(crate) optimizer: usize,
+    pub(crate) parameter: usize,
+    /// The file is one of PyTorch's, which writes no state before there is some.
+    pub(crate) may_be_absent: bool,
+}
+
+/// What it means that the file has no such entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    Missing,
+    /// Absence is a value itself: `None`.
+    Meant,
+    /// Written by this library alone: files of others do without.
+    Fine,
+}
+
+impl StateEntry<'_> {
+    /// All that it may be called in a file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name).chain(self.alternatives.iter().map(String::as_str))
+    }
+
+    /// The name by which the schema knows it.
+    pub(crate) fn declared(&self) -> &str {
+        self.own.map_or(self.name, |own| &own.declared[0])
+    }
+
+    pub(crate) fn absence(&self) -> Absence {
+        match &self.held {
+            Held::Value(slot) if slot.absence_is_a_value() => Absence::Meant,
+            Held::Optimizer {
+                part: OptimizerPart::Kind,
+                ..
+            } => Absence::Fine,
+            _ => Absence::Missing,
+        }
+    }
+}
+
+/// The entries of a state that was walked, in the order of the walk.
+pub(crate) fn entries<'e, O>(
+    items: &'e mut [Item<Box<dyn ValueSlot + '_>>],
+    optimizers: &[NamedOptimizer<O>],
+    own: &'e HashMap<usize, OwnValue>,
+    selections: &'e Selections,
+    index: &Index,
+) -> Vec<StateEntry<'e>> {
+    let entry = |(at, item): (usize, &'e mut Item<Box<dyn ValueSlot + '_>>)| StateEntry {
+        name: &item.scope.name,
+        alternatives: &item.scope.alternatives,
+        held: held(&mut item.content, selections.get(&at)),
+        filtered: item.filtered,
+        optional: item.scope.optional,
+        state_of: None,
+        own: own.get(&at),
+        is_sharded: !item.scope.shards.is_empty(),
+    };
+    let mut entries: Vec<StateEntry<'e>> = items.iter_mut().enumerate().map(entry).collect();
+    for (number, optimizer) in optimizers.iter().enumerate() {
+        // The groups stand behind the kind.
+        let groups = &entries[optimizer.kind_item + 1];
+        let may_be_absent = optimizer.foreign && groups.names().any(|name| index.contains(name));
+        for (parameter, at) in optimizer.parameters.iter().enumerate() {
+            let state = StateOf {
+                optimizer: number,
+                parameter,
+                may_be_absent,
+            };
+            entries[at.items.clone()]
+                .iter_mut()
+                .for_each(|entry| entry.state_of = Some(state));
+        }
+    }
+    entries
+}
+
+fn held<'e>(content: &'e mut Content<Box<dyn ValueSlot + '_>>, selection: Option<&'e Selection>) -> Held<'e> {
+    match content {
+        Content::Tensor(tensor, _) => Held::Tensor {
+            info: selection.map_or_else(|| (&*tensor).into(), |selection| selection.whole.clone()),
+            memory: StorageKey::of(tensor),
+            tensor,
+            selection,
+        },
+        Content::Value(slot) => Held::Value(&mut **slot),
+        Content::Optimizer { optimizer, part, .. } => Held::Optimizer {
+            optimizer: *optimizer,
+            part: *part,
+        },
+    }
+}

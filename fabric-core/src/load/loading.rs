@@ -1,0 +1,210 @@
+//! The phases of a load that change nothing: the state is walked, and matched with the file.
+
+use super::accepted::Accepted;
+use super::entries::{Selections, entries};
+use super::matching::numbered::{Names, accept_numbers};
+use super::matching::{LoadPlan, Policy, plan};
+use super::own::{OwnNames, OwnValue};
+use super::transfer::{Transfer, locate};
+use super::{Places, Request, Watch, scalar, stage, ties, verify};
+use crate::error::{Error, Result, StateError};
+use crate::hash::HashMap;
+use crate::phases::{Phase, Timed, is_anybody_listening};
+use crate::raw::RawCheckpoint;
+use crate::source::names::{Renamed, unfold};
+use crate::state::{Checkpoint, Content, VisitorMut, resolve};
+use crate::value::memory::look_for;
+
+/// A load whose state has been walked.
+pub(crate) struct Loading<'l> {
+    /// The entries of the file, as the file calls them.
+    pub(crate) file: &'l RawCheckpoint,
+    /// What the state calls them, where that is something else.
+    renamed: Option<Renamed>,
+    /// The entries of the file, as the state calls them.
+    named: RawCheckpoint,
+    pub(crate) places: Places<'l>,
+    /// The values that each process has of its own, by their places.
+    pub(crate) own: HashMap<usize, OwnValue>,
+    pub(crate) policy: Policy,
+    watch: Watch<'l>,
+    matching: Option<Timed<'l>>,
+}
+
+impl<'l> Loading<'l> {
+    /// Walks the state, and finds out what the file calls its entries. `own` says how the file calls a value of which each
+    /// process has its own.
+    ///
+    /// # Errors
+    /// If the state is none that can be loaded, or an option does not fit state and file.
+    pub(crate) fn begin<S: Checkpoint + ?Sized>(
+        file: &'l RawCheckpoint,
+        state: &'l mut S,
+        request: Request,
+        watch: Watch<'l>,
+        own: impl Fn(&[String]) -> OwnNames,
+    ) -> Result<Self> {
+        let matching = watch.phases.begin(Phase::Match);
+        let Request {
+            options,
+            whole,
+            by_reader,
+        } = request;
+        let mut visitor = VisitorMut::new();
+        state.visit_mut(&mut visitor);
+        let mut places = resolve(visitor.finish())?;
+        for handle in options.only.iter().chain(&options.exclude) {
+            places.check_handle(handle)?;
+        }
+        let renamed = Renamed::by(&options, &file.index)?;
+        let names = Names {
+            index: renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index),
+            renamed: renamed.as_ref(),
+        };
+        let assumed = accept_numbers(&mut places, names);
+        let own = name_own_values(&mut places, own);
+        let renamed = unfold(renamed, &file.index, all_names(&places));
+        let named = renamed
+            .as_ref()
+            .map_or_else(|| file.clone(), |renamed| file.under(renamed));
+        let states = places.optimizers.iter().map(|optimizer| optimizer.state.clone());
+        let policy = Policy {
+            options,
+            whole,
+            by_reader,
+            assumed,
+            empty: places.empty(),
+            none: places.fields.none.clone(),
+            states: states.collect(),
+            keys: S::KEYS,
+        };
+        Ok(Self {
+            file,
+            renamed,
+            named,
+            places,
+            own,
+            policy,
+            watch,
+            matching: Some(matching),
+        })
+    }
+
+    /// Matches everything, decodes the values, and finds the bytes of the tensors. `selections` are the boxes that entries
+    /// hold of whole tensors.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with all findings, if the load is not acceptable.
+    pub(crate) fn find<'a>(&'a mut self, selections: &'a Selections) -> Result<Accepted<'a, 'l>> {
+        let (file, policy, watch) = (&self.named, &self.policy, self.watch);
+        let places = &mut self.places;
+        places.ask(|at| selections.get(&at).map(|selection| &selection.whole));
+        let mut entries = entries(
+            &mut places.items,
+            &places.optimizers,
+            &self.own,
+            selections,
+            &file.index,
+        );
+        let components = || places.fields.components(entries.iter().map(|entry| entry.name));
+        let mut plan = plan(&entries, components, &places.optionals, &file.index, policy);
+        ties::compare(file, &entries, &mut plan)?;
+        let values = plan.values.iter().filter_map(|(_, name)| file.index.values.get(*name));
+        look_for(values).map_err(|source| Error::Memory {
+            purpose: "decode the values of the checkpoint".to_owned(),
+            source,
+        })?;
+        let scalars = scalar::read(file, &plan)?;
+        let staged = stage::stage(file, &scalars, &mut entries, &places.optimizers, &mut plan);
+        if !plan.report.is_acceptable() {
+            return Err(Error::Mismatch(Box::new(plan.report)));
+        }
+        check_writable(&plan)?;
+        locate(&*file.source, &mut plan.transfers)?;
+        let is_counted = watch.meter.is_some() || is_anybody_listening();
+        let transfers = plan.transfers.iter().filter(|_| is_counted);
+        let bytes = transfers.map(Transfer::bytes).sum();
+        if let Some(matching) = self.matching.take() {
+            matching.bytes(bytes);
+        }
+        verify_first(file, policy, &plan, bytes, watch)?;
+        Ok(Accepted {
+            file: self.file,
+            renamed: self.renamed.as_ref(),
+            entries,
+            optimizers: &mut places.optimizers,
+            plan,
+            staged,
+            bytes,
+            watch,
+        })
+    }
+}
+
+/// Gives each value of which every process has its own the names that it has in the file.
+fn name_own_values(places: &mut Places<'_>, own: impl Fn(&[String]) -> OwnNames) -> HashMap<usize, OwnValue> {
+    let items = places.items.iter_mut().enumerate();
+    let values = items.filter(|(_, item)| item.scope.per_rank && matches!(item.content, Content::Value(_)));
+    let named = values.map(|(at, item)| {
+        let scope = &mut item.scope;
+        let declared: Vec<String> = std::iter::once(&scope.name)
+            .chain(&scope.alternatives)
+            .cloned()
+            .collect();
+        let OwnNames { mut here, taken } = own(&declared);
+        scope.name = here.remove(0);
+        scope.alternatives = here;
+        (at, OwnValue { declared, taken })
+    });
+    named.collect()
+}
+
+/// Everything that the entries of a state may be called.
+fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
+    let scopes = places.items.iter().map(|item| &item.scope);
+    scopes.flat_map(|scope| {
+        std::iter::once(&scope.name)
+            .chain(&scope.alternatives)
+            .map(String::as_str)
+    })
+}
+
+/// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
+fn check_writable(plan: &LoadPlan<'_>) -> Result<(), StateError> {
+    for (name, tensor) in plan
+        .transfers
+        .iter()
+        .filter_map(|transfer| Some((transfer.name, transfer.live()?)))
+    {
+        // The question that candle asks before it lets anybody write: better here, where nothing has changed.
+        if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
+            return Err(StateError::Tensor {
+                name: name.to_owned(),
+                what: "is expanded: its elements share memory and cannot be restored; keep the tensor it was expanded \
+                       from in the state"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// With [`LoadOptions::verify_first`](crate::LoadOptions::verify_first), reads and verifies everything. Tells the meter how
+/// many bytes there will be.
+fn verify_first(
+    file: &RawCheckpoint,
+    policy: &Policy,
+    plan: &LoadPlan<'_>,
+    bytes: u64,
+    watch: Watch<'_>,
+) -> Result<()> {
+    let is_asked = policy.options.verify_first;
+    if let Some(meter) = watch.meter {
+        meter.announce(bytes + if is_asked { verify::bytes(&plan.transfers) } else { 0 });
+    }
+    if is_asked {
+        let _verifying = watch.phases.begin(Phase::Verify);
+        verify::verify(file, &plan.transfers, watch.meter)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! States restored from entries that are open already.
+
+use super::RawCheckpoint;
+use crate::error::Result;
+use crate::load::{Loaded, Request, load};
+use crate::options::LoadOptions;
+use crate::phases::Phases;
+use crate::state::Checkpoint;
+
+/// On one process. Where ranks hold parts of tensors, all of them load together: with
+/// [`Fabric::load_from`](crate::Fabric::load_from).
+impl RawCheckpoint {
+    /// Restores `state` from these entries, in place and strictly, as [`Fabric::load`](crate::Fabric::load) does:
+    /// for a component left in the remainder, or a subtree of a foreign file.
+    ///
+    /// The load is that of this process alone, on one rank of many as well: tensors are loaded whole, and of a value that
+    /// every rank has of its own (`per_rank`) that of the first rank. All ranks together load these entries with
+    /// [`Fabric::load_from`](crate::Fabric::load_from).
+    ///
+    /// # Errors
+    /// As [`Fabric::load`](crate::Fabric::load).
+    pub fn load<S: Checkpoint + ?Sized>(&self, state: &mut S) -> Result<Loaded> {
+        self.load_with(state, LoadOptions::new())
+    }
+
+    /// Restores `state` as [`load`](Self::load) does, with options.
+    ///
+    /// # Errors
+    /// As [`Fabric::load_with`](crate::Fabric::load_with).
+    pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
+        self.load_alone(state, options, false)
+    }
+
+    /// Restores one module or optimizer from these entries, all of which are meant for it, as
+    /// [`Fabric::load_raw`](crate::Fabric::load_raw) does. The load is that of this process alone, as with
+    /// [`load`](Self::load); all ranks together load these entries with
+    /// [`Fabric::load_raw_from`](crate::Fabric::load_raw_from).
+    ///
+    /// # Errors
+    /// As [`Fabric::load_raw`](crate::Fabric::load_raw).
+    pub fn load_raw<S: Checkpoint + ?Sized>(&self, object: &mut S) -> Result<Loaded> {
+        self.load_raw_with(object, LoadOptions::new())
+    }
+
+    /// Restores one module or optimizer as [`load_raw`](Self::load_raw) does, with options.
+    ///
+    /// # Errors
+    /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
+    pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
+        self.load_alone(object, options, true)
+    }
+
+    fn load_alone<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions, whole: bool) -> Result<Loaded> {
+        let request = Request {
+            options,
+            whole,
+            by_reader: true,
+        };
+        load(self, state, request, &Phases::of_load(self.origin(), 0))
+    }
+}

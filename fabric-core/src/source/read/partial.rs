@@ -1,0 +1,312 @@
+//! Checksums of blocks of which only a part is read at a time.
+//!
+//! Whoever needs some rows of a block reads those and nothing else, and so cannot compute the block's checksum. A CRC is
+//! linear, though: without its initial value and final complement, the CRC of a block is the exclusive or of the CRCs of
+//! its pieces, each with zeros in place of the rest. So every read adds the share of its bytes, and a block that was read
+//! piece by piece is verified without being read again. A block of which a part was never read is read again as a whole,
+//! and what was read of it before must have the same share then: what is used is what was verified.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::block::{damaged, read_block};
+use super::used::Used;
+use crate::error::Result;
+use crate::io::checksum::{self, BLOCK};
+use crate::source::{Block, Source, Sum};
+
+/// What was read of blocks that were not read as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct PartialSums {
+    /// By the name of the entry, and by the place of the block: its file, and where it starts there.
+    entries: Mutex<BTreeMap<String, BTreeMap<BlockKey, Noted>>>,
+}
+
+/// The file of a block, and where it starts there.
+pub(crate) type BlockKey = (usize, u64);
+
+#[derive(Clone, Debug)]
+struct Noted {
+    block: Block,
+    share: Share,
+    used: Used,
+}
+
+/// The part of a checksum that some bytes of a block contribute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// The CRC of the bytes, with zeros in place of all others, no initial value and no complement.
+    pub(crate) crc: u64,
+    /// The number of bytes.
+    pub(crate) covered: u64,
+}
+
+impl Share {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.crc ^= other.crc;
+        self.covered = self.covered.saturating_add(other.covered);
+    }
+}
+
+impl PartialSums {
+    /// Takes note of bytes of a block: `scratch` is what lies at `at` in it, with zeros where nothing was read; `used` are
+    /// the ranges of `scratch` that were read.
+    pub(crate) fn note(
+        &self,
+        entry: &str,
+        block: Block,
+        at: u64,
+        scratch: &[u8],
+        used: impl Iterator<Item = Range<usize>> + Clone,
+    ) {
+        let Some(sum) = block.sum else { return };
+        let tail = (block.len as u64).saturating_sub(at + scratch.len() as u64);
+        let covered: usize = used.clone().map(|range| range.len()).sum();
+        let share = Share {
+            crc: sum.share(scratch, tail),
+            covered: covered as u64,
+        };
+        let mut entries = self.entries();
+        let blank = || Noted {
+            block,
+            share: Share::default(),
+            used: Used::default(),
+        };
+        if !entries.contains_key(entry) {
+            entries.insert(entry.to_owned(), BTreeMap::new());
+        }
+        let Some(blocks) = entries.get_mut(entry) else { return };
+        let noted = blocks.entry((block.file, block.start)).or_insert_with(blank);
+        noted.share.add(share);
+        for range in used {
+            noted.used.add(at + range.start as u64, range.len() as u64);
+        }
+    }
+
+    /// Hands every block that was read in parts to `take`, with the name of its entry and the share of what was read.
+    pub(crate) fn each(&self, mut take: impl FnMut(&str, BlockKey, Share)) {
+        for (entry, blocks) in &*self.entries() {
+            for (key, noted) in blocks {
+                take(entry, *key, noted.share);
+            }
+        }
+    }
+
+    /// Compares the checksums of all blocks, when everything has been read.
+    ///
+    /// # Errors
+    /// If a block is not what was saved.
+    pub(crate) fn finish(&self, source: &dyn Source) -> Result<()> {
+        self.finish_with(source, |_, _, own| Some(own))
+    }
+
+    /// Compares the checksums of blocks, where others have read the rest of some: `total` gives, for a block of an entry and
+    /// the share of what was read here, the share of what was read by all, or `None` for a block that is left out.
+    ///
+    /// # Errors
+    /// If a block is not what was saved.
+    pub(crate) fn finish_with(
+        &self,
+        source: &dyn Source,
+        total: impl Fn(&str, BlockKey, Share) -> Option<Share>,
+    ) -> Result<()> {
+        for (entry, blocks) in &*self.entries() {
+            for (key, noted) in blocks {
+                let Some(share) = total(entry, *key, noted.share) else {
+                    continue;
+                };
+                let block = noted.block;
+                if share.covered != block.len as u64 {
+                    read_again(source, entry, noted)?;
+                } else if !block
+                    .sum
+                    .is_some_and(|sum| sum.is_completed_by(share.crc, share.covered))
+                {
+                    return Err(damaged(source, entry, block));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A thread that panicked with the lock left nothing that is used.
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<BlockKey, Noted>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads all of a block, piece by piece, and compares its checksum, and the share of what was read of it before.
+fn read_again(source: &dyn Source, entry: &str, noted: &Noted) -> Result<()> {
+    let run = noted.block;
+    let Some(sum) = run.sum else { return Ok(()) };
+    let (mut whole, mut before) = (0, 0);
+    let (mut bytes, mut used) = (vec![0; BLOCK.min(run.len)], vec![0; BLOCK.min(run.len)]);
+    let mut at = 0;
+    while at < run.len {
+        let piece = Block {
+            start: run.start + at as u64,
+            len: BLOCK.min(run.len - at),
+            sum: None,
+            ..run
+        };
+        let (bytes, used) = (&mut bytes[..piece.len], &mut used[..piece.len]);
+        read_block(source, entry, piece, bytes)?;
+        noted.used.mask(at as u64, bytes, used);
+        let tail = (run.len - at - piece.len) as u64;
+        whole ^= sum.share(bytes, tail);
+        before ^= sum.share(used, tail);
+        at += piece.len;
+    }
+    if sum.is_completed_by(whole, run.len as u64) && before == noted.share.crc {
+        return Ok(());
+    }
+    Err(damaged(source, entry, run))
+}
+
+impl Sum {
+    /// The share of some bytes that `tail` others follow.
+    fn share(self, bytes: &[u8], tail: u64) -> u64 {
+        let len = bytes.len() as u64;
+        match self {
+            // Checksums of our own cover a block, and a share of it is as long.
+            Self::Crc64(_) => checksum::of(bytes) ^ zeros64(bytes.len()),
+            Self::Crc32(_) => {
+                let raw = checksum::crc32(bytes) ^ checksum::crc32_of_zeros(len);
+                u64::from(checksum::crc32_combine(raw, 0, tail))
+            }
+        }
+    }
+
+    fn is_completed_by(self, crc: u64, len: u64) -> bool {
+        match self {
+            Self::Crc64(sum) => sum == crc ^ zeros64(usize::try_from(len).unwrap_or(usize::MAX)),
+            Self::Crc32(sum) => u64::from(sum) == crc ^ u64::from(checksum::crc32_of_zeros(len)),
+        }
+    }
+}
+
+/// The checksum of a block of zeros, at most [`BLOCK`] of them.
+fn zeros64(len: usize) -> u64 {
+    static WHOLE: OnceLock<u64> = OnceLock::new();
+    if len == BLOCK {
+        *WHOLE.get_or_init(|| checksum::of(&vec![0; BLOCK]))
+    } else {
+        checksum::of(&vec![0; len.min(BLOCK)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::source::Index;
+    use crate::storage::ReadFile;
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * i % 241).to_le_bytes()[0]).collect()
+    }
+
+    fn masked(whole: &[u8], keep: impl Fn(usize) -> bool) -> Vec<u8> {
+        let bytes = whole.iter().enumerate();
+        bytes.map(|(at, &byte)| if keep(at) { byte } else { 0 }).collect()
+    }
+
+    #[test]
+    fn the_shares_of_all_pieces_are_the_checksum_of_the_block() {
+        let whole = bytes(5000);
+        let sum = Sum::Crc64(checksum::of(&whole));
+        let shares = (0..3).map(|rank| sum.share(&masked(&whole, |at| at / 7 % 3 == rank), 0));
+        let all = shares.fold(0, |all, share| all ^ share);
+        assert!(sum.is_completed_by(all, 5000));
+        assert!(!sum.is_completed_by(all ^ 1, 5000));
+    }
+
+    #[test]
+    fn the_shares_of_the_blocks_of_a_long_run_are_its_checksum() {
+        let whole = bytes(3 * 1000 + 77);
+        let sum = Sum::Crc32(checksum::crc32(&whole));
+        let mut all = 0;
+        for (number, block) in whole.chunks(1000).enumerate() {
+            let tail = whole.len() - number * 1000 - block.len();
+            for rank in 0..2 {
+                all ^= sum.share(&masked(block, |at| at % 2 == rank), tail as u64);
+            }
+        }
+        assert!(sum.is_completed_by(all, whole.len() as u64));
+        assert!(!sum.is_completed_by(all ^ 2, whole.len() as u64));
+    }
+
+    /// A file of sevens, one of which is another number after the first read.
+    #[derive(Debug, Default)]
+    struct Changing {
+        changes: bool,
+        reads: AtomicUsize,
+    }
+
+    impl ReadFile for Changing {
+        fn len(&self) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+
+        fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+            into.fill(7);
+            if offset == 0 && self.changes && self.reads.fetch_add(1, Ordering::Relaxed) > 0 {
+                into[50] = 8;
+            }
+            Ok(into.len())
+        }
+    }
+
+    impl Source for Changing {
+        fn index(&self) -> &Arc<Index> {
+            unreachable!("nothing is looked up")
+        }
+
+        fn file(&self, _number: usize) -> (&dyn ReadFile, &Path) {
+            (self, Path::new("sevens"))
+        }
+    }
+
+    #[test]
+    fn what_nobody_completes_is_read_again_and_must_be_what_was_used() {
+        let (short, long) = (vec![7; 5000], vec![7; 2 * BLOCK + 5000]);
+        for sum in [
+            (short.len(), Sum::Crc64(checksum::of(&short))),
+            (long.len(), Sum::Crc32(checksum::crc32(&long))),
+        ] {
+            let run = Block {
+                number: 0,
+                file: 0,
+                start: 0,
+                len: sum.0,
+                sum: Some(sum.1),
+            };
+            let settle = |used: u8, changes: bool| {
+                let source = Changing {
+                    changes,
+                    reads: AtomicUsize::new(1),
+                };
+                let sums = PartialSums::default();
+                let mut scratch = vec![0; 5000];
+                let ranges = [10..20, 40..60, 4000..5000];
+                for range in &ranges {
+                    scratch[range.clone()].fill(7);
+                }
+                scratch[45] = used;
+                sums.note("x", run, 0, &scratch, ranges.into_iter());
+                sums.finish(&source)
+            };
+            assert!(settle(7, false).is_ok(), "{sum:?}");
+            for (used, changes) in [(6, false), (7, true)] {
+                let settled = settle(used, changes);
+                assert!(matches!(settled, Err(Error::Checksum { .. })), "{sum:?}: {settled:?}");
+            }
+        }
+    }
+}
