@@ -2,7 +2,20 @@
 
 pub(crate) mod blank;
 pub(crate) mod bytes;
+#[cfg_attr(
+    not(fabric_x86_64),
+    allow(dead_code, reason = "only the loop of that processor calls it")
+)]
 pub(crate) mod checksum;
+#[cfg_attr(
+    not(fabric_x86_64),
+    allow(dead_code, reason = "only the loop of that processor calls it")
+)]
 pub(crate) mod lent;
 pub(crate) mod pages;
+pub(crate) mod processor;
+#[cfg_attr(
+    not(fabric_x86_64),
+    allow(dead_code, reason = "only the loop of that processor calls it")
+)]
 pub(crate) mod streaming;

@@ -77,6 +77,12 @@
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
 
+// The portable code has no system calls of its own: without these names it cannot make one that only Linux has.
+#[cfg(not(fabric_linux))]
+extern crate core as libc;
+#[cfg(not(fabric_linux))]
+extern crate core as rustix;
+
 mod absolute;
 mod device;
 mod dist;

@@ -270,6 +270,14 @@ pub enum WhenBusy {
 }
 
 /// When a save may say that it is done.
+///
+/// What `Durable` means on a file system of this machine ([`Local`](crate::storage::Local)) depends on the system:
+///
+/// | system | the contents of files | the name of the checkpoint |
+/// |---|---|---|
+/// | Linux and other Unix systems | survive a power failure: `fsync` | survives it: `fsync` of the directory |
+/// | macOS | survive a power failure: `F_FULLFSYNC`, which also empties the cache of the device. A file system without that call refuses the save | survives it, in the same way |
+/// | Windows | survive a power failure: `FlushFileBuffers` | Windows has no call for it: a power failure may bring the old checkpoint back, complete, after the save has returned |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {

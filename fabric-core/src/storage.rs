@@ -13,7 +13,7 @@ pub use local::Local;
 ///
 /// What a save may rely on, and no more: a file's bytes are durable after [`WriteFile::sync`]; a name's creation, renaming
 /// or removal is durable after [`sync_dir`](Self::sync_dir) of its directory; [`rename`](Self::rename) replaces atomically.
-/// Every implementation passes the same suite, and [`Memory`] forgets at a crash all that this does not promise.
+/// Every implementation passes the same suite, and `testing::Memory` forgets at a crash all that this does not promise.
 ///
 /// Where a directory is asked for, the empty path, which is the parent of a bare file name, means the current one.
 /// A path that leads through a file is `NotADirectory`.

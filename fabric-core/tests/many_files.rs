@@ -130,7 +130,7 @@ fn weights_in_many_files_are_read_with_few_files_open() {
 }
 
 /// Which of the descriptors of this process lead into a directory.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 fn descriptors(directory: &Path) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -149,7 +149,7 @@ fn many_real_files_are_read_with_few_descriptors() {
     let mut state = State::new(0);
     let loaded = fabric.load(&many, &mut state).unwrap();
     assert_eq!(state.contents(), State::new(7).contents());
-    #[cfg(target_os = "linux")]
+    #[cfg(fabric_linux)]
     {
         let open = descriptors(&many);
         assert!((1..=MOST).contains(&open), "{open} descriptors");

@@ -9,9 +9,9 @@ use std::mem::MaybeUninit;
 use std::ptr::read_volatile;
 
 /// The widest word that one load reads. The system's own copy may read a byte twice.
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 type Word = std::arch::x86_64::__m128i;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(fabric_x86_64))]
 type Word = usize;
 
 /// Lent bytes. They can be read, as a whole and once, and not be looked at.

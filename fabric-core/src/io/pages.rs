@@ -159,7 +159,7 @@ fn missing(len: usize) -> io::Error {
 }
 
 /// Maps as much for a moment: no page of it is touched, so it costs a microsecond, and limits of the process count.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 #[expect(
     unsafe_code,
     reason = "an allocator that is asked instead changes how it treats pieces of that size later"
@@ -185,13 +185,31 @@ fn is_available(len: usize) -> bool {
     unmapped == 0
 }
 
-#[cfg(not(target_os = "linux"))]
+/// Allocates as much for a moment, and touches none of it.
+#[cfg(not(fabric_linux))]
+#[expect(
+    unsafe_code,
+    reason = "an allocator of the program's own may count, or keep, what is only looked for"
+)]
 fn is_available(len: usize) -> bool {
-    Vec::<u8>::new().try_reserve_exact(len).is_ok()
+    use std::alloc::{GlobalAlloc, Layout, System};
+
+    let Ok(layout) = Layout::array::<u8>(len.max(1)) else {
+        return false;
+    };
+    // SAFETY: the layout is not of nothing.
+    let memory = unsafe { System.alloc(layout) };
+    // The compiler may leave an allocation out that nobody sees.
+    if std::hint::black_box(memory).is_null() {
+        return false;
+    }
+    // SAFETY: the allocator gave this memory for the same layout, and nobody else has it.
+    unsafe { System.dealloc(memory, layout) };
+    true
 }
 
 /// Asks for large pages under memory that has not been touched yet. A wish: whether it came true cannot be seen.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 #[expect(unsafe_code, reason = "small pages are what reading into new memory costs most")]
 fn prefer_large<T>(elements: &mut [T]) {
     /// Below that no page can be large.
@@ -214,7 +232,7 @@ fn prefer_large<T>(elements: &mut [T]) {
     let _ = advised;
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 fn prefer_large<T>(_elements: &mut [T]) {}
 
 #[cfg(test)]
@@ -259,7 +277,7 @@ mod tests {
     }
 
     /// As the system tells, where it tells.
-    #[cfg(target_os = "linux")]
+    #[cfg(fabric_linux)]
     #[test]
     fn a_long_vector_has_asked_for_large_pages() {
         let mut bytes = zeroed(64 << 20).expect("memory");

@@ -8,14 +8,14 @@
 //! Each byte of the source is read once, by either loop: what is summed is what is stored, whatever becomes of the source
 //! meanwhile.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 mod folded;
 mod line;
 
 use std::mem::MaybeUninit;
 
 use self::line::{Line, Stores};
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 use self::line::{fetch, load, load_quarters};
 use crate::io::blank::Blank;
 use crate::io::lent::Lent;
@@ -97,7 +97,7 @@ fn copy_whole<'b, S: Sum>(
 }
 
 /// Copies as much as can be copied and summed in one loop, and says how many lines that was.
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 fn fold(from: Lent<'_>, into: &mut [Line], sum: &mut impl Sum) -> usize {
     let (crc, register) = sum.register();
     let Some((copied, folded)) = folded::copy(crc, register, from, into) else {
@@ -107,7 +107,7 @@ fn fold(from: Lent<'_>, into: &mut [Line], sum: &mut impl Sum) -> usize {
     copied
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(fabric_x86_64))]
 fn fold(_: Lent<'_>, _: &mut [Line], _: &mut impl Sum) -> usize {
     0
 }
@@ -138,7 +138,7 @@ fn store<'k>(from: Lent<'_>, into: &mut [Line], kept: &'k mut [Line]) -> &'k [u8
     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast(), kept.len() * LINE) }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 #[expect(unsafe_code, reason = "what only some processors have may be called only there")]
 fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     if is_x86_feature_detected!("avx512f") {
@@ -150,7 +150,7 @@ fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
 }
 
 /// Line by line, each with one load and one store: a tenth less time than with four.
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 #[target_feature(enable = "avx512f")]
 fn store_whole(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     for (number, into) in into.iter_mut().enumerate() {
@@ -168,7 +168,7 @@ fn store_whole(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
 }
 
 /// The same with what every x86-64 has.
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 fn store_quarters(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     for (number, into) in into.iter_mut().enumerate() {
         let Some((line, rest)) = from.split_array::<LINE>() else {
@@ -184,7 +184,7 @@ fn store_quarters(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(fabric_x86_64))]
 fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     Line::copy_all(from, into, kept);
 }
@@ -268,7 +268,7 @@ pub(crate) mod tests {
     }
 
     /// Whichever of them this processor uses.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(fabric_x86_64)]
     #[test]
     fn lines_are_copied_and_kept_by_quarters_as_well() {
         let from: Vec<u8> = (0..=250).cycle().take(PIECE).collect();

@@ -1,19 +1,18 @@
 //! The file system of this machine.
 
-#[cfg(unix)]
-mod access;
 mod claim;
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 mod direct;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 #[path = "local/buffered.rs"]
 mod direct;
 mod limits;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(fabric_linux, fabric_x86_64))]
 mod mapped;
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[cfg(not(all(fabric_linux, fabric_x86_64)))]
 #[path = "local/unmapped.rs"]
 mod mapped;
+mod os;
 mod regular;
 mod staged;
 mod writer;
@@ -23,9 +22,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
-use self::access::Access;
 use self::mapped::Mapped;
+use self::os::Access;
 use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
 
@@ -54,7 +52,11 @@ const MOST_LINKS: usize = 40;
 /// A file that would be longer than the process may write (`RLIMIT_FSIZE`) is refused before the system would send `SIGXFSZ`, on
 /// Linux.
 ///
-/// Syncing a directory is a Unix notion; elsewhere [`Storage::sync_dir`] only looks whether the directory exists.
+/// On macOS a sync empties the cache of the device as well (`F_FULLFSYNC`). A file system that lacks this call gives an error for a
+/// file, and nothing for a directory.
+///
+/// Windows has no call that syncs a directory: [`Storage::sync_dir`] only looks whether the directory exists. A new file gets its
+/// access control list from its directory. Locks of Windows are not advisory: until its writer is dropped, nobody else reads a file.
 ///
 /// # Examples
 /// ```
@@ -96,12 +98,11 @@ impl Storage for Local {
         Ok(Box::new(Writer::new(file)))
     }
 
-    #[cfg(unix)]
     fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
         let Some(access) = Access::of(replaced, path)? else {
             return self.create(path);
         };
-        let file = claim::create(path, || Access::create(path))?;
+        let file = claim::create(path, || access.create(path))?;
         match access.give(&file) {
             Ok(()) => Ok(Box::new(Writer::new(file))),
             Err(error) => {
@@ -142,12 +143,11 @@ impl Storage for Local {
         self.sync_dir(parent)
     }
 
-    #[cfg(unix)]
     fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
         let Some(access) = Access::of(replaced, path)? else {
             return self.create_dir_all(path);
         };
-        Access::create_dir(path)?;
+        access.create_dir(path)?;
         access.give(&File::open(path)?)?;
         self.sync_dir(path.parent().unwrap_or(Path::new("")))
     }
@@ -165,7 +165,7 @@ impl Storage for Local {
         if !fs::metadata(path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        sync_directory(path)
+        os::sync_directory(path)
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
@@ -242,21 +242,6 @@ fn or_current(path: &Path) -> &Path {
     }
 }
 
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    match File::open(path)?.sync_all() {
-        // Some network file systems have no such call for directories. There is nothing better to do on them.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        synced => synced,
-    }
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Unix one")]
-fn sync_directory(_path: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[derive(Debug)]
 struct Reader(Mapped);
 
@@ -265,26 +250,15 @@ impl ReadFile for Reader {
         self.0.file().metadata().map(|found| found.len())
     }
 
-    #[cfg(unix)]
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
-        use std::os::unix::fs::MetadataExt;
-
-        let found = self.0.file().metadata()?;
-        let written = [found.mtime(), found.mtime_nsec()].map(i64::cast_unsigned);
-        Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
+        os::identity(self.0.file())
     }
 
-    #[cfg(unix)]
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(self.0.file(), into, offset)
+        os::read_at(self.0.file(), into, offset)
     }
 
     fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         self.0.lend(offset, len, take)
-    }
-
-    #[cfg(windows)]
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(self.0.file(), into, offset)
     }
 }

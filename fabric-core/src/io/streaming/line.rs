@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(fabric_x86_64))]
 use crate::io::lent::Lent;
 
 /// What one store of the processor's must not straddle.
@@ -30,7 +30,7 @@ impl Line {
 
     /// Reads lent bytes into lines, with what the language has. Each line of `kept`, which may be fewer, becomes what its
     /// fellow is.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(fabric_x86_64))]
     pub(super) fn copy_all(from: Lent<'_>, into: &mut [Self], kept: &mut [Self]) {
         for (number, (from, into)) in from.chunks(LINE).zip(into).enumerate() {
             from.read(&mut into.0);
@@ -44,10 +44,16 @@ impl Line {
 /// Streaming stores on their way. Dropped, all are where everybody sees them.
 pub(super) struct Stores;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(not(fabric_x86_64))]
+impl Drop for Stores {
+    /// Ordinary stores need nothing.
+    fn drop(&mut self) {}
+}
+
+#[cfg(fabric_x86_64)]
 pub(super) use x86::{fetch, load, load_quarters};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(fabric_x86_64)]
 mod x86 {
     use std::arch::x86_64::{__m128i, __m512i, _mm_sfence};
 

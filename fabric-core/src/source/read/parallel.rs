@@ -6,6 +6,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::io::processor;
 use crate::threads;
 
 /// The threads that may share the reading: as many reads keep a device busy.
@@ -80,7 +81,7 @@ impl Idleness {
     fn begin() -> Self {
         Self {
             since: Instant::now(),
-            computed: computed(),
+            computed: processor::time(),
         }
     }
 
@@ -96,21 +97,11 @@ impl Idleness {
     }
 }
 
-/// For how long this thread has had a processor, where that can be told.
-fn computed() -> Option<Duration> {
-    #[cfg(unix)]
-    return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
-        .try_into()
-        .ok();
-    #[cfg(not(unix))]
-    return None;
-}
-
 /// How many of them begin. Where nobody can tell how long they wait, enough for a device.
 fn processors() -> usize {
     // The system looks into several files to tell.
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    let least = if cfg!(unix) { 1 } else { THREADS / 2 };
+    let least = if processor::TELLS_TIME { 1 } else { THREADS / 2 };
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).max(least))
 }
 
@@ -140,7 +131,7 @@ mod tests {
         let wait = || thread::sleep(Duration::from_millis(5));
         let seen = crew(6, 200, wait);
         assert!(seen.len() <= 6);
-        assert!(seen.len() == 6 || !cfg!(unix), "{} threads wait", seen.len());
+        assert!(seen.len() == 6 || !processor::TELLS_TIME, "{} threads wait", seen.len());
     }
 
     #[test]

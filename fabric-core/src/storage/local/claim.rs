@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::regular;
+use super::{os, regular};
 
 /// How often a new file may be taken for abandoned before it is locked. Another process that does nothing but look for
 /// abandoned files wins about every second time.
@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
 /// neither needs the other.
 pub(super) fn claim(file: &File, path: &Path) -> io::Result<bool> {
     match file.lock() {
-        Ok(()) => is_named(file, path),
+        Ok(()) => os::is_named(file, path),
         Err(_) => Ok(true),
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn remove_unheld(file: &File, path: &Path) -> io::Result<bool> {
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
     }
     // While we hold the lock nobody else removes or renames the file of this name, if it still is that file.
-    let removed = match is_named(file, path) {
+    let removed = match os::is_named(file, path) {
         Ok(true) => fs::remove_file(path).map(|()| true),
         other => other,
     };
@@ -75,28 +75,9 @@ pub(super) fn remove_unheld(file: &File, path: &Path) -> io::Result<bool> {
 /// Locks the file that was opened at the path, if nobody holds it and it still has this name.
 pub(super) fn take_over(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => is_named(file, path),
+        Ok(()) => os::is_named(file, path),
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Ok(false),
     }
-}
-
-/// Whether the path still names this very file.
-#[cfg(unix)]
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-
-    let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether the path still names this very file, as far as the standard library can tell: whether it names one.
-#[cfg(not(unix))]
-fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
-    fs::exists(path)
 }
 
 #[cfg(all(test, unix))]

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Component, Path};
 
-/// The longest name in a directory, in bytes.
+use super::os;
+
+/// The longest name in a directory: bytes on Unix, words of 16 bits on Windows.
 const LONGEST_NAME: usize = 255;
 
 /// The longest path, in bytes, the zero at its end counted (`PATH_MAX`); other systems say so when they are asked.
-const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 4096 } else { usize::MAX };
+const LONGEST_PATH: Option<usize> = if cfg!(fabric_linux) { Some(4096) } else { None };
 
 /// Whether the system can hold a file at the path.
 ///
@@ -19,20 +21,23 @@ pub(super) fn check_path(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has a zero byte in it"));
     }
     let too_long = |what: String| Err(io::Error::new(io::ErrorKind::InvalidFilename, what));
-    if bytes.len() >= LONGEST_PATH {
+    if let Some(longest) = LONGEST_PATH
+        && bytes.len() >= longest
+    {
         return too_long(format!(
             "it has {} bytes, and the longest path has {}",
             bytes.len(),
-            LONGEST_PATH - 1
+            longest - 1
         ));
     }
     let names = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.as_encoded_bytes().len()),
+        Component::Normal(name) => Some(os::length_of_name(name)),
         _ => None,
     });
     match names.max() {
-        Some(len) if len > LONGEST_NAME && cfg!(unix) => too_long(format!(
-            "it has a name of {len} bytes, and the longest name has {LONGEST_NAME}"
+        Some(len) if len > LONGEST_NAME => too_long(format!(
+            "it has a name of {len} {}, and the longest name has {LONGEST_NAME}",
+            os::UNIT_OF_NAMES
         )),
         _ => Ok(()),
     }
@@ -43,7 +48,7 @@ pub(super) fn check_path(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// `FileTooLarge` if the limit is lower.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 pub(super) fn check_length(len: u64) -> io::Result<()> {
     match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
         Some(limit) if len > limit => Err(io::Error::new(
@@ -56,7 +61,7 @@ pub(super) fn check_length(len: u64) -> io::Result<()> {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature of the Linux one")]
 pub(super) fn check_length(_len: u64) -> io::Result<()> {
     Ok(())

@@ -1,8 +1,10 @@
 //! Opens regular files, and nothing else: a FIFO keeps the caller waiting, and a device may act on being opened.
 
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
+
+use super::os;
 
 /// Opens the regular file at the path, and waits for nobody.
 ///
@@ -16,7 +18,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 fn open_at_once(path: &Path, options: &OpenOptions) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -27,7 +29,7 @@ fn open_at_once(path: &Path, options: &OpenOptions) -> io::Result<File> {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 fn open_at_once(path: &Path, options: &OpenOptions) -> io::Result<File> {
     options.open(path)
 }
@@ -38,25 +40,7 @@ fn check(found: &Metadata) -> io::Result<()> {
     } else if found.is_dir() {
         Err(io::ErrorKind::IsADirectory.into())
     } else {
-        let what = format!("it is {}, and no regular file", name(found.file_type()));
+        let what = format!("it is {}, and no regular file", os::name_of_kind(found.file_type()));
         Err(io::Error::new(io::ErrorKind::InvalidInput, what))
     }
-}
-
-#[cfg(unix)]
-fn name(kind: FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-
-    if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn name(_kind: FileType) -> &'static str {
-    "a special file"
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use self::block::Block;
-use super::direct;
+use super::{direct, os};
 use crate::threads;
 
 /// Where in memory and in the file direct writes begin, and what their lengths are multiples of. The device may be
@@ -40,14 +40,8 @@ pub(super) trait Target: Send + Sync {
 }
 
 impl Target for File {
-    #[cfg(unix)]
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::write_at(self, bytes, at)
-    }
-
-    #[cfg(windows)]
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_write(self, bytes, at)
+        os::write_at(self, bytes, at)
     }
 
     fn end_direct(&self) -> io::Result<()> {

@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(fabric_linux)]
     #[test]
     fn an_error_of_the_thread_is_that_of_the_sync_and_lasts() {
         // This device has no room for a byte, and says so when the thread writes one.
@@ -172,7 +172,7 @@ mod tests {
         writer.write_all(b"more").unwrap_err();
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(fabric_linux)]
     #[test]
     fn what_cannot_fit_is_refused_before_it_is_written() {
         let mut writer = Writer::new(tempfile::tempfile().unwrap());

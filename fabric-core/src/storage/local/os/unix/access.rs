@@ -15,7 +15,7 @@ const ALL: u32 = 0o7777;
 
 /// The owner, mode and access control list that a new file or directory is to have.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(in crate::storage::local) struct Access {
     found: Metadata,
     list: Option<Vec<u8>>,
     /// The permissions that the directories leave which the other one is in, and the new one is not.
@@ -24,7 +24,7 @@ pub(super) struct Access {
 
 impl Access {
     /// Those of the file or directory at the path, for a new one; `None` if nothing is there.
-    pub(super) fn of(path: &Path, new: &Path) -> io::Result<Option<Self>> {
+    pub(in crate::storage::local) fn of(path: &Path, new: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self {
                 left: left_by_directories(path, new, found.gid()),
@@ -37,18 +37,20 @@ impl Access {
     }
 
     /// Creates a file that only its owner can open yet.
-    pub(super) fn create(path: &Path) -> io::Result<File> {
+    #[expect(clippy::unused_self, reason = "without a file to replace there is no such file")]
+    pub(in crate::storage::local) fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(OWN).open(path)
     }
 
     /// Creates a directory that only its owner can open yet.
-    pub(super) fn create_dir(path: &Path) -> io::Result<()> {
+    #[expect(clippy::unused_self, reason = "as above")]
+    pub(in crate::storage::local) fn create_dir(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(OWN_DIRECTORY).create(path)
     }
 
     /// Gives it to the new file or directory, as far as the system lets this process: an owner is given by the superuser
     /// alone, and some file systems have neither modes nor lists.
-    pub(super) fn give(&self, file: &File) -> io::Result<()> {
+    pub(in crate::storage::local) fn give(&self, file: &File) -> io::Result<()> {
         let new = file.metadata()?;
         let (uid, gid) = (self.found.uid(), self.found.gid());
         let mut group_kept = new.gid() == gid;
@@ -104,7 +106,7 @@ fn refuses(error: &io::Error) -> bool {
 }
 
 /// The access control lists of Linux, which are extended attributes.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 mod list {
     use std::fs::File;
     use std::path::Path;
@@ -132,7 +134,7 @@ mod list {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 mod list {
     use std::fs::File;
     use std::path::Path;

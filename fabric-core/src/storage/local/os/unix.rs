@@ -1,0 +1,63 @@
+//! Linux, macOS and the other Unix systems.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, FileType};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::Path;
+
+mod access;
+
+pub(in super::super) use access::Access;
+
+pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    file.read_at(into, at)
+}
+
+pub(in super::super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    file.write_at(bytes, at)
+}
+
+/// What differs between two files, and changes when the file is written.
+pub(in super::super) fn identity(file: &File) -> io::Result<Option<[u64; 4]>> {
+    let found = file.metadata()?;
+    let written = [found.mtime(), found.mtime_nsec()].map(i64::cast_unsigned);
+    Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
+}
+
+/// Whether the path still names this very file.
+pub(in super::super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the names in a directory durable. On macOS the standard library asks the device to empty its cache, too (`F_FULLFSYNC`).
+pub(in super::super) fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some network file systems have no such call for directories. There is nothing better to do on them.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// What the system counts of a name.
+pub(in super::super) const UNIT_OF_NAMES: &str = "bytes";
+
+pub(in super::super) fn length_of_name(name: &OsStr) -> usize {
+    name.len()
+}
+
+/// What a file is that is neither regular nor a directory.
+pub(in super::super) fn name_of_kind(kind: FileType) -> &'static str {
+    if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
