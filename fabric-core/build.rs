@@ -4,10 +4,15 @@
 //! here; with `FABRIC_PORTABLE` in the environment it serves all of them, so that its tests run on Linux.
 
 use std::env;
+use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=FABRIC_PORTABLE");
-    println!("cargo::rustc-check-cfg=cfg(fabric_linux, fabric_x86_64)");
+    println!("cargo::rustc-check-cfg=cfg(fabric_linux, fabric_x86_64, fabric_repository)");
+    // Some unit tests read files that PyTorch wrote. They are not in the published package.
+    if Path::new("../tests/fixtures/pytorch").exists() {
+        println!("cargo::rustc-cfg=fabric_repository");
+    }
     if env::var_os("FABRIC_PORTABLE").is_some() {
         return;
     }

@@ -23,7 +23,14 @@ fn markdown(folder: &str) -> BTreeSet<String> {
 }
 
 fn documents() -> BTreeSet<String> {
-    let folders = [".", "docs", "book/src"];
+    let folders = [
+        ".",
+        "docs",
+        "book/src",
+        "fabric-core",
+        "fabric-derive",
+        "fabric-derive/src",
+    ];
     let documents: BTreeSet<String> = folders.into_iter().flat_map(markdown).collect();
     assert!(documents.len() > 15, "documents are missing: {documents:?}");
     documents

@@ -1,5 +1,5 @@
 //! Whole-system tests. The library itself only carries the snippets of the documents, compiled and run as doctests:
-//! `cargo test -p fabric-tests --doc`. That none is forgotten is tested in `book.rs`.
+//! `cargo test --workspace --doc`. That none is forgotten is tested in `book.rs`.
 
 /// One hidden item for each document.
 macro_rules! documents {
@@ -12,6 +12,9 @@ macro_rules! documents {
 
 documents! {
     Readme: "../README.md";
+    CoreReadme: "../fabric-core/README.md";
+    DeriveReadme: "../fabric-derive/README.md";
+    Macro: "../fabric-derive/src/checkpoint.md";
     Contributing: "../CONTRIBUTING.md";
     Design: "../docs/design.md";
     Decisions: "../docs/decisions.md";

@@ -1,6 +1,6 @@
 //! Invalid schemas, one mistake a file: the compiler must refuse each with the words beside it.
 //!
-//! To accept new words: `TRYBUILD=overwrite cargo test -p fabric-tests --test ui`, then read every line that changed.
+//! To accept new words: `TRYBUILD=overwrite cargo test --workspace --test ui`, then read every line that changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

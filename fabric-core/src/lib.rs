@@ -72,7 +72,20 @@
 //!
 //! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
 //! masks. Two processes that are no ranks of one group must not save to one path at the same time: each save is whole, the last rename wins.
+//!
+//! # Features
+//!
+//! Everything above is there by default. Three features add what not everybody can build or needs:
+//!
+//! | feature | what it adds | what building it takes |
+//! |---|---|---|
+//! | `mpi` | `group::MpiGroup`, the ranks of an MPI job | an MPI (Open MPI, MPICH) and libclang |
+//! | `cuda` | pinned memory between files and CUDA tensors; no item of its own | the CUDA toolkit |
+//! | `testing` | the module `testing`: storages in memory, with faults and counting | nothing |
+//!
+//! docs.rs has neither an MPI nor the CUDA toolkit, so its pages lack `MpiGroup`; `cargo doc --features mpi` shows it.
 #![deny(clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian, and so must the machine be that maps them to memory");
@@ -107,6 +120,7 @@ pub mod scale;
 mod source;
 mod state;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod threads;
 mod value;

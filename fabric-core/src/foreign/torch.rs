@@ -11,6 +11,7 @@ mod legacy;
 mod storages;
 mod tensor;
 #[cfg(test)]
+#[cfg(fabric_repository)]
 pub(crate) mod tests;
 mod value;
 

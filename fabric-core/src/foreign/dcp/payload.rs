@@ -1,6 +1,7 @@
 //! Payloads: archives of `torch.save`, one after the other in `.distcp` files, one for each chunk or object.
 
 #[cfg(test)]
+#[cfg(fabric_repository)]
 mod tests;
 
 use std::io;

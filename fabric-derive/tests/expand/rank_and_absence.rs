@@ -1,4 +1,4 @@
-// What #[derive(Checkpoint)] makes of input/rank_and_absence.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+// What #[derive(Checkpoint)] makes of input/rank_and_absence.rs. To accept changes: BLESS=1 cargo test --workspace --lib snapshots
 
 struct Progress {
     best: Option<f64>,

@@ -1,4 +1,4 @@
-// What #[derive(Checkpoint)] makes of input/names.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+// What #[derive(Checkpoint)] makes of input/names.rs. To accept changes: BLESS=1 cargo test --workspace --lib snapshots
 
 struct Named {
     learning_rate: f64,

@@ -1,4 +1,4 @@
-// What #[derive(Checkpoint)] makes of input/train_state.rs. To accept changes: BLESS=1 cargo test -p fabric-derive snapshots
+// What #[derive(Checkpoint)] makes of input/train_state.rs. To accept changes: BLESS=1 cargo test --workspace --lib snapshots
 
 use fabric_core::candle_core::Device;
 use fabric_core::candle_nn::Linear;
