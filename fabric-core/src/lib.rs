@@ -150,7 +150,7 @@ pub use value::{Value, ValueError};
 
 /// What generated code names; no part of the public interface.
 #[doc(hidden)]
-pub mod __private {
+pub mod __private1 {
     pub use crate::entry::TensorInfo;
     pub use crate::state::{
         Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Visitor, VisitorMut,

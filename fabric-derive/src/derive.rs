@@ -119,6 +119,6 @@ mod tests {
     fn a_mistaken_crate_path_does_not_spoil_the_stand_in() {
         let code = expansion("#[checkpoint(crate = \"Self::x\")] struct S { a: u8 }").to_string();
         assert_eq!(code.matches("compile_error").count(), 1, "{code}");
-        assert!(code.contains(":: fabric_core :: __private"), "{code}");
+        assert!(code.contains(":: fabric_core :: __private1"), "{code}");
     }
 }

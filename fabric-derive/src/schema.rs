@@ -116,7 +116,7 @@ impl Field<'_> {
 /// Brings the library at `path` into scope.
 pub(crate) fn import(path: &TokenStream) -> TokenStream {
     quote! {
-        use #path::__private as __fabric;
+        use #path::__private1 as __fabric;
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) struct Borrowed<'a, T: ?Sized> {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl<'a, T: ?Sized> __fabric::Checkpoint for Borrowed<'a, T>
     where

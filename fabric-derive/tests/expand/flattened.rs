@@ -6,7 +6,7 @@ struct Counters {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Counters {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["step", "epoch"], &[]);
@@ -87,7 +87,7 @@ struct Losses {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Losses {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["last", "history"], &[]);
@@ -171,7 +171,7 @@ struct Run {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Run {
         const KEYS: __fabric::Keys = __fabric::Keys::new(

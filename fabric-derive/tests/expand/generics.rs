@@ -12,7 +12,7 @@ where
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl<T, M, const N: usize> __fabric::Checkpoint for Blocks<T, M, N>
     where
@@ -162,7 +162,7 @@ struct List<T> {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl<T> __fabric::Checkpoint for List<T>
     where

@@ -7,7 +7,7 @@ struct Progress {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Progress {
         const KEYS: __fabric::Keys = __fabric::Keys::new(

@@ -5,7 +5,7 @@ struct Versioned<T> {
 }
 #[allow(deprecated, unused_qualifications)]
 const _: () = {
-    use ::fabric_core::__private as __fabric;
+    use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl<T> __fabric::Checkpoint for Versioned<T>
     where
