@@ -1,5 +1,5 @@
-//! Tensors of CUDA: `cargo test -p fabric-core --features cuda --test cuda`, on a machine with a device. Without one every
-//! test fails, and says why. `.ci/run` runs them on a model of the driver, all but those that need kernels.
+//! Tensors of CUDA: `cargo test --workspace --features candle-fabric-core/cuda --test cuda`, on a machine with a device. Without
+//! one every test fails, and says why. `.ci/run` runs them on a model of the driver, all but those that need kernels.
 
 mod background;
 mod contents;

@@ -3,7 +3,7 @@
 //! checksums, so that these tests need no Python, and a change of the bytes is noticed and verified again:
 //!
 //! ```text
-//! KEEP_EXPORTS=/tmp/exports cargo test -p fabric-core --test export golden
+//! KEEP_EXPORTS=/tmp/exports cargo test --workspace --test export golden
 //! python tests/peers/check_export.py /tmp/exports
 //! ```
 

@@ -1,7 +1,7 @@
 //! The suite of process groups, and what MPI promises beside it, on the world that `mpirun` makes:
 //!
 //! ```sh
-//! cargo test -p fabric-core --features mpi --test mpi --no-run
+//! cargo test --workspace --features candle-fabric-core/mpi --test mpi --no-run
 //! mpirun -n 4 target/debug/deps/mpi-*
 //! ```
 //!
