@@ -10,6 +10,8 @@ pub(crate) mod mesh;
 pub(crate) mod ranks;
 pub(crate) mod reshard;
 pub(crate) mod save;
+#[cfg(any(test, feature = "testing"))]
+pub mod scale;
 pub(crate) mod shard;
 pub(crate) mod shares;
 pub(crate) mod strategy;

@@ -13,7 +13,7 @@ pub use region::Region;
 pub(crate) use region::covers;
 pub(crate) use row::Row;
 pub(crate) use selection::Selection;
-pub(crate) use shown::{shown, shown_path};
+pub(crate) use shown::{entries, shown, shown_path};
 
 use smallvec::SmallVec;
 

@@ -1,14 +1,15 @@
 //! What can go wrong, said so that a person can act on it.
 
+mod group;
 mod state;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::group::GroupError;
 pub use self::state::StateError;
-use crate::dist::group::GroupError;
-use crate::entry::{shown, shown_path};
+use crate::entry::{entries, shown, shown_path};
 use crate::report::LoadReport;
 
 /// The result of everything in this crate.
@@ -330,14 +331,6 @@ impl Error {
             name: name.to_owned(),
             source,
         }
-    }
-}
-
-/// `"1 entry"`, `"3 entries"`.
-pub(crate) fn entries(count: usize) -> String {
-    match count {
-        1 => "1 entry".to_owned(),
-        n => format!("{n} entries"),
     }
 }
 

@@ -6,6 +6,5 @@ pub(crate) mod hub;
 mod pairs;
 mod param_groups;
 mod pickle;
-pub(crate) mod recognized;
 pub(crate) mod torch;
 mod zip;

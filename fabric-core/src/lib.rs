@@ -112,11 +112,10 @@ pub mod optim;
 mod options;
 mod phases;
 mod progress;
-mod raw;
 mod report;
+#[cfg(test)]
+mod rooms;
 mod save;
-#[doc(hidden)]
-pub mod scale;
 mod source;
 mod state;
 pub mod storage;
@@ -136,9 +135,9 @@ pub use fabric_derive::Checkpoint;
 pub use filter::Filter;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
+pub use load::raw::RawCheckpoint;
 pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, WhenBusy};
 pub use progress::Progress;
-pub use raw::RawCheckpoint;
 pub use report::{LoadReport, Mismatch, MismatchKind};
 pub use save::SaveReport;
 pub use save::background::Saving;

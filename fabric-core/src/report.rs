@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::entry::entries;
 use crate::entry::{shown, strip};
-use crate::error::entries;
 
 /// At most this many names of one kind are printed.
 const SHOWN: usize = 10;

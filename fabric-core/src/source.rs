@@ -12,6 +12,7 @@ pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod open_files;
 pub(crate) mod read;
+pub(crate) mod recognized;
 pub(crate) mod refused;
 pub(crate) mod single;
 pub(crate) mod sorted;

@@ -3,7 +3,6 @@
 //! A checkpoint needs little of its neighbours: small messages, in steps that every rank takes in the same order. Tensors
 //! never travel here; they go by way of the files.
 
-mod error;
 mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi;
@@ -11,7 +10,7 @@ mod threads;
 
 use std::fmt::Debug;
 
-pub use error::GroupError;
+pub use crate::error::GroupError;
 #[cfg(feature = "mpi")]
 pub use mpi::MpiGroup;
 pub use threads::ThreadGroup;

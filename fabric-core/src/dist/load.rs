@@ -9,9 +9,9 @@ use crate::entry::of_rank;
 use crate::error::Result;
 use crate::load::loading::Loading;
 use crate::load::own::OwnNames;
+use crate::load::raw::RawCheckpoint;
 use crate::load::{Loaded, Request, watched};
 use crate::phases::{Phase, Phases};
-use crate::raw::RawCheckpoint;
 use crate::source::read::PartialSums;
 use crate::state::Checkpoint;
 

@@ -35,3 +35,11 @@ mod tests {
         assert_eq!(shown_path(Path::new("run\t/last")), "run\\t/last");
     }
 }
+
+/// `"1 entry"`, `"3 entries"`.
+pub(crate) fn entries(count: usize) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    }
+}

@@ -8,8 +8,8 @@ use crate::dist::save::{decode_report, encode_report};
 use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::foreign::export::{ExportOptions, ExportReport, export};
+use crate::load::raw::RawCheckpoint;
 use crate::phases::Phases;
-use crate::raw::RawCheckpoint;
 use crate::save::SaveReport;
 use crate::source::open;
 

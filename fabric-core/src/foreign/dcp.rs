@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::metadata::{Metadata, Payload};
-use super::recognized;
 use super::{param_groups, torch};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
+use crate::source::recognized;
 use crate::source::sorted::sorted;
 use crate::source::window::Slice;
 use crate::source::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor};

@@ -17,8 +17,8 @@ pub use options::{ExportFormat, ExportOptions, ExportReport};
 
 use self::state_dict::Choices;
 use crate::error::{Error, Result};
+use crate::load::raw::RawCheckpoint;
 use crate::phases::Phases;
-use crate::raw::RawCheckpoint;
 use crate::save::Destination;
 use crate::save::publish::publish;
 use crate::source::read::stream;

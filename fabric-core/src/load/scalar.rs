@@ -4,7 +4,7 @@ use crate::entry::DType;
 use crate::error::Result;
 use crate::hash::HashMap;
 use crate::load::matching::LoadPlan;
-use crate::raw::RawCheckpoint;
+use crate::load::raw::RawCheckpoint;
 use crate::source::read::read_into;
 use crate::value::Value;
 

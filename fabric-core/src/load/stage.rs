@@ -5,7 +5,7 @@ use super::entries::{Held, StateEntry};
 use super::groups;
 use super::matching::LoadPlan;
 use super::scalar::Scalars;
-use crate::raw::RawCheckpoint;
+use crate::load::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::state::{NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup};
 use crate::value::{Value, ValueError};

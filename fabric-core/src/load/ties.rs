@@ -4,7 +4,7 @@ use super::entries::StateEntry;
 use super::matching::{LoadPlan, Named};
 use crate::error::{Error, Result};
 use crate::io::checksum;
-use crate::raw::RawCheckpoint;
+use crate::load::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::stream;
 

@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::hash::HashSet;
 use crate::io::pages;
 use crate::load::counted::Counted;
+use crate::load::raw::RawCheckpoint;
 use crate::load::transfer::Transfer;
 use crate::progress::Meter;
-use crate::raw::RawCheckpoint;
 use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
 use crate::source::{Check, Part, Place};
 

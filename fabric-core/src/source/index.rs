@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Check, Place, StoredTensor};
+use crate::entry::entries;
 use crate::entry::{root, strip};
-use crate::error::entries;
 use crate::format::manifest::StructRecord;
 use crate::hash::HashSet;
 use crate::io::checksum::Running;

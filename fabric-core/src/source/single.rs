@@ -10,11 +10,11 @@ use super::values::own_values;
 use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::foreign::recognized;
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::{Kind, Manifest, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
 use crate::format::{MANIFEST, ManifestError, agree};
+use crate::source::recognized;
 use crate::storage::ReadFile;
 
 /// Opens a file that is one of the two.

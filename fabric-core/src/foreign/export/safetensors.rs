@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{ExportReport, copy};
 use crate::error::{Error, Result};
 use crate::format::safetensors::Layout;
-use crate::raw::RawCheckpoint;
+use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
 /// A file that is decided but for the bytes of its tensors.

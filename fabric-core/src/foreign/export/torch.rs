@@ -9,7 +9,7 @@ use super::state_dict::{Choices, StateDict, arrange};
 use super::zip::{ALIGNMENT, Archive};
 use super::{ExportReport, copy};
 use crate::error::{Error, Result, StateError};
-use crate::raw::RawCheckpoint;
+use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
 /// What stands before every member's name. `torch.save` takes the file's name; one for all makes equal

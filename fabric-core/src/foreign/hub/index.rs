@@ -9,9 +9,9 @@ use serde_json::error::Category;
 
 use super::super::pairs;
 use crate::error::{Error, Result};
-use crate::foreign::recognized;
 use crate::source::ReadLimit;
 use crate::source::open::{open_file, read_whole};
+use crate::source::recognized;
 use crate::source::refused::Refused;
 use crate::storage::Storage;
 

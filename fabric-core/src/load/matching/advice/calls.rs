@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::moved::{Move, Moves};
-use crate::error::entries;
+use crate::entry::entries;
 use crate::source::Index;
 
 /// One sentence for each part that has moved, and one call for all of them if there are several.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::Matching;
+use crate::entry::entries;
 use crate::entry::strip;
-use crate::error::entries;
 
 /// So many lists are named at most.
 const MOST_LISTS: usize = 8;
