@@ -10,6 +10,7 @@ pub(crate) mod entries;
 mod groups;
 pub(crate) mod loading;
 mod matching;
+mod overlaps;
 pub(crate) mod own;
 pub(crate) mod raw;
 mod scalar;

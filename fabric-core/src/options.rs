@@ -102,6 +102,9 @@ impl LoadOptions {
     /// `module.fc1.weight` into `fc1.weight`, and `model.module.fc1.weight` into `model.fc1.weight`. The prefixes that
     /// PyTorch's wrappers leave inside of names (`"_orig_mod."`, `"_fsdp_wrapped_module."`) are removed anywhere. May be
     /// repeated for several.
+    ///
+    /// A prefix that no name of the file has is no error, so that one program takes the files of wrapped models and those of
+    /// plain ones. A load that is refused names it.
     pub fn strip_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefixes.push(prefix.into());
         self
@@ -109,6 +112,9 @@ impl LoadOptions {
 
     /// Gives the entry `from` of the file, and everything below it, the name `to`. May be repeated; renames follow each
     /// other. Where the name of a parameter changes, so does that of an optimizer's state of it.
+    ///
+    /// A rename that finds nothing is an error, strict or not: with a mistyped name, or another file, a load would restore other
+    /// entries than the caller means. A field that is declared with `#[checkpoint(alias = "...")]` takes files of either name.
     pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.renames.push((from.into(), to.into()));
         self

@@ -24,6 +24,7 @@ mod tensors;
 mod values;
 mod walk;
 
+pub(crate) use components::Fields;
 pub use field::FieldSchema;
 pub(crate) use filtering::FilterUse;
 pub use handle::Field;

@@ -131,3 +131,83 @@ fn a_field_that_the_state_does_not_hold_cannot_be_excluded() {
     let error = fabric.load_with(PATH, &mut state, LoadOptions::new().exclude(Other::FIELDS.nothing));
     assert!(matches!(error.unwrap_err(), Error::State(StateError::Handle { .. })));
 }
+
+#[test]
+fn a_value_of_another_type_is_left_out_by_the_call_that_the_message_names() {
+    #[derive(Checkpoint)]
+    struct Counters {
+        seen: String,
+        step: u64,
+    }
+    #[derive(Checkpoint)]
+    struct Before {
+        model: Mlp,
+        iteration: String,
+        counters: Counters,
+    }
+    #[derive(Checkpoint)]
+    struct Inner {
+        seen: u64,
+        step: u64,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        model: Mlp,
+        #[checkpoint(rename = "iteration")]
+        done: u64,
+        counters: Inner,
+    }
+    let fabric = fabric();
+    let saved = Before {
+        model: Mlp::new(1),
+        iteration: "seven".to_owned(),
+        counters: Counters {
+            seen: "many".to_owned(),
+            step: 5,
+        },
+    };
+    fabric.save(PATH, &saved).unwrap();
+    let mut state = State {
+        model: Mlp::new(2),
+        done: 3,
+        counters: Inner { seen: 4, step: 0 },
+    };
+    let text = refused(&fabric, &mut state, LoadOptions::new()).to_string();
+    for (name, handle) in [
+        ("iteration", "State::FIELDS.done"),
+        ("counters", "State::FIELDS.counters"),
+    ] {
+        let sentence =
+            format!("LoadOptions::new().exclude({handle}) leaves `{name}` as it is and restores everything else");
+        assert!(text.contains(&sentence), "{text}");
+    }
+    let options = LoadOptions::new()
+        .exclude(State::FIELDS.done)
+        .exclude(State::FIELDS.counters);
+    fabric.load_with(PATH, &mut state, options).unwrap();
+    assert_eq!(weights(&state.model), weights(&saved.model));
+    assert_eq!((state.done, state.counters.seen, state.counters.step), (3, 4, 0));
+}
+
+#[test]
+fn a_call_that_would_restore_nothing_is_not_advised() {
+    #[derive(Checkpoint)]
+    struct Before {
+        step: String,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        step: u64,
+    }
+    let fabric = fabric();
+    fabric
+        .save(
+            PATH,
+            &Before {
+                step: "seven".to_owned(),
+            },
+        )
+        .unwrap();
+    let report = refused(&fabric, &mut State { step: 0 }, LoadOptions::new());
+    assert!(!report.to_string().contains("exclude"), "{report}");
+}

@@ -21,6 +21,8 @@ mod modules;
 mod numbers;
 mod one_name;
 mod optimizers;
+mod other_names;
+mod overlaps;
 mod parts;
 mod python;
 mod raw;

@@ -39,6 +39,8 @@ pub(crate) struct Policy {
     pub(crate) keys: Keys,
     /// The load is of a reader, which knows of no other process.
     pub(crate) by_reader: bool,
+    /// Prefixes that the call would remove, and that no name of the file has.
+    pub(crate) idle_prefixes: Vec<String>,
 }
 
 /// What to move. Numbers are places among the entries of the state.

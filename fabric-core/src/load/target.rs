@@ -157,7 +157,7 @@ fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Re
 const CONVERTED: usize = 32;
 
 /// One block in the tensor's element type, by candle's own conversion.
-fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
+pub(crate) fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
     // Candle asks for memory and does not take no for an answer.
     pages::look(block.len().saturating_mul(CONVERTED)).map_err(|source| Error::Memory {
         purpose: format!("convert `{name}`"),

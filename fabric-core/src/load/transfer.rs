@@ -38,9 +38,9 @@ pub(crate) struct Transfer<'t> {
     pub(crate) stored: Cow<'t, StoredTensor>,
     target: Target<'t>,
     /// The box of the stored tensor that the target holds; `None`: all of it.
-    selection: Option<&'t Selection>,
+    pub(crate) selection: Option<&'t Selection>,
     /// Elements are converted.
-    cast: bool,
+    pub(crate) cast: bool,
     begun: AtomicBool,
 }
 

@@ -1,8 +1,12 @@
 //! Other names for the entries of an index: a root, prefixes that wrappers left behind, renames, maps taken apart. Pure
 //! transformations, made before anything is matched; every entry remembers its name in the file.
 
+mod renames;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::renames::Renames;
+pub(crate) use self::renames::without;
 use super::Index;
 use crate::entry::{join, strip};
 use crate::error::{Error, Result};
@@ -32,19 +36,22 @@ pub(crate) struct Renamed {
     origins: BTreeMap<String, String>,
     /// Maps of the file that were taken apart.
     apart: BTreeSet<String>,
+    /// Prefixes that the caller would remove, and that no name has.
+    pub(crate) idle_prefixes: Vec<String>,
 }
 
 impl Renamed {
     /// What `options` ask for; `None` if they ask for nothing.
     ///
     /// # Errors
-    /// If two entries would have one name, or nothing lies below the root.
+    /// If two entries would have one name, nothing lies below the root, or a rename finds nothing.
     pub(crate) fn by(options: &LoadOptions, index: &Index) -> Result<Option<Self>> {
         if options.root.is_none() && options.prefixes.is_empty() && options.renames.is_empty() {
             return Ok(None);
         }
-        let optimizers = Optimizers::of(options, index);
-        let rename = |name: &str| Some(optimizers.with_parameters_renamed(plainly_renamed(options, name)?));
+        let renames = Renames::of(options);
+        let optimizers = Optimizers::of(&renames, index);
+        let rename = |name: &str| Some(optimizers.with_parameters_renamed(renames.entry(name)?));
         let mut renamed = Self {
             index: Index {
                 origin: index.origin.clone(),
@@ -55,6 +62,7 @@ impl Renamed {
             },
             origins: BTreeMap::new(),
             apart: BTreeSet::new(),
+            idle_prefixes: Vec::new(),
         };
         for old in index.names() {
             let Some(new) = rename(old) else { continue };
@@ -85,6 +93,8 @@ impl Renamed {
                 roots.join(", ")
             )));
         }
+        renames.check(index)?;
+        renamed.idle_prefixes = renames.idle_prefixes();
         Ok(Some(renamed))
     }
 
@@ -94,6 +104,7 @@ impl Renamed {
             index: index.clone(),
             origins: index.names().map(|name| (name.to_owned(), name.to_owned())).collect(),
             apart: BTreeSet::new(),
+            idle_prefixes: Vec::new(),
         }
     }
 
@@ -135,57 +146,32 @@ impl Renamed {
     }
 }
 
-/// The name that the options give to an entry; `None` if it does not lie below the root.
-fn plainly_renamed(options: &LoadOptions, name: &str) -> Option<String> {
-    let below = match &options.root {
-        Some(root) => strip(name, root).filter(|rest| !rest.is_empty())?,
-        None => name,
-    };
-    Some(below_root(options, below))
-}
-
-fn below_root(options: &LoadOptions, name: &str) -> String {
-    let prefixes = options.prefixes.iter();
-    let stripped = prefixes.fold(name.to_owned(), |name, prefix| without(&name, prefix));
-    let renames = options.renames.iter();
-    renames.fold(stripped, |name, (from, to)| replaced(name, from, to))
-}
-
 /// The optimizers of a file: the names of parameters are parts of the names of their state, and are renamed with them.
-struct Optimizers<'o> {
-    options: &'o LoadOptions,
+struct Optimizers<'r, 'o> {
+    renames: &'r Renames<'o>,
     /// What the names of their state begin with, after they were renamed themselves.
     states: Vec<String>,
 }
 
-impl<'o> Optimizers<'o> {
-    fn of(options: &'o LoadOptions, index: &Index) -> Self {
+impl<'r, 'o> Optimizers<'r, 'o> {
+    fn of(renames: &'r Renames<'o>, index: &Index) -> Self {
         let groups = index.values.keys().filter_map(|name| {
-            let renamed = plainly_renamed(options, name)?;
+            let renamed = renames.entry(name)?;
             let optimizer = renamed.strip_suffix(GROUPS)?;
             let is_segment = optimizer.is_empty() || optimizer.ends_with('.');
             is_segment.then(|| format!("{optimizer}state"))
         });
         Self {
-            options,
+            renames,
             states: groups.collect(),
         }
-    }
-
-    /// What a parameter is called after the options.
-    fn parameter(&self, name: &str) -> String {
-        let root = self.options.root.as_deref().unwrap_or_default();
-        below_root(
-            self.options,
-            strip(name, root).filter(|rest| !rest.is_empty()).unwrap_or(name),
-        )
     }
 
     /// The name of an entry with the name of the parameter in it renamed, if it is state of one.
     fn with_parameters_renamed(&self, name: String) -> String {
         for state in &self.states {
             if let Some(parameter) = strip(&name, state).filter(|rest| !rest.is_empty()) {
-                return join(state, &self.parameter(parameter));
+                return join(state, &self.renames.parameter(parameter));
             }
         }
         name
@@ -200,7 +186,7 @@ impl<'o> Optimizers<'o> {
             .any(|state| state.strip_suffix("state") == Some(optimizer));
         let groups = is_one.then(|| stored.as_list()).flatten()?;
         let renamed = |param: Value| match param.decode::<String>() {
-            Ok(name) => Value::of(&self.parameter(&name)).unwrap_or(param),
+            Ok(name) => Value::of(&self.renames.parameter(&name)).unwrap_or(param),
             Err(_) => param,
         };
         let group = |group: &Value| {
@@ -270,63 +256,4 @@ pub(crate) fn unfold<'w>(
         }
     }
     Some(renamed)
-}
-
-/// `name` without the prefix: at its start, at the start of what lies below its component, and, if it is one that
-/// wrappers put anywhere, at the start of any segment.
-pub(crate) fn without(name: &str, prefix: &str) -> String {
-    if ANYWHERE.contains(&prefix) {
-        let mut rest = name.to_owned();
-        while let Some(at) = segment_start(&rest, prefix) {
-            rest.replace_range(at..at + prefix.len(), "");
-        }
-        return rest;
-    }
-    if let Some(rest) = name.strip_prefix(prefix) {
-        return rest.to_owned();
-    }
-    match name.split_once('.') {
-        Some((component, below)) => format!("{component}.{}", below.strip_prefix(prefix).unwrap_or(below)),
-        None => name.to_owned(),
-    }
-}
-
-fn segment_start(name: &str, prefix: &str) -> Option<usize> {
-    name.match_indices(prefix)
-        .map(|(at, _)| at)
-        .find(|&at| at == 0 || name.as_bytes().get(at - 1) == Some(&b'.'))
-}
-
-/// `name` with the segments `from` at its start replaced.
-fn replaced(name: String, from: &str, to: &str) -> String {
-    match strip(&name, from) {
-        Some(rest) if !from.is_empty() => join(to, rest),
-        _ => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_go_at_the_start_and_those_of_wrappers_anywhere() {
-        assert_eq!(without("module.fc1.weight", "module."), "fc1.weight");
-        assert_eq!(without("model.module.fc1.weight", "module."), "model.fc1.weight");
-        assert_eq!(without("model.a.module.weight", "module."), "model.a.module.weight");
-        assert_eq!(without("submodule.weight", "module."), "submodule.weight");
-        assert_eq!(
-            without("model._orig_mod.a._orig_mod.b_orig_mod.c", "_orig_mod."),
-            "model.a.b_orig_mod.c"
-        );
-    }
-
-    #[test]
-    fn renames_replace_whole_segments() {
-        let name = |name: &str| replaced(name.to_owned(), "state_dict.net", "model");
-        assert_eq!(name("state_dict.net.fc1"), "model.fc1");
-        assert_eq!(name("state_dict.net"), "model");
-        assert_eq!(name("state_dict.network.fc1"), "state_dict.network.fc1");
-        assert_eq!(replaced("net.a".to_owned(), "net", ""), "a");
-    }
 }

@@ -1,6 +1,6 @@
 //! The names at the first level of a state: what calls name when they speak of a part of it.
 
-use super::{Handle, Resolved};
+use super::{FieldSchema, Handle, Resolved};
 use crate::entry::{root, strip};
 use crate::error::StateError;
 use crate::hash::HashSet;
@@ -10,6 +10,8 @@ use crate::hash::HashSet;
 pub(crate) struct Fields {
     /// Each with the number of entries before it.
     declared: Vec<(usize, String)>,
+    /// The expressions of their handles.
+    handles: Vec<(&'static str, String)>,
     /// Parts of the state at any level that are `None`.
     pub(crate) none: Vec<String>,
 }
@@ -17,6 +19,21 @@ pub(crate) struct Fields {
 impl Fields {
     pub(super) fn declare(&mut self, name: &str, entries_before: usize) {
         self.declared.push((entries_before, root(name).to_owned()));
+    }
+
+    /// Takes note of a field at the first level that has a handle.
+    pub(super) fn handle(&mut self, field: &FieldSchema) {
+        if let Some((_, declared)) = field.declared.rsplit_once('.') {
+            let handle = format!("{}::FIELDS.{declared}", field.schema.short_name());
+            self.handles.push((field.name, handle));
+        }
+    }
+
+    /// The field at the first level that an entry lies in, and the expression of its handle.
+    pub(crate) fn handle_of(&self, entry: &str) -> Option<(&'static str, &str)> {
+        let mut handles = self.handles.iter();
+        let (name, handle) = handles.find(|(name, _)| strip(entry, name).is_some())?;
+        Some((name, handle))
     }
 
     /// The names at the first level, each once, in declared order. `entries` are the names of all entries.

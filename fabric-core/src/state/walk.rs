@@ -152,6 +152,9 @@ impl<V, O> Walk<V, O> {
         if self.left.is_empty() && self.scope.name.is_empty() && self.walked.schemas.last() != Some(&field.schema) {
             self.walked.schemas.push(field.schema);
         }
+        if self.left.is_empty() && self.scope.name.is_empty() && !field.flatten {
+            self.walked.fields.handle(&field);
+        }
         self.left.push(self.scope.clone());
         if !field.flatten {
             self.descend(field.name, field.aliases);

@@ -1,0 +1,171 @@
+//! Tensors of a state that show some of the same elements, each in its own way: a matrix and its transpose, rows of it. The
+//! file has each of them whole, and must not say two things about one element.
+
+use candle_core::Tensor;
+
+use super::matching::LoadPlan;
+use super::target::{Elements, convert};
+use super::transfer::Transfer;
+use crate::entry::DType;
+use crate::error::{Error, Result};
+use crate::hash::HashMap;
+use crate::io::pages;
+use crate::load::raw::RawCheckpoint;
+use crate::report::{Mismatch, MismatchKind};
+use crate::source::read::stream;
+use crate::state::StorageKey;
+
+/// A tensor that is to be filled, and the elements of its storage between which its own lie.
+struct View<'p, 't> {
+    /// Its place in the plan.
+    position: usize,
+    transfer: &'p Transfer<'t>,
+    tensor: &'t Tensor,
+    first: usize,
+    end: usize,
+}
+
+impl View<'_, '_> {
+    fn elements(&self) -> impl Iterator<Item = usize> {
+        let layout = self.tensor.layout();
+        let mut elements = Elements::new(layout);
+        (0..layout.shape().elem_count()).map(move |_| elements.next())
+    }
+}
+
+/// Compares what the file has for elements that several tensors share, and reports the tensors that contradict one before
+/// them. The parts of tensors that several processes hold are not compared.
+pub(crate) fn compare(raw: &RawCheckpoint, plan: &mut LoadPlan<'_>) -> Result<()> {
+    let mut storages: HashMap<usize, Vec<View<'_, '_>>> = HashMap::default();
+    for (position, transfer) in plan.transfers.iter().enumerate() {
+        let Some(tensor) = transfer.live().filter(|_| transfer.selection.is_none()) else {
+            continue;
+        };
+        let layout = tensor.layout();
+        let is_comparable = DType::from(tensor.dtype()).bits() >= 8 && !layout.has_internal_overlap();
+        if tensor.elem_count() == 0 || !is_comparable {
+            continue;
+        }
+        let steps = layout.dims().iter().zip(layout.stride());
+        let last: usize = steps.map(|(dim, stride)| (dim - 1) * stride).sum();
+        let first = layout.start_offset();
+        let storage = StorageKey::of(tensor).storage();
+        storages.entry(storage).or_default().push(View {
+            position,
+            transfer,
+            tensor,
+            first,
+            end: first + last + 1,
+        });
+    }
+    let mut found = Vec::new();
+    for views in storages.into_values().filter(|views| views.len() > 1) {
+        for neighbours in neighbours(views) {
+            found.extend(contradictions(raw, &neighbours)?);
+        }
+    }
+    for (name, other) in found {
+        plan.report.restored.retain(|restored| *restored != name);
+        plan.report.mismatched.push(Mismatch {
+            name,
+            kind: MismatchKind::Tied,
+            found: "contents".into(),
+            expected: format!("`{other}`"),
+            skipped: false,
+        });
+    }
+    Ok(())
+}
+
+/// The views of a storage in groups that may share elements, in the order of the plan.
+fn neighbours<'p, 't>(mut views: Vec<View<'p, 't>>) -> Vec<Vec<View<'p, 't>>> {
+    views.sort_by_key(|view| view.first);
+    let mut groups: Vec<Vec<View<'p, 't>>> = Vec::new();
+    let mut end = 0;
+    for view in views {
+        let view_end = view.end;
+        match groups.last_mut().filter(|_| view.first < end) {
+            Some(group) => group.push(view),
+            None => groups.push(vec![view]),
+        }
+        end = end.max(view_end);
+    }
+    groups.retain(|group| group.len() > 1);
+    for group in &mut groups {
+        group.sort_by_key(|view| view.position);
+    }
+    groups
+}
+
+/// Each view to which the file gives another element than to one before it, and that one.
+fn contradictions(raw: &RawCheckpoint, views: &[View<'_, '_>]) -> Result<Vec<(String, String)>> {
+    let first = views.iter().map(|view| view.first).min().unwrap_or_default();
+    let end = views.iter().map(|view| view.end).max().unwrap_or_default();
+    let mut is_known = room(end - first)?;
+    let known = |view: &View<'_, '_>, is_known: &mut [u8]| {
+        let mut elements = view.elements();
+        elements.any(|at| std::mem::replace(&mut is_known[at - first], 1) == 1)
+    };
+    if !views.iter().any(|view| known(view, &mut is_known)) {
+        return Ok(Vec::new());
+    }
+    is_known.fill(0);
+    let item = DType::from(views[0].tensor.dtype()).bits() / 8;
+    let mut contents = room((end - first) * item)?;
+    let mut found = Vec::new();
+    for (position, view) in views.iter().enumerate() {
+        let differs = first_difference(raw, view, first, &mut is_known, &mut contents)?;
+        if let Some(at) = differs {
+            let mut before = views[..position].iter();
+            let other = before.find(|other| other.elements().any(|element| element == at));
+            found.extend(other.map(|other| (view.transfer.name.to_owned(), other.transfer.name.to_owned())));
+        }
+    }
+    Ok(found)
+}
+
+/// Puts what the file has for a view to what is known of the storage. Gives the first element of which the storage knows
+/// otherwise.
+fn first_difference(
+    raw: &RawCheckpoint,
+    view: &View<'_, '_>,
+    first: usize,
+    is_known: &mut [u8],
+    contents: &mut [u8],
+) -> Result<Option<usize>> {
+    let Transfer {
+        stored_name: name,
+        stored,
+        cast,
+        ..
+    } = view.transfer;
+    let item = DType::from(view.tensor.dtype()).bits() / 8;
+    let mut elements = view.elements();
+    let mut differs = None;
+    stream(&*raw.source, name, stored, |block| {
+        let converted = if *cast {
+            Some(convert(name, block, stored.info.dtype(), view.tensor)?)
+        } else {
+            None
+        };
+        let block = converted.as_deref().unwrap_or(block);
+        for (element, at) in block.chunks_exact(item).zip(&mut elements) {
+            let place = at - first;
+            let own = &mut contents[place * item..(place + 1) * item];
+            if std::mem::replace(&mut is_known[place], 1) == 0 {
+                own.copy_from_slice(element);
+            } else if own != element {
+                differs.get_or_insert(at);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(differs)
+}
+
+fn room(len: usize) -> Result<Vec<u8>> {
+    pages::zeroed(len).map_err(|source| Error::Memory {
+        purpose: "compare tensors that share memory".to_owned(),
+        source,
+    })
+}
