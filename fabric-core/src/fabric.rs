@@ -207,7 +207,7 @@ impl Fabric {
             agree: agree.as_ref().map(|agree| agree as &Agree<'_>),
         };
         self.background.save(request, |phases, absolute| {
-            self.decide(phases, absolute, state, options, |world| world.writing())
+            self.decide(phases, absolute, state, options, World::writing)
         })
     }
 

@@ -24,6 +24,14 @@ pub(crate) fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy()).into_owned()
 }
 
+/// `"1 entry"`, `"3 entries"`.
+pub(crate) fn entries(count: usize) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,13 +41,5 @@ mod tests {
         assert_eq!(shown("größe.\"0\""), "größe.\"0\"");
         assert_eq!(shown("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
         assert_eq!(shown_path(Path::new("run\t/last")), "run\\t/last");
-    }
-}
-
-/// `"1 entry"`, `"3 entries"`.
-pub(crate) fn entries(count: usize) -> String {
-    match count {
-        1 => "1 entry".to_owned(),
-        n => format!("{n} entries"),
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(len)
-        .map_err(|_| no_memory(io::ErrorKind::OutOfMemory.into()))?;
+        .map_err(|_| no_memory(&io::ErrorKind::OutOfMemory.into()))?;
     bytes.extend(MAGIC);
     bytes.extend(version.0.to_le_bytes());
     bytes.extend(version.1.to_le_bytes());
@@ -119,7 +119,7 @@ pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<
     Ok(bytes)
 }
 
-fn no_memory(error: io::Error) -> ManifestError {
+fn no_memory(error: &io::Error) -> ManifestError {
     ManifestError::NoMemory(error.to_string())
 }
 
@@ -234,7 +234,7 @@ pub(super) fn encode<T: Serialize>(payload: &T) -> Result<Vec<u8>, ManifestError
     let mut bytes = Growing(Vec::new());
     let written = bincode::serde::encode_into_std_write(payload, &mut bytes, config::standard());
     written.map(|_| bytes.0).map_err(|error| match error {
-        EncodeError::Io { inner, .. } => no_memory(inner),
+        EncodeError::Io { inner, .. } => no_memory(&inner),
         other => ManifestError::Payload(other.to_string()),
     })
 }

@@ -14,6 +14,7 @@ const GROWN: usize = 2;
 
 impl ValueError {
     /// An error that says that the system has no memory for a value.
+    #[expect(clippy::needless_pass_by_value, reason = "callers map errors with it")]
     pub(crate) fn no_memory(source: io::Error) -> Self {
         Self {
             is_memory: true,

@@ -30,16 +30,16 @@ use crate::save::plan::SavePlan;
 use crate::save::{Commit, Decided, Destination, SaveReport};
 
 /// Gives each rank the boxes that it writes.
-pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agreed: Agreed) -> Result<Decided> {
+pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, mut agreed: Agreed) -> Result<Decided> {
     let Prepared {
         mut plan,
         state,
         durability,
         ..
     } = prepared;
-    let report = plan.report(0, agreed.differing.clone());
+    let report = plan.report(0, std::mem::take(&mut agreed.differing));
     let origin = origin(&ranks.strategy, &ranks.mesh);
-    let mut manifest = heading(&plan, origin, state, agreed.per_rank.clone())?;
+    let mut manifest = heading(&plan, origin, state, std::mem::take(&mut agreed.per_rank))?;
     manifest.body.tensors = records(&plan, &agreed);
     plan.tensors = rows(ranks, plan.tensors, &agreed);
     let heads: Vec<_> = plan.tensors.iter().map(Row::head).collect();

@@ -96,7 +96,7 @@ impl<'s> Generation<'s> {
     /// durable in it. Gives the length of the manifest.
     pub(crate) fn commit(self, mut manifest: Manifest, durability: Durability, phases: &Phases) -> Result<u64> {
         manifest.head.kind = Kind::Directory;
-        manifest.head.generation = self.place.generation().to_owned();
+        self.place.generation().clone_into(&mut manifest.head.generation);
         let checked = check(&manifest).and_then(|()| manifest.encode());
         let manifest = checked.map_err(ManifestError::at_save)?;
         self.commit_bytes(&manifest, durability, phases)?;

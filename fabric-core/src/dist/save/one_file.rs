@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::ranks::Ranks;
 use super::{Agreed, Prepared, origin};
+use crate::entry::Row;
 use crate::error::Result;
 use crate::save::file::FileWriter;
 use crate::save::heading::heading;
@@ -23,7 +24,7 @@ pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, prepared: Prepared, agr
     if ranks.rank() != 0 {
         plan.tensors.clear();
     }
-    let heads: Vec<_> = plan.tensors.iter().map(|row| row.head()).collect();
+    let heads: Vec<_> = plan.tensors.iter().map(Row::head).collect();
     let commit: Commit = Box::new(move |destination, contents| {
         let write = || {
             let mut file = FileWriter::new(&heads, manifest, destination.path)?;

@@ -59,7 +59,7 @@ pub(crate) fn start(copy: Copy, write: Write, progress: Option<Callback>, id: u6
         ))
     });
     let Ok((copier, writer)) = workers else {
-        let outcome = write.run_here(copy, &writing);
+        let outcome = write.run_here(&copy, &writing);
         return Flight::ended(&path, writing, outcome, id);
     };
     let lens = copy.rows.iter().map(Row::len).collect();
@@ -124,7 +124,7 @@ impl Wrote {
 
 impl Write {
     /// Writes the state itself: it cannot change before the call returns.
-    fn run_here(self, copy: Copy, writing: &Writing) -> Outcome {
+    fn run_here(self, copy: &Copy, writing: &Writing) -> Outcome {
         self.finish(writing, |write| write.write(&copy.rows, writing))
     }
 
