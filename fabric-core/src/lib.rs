@@ -71,7 +71,7 @@
 //! - A checkpoint is a valid safetensors file, which every reader of that format opens.
 //!
 //! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
-//! masks. Two processes that are no ranks of one group must not save to one path at the same time: each save is whole, the last rename wins.
+//! masks.
 //!
 //! # Features
 //!
