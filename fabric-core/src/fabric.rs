@@ -23,7 +23,7 @@ use crate::save::background::{Agree, BackgroundSave, Handle, STAGING, Saving};
 use crate::save::heading::Origin;
 use crate::save::{self, Decided, SaveReport, save};
 use crate::source::{ReadLimit, open};
-use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
+use crate::state::{AnyState, AnyStateMut, Checkpoint, Content, Role, StateMut, StateRef, StorageKey, Visitor};
 use crate::storage::{Local, Storage};
 
 /// Saves and loads states: the one object that a program keeps.
@@ -125,8 +125,12 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<SaveReport> {
+        self.save_any(path.as_ref(), &StateRef(state), options)
+    }
+
+    fn save_any(&self, path: &Path, state: &dyn AnyState, options: SaveOptions) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::save")?;
-        let absolute = self.absolute(path.as_ref());
+        let absolute = self.absolute(path);
         let phases = Phases::of_save(absolute.given(), self.rank(), false);
         save(&*self.storage, &absolute, &phases, || {
             self.decide(&phases, &absolute, state, options, |world| Ok(world.ranks.clone()))
@@ -192,8 +196,12 @@ impl Fabric {
         state: &S,
         options: SaveOptions,
     ) -> Result<Saving> {
+        self.save_any_async(path.as_ref(), &StateRef(state), options)
+    }
+
+    fn save_any_async(&self, path: &Path, state: &dyn AnyState, options: SaveOptions) -> Result<Saving> {
         let _within = self.background.enter("Fabric::save_async")?;
-        let absolute = self.absolute(path.as_ref());
+        let absolute = self.absolute(path);
         let agree = self
             .world
             .as_ref()
@@ -212,11 +220,11 @@ impl Fabric {
     }
 
     /// Decides a save, together with the other ranks if there are any. `channel` is the channel that ranks write over.
-    fn decide<S: Checkpoint + ?Sized>(
+    fn decide(
         &self,
         phases: &Phases,
         absolute: &Absolute,
-        state: &S,
+        state: &dyn AnyState,
         options: SaveOptions,
         channel: impl FnOnce(&World) -> Result<Arc<Ranks>>,
     ) -> Result<Decided> {
@@ -306,7 +314,7 @@ impl Fabric {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.load_all(path.as_ref(), state, options, false)
+        self.load_all(path.as_ref(), &mut StateMut(state), options, false)
     }
 
     /// Restores a state from entries that are open already, as [`load`](Self::load) does from a path: a component left in the
@@ -360,7 +368,7 @@ impl Fabric {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.load_all_from(entries, state, options, false)
+        self.load_all_from(entries, &mut StateMut(state), options, false)
     }
 
     /// Loads bare weights into a module, or an optimizer's own file into an optimizer: every entry of the file is meant
@@ -384,7 +392,7 @@ impl Fabric {
         object: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.load_all(path.as_ref(), object, options, true)
+        self.load_all(path.as_ref(), &mut StateMut(object), options, true)
     }
 
     /// Restores one module or optimizer from entries that are open already, all of which are meant for it, as
@@ -407,7 +415,7 @@ impl Fabric {
         object: &mut S,
         options: LoadOptions,
     ) -> Result<Loaded> {
-        self.load_all_from(entries, object, options, true)
+        self.load_all_from(entries, &mut StateMut(object), options, true)
     }
 
     /// Opens a checkpoint or a file of weights without a state. Only its index is read. Waits for a save in the background.
@@ -440,13 +448,7 @@ impl Fabric {
 
     /// Opens a file on all ranks and loads from it: what one cannot open, none loads. If `whole`, all entries are meant for
     /// this state.
-    fn load_all<S: Checkpoint + ?Sized>(
-        &self,
-        path: &Path,
-        state: &mut S,
-        options: LoadOptions,
-        whole: bool,
-    ) -> Result<Loaded> {
+    fn load_all(&self, path: &Path, state: &mut dyn AnyStateMut, options: LoadOptions, whole: bool) -> Result<Loaded> {
         let call = if whole { "Fabric::load_raw" } else { "Fabric::load" };
         let _within = self.background.enter(call)?;
         let phases = Phases::of_load(path, self.rank());
@@ -464,10 +466,10 @@ impl Fabric {
     }
 
     /// Loads from entries that all ranks have opened.
-    fn load_all_from<S: Checkpoint + ?Sized>(
+    fn load_all_from(
         &self,
         entries: &RawCheckpoint,
-        state: &mut S,
+        state: &mut dyn AnyStateMut,
         options: LoadOptions,
         whole: bool,
     ) -> Result<Loaded> {
@@ -482,10 +484,10 @@ impl Fabric {
         self.load_opened(entries, state, options, whole, &phases)
     }
 
-    fn load_opened<S: Checkpoint + ?Sized>(
+    fn load_opened(
         &self,
         entries: &RawCheckpoint,
-        state: &mut S,
+        state: &mut dyn AnyStateMut,
         options: LoadOptions,
         whole: bool,
         phases: &Phases,

@@ -30,7 +30,7 @@ use crate::phases::Phases;
 use crate::progress::Meter;
 use crate::report::LoadReport;
 use crate::source::read::PartialSums;
-use crate::state::{Checkpoint, OptimizerState, Resolved, ValueSlot};
+use crate::state::{AnyStateMut, OptimizerState, Resolved, ValueSlot};
 
 /// What a load did.
 #[derive(Clone, Debug)]
@@ -62,9 +62,9 @@ pub(crate) struct Watch<'w> {
 }
 
 /// Loads on one process.
-pub(crate) fn load<S: Checkpoint + ?Sized>(
+pub(crate) fn load(
     file: &RawCheckpoint,
-    state: &mut S,
+    state: &mut dyn AnyStateMut,
     request: Request,
     phases: &Phases,
 ) -> Result<Loaded> {

@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::options::SaveOptions;
 use crate::phases::{Phase, Phases, is_anybody_listening};
 use crate::progress::Callback;
-use crate::state::Checkpoint;
+use crate::state::AnyState;
 use crate::storage::Storage;
 
 /// The name of this library in manifests. For people; nothing depends on it.
@@ -89,10 +89,10 @@ pub(crate) fn save(
 }
 
 /// Decides a save of one process into one file. `before` comes first: if it fails, nothing is saved.
-pub(crate) fn decide<S: Checkpoint + ?Sized>(
+pub(crate) fn decide(
     phases: &Phases,
     absolute: &Absolute,
-    state: &S,
+    state: &dyn AnyState,
     mut options: SaveOptions,
     origin: Origin,
     before: impl FnOnce() -> Result<()>,
@@ -106,7 +106,7 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
     plan.share_values();
     settle(&plan.tensors)?;
     note_bytes(&planning, &plan.tensors);
-    let manifest = heading(&plan, origin, outermost::<S>(S::VERSION), Vec::new())?;
+    let manifest = heading(&plan, origin, outermost(state), Vec::new())?;
     let mut file = FileWriter::new(&plan.tensors, manifest, path)?;
     let report = plan.report(file.len(), Vec::new());
     let commit: Commit = Box::new(move |destination, contents| {

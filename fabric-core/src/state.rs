@@ -1,5 +1,6 @@
 //! The trait that makes a type a state, and its implementations.
 
+mod any;
 mod components;
 mod containers;
 mod field;
@@ -24,6 +25,7 @@ mod tensors;
 mod values;
 mod walk;
 
+pub(crate) use any::{AnyState, AnyStateMut, StateMut, StateRef};
 pub(crate) use components::Fields;
 pub use field::FieldSchema;
 pub(crate) use filtering::FilterUse;

@@ -13,13 +13,13 @@ use crate::load::raw::RawCheckpoint;
 use crate::load::{Loaded, Request, watched};
 use crate::phases::{Phase, Phases};
 use crate::source::read::PartialSums;
-use crate::state::Checkpoint;
+use crate::state::AnyStateMut;
 
 /// Loads on all ranks: what one of them cannot load, none does.
-pub(crate) fn load<S: Checkpoint + ?Sized>(
+pub(crate) fn load(
     ranks: &Ranks,
     file: &RawCheckpoint,
-    state: &mut S,
+    state: &mut dyn AnyStateMut,
     request: Request,
     phases: &Phases,
 ) -> Result<Loaded> {

@@ -31,7 +31,7 @@ use crate::phases::{Phase, Phases};
 use crate::save::heading::{Origin, RankValue, outermost};
 use crate::save::plan::{Reading, SavePlan, Wholes, plan, read};
 use crate::save::{Decided, note_bytes, settle};
-use crate::state::Checkpoint;
+use crate::state::AnyState;
 
 /// A save that one rank has planned, before it has heard of the others.
 struct Prepared {
@@ -61,12 +61,12 @@ struct Agreed {
 
 /// Decides a save together with the other ranks. The ranks write files over the channel that `writing` gives. If `before` fails on any rank,
 /// no rank saves.
-pub(crate) fn decide<S: Checkpoint + ?Sized>(
+pub(crate) fn decide(
     ranks: &Ranks,
     writing: impl FnOnce() -> Result<Arc<Ranks>>,
     phases: &Phases,
     absolute: &Absolute,
-    state: &S,
+    state: &dyn AnyState,
     mut options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
 ) -> Result<Decided> {
@@ -79,7 +79,7 @@ pub(crate) fn decide<S: Checkpoint + ?Sized>(
         planning = Some(phases.begin(Phase::Plan));
         Ok(read(state)?)
     };
-    let (mut prepared, said) = asking::plan(ranks, absolute.given(), &outermost::<S>(S::VERSION), options, read)?;
+    let (mut prepared, said) = asking::plan(ranks, absolute.given(), &outermost(state), options, read)?;
     let mut agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
     for (at, right) in std::mem::take(&mut agreed.replaced) {
         prepared.plan.tensors[at].bytes.tensor = right;

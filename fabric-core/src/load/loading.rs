@@ -16,7 +16,7 @@ use crate::load::raw::RawCheckpoint;
 use crate::phases::{Phase, Timed, is_anybody_listening};
 use crate::report::{LoadReport, MismatchKind};
 use crate::source::names::{Renamed, unfold};
-use crate::state::{Checkpoint, Content, Fields, VisitorMut, resolve};
+use crate::state::{AnyStateMut, Content, Fields, VisitorMut, resolve};
 use crate::value::memory::look_for;
 
 /// A load whose state has been walked.
@@ -41,9 +41,9 @@ impl<'l> Loading<'l> {
     ///
     /// # Errors
     /// If the state is none that can be loaded, or an option does not fit state and file.
-    pub(crate) fn begin<S: Checkpoint + ?Sized>(
+    pub(crate) fn begin(
         file: &'l RawCheckpoint,
-        state: &'l mut S,
+        state: &'l mut dyn AnyStateMut,
         request: Request,
         watch: Watch<'l>,
         own: impl Fn(&[String]) -> OwnNames,
@@ -54,6 +54,7 @@ impl<'l> Loading<'l> {
             whole,
             by_reader,
         } = request;
+        let keys = state.keys();
         let mut visitor = VisitorMut::new();
         state.visit_mut(&mut visitor);
         let mut places = resolve(visitor.finish())?;
@@ -80,7 +81,7 @@ impl<'l> Loading<'l> {
             empty: places.empty(),
             none: places.fields.none.clone(),
             states: states.collect(),
-            keys: S::KEYS,
+            keys,
             idle_prefixes: renamed
                 .as_ref()
                 .map_or_else(Vec::new, |renamed| renamed.idle_prefixes.clone()),

@@ -5,6 +5,7 @@ use super::plan::SavePlan;
 use crate::error::{Error, Result};
 use crate::format::manifest::{Body, CBOR, Coordinate, Head, Manifest, StructRecord, TieRecord, ValueRecord};
 use crate::io::pages;
+use crate::state::AnyState;
 
 /// The strategy that a checkpoint was saved under, as its manifest says it.
 #[derive(Clone, Debug)]
@@ -73,13 +74,13 @@ pub(crate) fn head(origin: Origin) -> Head {
 }
 
 /// The outermost struct of a state.
-pub(crate) fn outermost<S: ?Sized>(version: u32) -> StructRecord {
-    let name = std::any::type_name::<S>();
+pub(crate) fn outermost(state: &dyn AnyState) -> StructRecord {
+    let name = state.type_name();
     let name = name.split('<').next().unwrap_or(name);
     StructRecord {
         path: String::new(),
         name: name.rsplit("::").next().unwrap_or(name).to_owned(),
-        version,
+        version: state.version(),
     }
 }
 

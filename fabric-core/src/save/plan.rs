@@ -10,8 +10,7 @@ use crate::format::safetensors::Layout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
 use crate::state::{
-    Checkpoint, Content, FilterUse, NamedOptimizer, OptimizerState, Resolved, Scope, Shards, StorageKey, Visitor,
-    resolve,
+    AnyState, Content, FilterUse, NamedOptimizer, OptimizerState, Resolved, Scope, Shards, StorageKey, Visitor, resolve,
 };
 use crate::value::{Value, ValueError};
 
@@ -47,7 +46,7 @@ pub(crate) struct Tie {
 }
 
 /// Walks over a state, and gives every entry its name.
-pub(crate) fn read<S: Checkpoint + ?Sized>(state: &S) -> Result<Reading<'_>, StateError> {
+pub(crate) fn read(state: &dyn AnyState) -> Result<Reading<'_>, StateError> {
     let mut visitor = Visitor::new();
     state.visit(&mut visitor);
     resolve(visitor.finish())

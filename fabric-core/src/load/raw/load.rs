@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::load::{Loaded, Request, load};
 use crate::options::LoadOptions;
 use crate::phases::Phases;
-use crate::state::Checkpoint;
+use crate::state::{AnyStateMut, Checkpoint, StateMut};
 
 /// On one process. Where ranks hold parts of tensors, all of them load together: with
 /// [`Fabric::load_from`](crate::Fabric::load_from).
@@ -28,7 +28,7 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_with`](crate::Fabric::load_with).
     pub fn load_with<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions) -> Result<Loaded> {
-        self.load_alone(state, options, false)
+        self.load_alone(&mut StateMut(state), options, false)
     }
 
     /// Restores one module or optimizer from these entries, all of which are meant for it, as
@@ -47,10 +47,10 @@ impl RawCheckpoint {
     /// # Errors
     /// As [`Fabric::load_raw_with`](crate::Fabric::load_raw_with).
     pub fn load_raw_with<S: Checkpoint + ?Sized>(&self, object: &mut S, options: LoadOptions) -> Result<Loaded> {
-        self.load_alone(object, options, true)
+        self.load_alone(&mut StateMut(object), options, true)
     }
 
-    fn load_alone<S: Checkpoint + ?Sized>(&self, state: &mut S, options: LoadOptions, whole: bool) -> Result<Loaded> {
+    fn load_alone(&self, state: &mut dyn AnyStateMut, options: LoadOptions, whole: bool) -> Result<Loaded> {
         let request = Request {
             options,
             whole,

@@ -1,0 +1,51 @@
+//! A state of any type behind one object: all that lies below the entry points is compiled once, and not for each state.
+
+use super::{Checkpoint, Keys, Visitor, VisitorMut};
+
+/// A state that is saved.
+pub(crate) trait AnyState {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
+
+    /// As its author counts.
+    fn version(&self) -> u32;
+
+    fn type_name(&self) -> &'static str;
+}
+
+/// A state that is loaded into.
+pub(crate) trait AnyStateMut {
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
+
+    /// The keys at its first level.
+    fn keys(&self) -> Keys;
+}
+
+/// A state of the type `S`.
+pub(crate) struct StateRef<'s, S: ?Sized>(pub(crate) &'s S);
+
+/// A state of the type `S`, to be changed.
+pub(crate) struct StateMut<'s, S: ?Sized>(pub(crate) &'s mut S);
+
+impl<S: Checkpoint + ?Sized> AnyState for StateRef<'_, S> {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        self.0.visit(entries);
+    }
+
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<S>()
+    }
+}
+
+impl<S: Checkpoint + ?Sized> AnyStateMut for StateMut<'_, S> {
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        self.0.visit_mut(entries);
+    }
+
+    fn keys(&self) -> Keys {
+        S::KEYS
+    }
+}
