@@ -47,7 +47,7 @@ pub fn page(themes: &Themes, names: &[&str], machine: &str) -> String {
     page
 }
 
-/// Whether the page begins with this plot.
+/// The page begins with this plot.
 fn is_first(plot: &Plot) -> bool {
     ["load", "save"].contains(&plot.name())
 }

@@ -149,7 +149,7 @@ impl Ranks {
     }
 }
 
-/// What a rank says that failed.
+/// The message of a rank that failed.
 fn failed(what: &str) -> Vec<u8> {
     [what.as_bytes(), &[FAILED]].concat()
 }

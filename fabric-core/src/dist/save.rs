@@ -59,8 +59,8 @@ struct Agreed {
     per_rank: Vec<RankValue>,
 }
 
-/// Decides a save together with the other ranks. The ranks write files over the channel that `writing` gives. If `before` fails on any rank,
-/// no rank saves.
+/// Decides a save together with the other ranks. The ranks speak over the channel that `writing` gives while they write files. If
+/// `before` fails on any rank, no rank saves.
 pub(crate) fn decide(
     ranks: &Ranks,
     writing: impl FnOnce() -> Result<Arc<Ranks>>,
@@ -126,7 +126,7 @@ fn prepare(
     })
 }
 
-/// How manifests call a strategy and its mesh.
+/// The strategy and the mesh as manifests record them.
 pub(crate) fn origin(strategy: &Strategy, mesh: &super::mesh::Mesh) -> Origin {
     Origin {
         strategy: strategy.name().to_owned(),

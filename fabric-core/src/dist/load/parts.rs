@@ -1,4 +1,4 @@
-//! What the tensors of a state are parts of: each rank says what it has, and all ranks together know the whole tensors.
+//! The whole tensors of which ranks hold parts: each rank sends the shapes of its parts, and all ranks compute the whole shapes.
 
 use crate::dist::ranks::{Lines, Ranks, digest};
 use crate::dist::shard::{Global, Local, sizes, uneven, uniform};
@@ -10,13 +10,13 @@ use crate::load::entries::Selections;
 use crate::load::loading::Loading;
 use crate::state::Content;
 
-/// What this rank knows by itself: the tensors that are cut, and the item of the state that each of them is.
+/// The tensors of this rank that the strategy cuts, each with its place among the items of the state.
 pub(crate) struct Parts {
     locals: Vec<Local>,
     items: Vec<usize>,
 }
 
-/// What all ranks know together.
+/// The whole tensors, after all ranks have sent the shapes of their parts.
 pub(crate) struct Agreed {
     /// The boxes that this rank holds.
     pub(crate) selections: Selections,
@@ -73,7 +73,7 @@ impl Parts {
         lines
     }
 
-    /// What this rank says of itself.
+    /// The message of this rank to the other ranks.
     pub(crate) fn message(&self, ranks: &Ranks, loading: &Loading<'_>) -> Vec<u8> {
         if ranks.alone() {
             return Vec::new();

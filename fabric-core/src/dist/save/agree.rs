@@ -1,4 +1,4 @@
-//! What ranks say to each other before a save: a digest of what each is about to do, and the little that it cannot tell.
+//! The agreement of ranks before a save: each rank sends a digest of its plan, and its own values.
 
 use std::io;
 use std::path::Path;

@@ -135,7 +135,7 @@ pub(crate) fn decode(message: &[u8]) -> Option<(Header, &[u8])> {
     (used == length).then_some((header, bytes))
 }
 
-/// What follows a [`Word::Done`], cut into what each rank brought; an error if the lengths are not those, or if there is no
+/// The bytes behind a [`Word::Done`], cut into the message of each rank; an error if the lengths are not those, or if there is no
 /// memory for the parts.
 pub(crate) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Result<Vec<Vec<u8>>, String> {
     let torn = || "what came back is not whole".to_owned();

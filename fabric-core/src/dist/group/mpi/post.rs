@@ -269,7 +269,7 @@ impl Post {
         }
     }
 
-    /// Whether there is memory for the message that has come. If not, MPI keeps it until there is, or until the ranks that wait
+    /// Looks for memory for the message that has come. If there is none, MPI keeps it until there is, or until the ranks that wait
     /// for it give up.
     fn has_room(&self) -> bool {
         let status = self.world.any_process().immediate_probe();
