@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use ciborium::Value as Cbor;
 
 use super::object::{Object, StoredAs, Tensor};
+use crate::error::{Error, Result, StateError};
+use crate::io::pages;
 use crate::value::SOME;
 
 /// Deeper values are refused: no recursion without a bound.
@@ -17,9 +19,9 @@ const MAX_DEPTH: usize = 256;
 
 const LATIN1: &str = "latin1";
 
-/// A pickle that is being written.
-pub(crate) struct Pickle {
-    bytes: Vec<u8>,
+/// A pickle that is being written, or only counted.
+struct Pickle<B> {
+    bytes: B,
     /// What is written once and then referred to: texts and globals that return with every tensor.
     memo: HashMap<Named, u8>,
 }
@@ -30,31 +32,62 @@ enum Named {
     Text(&'static str),
 }
 
+/// Takes the bytes of a pickle.
+trait Bytes {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Bytes for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// The number of bytes.
+struct Count(usize);
+
+impl Bytes for Count {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+}
+
 /// The pickle of `object`.
 ///
 /// # Errors
-/// The name of the value that has no form in Python that may be loaded, and why.
-pub(crate) fn pickle(object: &Object<'_>) -> Result<Vec<u8>, (String, String)> {
+/// The value that has no form in Python that may be loaded, or too little memory for the pickle, which is counted first.
+pub(crate) fn pickle(object: &Object<'_>) -> Result<Vec<u8>> {
+    let Count(len) = written(object, Count(0))?;
+    let memory = pages::reserved(len).map_err(|source| Error::Memory {
+        purpose: "pickle the checkpoint".to_owned(),
+        source,
+    })?;
+    Ok(written(object, memory)?)
+}
+
+fn written<B: Bytes>(object: &Object<'_>, bytes: B) -> Result<B, StateError> {
     let mut pickle = Pickle {
-        bytes: vec![0x80, 2],
+        bytes,
         memo: HashMap::new(),
     };
+    pickle.bytes.put(&[0x80, 2]);
     pickle.object(object)?;
-    pickle.bytes.push(b'.');
+    pickle.op(b'.');
     Ok(pickle.bytes)
 }
 
-impl Pickle {
+impl<B: Bytes> Pickle<B> {
     fn op(&mut self, op: u8) {
-        self.bytes.push(op);
+        self.bytes.put(&[op]);
     }
 
-    fn object(&mut self, object: &Object<'_>) -> Result<(), (String, String)> {
+    fn object(&mut self, object: &Object<'_>) -> Result<(), StateError> {
         match object {
             Object::Tensor(tensor) => self.tensor(tensor),
-            Object::Value(name, value) => self
-                .value(value, 0)
-                .map_err(|what| ((*name).to_owned(), what.to_owned()))?,
+            Object::Value(name, value) => self.value(value, 0).map_err(|what| StateError::Value {
+                name: (*name).to_owned(),
+                what: what.to_owned(),
+            })?,
             Object::Number(number) => self.integer(i128::from(*number)),
             Object::Bool(flag) => self.op(if *flag { 0x88 } else { 0x89 }),
             Object::None => self.op(b'N'),
@@ -82,7 +115,7 @@ impl Pickle {
         Ok(())
     }
 
-    fn entries(&mut self, entries: &[(Object<'_>, Object<'_>)]) -> Result<(), (String, String)> {
+    fn entries(&mut self, entries: &[(Object<'_>, Object<'_>)]) -> Result<(), StateError> {
         self.op(b'(');
         for (key, object) in entries {
             self.object(key)?;
@@ -148,7 +181,7 @@ impl Pickle {
             Cbor::Integer(number) => self.integer((*number).into()),
             Cbor::Float(number) => {
                 self.op(b'G');
-                self.bytes.extend(number.to_be_bytes());
+                self.bytes.put(&number.to_be_bytes());
             }
             Cbor::Text(text) if u32::try_from(text.len()).is_err() => return Err("is a text of over 4 GiB"),
             Cbor::Text(text) => self.text(text),
@@ -187,13 +220,13 @@ impl Pickle {
 
     fn integer(&mut self, number: i128) {
         if let Ok(small) = u8::try_from(number) {
-            self.bytes.extend([b'K', small]);
+            self.bytes.put(&[b'K', small]);
         } else if let Ok(small) = u16::try_from(number) {
             self.op(b'M');
-            self.bytes.extend(small.to_le_bytes());
+            self.bytes.put(&small.to_le_bytes());
         } else if let Ok(small) = i32::try_from(number) {
             self.op(b'J');
-            self.bytes.extend(small.to_le_bytes());
+            self.bytes.put(&small.to_le_bytes());
         } else {
             self.long(&number.to_le_bytes());
         }
@@ -209,8 +242,8 @@ impl Pickle {
             bytes = &bytes[..=rest.len()];
         }
         // At most 255 bytes: 16 for a number, and `big_integer` has counted its own.
-        self.bytes.extend([0x8a, u8::try_from(bytes.len()).unwrap_or(u8::MAX)]);
-        self.bytes.extend(bytes);
+        self.bytes.put(&[0x8a, u8::try_from(bytes.len()).unwrap_or(u8::MAX)]);
+        self.bytes.put(bytes);
     }
 
     /// A bignum of RFC 8949, section 3.4.3: its size big-endian; a negative one is -1 minus that.
@@ -231,12 +264,15 @@ impl Pickle {
 
     /// `_codecs.encode("...", "latin1")`: protocol 2 has no bytes of its own.
     fn raw_bytes(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        let text: String = bytes.iter().copied().map(char::from).collect();
-        if u32::try_from(text.len()).is_err() {
-            return Err("is a run of over 2 GiB of bytes");
-        }
+        // In UTF-8 every character of the upper half takes two bytes.
+        let len = bytes.len() + bytes.iter().filter(|byte| !byte.is_ascii()).count();
+        let len = u32::try_from(len).map_err(|_| "is a run of over 2 GiB of bytes")?;
         self.global("_codecs", "encode");
-        self.text(&text);
+        self.op(b'X');
+        self.bytes.put(&len.to_le_bytes());
+        for &byte in bytes {
+            self.bytes.put(char::from(byte).encode_utf8(&mut [0; 2]).as_bytes());
+        }
         self.fixed_text(LATIN1);
         self.op(0x86);
         self.op(b'R');
@@ -247,8 +283,8 @@ impl Pickle {
         // Longer texts have been refused: names are at most 4096 bytes, and values are looked at first.
         let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.op(b'X');
-        self.bytes.extend(len.to_le_bytes());
-        self.bytes.extend(text.as_bytes());
+        self.bytes.put(&len.to_le_bytes());
+        self.bytes.put(text.as_bytes());
     }
 
     fn fixed_text(&mut self, text: &'static str) {
@@ -261,7 +297,7 @@ impl Pickle {
     fn global(&mut self, module: &'static str, name: &'static str) {
         let global = Named::Global(module, name);
         if !self.recall(&global) {
-            self.bytes.extend(format!("c{module}\n{name}\n").bytes());
+            self.bytes.put(format!("c{module}\n{name}\n").as_bytes());
             self.remember(global);
         }
     }
@@ -270,7 +306,7 @@ impl Pickle {
         let Some(&number) = self.memo.get(named) else {
             return false;
         };
-        self.bytes.extend([b'h', number]);
+        self.bytes.put(&[b'h', number]);
         true
     }
 
@@ -278,7 +314,7 @@ impl Pickle {
         // There are a few dozen globals and fixed texts in all; one too many would be written out each time.
         if let Ok(number) = u8::try_from(self.memo.len()) {
             self.memo.insert(named, number);
-            self.bytes.extend([b'q', number]);
+            self.bytes.put(&[b'q', number]);
         }
     }
 }

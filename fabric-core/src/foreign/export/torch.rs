@@ -8,7 +8,7 @@ use super::pickle::pickle;
 use super::state_dict::{Choices, StateDict, arrange};
 use super::zip::{ALIGNMENT, Archive};
 use super::{ExportReport, copy};
-use crate::error::{Error, Result, StateError};
+use crate::error::{Error, Result};
 use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
@@ -28,7 +28,7 @@ impl<'a> Image<'a> {
     /// If an entry has no form in PyTorch.
     pub(crate) fn new(raw: &'a RawCheckpoint, choices: Choices) -> Result<Self> {
         let state = arrange(&raw.index, choices)?;
-        let pickle = pickle(&state.object).map_err(|(name, what)| StateError::Value { name, what })?;
+        let pickle = pickle(&state.object)?;
         Ok(Self { raw, state, pickle })
     }
 

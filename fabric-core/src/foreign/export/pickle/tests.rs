@@ -7,6 +7,13 @@ fn pickled(object: &Object<'_>) -> Vec<u8> {
     pickle(object).unwrap()
 }
 
+fn refused(name: &str, value: &Cbor) -> (String, String) {
+    match pickle(&Object::Value(name, value)).unwrap_err() {
+        Error::State(StateError::Value { name, what }) => (name, what),
+        other => panic!("{other}"),
+    }
+}
+
 fn value(value: &Cbor) -> Vec<u8> {
     let bytes = pickled(&Object::Value("v", value));
     assert_eq!((&bytes[..2], bytes.last()), (&[0x80, 2][..], Some(&b'.')));
@@ -87,13 +94,13 @@ fn strides_are_those_of_pytorch_also_where_a_dimension_is_empty() {
 #[test]
 fn what_has_no_form_in_python_is_refused_by_name() {
     let odd = Cbor::Map(vec![(Cbor::Array(vec![]), Cbor::Null)]);
-    let (name, what) = pickle(&Object::Value("data.odd", &odd)).unwrap_err();
+    let (name, what) = refused("data.odd", &odd);
     assert_eq!(name, "data.odd");
     assert!(what.contains("as a key"), "{what}");
     let mut deep = Cbor::Null;
     for _ in 0..300 {
         deep = Cbor::Array(vec![deep]);
     }
-    assert!(pickle(&Object::Value("v", &deep)).unwrap_err().1.contains("nested"));
+    assert!(refused("v", &deep).1.contains("nested"));
     assert!(pickle(&Object::Value("v", &Cbor::Tag(0, Box::new(Cbor::Null)))).is_err());
 }
