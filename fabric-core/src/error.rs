@@ -146,8 +146,23 @@ pub enum Error {
         r#source: candle_core::Error,
     },
 
-    /// An argument or an option that cannot be met: options that contradict each other, or a name that the file does not
-    /// have.
+    /// A [`LoadOptions::rename`](crate::LoadOptions::rename) that finds no entry. Nothing was changed.
+    #[error(
+        "LoadOptions::rename({from:?}, {to:?}) finds nothing: {origin} has no entry `{}`, and none below it; {hint}",
+        shown(from)
+    )]
+    NothingToRename {
+        /// The name that the checkpoint lacks.
+        from: String,
+        /// The name that it was to be given.
+        to: String,
+        /// The checkpoint.
+        origin: String,
+        /// The names that the checkpoint has instead, and the option that helps.
+        hint: String,
+    },
+
+    /// An argument or an option that cannot be met, or options that contradict each other.
     #[error("{0}")]
     Options(String),
 

@@ -25,7 +25,8 @@ fn unmet<S: Checkpoint>(fabric: &fabric_core::Fabric, state: &mut S, options: Lo
     let before = image(state);
     let error = fabric.load_with(PATH, state, options).unwrap_err();
     assert!(image(state) == before, "a refused load changed the state: {error}");
-    assert!(matches!(error, Error::Options(_)), "{error:?}");
+    let is_typed = matches!(error, Error::NothingToRename { .. } | Error::Options(_));
+    assert!(is_typed, "{error:?}");
     error.to_string()
 }
 
@@ -45,6 +46,11 @@ fn a_rename_of_nothing_is_refused_and_names_what_comes_near() {
         LoadOptions::new().rename("model.fc1.wieght", "x"),
     );
     assert!(text.contains("did you mean `model.fc1.weight`?"), "{text}");
+    let options = LoadOptions::new().rename("modle", "network");
+    match fabric.load_with(PATH, &mut network(2), options).unwrap_err() {
+        Error::NothingToRename { from, to, .. } => assert_eq!((&*from, &*to), ("modle", "network")),
+        other => panic!("{other:?}"),
+    }
     let text = unmet(&fabric, &mut Train::new(2), LoadOptions::new().rename("", "model"));
     assert!(text.contains("load_raw"), "{text}");
     let text = unmet(&fabric, &mut Train::new(2), LoadOptions::new().rename("zzz", "other"));

@@ -83,10 +83,10 @@ impl<'o> Renames<'o> {
             return Ok(());
         };
         let (from, to) = &self.options.renames[at];
-        let option = format!("LoadOptions::rename({from:?}, {to:?})");
         if from.is_empty() {
             return Err(Error::Options(format!(
-                "{option} names no entry: fabric.load_raw(path, &mut state.{to}) loads a whole file into one part of a state"
+                "LoadOptions::rename(\"\", {to:?}) names no entry: fabric.load_raw(path, &mut state.{to}) loads a whole file \
+                 into one part of a state"
             )));
         }
         // What there was to be renamed: each name, and what lies above it.
@@ -102,9 +102,8 @@ impl<'o> Renames<'o> {
             let parts = name.match_indices('.').map(|(dot, _)| name[..dot].to_owned());
             names.extend(parts.chain([name.clone()]));
         }
-        let origin = &index.origin;
         let moved = self.first_renamed(from, at);
-        let found = if moved != *from && names.contains(&moved) {
+        let hint = if moved != *from && names.contains(&moved) {
             format!("the renames before it have given that the name `{moved}`")
         } else if names.contains(to) {
             let last = from.rsplit('.').next().unwrap_or_default();
@@ -119,9 +118,12 @@ impl<'o> Renames<'o> {
             let first: Vec<_> = first.into_iter().take(8).map(|name| format!("`{name}`")).collect();
             format!("at its first level are {}", first.join(", "))
         };
-        Err(Error::Options(format!(
-            "{option} finds nothing: {origin} has no entry `{from}`, and none below it; {found}"
-        )))
+        Err(Error::NothingToRename {
+            from: from.clone(),
+            to: to.clone(),
+            origin: index.origin.clone(),
+            hint,
+        })
     }
 }
 
