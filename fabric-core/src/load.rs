@@ -8,6 +8,7 @@ mod classes;
 mod counted;
 pub(crate) mod entries;
 mod groups;
+mod left_out;
 pub(crate) mod loading;
 mod matching;
 mod overlaps;

@@ -49,6 +49,8 @@ pub struct LoadReport {
     pub advice: Vec<String>,
     /// Every missing entry is named by the advice.
     pub(crate) is_explained: bool,
+    /// The fields that the advice leaves out.
+    pub(crate) left_out: Vec<String>,
     /// A tensor of another element type could be converted.
     pub(crate) is_castable: bool,
     pub(crate) strict: bool,
@@ -140,7 +142,8 @@ impl LoadReport {
             help.push("LoadOptions::new().cast(true) converts tensors to the state's element type".to_owned());
         }
         let optimizers = self.refused_optimizers();
-        if !optimizers.is_empty() && !optimizers.contains(&"") {
+        let is_generic = |optimizer: &&str| !optimizer.is_empty() && !self.is_left_out(optimizer);
+        if !optimizers.is_empty() && optimizers.iter().all(is_generic) {
             help.push(
                 "LoadOptions::new().exclude(...) with the optimizer's field restores everything else and leaves the \
                  optimizer as it is"
@@ -165,12 +168,17 @@ impl LoadReport {
         names.map(|name| &name[..optimizer(name)]).collect()
     }
 
+    fn is_left_out(&self, name: &str) -> bool {
+        self.left_out.iter().any(|field| strip(name, field).is_some())
+    }
+
     /// What a load that is not strict would do, where nothing else is known to help.
     fn last_resort(&self) -> Option<String> {
         let is_needed = self.strict && !self.is_explained && self.wrong_file.is_none();
         let optimizers = self.refused_optimizers();
         let is_of_one = |name: &str| optimizers.iter().any(|optimizer| strip(name, optimizer).is_some());
-        let left = self.missing.iter().chain(&self.filtered_at_save).map(String::as_str);
+        let filtered = self.filtered_at_save.iter().filter(|name| !self.is_left_out(name));
+        let left = self.missing.iter().chain(filtered).map(String::as_str);
         let left: Vec<&str> = left.filter(|name| !is_of_one(name)).collect();
         let has_unexpected = self.unexpected.iter().any(|name| !is_of_one(name));
         if !is_needed || (left.is_empty() && !has_unexpected) {

@@ -10,6 +10,7 @@ mod contract;
 mod damage;
 mod declarations;
 mod errors;
+mod exact_calls;
 mod excluded;
 mod filters;
 mod hidden;

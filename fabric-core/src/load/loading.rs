@@ -1,22 +1,18 @@
 //! The phases of a load that change nothing: the state is walked, and matched with the file.
 
-use std::collections::BTreeSet;
-
 use super::accepted::Accepted;
 use super::entries::{Selections, entries};
 use super::matching::numbered::{Names, accept_numbers};
 use super::matching::{LoadPlan, Policy, plan};
 use super::own::{OwnNames, OwnValue};
 use super::transfer::{Transfer, locate};
-use super::{Places, Request, Watch, overlaps, scalar, stage, ties, verify};
-use crate::entry::strip;
+use super::{Places, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
 use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::load::raw::RawCheckpoint;
 use crate::phases::{Phase, Timed, is_anybody_listening};
-use crate::report::{LoadReport, MismatchKind};
 use crate::source::names::{Renamed, unfold};
-use crate::state::{AnyStateMut, Content, Fields, VisitorMut, resolve};
+use crate::state::{AnyStateMut, Content, VisitorMut, resolve};
 use crate::value::memory::look_for;
 
 /// A load whose state has been walked.
@@ -126,7 +122,7 @@ impl<'l> Loading<'l> {
         let scalars = scalar::read(file, &plan)?;
         let staged = stage::stage(file, &scalars, &mut entries, &places.optimizers, &mut plan);
         if !plan.report.is_acceptable() {
-            advise_of_call(&places.fields, policy, &mut plan.report);
+            left_out::advise(&places.fields, policy, &mut plan.report);
             return Err(Error::Mismatch(Box::new(plan.report)));
         }
         check_writable(&plan)?;
@@ -149,28 +145,6 @@ impl<'l> Loading<'l> {
             watch,
         })
     }
-}
-
-/// So many fields are named at most.
-const MOST_FIELDS: usize = 4;
-
-/// Adds to the report of a refused load which options did nothing, and which option would leave out a field of another type.
-fn advise_of_call(known: &Fields, policy: &Policy, report: &mut LoadReport) {
-    let idle = policy.idle_prefixes.iter();
-    report.advice.extend(idle.map(|prefix| {
-        format!("LoadOptions::strip_prefix({prefix:?}) removed nothing: no name in the file begins with it")
-    }));
-    let others = report.mismatched.iter();
-    let others = others.filter(|found| found.kind == MismatchKind::Type && !found.skipped);
-    let fields: BTreeSet<_> = others.filter_map(|found| known.handle_of(&found.name)).collect();
-    // Without another field that is restored, such a load would restore nothing.
-    let leaves_something = |name: &str| report.restored.iter().any(|entry| strip(entry, name).is_none());
-    let fields = fields.into_iter().filter(|(name, _)| leaves_something(name));
-    let sentences = fields.map(|(name, handle)| {
-        format!("LoadOptions::new().exclude({handle}) leaves `{name}` as it is and restores everything else")
-    });
-    let sentences: Vec<String> = sentences.take(MOST_FIELDS).collect();
-    report.advice.extend(sentences);
 }
 
 /// Gives each value of which every process has its own the names that it has in the file.

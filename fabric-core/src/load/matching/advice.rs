@@ -5,6 +5,8 @@ mod calls;
 mod lists;
 mod moved;
 mod near;
+mod order;
+mod two_names;
 
 use self::moved::{Move, Moves};
 use super::Matching;
@@ -22,6 +24,7 @@ impl Matching<'_, '_> {
         advice.extend(self.part_of_a_tensor());
         advice.extend(self.filled_with_nothing());
         advice.extend(self.named_and_numbered());
+        advice.extend(self.two_names());
         let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();
         if is_open && self.index.len() <= MOST {
             self.plan.report.suggestions = self.suggestions();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::moved::{Move, Moves};
+use super::order::in_order;
 use crate::entry::entries;
 use crate::source::Index;
 
@@ -14,15 +15,18 @@ pub(crate) fn sentences(moves: &Moves, index: &Index) -> Vec<String> {
             entries(moves.count())
         )];
     }
-    let mut sentences: Vec<String> = moves.moves.iter().map(|part| sentence(part, moves.wrapper)).collect();
-    let renames: Vec<&Move> = moves.moves.iter().filter(|part| is_rename(part)).collect();
-    if renames.len() + usize::from(moves.wrapper.is_some()) > 1 {
+    let renames = moves.moves.iter().filter(|part| is_rename(part));
+    let count = renames.clone().count() + usize::from(moves.wrapper.is_some());
+    let renames = in_order(renames, index);
+    let sentence = |part| sentence(part, moves.wrapper, !renames.depend);
+    let mut sentences: Vec<String> = moves.moves.iter().map(sentence).collect();
+    if count > 1 || renames.depend {
         let mut call = String::from("LoadOptions::new()");
         if let Some(wrapper) = moves.wrapper {
             let _ = write!(call, ".strip_prefix({wrapper:?})");
         }
-        for part in renames {
-            let _ = write!(call, ".rename({:?}, {:?})", part.from, part.to);
+        for (from, to) in &renames.pairs {
+            let _ = write!(call, ".rename({from:?}, {to:?})");
         }
         sentences.push(format!("all together: {call}"));
     }
@@ -78,7 +82,8 @@ fn all_begin(prefix: &str, index: &Index) -> bool {
     names.all(|name| wraps(name) || name.split_once('.').is_some_and(|(_, below)| wraps(below)))
 }
 
-fn sentence(part: &Move, wrapper: Option<&str>) -> String {
+/// `alone` says that a call for this part is right without those for the others.
+fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
     let Move {
         from,
         to,
@@ -106,13 +111,15 @@ fn sentence(part: &Move, wrapper: Option<&str>) -> String {
     if to.is_empty() {
         return format!("the file's `{from}`{stripped} {has} {link} the state: LoadOptions::new().root({from:?})");
     }
+    let calls = if alone || !is_rename(part) {
+        format!(": {}", calls(part, wrapper))
+    } else {
+        String::new()
+    };
     if *wanted == 1 && *stored == 1 && *count == 1 {
-        return format!("the file's `{from}` may be `{to}`: {}", calls(part, wrapper));
+        return format!("the file's `{from}` may be `{to}`{calls}");
     }
-    format!(
-        "the file's `{from}`{stripped} {has} {link} `{to}`: {}",
-        calls(part, wrapper)
-    )
+    format!("the file's `{from}`{stripped} {has} {link} `{to}`{calls}")
 }
 
 /// The attribute and the option. An attribute knows names at its own level only.
