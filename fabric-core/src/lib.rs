@@ -70,14 +70,14 @@
 //! - **Same state, same bytes.** Two saves of one state are identical files.
 //! - A checkpoint is a valid safetensors file, which every reader of that format opens.
 //!
-//! What cannot: candle's random numbers on the CPU are not seedable, so a run with dropout on the CPU resumes with other
-//! masks.
+//! One thing is not restored: candle's random numbers on the CPU cannot be seeded, so a run with dropout on the CPU resumes
+//! with other masks.
 //!
 //! # Features
 //!
-//! Everything above is there by default. Three features add what not everybody can build or needs:
+//! The default build has everything above. Three features add parts that need more to build:
 //!
-//! | feature | what it adds | what building it takes |
+//! | feature | adds | needs |
 //! |---|---|---|
 //! | `mpi` | `group::MpiGroup`, the ranks of an MPI job | an MPI (Open MPI, MPICH) and libclang |
 //! | `cuda` | pinned memory between files and CUDA tensors; no item of its own | the CUDA toolkit |
@@ -147,7 +147,7 @@ pub use state::{
 };
 pub use value::{Value, ValueError};
 
-/// What generated code names; no part of the public interface.
+/// The items that generated code names. They are no part of the public interface.
 #[doc(hidden)]
 pub mod __private1 {
     pub use crate::entry::TensorInfo;

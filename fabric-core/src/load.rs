@@ -33,20 +33,20 @@ use crate::report::LoadReport;
 use crate::source::read::PartialSums;
 use crate::state::{AnyStateMut, OptimizerState, Resolved, ValueSlot};
 
-/// What a load did.
+/// The result of a load.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The entries that the load did not use, readable lazily.
     pub remainder: RawCheckpoint,
-    /// What came from where.
+    /// The findings: restored, missing, unexpected and other entries.
     pub report: LoadReport,
 }
 
 /// Places of a state, named.
 pub(crate) type Places<'a> = Resolved<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerState>;
 
-/// What is asked of a load.
+/// The request of a load.
 pub(crate) struct Request {
     pub(crate) options: LoadOptions,
     /// All entries are meant for the state: bare weights.
@@ -55,7 +55,7 @@ pub(crate) struct Request {
     pub(crate) by_reader: bool,
 }
 
-/// Who is told what a load does.
+/// The listeners of a load: the progress meter and the spans.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'w> {
     pub(crate) phases: &'w Phases,

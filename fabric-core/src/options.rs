@@ -1,4 +1,4 @@
-//! What a caller may ask of a save or a load.
+//! The options of a save and of a load.
 
 use crate::entry::TensorInfo;
 use crate::filter::Filter;
@@ -27,7 +27,7 @@ pub struct LoadOptions {
     pub(crate) progress: Option<Callback>,
 }
 
-/// What to do with an entry whose shape differs.
+/// The treatment of a tensor whose shape in the file differs from the state's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMismatch {
@@ -75,7 +75,7 @@ impl LoadOptions {
         self
     }
 
-    /// What happens to tensors of another shape. They refuse the load by default, strict or not.
+    /// The treatment of tensors of another shape. By default they refuse the load, strict or not.
     pub fn on_mismatch(mut self, on_mismatch: OnMismatch) -> Self {
         self.on_mismatch = on_mismatch;
         self
@@ -181,7 +181,7 @@ impl LoadOptions {
         self
     }
 
-    /// What ranks compare: each option by its name, and what it says. The callback is a rank's own.
+    /// The options that ranks compare, each with its name and its value. The callback is not compared.
     pub(crate) fn lines(&self) -> Vec<(String, String)> {
         let Self {
             strict,
@@ -259,7 +259,7 @@ pub enum Replicas {
     RankZero,
 }
 
-/// What [`Fabric::save_async_with`](crate::Fabric::save_async_with) does while an earlier save is still on its way.
+/// The behaviour of [`Fabric::save_async_with`](crate::Fabric::save_async_with) while an earlier save is still running.
 ///
 /// Where there are several ranks, all ask for the same; if the earlier save is on its way on any rank, it is on all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -275,9 +275,9 @@ pub enum WhenBusy {
     Fail,
 }
 
-/// When a save may say that it is done.
+/// The guarantee that a save gives when it returns.
 ///
-/// What `Durable` means on a file system of this machine ([`Local`](crate::storage::Local)) depends on the system:
+/// On a file system of this machine ([`Local`](crate::storage::Local)), `Durable` means:
 ///
 /// | system | the contents of files | the name of the checkpoint |
 /// |---|---|---|
@@ -287,16 +287,17 @@ pub enum WhenBusy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// When the checkpoint survives a power failure.
+    /// The checkpoint survives a power failure.
     #[default]
     Durable,
-    /// When the system has the bytes: survives the end of the process, not of the machine. The checkpoint still
-    /// replaces the old one in one step, but after a power failure either may be damaged, which loading detects.
+    /// The checkpoint survives the end of the process, and not a power failure: the system has the bytes, the device may
+    /// not. The checkpoint still replaces the old one in one step. After a power failure either may be damaged, which a load
+    /// detects.
     Relaxed,
 }
 
 impl SaveOptions {
-    /// Everything, durably.
+    /// Saves every entry, durably.
     pub fn new() -> Self {
         Self::default()
     }
@@ -324,14 +325,14 @@ impl SaveOptions {
         self
     }
 
-    /// What happens if an earlier save in the background is still on its way: the new one waits for it, unless said
-    /// otherwise. For [`save_async_with`](crate::Fabric::save_async_with); a plain save always waits.
+    /// The behaviour of [`save_async_with`](crate::Fabric::save_async_with) while an earlier save in the background is still
+    /// running. By default the new save waits for it. A plain save always waits.
     pub fn when_busy(mut self, when_busy: WhenBusy) -> Self {
         self.when_busy = when_busy;
         self
     }
 
-    /// What happens if ranks hold different replicas of a tensor or a value: the save is refused, unless said otherwise. See
+    /// The behaviour of a save whose ranks hold different replicas of a tensor or a value. By default the save is refused. See
     /// [`Replicas`].
     ///
     /// ```

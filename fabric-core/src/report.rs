@@ -1,4 +1,4 @@
-//! What a load found: every entry of the state and of the file, and how they came together.
+//! The findings of a load: how each entry of the state and of the file was matched.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub struct LoadReport {
     pub mismatched: Vec<Mismatch>,
     /// Entries left out by a filter: of the schema now, or of the save that wrote the file.
     pub filtered: Vec<String>,
-    /// Those of the filtered that the state expects: they were left out when the file was saved.
+    /// Entries that the state expects and that a filter left out when the file was saved.
     pub filtered_at_save: Vec<String>,
     /// Entries of the file that have no counterpart here and need none: `num_batches_tracked` of PyTorch's `BatchNorm`.
     pub ignored: Vec<String>,
@@ -39,13 +39,14 @@ pub struct LoadReport {
     /// State of an optimizer that the file has, and that stays as it is, because the file lacks other state of the same
     /// parameter.
     pub withheld: Vec<String>,
-    /// What the file does not say and the load assumed, as sentences: which parameter a number of PyTorch's means, say.
+    /// Assumptions of the load about facts that the file does not record, as sentences: which parameter a number of PyTorch's
+    /// means, for example.
     pub assumed: Vec<String>,
     /// Names in the file that come near a missing one: (missing, in the file).
     pub suggestions: Vec<(String, String)>,
-    /// What the file is instead, where nothing in it matched.
+    /// The kind of file, where no entry of it matched.
     pub(crate) wrong_file: Option<String>,
-    /// What stands behind the findings, each with the call that mends it, as sentences.
+    /// The causes of the findings, each with the call that mends it, as sentences.
     pub advice: Vec<String>,
     /// Every missing entry is named by the advice.
     pub(crate) is_explained: bool,
@@ -64,9 +65,9 @@ pub struct Mismatch {
     pub name: String,
     /// In which way it does not fit.
     pub kind: MismatchKind,
-    /// What the file has.
+    /// The finding in the file.
     pub found: String,
-    /// What the state has, or why what was found does not fit.
+    /// The state's expectation, or the reason why the finding does not fit.
     pub expected: String,
     /// The load went on without it, because [`OnMismatch::Skip`](crate::OnMismatch::Skip) allowed that.
     pub skipped: bool,
@@ -172,7 +173,7 @@ impl LoadReport {
         self.left_out.iter().any(|field| strip(name, field).is_some())
     }
 
-    /// What a load that is not strict would do, where nothing else is known to help.
+    /// The effect of a load that is not strict, where no other call is known to help.
     fn last_resort(&self) -> Option<String> {
         let is_needed = self.strict && !self.is_explained && self.wrong_file.is_none();
         let optimizers = self.refused_optimizers();

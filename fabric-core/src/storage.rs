@@ -1,4 +1,4 @@
-//! Where bytes live: a file system, memory, or a file system that fails on purpose.
+//! The interface of a storage, and the storage of this machine's file systems.
 
 mod local;
 
@@ -11,14 +11,14 @@ pub use local::Local;
 
 /// The operations that saving and loading need of a place for files, in the manner of POSIX.
 ///
-/// What a save may rely on, and no more: a file's bytes are durable after [`WriteFile::sync`]; a name's creation, renaming
-/// or removal is durable after [`sync_dir`](Self::sync_dir) of its directory; [`rename`](Self::rename) replaces atomically.
-/// Every implementation passes the same suite, and `testing::Memory` forgets at a crash all that this does not promise.
+/// A save relies on three guarantees: a file's bytes are durable after [`WriteFile::sync`]; the creation, renaming or removal
+/// of a name is durable after [`sync_dir`](Self::sync_dir) of its directory; [`rename`](Self::rename) replaces atomically. One
+/// suite of tests runs on every implementation, and `testing::Memory` simulates a crash in which everything else is lost.
 ///
-/// Where a directory is asked for, the empty path, which is the parent of a bare file name, means the current one.
+/// As a directory, the empty path (the parent of a bare file name) means the current directory.
 /// A path that leads through a file is `NotADirectory`.
 pub trait Storage: Send + Sync + Debug {
-    /// Opens a file for reading, without waiting for anybody.
+    /// Opens a file for reading. The call never waits for another process.
     ///
     /// # Errors
     /// `NotFound` if there is none; `IsADirectory` if it is one; `InvalidInput` if it is a device, a FIFO or a socket.
@@ -44,15 +44,15 @@ pub trait Storage: Send + Sync + Debug {
         self.create(path)
     }
 
-    /// Gives the file at `from` the name `to`, replacing a file of that name in one step. Who has the replaced file open
-    /// still reads it. A directory can be renamed, with all that it contains, to a name that is free.
+    /// Gives the file at `from` the name `to`, replacing a file of that name in one step. A reader that has the replaced file
+    /// open goes on reading it. A directory can be renamed, with its contents, to a free name.
     ///
     /// # Errors
     /// `NotFound` if there is nothing at `from`; `IsADirectory` if `to` is a directory and `from` is not;
     /// `NotADirectory` if `from` is a directory and `to` is not.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file. Who has it open still reads it.
+    /// Removes a file. A reader that has it open goes on reading it.
     ///
     /// # Errors
     /// `NotFound` if there is none; if it is a directory.
@@ -77,7 +77,7 @@ pub trait Storage: Send + Sync + Debug {
 
     /// Removes an empty directory.
     ///
-    /// The default looks whether it is empty, and removes it then; a storage that can do both in one step should.
+    /// The default lists the directory and removes it if it is empty. A storage that can do both in one step overrides it.
     ///
     /// # Errors
     /// `NotFound` if there is none; `NotADirectory` if it is a file; `DirectoryNotEmpty` if it contains anything.
@@ -89,7 +89,7 @@ pub trait Storage: Send + Sync + Debug {
         }
     }
 
-    /// Removes a directory with all that it contains; not the current one by its empty path.
+    /// Removes a directory with its contents. The empty path is an error here.
     ///
     /// # Errors
     /// `NotFound` if there is none; `NotADirectory` if it is a file.
@@ -101,10 +101,10 @@ pub trait Storage: Send + Sync + Debug {
     /// `NotFound` if there is none; `NotADirectory` if it is a file; otherwise if the device fails.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// What is at the path, following symbolic links; `None` if nothing is.
+    /// The kind of file at the path, following symbolic links; `None` if nothing is there.
     ///
     /// # Errors
-    /// If it cannot be told, for want of permission, say.
+    /// If the storage cannot tell, for example for want of permission.
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
 
     /// The names in a directory, sorted. Names that are not UTF-8 are left out: no save makes one.
@@ -113,8 +113,8 @@ pub trait Storage: Send + Sync + Debug {
     /// `NotFound` if there is none; `NotADirectory` if it is a file.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
-    /// All names in a directory, sorted; also those that are not UTF-8. By default these are the names of
-    /// [`list`](Self::list), which is right for a storage that has no others.
+    /// All names in a directory, sorted, including names that are not UTF-8. The default returns the names of
+    /// [`list`](Self::list), which is right for a storage whose names are UTF-8.
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -122,37 +122,36 @@ pub trait Storage: Send + Sync + Debug {
         Ok(self.list(path)?.into_iter().map(OsString::from).collect())
     }
 
-    /// The path that a save to `path` replaces: where the last of a chain of symbolic links points, whether or not
-    /// anything is there.
+    /// The path that a save to `path` replaces: the target of the last of a chain of symbolic links, which need not exist.
     ///
     /// # Errors
     /// If the links form a loop; `InvalidFilename` or `InvalidInput` if the storage can hold nothing at such a path: it or
-    /// one of its names is too long, say.
+    /// one of its names is too long, for example.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.to_path_buf())
     }
 
-    /// The path in a form that does not depend on what may change between two calls, as the current directory of a process
-    /// does: every call of a [`Fabric`](crate::Fabric) begins with it. A storage that wraps another one forwards it. By default
-    /// the path as it is.
+    /// The absolute form of a path, which means the same after the process has changed its current directory. Every call of a
+    /// [`Fabric`](crate::Fabric) begins with it. A storage that wraps another one forwards the call. The default returns the path
+    /// unchanged.
     ///
     /// # Errors
-    /// If it cannot be told: the current directory was removed, say.
+    /// If the storage cannot tell, for example because the current directory was removed.
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.to_path_buf())
     }
 
-    /// Removes the file if no writer holds it any more: what a killed process left behind. Says whether it did: `false`
-    /// also if nothing is there, or something that [`create`](Self::create) did not make, such as a directory.
+    /// Removes the file that a killed process left behind: a file that no writer holds. Returns `true` if it was removed;
+    /// `false` if a writer holds it, if nothing is there, or if [`create`](Self::create) did not make it, such as a directory.
     ///
-    /// A finished file has no writer either, so ask this of temporary names only.
+    /// A finished file has no writer either, so only temporary names may be passed.
     ///
     /// # Errors
     /// If removing fails.
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool>;
 
-    /// Holds the file in the place of its writer, if no writer holds it any more. `None` if one does, if the storage cannot
-    /// tell, if nothing is there, or something that [`create`](Self::create) did not make. The file stays as it is.
+    /// Takes the place of the file's writer, if no writer holds the file. Returns `None` if one does, if the storage cannot
+    /// tell, if nothing is there, or if [`create`](Self::create) did not make it. The file is not changed.
     ///
     /// The default removes an abandoned file and creates an empty one of its name.
     ///
@@ -167,7 +166,7 @@ pub trait Storage: Send + Sync + Debug {
     }
 }
 
-/// What a path names.
+/// The kind of file at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -175,7 +174,7 @@ pub enum FileKind {
     File,
     /// A directory.
     Directory,
-    /// A device, a FIFO, a socket: no bytes lie there.
+    /// A device, a FIFO or a socket, which holds no bytes.
     Other,
 }
 
@@ -195,8 +194,9 @@ pub trait ReadFile: Send + Sync + Debug {
         self.len().map(|len| len == 0)
     }
 
-    /// Numbers that are others for another file, and for this one after it was written to again, as far as the storage
-    /// can tell; `None`, as by default, if it cannot. A file that is opened again later by its path is known by them.
+    /// A fingerprint of the file (on Unix: device, inode, length and time of the last change), which differs for another file,
+    /// and for this file after it was written to again. `None`, the default, if the storage has none. The library compares
+    /// the fingerprint when it opens a file again by its path.
     ///
     /// # Errors
     /// If the device fails.
@@ -210,15 +210,13 @@ pub trait ReadFile: Send + Sync + Debug {
     /// If the device fails.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Lends `len` bytes from `offset` on where they lie in memory, if they do or can be brought there: calls `take` once, with all of them, and is
-    /// `true`; or is `false`, as by default, and they are to be [read](Self::read_at). Nothing changes them while they are
-    /// lent, so `take` should not be long about it.
+    /// Calls `take` once with a borrowed view of the `len` bytes at `offset` and returns `true`, or returns `false`; the caller
+    /// then uses [`read_at`](Self::read_at). The bytes do not change during the call, so `take` should be short. Default: `false`.
     ///
-    /// The library reads each lent byte once, and verifies what it has read: a storage that is wrong, and lends bytes that change,
-    /// costs a checksum error.
+    /// The library reads each lent byte once, and verifies the bytes that it has read. A storage that lends bytes which change
+    /// after all costs a checksum error.
     ///
-    /// An offer for whoever copies much and can do so better than [`read_at`](Self::read_at). It has no errors of its own:
-    /// what it cannot lend, reading meets.
+    /// The method has no errors of its own: a storage that cannot lend returns `false`, and `read_at` returns the error.
     fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         let _ = (offset, len, take);
         false

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use candle_core::Tensor;
 use fabric_core::Fabric;
+use fabric_core::testing::scale::read_to_compare;
 
 use super::Bench;
 use super::load::save_relaxed;
@@ -14,6 +16,8 @@ use crate::states::{Form, state_in_file};
 use crate::timing::{Task, in_turn};
 
 const SAVE: &str = "Fabric save, not synced";
+/// The cost of comparing replicas, which each rank adds to a save where other ranks hold the same tensors.
+const SAMPLE: &str = "comparing replicas";
 const LOAD: &str = "Fabric load";
 const LOAD_PT: &str = "Fabric load, a .pt file";
 const LOAD_DCP: &str = "Fabric load, a DCP directory";
@@ -29,6 +33,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let variables = state_in_file(form, &plain)?;
     let fabric = Fabric::new();
     save_relaxed(&fabric, &ours, &variables)?;
+    let tensors: Vec<Tensor> = variables.all_vars().iter().map(|var| var.as_tensor().clone()).collect();
     let variables = RefCell::new(variables);
     let save = || save_relaxed(&fabric, &made, &variables.borrow());
     let load = |path: &Path| Ok(fabric.load(path, &mut *variables.borrow_mut()).map(drop)?);
@@ -43,6 +48,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
             Ok(variables.borrow().save(&made)?)
         })
         .making(&made),
+        Task::new(Kind::Ours, SAMPLE, || Ok(read_to_compare(&tensors, false)?)),
         Task::new(Kind::Ours, LOAD, || load(&ours)),
         Task::new(Kind::Peer, "candle VarMap::load", || {
             Ok(variables.borrow_mut().load(&plain)?)
@@ -64,6 +70,12 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     theme.tables.push(measured.table_of_each(&caption, form.tensors));
     let each = |name: &str| measured.seconds(name).map(|seconds| micros(seconds, form.tensors));
     theme.at_most("save of 20,000 tensors of 64 bytes, per tensor", 3., "us", each(SAVE));
+    theme.at_most(
+        "time of comparing replicas of 20,000 tensors of 64 bytes / save without sync",
+        0.02,
+        "",
+        measured.ratio(SAVE, SAMPLE),
+    );
     theme.at_most("load of 20,000 tensors of 64 bytes, per tensor", 3., "us", each(LOAD));
     theme.at_most(
         "load of 20,000 tensors of 64 bytes from a `.pt` file, per tensor",

@@ -2,7 +2,7 @@
 
 use crate::entry::shown;
 
-/// What is wrong with a state or its schema: found before a byte is read or written.
+/// A mistake in a state or its schema, found before a byte is read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -58,7 +58,7 @@ pub enum StateError {
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The mistake.
         what: &'static str,
     },
 

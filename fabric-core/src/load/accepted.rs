@@ -20,7 +20,7 @@ use crate::state::{NamedOptimizer, OptimizerState};
 pub(crate) struct Accepted<'a, 'l> {
     /// The entries of the file, as the file calls them.
     pub(super) file: &'a RawCheckpoint,
-    /// What the state calls them, where that is something else.
+    /// The entries under the state's names, where those differ from the file's.
     pub(super) renamed: Option<&'a Renamed>,
     pub(super) entries: Vec<StateEntry<'a>>,
     pub(super) optimizers: &'a mut [NamedOptimizer<&'l mut dyn OptimizerState>],

@@ -14,7 +14,7 @@ pub(crate) type Selections = HashMap<usize, Selection>;
 /// An entry of the state.
 pub(crate) struct StateEntry<'e> {
     pub(crate) name: &'e str,
-    /// What it may also be called in a file.
+    /// Its other names in a file.
     pub(crate) alternatives: &'e [String],
     pub(crate) held: Held<'e>,
     /// The schema's own filter leaves it out.
@@ -55,7 +55,7 @@ pub(crate) struct StateOf {
     pub(crate) may_be_absent: bool,
 }
 
-/// What it means that the file has no such entry.
+/// The meaning of an entry's absence from the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     Missing,

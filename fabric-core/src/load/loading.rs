@@ -19,7 +19,7 @@ use crate::value::memory::look_for;
 pub(crate) struct Loading<'l> {
     /// The entries of the file, as the file calls them.
     pub(crate) file: &'l RawCheckpoint,
-    /// What the state calls them, where that is something else.
+    /// The entries under the state's names, where those differ from the file's.
     renamed: Option<Renamed>,
     /// The entries of the file, as the state calls them.
     named: RawCheckpoint,

@@ -21,17 +21,17 @@ use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Entry, Index, Lookup, StoredTensor};
 use crate::state::{Handle, Keys, OptionalField, StorageKey};
 
-/// What the caller allows.
+/// The caller's options, and the facts about the state that matching needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) options: LoadOptions,
     /// Every entry of the source belongs to the one object: bare weights.
     pub(crate) whole: bool,
-    /// What had to be assumed about the file before it was matched, as sentences.
+    /// The assumptions about the file that were made before matching, as sentences.
     pub(crate) assumed: Vec<String>,
     /// Parts of the state that hold no entry at present.
     pub(crate) empty: Vec<String>,
-    /// Those of them that are `None`.
+    /// The empty parts that are `None`.
     pub(crate) none: Vec<String>,
     /// For each optimizer, what the names of its state begin with.
     pub(crate) states: Vec<Vec<String>>,
@@ -43,7 +43,7 @@ pub(crate) struct Policy {
     pub(crate) idle_prefixes: Vec<String>,
 }
 
-/// What to move. Numbers are places among the entries of the state.
+/// The transfers of a load. Numbers are places among the entries of the state.
 #[derive(Debug, Default)]
 pub(crate) struct LoadPlan<'i> {
     /// One for each piece of memory.
@@ -83,7 +83,7 @@ pub(crate) fn plan<'i, 's>(
     matching.finish()
 }
 
-/// What becomes of an entry of the state.
+/// The outcome of matching for an entry of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The file has its contents.

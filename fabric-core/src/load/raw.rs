@@ -47,7 +47,7 @@ impl RawCheckpoint {
         }
     }
 
-    /// The same entries under other names.
+    /// The entries of this checkpoint under other names.
     pub(crate) fn under(&self, names: &Renamed) -> Self {
         Self {
             index: Arc::new(names.index.clone()),

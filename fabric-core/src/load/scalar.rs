@@ -8,7 +8,7 @@ use crate::load::raw::RawCheckpoint;
 use crate::source::read::read_into;
 use crate::value::Value;
 
-/// What each tensor that a plan wants as a value may be read as, the closest reading first.
+/// The values that each tensor may be read as where the plan wants a value, the closest reading first.
 pub(crate) type Scalars = HashMap<String, Vec<Value>>;
 
 /// Reads them.

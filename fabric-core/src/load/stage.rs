@@ -10,7 +10,7 @@ use crate::report::{Mismatch, MismatchKind};
 use crate::state::{NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup};
 use crate::value::{Value, ValueError};
 
-/// What optimizers will be given; plain values are staged in their slots.
+/// The decoded state of the optimizers. Plain values are staged in their slots.
 pub(crate) struct Staged {
     optimizers: Vec<StagedOptimizer>,
 }
@@ -115,7 +115,7 @@ pub(crate) fn stage(
 #[derive(Clone)]
 struct Refusal {
     kind: MismatchKind,
-    /// What was found, if that can be said better than by describing the value.
+    /// The finding, where a description of the value says too little.
     found: Option<String>,
     expected: String,
 }
@@ -144,7 +144,7 @@ impl From<Stranger> for Refusal {
     }
 }
 
-/// What would have fitted, in serde's words or the optimizer's.
+/// The expected value, in serde's words or the optimizer's.
 fn expectation(error: &ValueError) -> String {
     let message = error.to_string();
     let own = message.strip_prefix("expected ").map(|expected| {

@@ -17,11 +17,11 @@ use crate::progress::Meter;
 use crate::source::read::{PartialSums, THREADS, in_parallel, neighbours, read_noting, read_together, verify_around};
 use crate::source::{Block, Check, Sought, Source, StoredTensor};
 
-/// Tensors from this size on have all threads to themselves, if they are a good part of what is moved: otherwise it is
-/// quicker if each thread has a tensor.
+/// All threads together fill a tensor of at least this many bytes, if it is a large part of the load. Otherwise each thread
+/// fills a tensor of its own, which is quicker.
 const LARGE: u64 = 16 << 20;
 
-/// What is a good part: one of so many.
+/// A large tensor holds at least one of this many equal parts of all bytes that are moved.
 const PARTS: u64 = 8;
 
 /// Smaller tensors that lie together are read with one call.
@@ -44,7 +44,7 @@ pub(crate) struct Transfer<'t> {
     begun: AtomicBool,
 }
 
-/// What is filled.
+/// The memory that a transfer fills.
 #[derive(Clone, Copy, Debug)]
 enum Target<'t> {
     Live(&'t Tensor),

@@ -1,5 +1,5 @@
-//! What stands behind the findings of a load, and the call that mends it. What is advised was tried on the names and shapes
-//! first: a person who does it gets these entries.
+//! The causes of a refused load, each with the call that mends it. The advice is tried on the names and shapes first: a
+//! person who follows it gets these entries.
 
 mod calls;
 mod lists;

@@ -22,7 +22,7 @@ pub(crate) struct Names<'i> {
 }
 
 impl<'i> Names<'i> {
-    /// What the file calls an entry.
+    /// The name of an entry in the file.
     fn origin(&self, name: &'i str) -> &'i str {
         self.renamed.and_then(|renamed| renamed.origin(name)).unwrap_or(name)
     }

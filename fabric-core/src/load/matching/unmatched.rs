@@ -1,4 +1,4 @@
-//! What is left when everything has been matched: entries that only the state has, and entries that only the source has.
+//! Entries without a counterpart: the state's that the file lacks, and the file's that the state lacks.
 
 use super::Matching;
 use crate::entry::{root, strip, without_rank};
@@ -110,7 +110,7 @@ impl<'p> Matching<'p, '_> {
         norm.is_some_and(|norm| self.known.contains(format!("{norm}running_mean").as_str()))
     }
 
-    /// What fields are called in a file: their names, and those in older files.
+    /// The names of fields in a file: the declared ones and their aliases.
     fn names_of(&self, fields: &'p [Handle]) -> HashSet<&'p str> {
         let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         for entry in self.entries {

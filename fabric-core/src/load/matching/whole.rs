@@ -55,7 +55,7 @@ impl Matching<'_, '_> {
         }
     }
 
-    /// What was to be restored at these places is not.
+    /// Takes back the restoring of the entries at these places.
     fn take_back(&mut self, places: &HashSet<usize>) {
         let names: HashSet<&str> = places.iter().map(|&at| self.entries[at].name).collect();
         let plan = &mut self.plan;

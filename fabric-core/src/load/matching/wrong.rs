@@ -3,7 +3,7 @@
 use super::Matching;
 
 impl Matching<'_, '_> {
-    /// What the file is, if none of it belongs to the state. Entries that the call leaves out belong to it all the same.
+    /// Names the kind of file if no entry of it belongs to the state. Entries that the call leaves out count as belonging.
     pub(crate) fn wrong_file(&self) -> Option<String> {
         let report = &self.plan.report;
         let is_refused = report.mismatched.iter().any(|found| !found.skipped);

@@ -83,7 +83,7 @@ impl RawCheckpoint {
             .collect())
     }
 
-    /// The same tensors, with the places of their bytes.
+    /// The tensors of the file with the places of their bytes.
     fn locate<'t>(&self, tensors: &[(&'t String, &'t StoredTensor)]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         if !tensors.iter().any(|(_, stored)| stored.is_framed()) {
             return Ok(tensors.iter().map(|(_, stored)| Cow::Borrowed(*stored)).collect());

@@ -23,7 +23,7 @@ pub(crate) fn in_place(
     op.write.outcome(name, outcome)
 }
 
-/// What runs once, and an error of ours, which candle's error type cannot hold.
+/// A closure that runs once, and its error, which candle's error type cannot hold.
 struct Once<F> {
     write: RefCell<Option<F>>,
     error: RefCell<Option<Error>>,

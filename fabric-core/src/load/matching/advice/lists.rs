@@ -101,7 +101,7 @@ impl Matching<'_, '_> {
     }
 }
 
-/// What stands in front of the first number in a name: `blocks` of `blocks.2.attention.0.weight`.
+/// The part of a name in front of its first number: `blocks` of `blocks.2.attention.0.weight`.
 fn outermost_list(name: &str) -> Option<&str> {
     let mut end = 0;
     for segment in name.split('.') {

@@ -31,7 +31,7 @@ pub(crate) struct Move {
 /// Everything that has moved.
 #[derive(Debug)]
 pub(crate) struct Moves {
-    /// What a wrapper left in the names, which goes first.
+    /// The prefix of a wrapper, which is removed before the parts are renamed.
     pub(crate) wrapper: Option<&'static str>,
     pub(crate) moves: Vec<Move>,
 }
@@ -79,11 +79,11 @@ impl Matching<'_, '_> {
     }
 }
 
-/// What lies below one prefix of the file.
+/// The entries of the state that lie below one prefix of the file.
 #[derive(Default)]
 struct Count {
     found: HashSet<usize>,
-    /// Those of the same shape.
+    /// The entries among them whose shapes agree.
     alike: usize,
 }
 

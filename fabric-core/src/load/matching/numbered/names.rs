@@ -74,7 +74,7 @@ fn below(name: &str, dropped: usize) -> Option<&str> {
     (0..dropped).try_fold(name, |name, _| name.split_once('.').map(|(_, below)| below))
 }
 
-/// What the state calls each parameter.
+/// The name of each parameter in the state.
 fn known_names<O>(optimizer: &NamedOptimizer<O>) -> Vec<(usize, String)> {
     let parameters = optimizer.parameters.iter().enumerate();
     let names = parameters.flat_map(|(at, parameter)| {
@@ -84,7 +84,7 @@ fn known_names<O>(optimizer: &NamedOptimizer<O>) -> Vec<(usize, String)> {
     names.collect()
 }
 
-/// What the file calls the tensor of each parameter.
+/// The name of each parameter's tensor in the file.
 fn stored_names<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, file: Names<'_>) -> Vec<(usize, String)> {
     let parameters = optimizer.parameters.iter().enumerate();
     let names = parameters.filter_map(|(at, parameter)| {
