@@ -50,7 +50,7 @@ pub(crate) trait Source: Send + Sync + Debug {
         ReadLimit::default()
     }
 
-    /// What tells this save from others of the same entries, where the index does not.
+    /// An identity of this save, which another save of the same entries does not share; the index does not tell them apart.
     fn mark(&self) -> Option<&str> {
         None
     }
@@ -67,7 +67,7 @@ pub(crate) trait Source: Send + Sync + Debug {
         Ok(Cow::Borrowed(tensor))
     }
 
-    /// The same for many tensors, in their order, by several threads.
+    /// Locates many tensors, in their order, by several threads.
     fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         let located: Vec<OnceLock<Cow<'t, StoredTensor>>> = sought.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);

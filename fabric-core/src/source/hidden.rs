@@ -93,7 +93,7 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
-    /// Those beside a checkpoint.
+    /// The hidden names beside a checkpoint.
     pub(crate) fn beside(target: &Path) -> Self {
         Self {
             directory: target.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -101,7 +101,7 @@ impl Hidden {
         }
     }
 
-    /// Those inside of a checkpoint in a directory.
+    /// The hidden names inside of a checkpoint in a directory.
     pub(crate) fn inside(directory: &Path) -> Self {
         Self {
             directory: directory.to_path_buf(),

@@ -1,4 +1,4 @@
-//! What a source holds: its entries by name.
+//! The index of a source: its entries by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -12,7 +12,7 @@ use crate::hash::HashSet;
 use crate::io::checksum::Running;
 use crate::value::Value;
 
-/// What a source holds.
+/// The entries of a source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// How messages call the source: its path.
@@ -72,7 +72,7 @@ impl Index {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
-    /// What is left when the entries of these names are taken, which are names of this index.
+    /// The index without the entries of these names, which are names of this index.
     pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
         fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {
             let rest = entries.iter().filter(|(name, _)| !taken.contains(name.as_str()));
@@ -139,7 +139,7 @@ impl Index {
         format!("holds {} below {}{more}", entries(self.len()), shown.join(", "))
     }
 
-    /// What this is, for somebody who expected something else.
+    /// A description of the contents, for an error that expected others.
     pub(crate) fn summary(&self) -> String {
         let holds = self.holds();
         if self.len() == 0 {
@@ -152,7 +152,7 @@ impl Index {
     }
 }
 
-/// What lies in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
+/// The value in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
 fn inside(value: &Value, path: &str) -> Option<Value> {
     value
         .as_map_entries()?

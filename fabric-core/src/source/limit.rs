@@ -11,10 +11,10 @@ use super::{Check, Source, StoredTensor};
 use crate::error::Error;
 use crate::io::pages;
 
-/// What every file is given beside its share.
+/// The bytes that every file may ask for beside its share.
 pub(crate) const DEFAULT: u64 = 64 << 20;
 
-/// What every part of a file is given at least: small ones cannot multiply.
+/// The bytes that every part of a file may ask for at least. Small parts cannot multiply.
 const LEAST: u64 = 64 << 10;
 
 /// How many bytes of memory are given for each byte of a file.
@@ -43,13 +43,13 @@ impl ReadLimit {
         len.saturating_mul(TIMES).saturating_add(self.beyond)
     }
 
-    /// What one of several parts is given, `part` of `whole`: together they are given what one file is.
+    /// The share of one of several parts, `part` of `whole`: together they may ask for as much as one file.
     pub(crate) fn share(self, part: u64, whole: u64) -> Self {
         let share = u128::from(self.beyond) * u128::from(part) / u128::from(whole.max(1));
         Self::new(u64::try_from(share).unwrap_or(u64::MAX).max(LEAST))
     }
 
-    /// The same as something that is spent bit by bit.
+    /// The limit as a budget that is spent bit by bit.
     pub(crate) fn budget(self, len: usize) -> Budget {
         let given = self.given(len as u64);
         Budget { given, left: given }
@@ -119,7 +119,7 @@ pub(crate) fn check_tensors<'t>(
     source.limit().check_tensors(path, asked, len)
 }
 
-/// What a message says of the option.
+/// The sentence of a message that names the option.
 pub(crate) const RAISE: &str = "if you trust the file, raise the bound with Fabric::builder().read_limit(bytes)";
 
 fn over(path: &Path, what: String) -> Error {
@@ -151,7 +151,7 @@ impl Budget {
         }
     }
 
-    /// The same for `count` things of `each` bytes.
+    /// Spends the bytes of `count` items of `each` bytes.
     ///
     /// # Errors
     /// As [`spend`](Self::spend).

@@ -17,10 +17,10 @@ use crate::value::Value;
 /// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
 pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
-/// What an optimizer calls its hyper-parameters.
+/// The name of an optimizer's hyper-parameters.
 const GROUPS: &str = "param_groups";
 
-/// What wrappers put in front of names, or anywhere into them.
+/// The prefixes that wrappers put in front of names, or anywhere into them.
 pub(crate) const WRAPPERS: &[&str] = &[
     "module.",
     "_orig_mod.",
@@ -41,7 +41,7 @@ pub(crate) struct Renamed {
 }
 
 impl Renamed {
-    /// What `options` ask for; `None` if they ask for nothing.
+    /// The index under the names that `options` ask for; `None` if they ask for none.
     ///
     /// # Errors
     /// If two entries would have one name, nothing lies below the root, or a rename finds nothing.
@@ -98,7 +98,7 @@ impl Renamed {
         Ok(Some(renamed))
     }
 
-    /// The same names as in the file.
+    /// The index under the names of the file.
     fn same(index: &Index) -> Self {
         Self {
             index: index.clone(),
@@ -117,12 +117,12 @@ impl Renamed {
         pairs.collect()
     }
 
-    /// What the file calls the entry that is called `name` here.
+    /// The name in the file of the entry that is called `name` here.
     pub(crate) fn origin(&self, name: &str) -> Option<&str> {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// What is left of `file` when `consumed` is not, under the names of the file.
+    /// The entries of `file` that are not `consumed`, under the names of the file.
     pub(crate) fn left(&self, file: &Index, consumed: &HashSet<&str>) -> Index {
         let mut left = file.clone();
         // A map that was taken apart is gone as a whole; its parts have its name in front of theirs.
@@ -149,7 +149,7 @@ impl Renamed {
 /// The optimizers of a file: the names of parameters are parts of the names of their state, and are renamed with them.
 struct Optimizers<'r, 'o> {
     renames: &'r Renames<'o>,
-    /// What the names of their state begin with, after they were renamed themselves.
+    /// The prefixes of the names of their state, after the optimizers were renamed.
     states: Vec<String>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct OpenFiles(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     storage: Arc<dyn Storage>,
-    /// Those that are open, longest ago first.
+    /// The open files, the one used longest ago first.
     open: Mutex<VecDeque<Weak<Slot>>>,
 }
 
@@ -169,7 +169,7 @@ impl ReadFile for Reader {
     }
 
     fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
-        // What keeps the file from being opened, reading it tells.
+        // If the file cannot be opened, the read returns the error.
         self.file().is_ok_and(|file| file.lend(offset, len, take))
     }
 }

@@ -128,7 +128,7 @@ pub(crate) fn recognised(file: &dyn ReadFile, path: &Path) -> Result<Option<Stri
     Ok(what(&Look { first: &first, last }))
 }
 
-/// The same error, or, if the file is something else, that it is.
+/// The error, or, if the file is of another kind, an error that names the kind.
 pub(crate) fn or_foreign(error: Error, file: &dyn ReadFile, path: &Path) -> Error {
     if !matches!(error, Error::Corrupt { .. }) {
         return error;
@@ -194,7 +194,7 @@ fn is_zlib(first: &[u8]) -> bool {
     matches!(first, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) && std::str::from_utf8(first).is_err()
 }
 
-/// What a text is, by its first words.
+/// The kind of a text, by its first words.
 fn text(first: &[u8]) -> Option<String> {
     let text = as_text(first)?;
     let start = text.trim_start_matches('\u{feff}').trim_start();

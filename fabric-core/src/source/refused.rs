@@ -5,7 +5,7 @@ use std::path::Path;
 use super::limit::OverLimit;
 use crate::error::Error;
 
-/// What is wrong, in the words of a reader that does not know the path.
+/// A refusal, in the words of a reader that does not know the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// It is not what a writer of the format leaves: damaged, cut short, or made to mislead.
@@ -23,7 +23,7 @@ impl Refused {
         Self::Unknown(what.into())
     }
 
-    /// The same of bytes whose checksum is right: nothing has damaged them since they were written.
+    /// The refusal of bytes whose checksum is right: nothing has damaged them since they were written.
     pub(crate) fn of_verified(self) -> Self {
         match self {
             Self::Damaged(what) => Self::Unknown(format!(
@@ -34,7 +34,7 @@ impl Refused {
         }
     }
 
-    /// The same with more said.
+    /// The refusal with a sentence added.
     pub(crate) fn said(self, say: impl FnOnce(String) -> String) -> Self {
         match self {
             Self::Damaged(what) => Self::Damaged(say(what)),

@@ -146,7 +146,7 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
     })
 }
 
-/// What a further name of a tensor takes, which repeats its checksums.
+/// The memory that a further name of a tensor takes. It repeats the tensor's checksums.
 fn memory_of(stored: &StoredTensor) -> usize {
     let part = |part: &Part| match &part.check {
         Check::Blocks(sums) => size_of::<Part>() + size_of_val(&**sums),

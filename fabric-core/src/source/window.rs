@@ -6,7 +6,7 @@ use std::io;
 use crate::io::pages;
 use crate::storage::ReadFile;
 
-/// What one call to the storage fetches.
+/// The bytes that one call to the storage fetches.
 const CHUNK: usize = 4096;
 
 /// A part of a file: an archive may be a slice of a larger file, and its offsets count from its own start.
@@ -15,7 +15,7 @@ pub(crate) struct Slice<'f> {
     pub(crate) file: &'f dyn ReadFile,
     pub(crate) start: u64,
     pub(crate) len: u64,
-    /// What of it has been read already.
+    /// The part of it that has been read already.
     pub(crate) held: [Held<'f>; 2],
 }
 

@@ -39,7 +39,7 @@ impl<'o> Renames<'o> {
         Some(self.below_root(below))
     }
 
-    /// What a parameter of an optimizer is called after the options.
+    /// The name that the options give to a parameter of an optimizer.
     pub(super) fn parameter(&self, name: &str) -> String {
         let root = self.options.root.as_deref().unwrap_or_default();
         self.below_root(strip(name, root).filter(|rest| !rest.is_empty()).unwrap_or(name))
@@ -89,7 +89,7 @@ impl<'o> Renames<'o> {
                  into one part of a state"
             )));
         }
-        // What there was to be renamed: each name, and what lies above it.
+        // The names that could be renamed: each entry, and each part above it.
         let mut names = BTreeSet::new();
         for name in index.names() {
             let below = self

@@ -25,7 +25,7 @@ use crate::source::{Check, CheckedRun, Part, Place, Source};
 /// thousandth of the run.
 const PIECE: usize = 64 << 10;
 
-/// What is done to know that a part is what was saved, beside what its blocks tell.
+/// The check that a part is as it was saved, beside the checksums of its blocks.
 pub(crate) enum RunCheck {
     /// The blocks have checksums of their own, or none.
     None,

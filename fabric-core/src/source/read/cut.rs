@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::io::checksum::BLOCK;
 use crate::source::{Block, Check, Cut, Part, Source, StoredTensor, Sum};
 
-/// What a thread takes at a time of a long run.
+/// The bytes of a long run that a thread takes at a time.
 const STRETCH: usize = WINDOW * BLOCK;
 
 /// A part of a part, where it goes, and how its checksums are put together.
@@ -166,7 +166,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What has one checksum, of which the block is a part: the block itself, or the run that the part is.
+    /// The bytes with one checksum that the block belongs to: the block itself, or the whole run of the part.
     fn checked(&self, block: Block) -> Option<Block> {
         match &self.part.check {
             Check::Blocks(_) => block.sum.is_some().then_some(block),

@@ -32,7 +32,7 @@ pub(crate) fn read_blocks(
     }
 }
 
-/// The same for blocks of any size that [`BLOCK`] is a multiple of.
+/// Reads blocks of any size that divides [`BLOCK`].
 pub(crate) fn read_pieces(
     source: &dyn Source,
     entry: &str,

@@ -1,14 +1,14 @@
-//! What lies together in a file, to be read with one call.
+//! Tensors that lie together in a file, which one call reads.
 
 use std::ops::Range;
 
 use crate::source::Place;
 
-/// What may lie between neighbours: the framing of a member in an archive, or of an archive around each.
+/// The bytes that may lie between neighbours: the framing of a member in an archive, or of an archive around each.
 const GAP: u64 = 2048;
 
 /// Divides `all`, sorted by their places, into runs of neighbours that reach over at most `most` bytes, and single others.
-/// What gives no place is by itself.
+/// An item without a place is a group of one.
 pub(crate) fn neighbours<T>(all: &[T], most: u64, place: impl Fn(&T) -> Option<Place>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut last: Option<(Place, u64)> = None;

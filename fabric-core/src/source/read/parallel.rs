@@ -34,7 +34,7 @@ pub(crate) fn in_parallel(threads: usize, step: impl Fn() -> Option<Result<()>> 
     failure.map_or(Ok(()), Err)
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Crew<S> {
     step: S,
     threads: AtomicUsize,

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::io::checksum::{self, BLOCK};
 use crate::source::{Block, Source, Sum};
 
-/// What was read of blocks that were not read as a whole.
+/// The checksums of blocks that were read in part.
 #[derive(Debug, Default)]
 pub(crate) struct PartialSums {
     /// By the name of the entry, and by the place of the block: its file, and where it starts there.

@@ -75,12 +75,12 @@ impl Runs {
     }
 }
 
-/// The same box in two tensors, run by run.
+/// One box in two tensors, run by run.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces<'p> {
     from: Runs,
     to: Runs,
-    /// What is left of a run of `from`, which runs of `to` divide.
+    /// The rest of a run of `from`, which runs of `to` divide.
     left: Option<(usize, usize)>,
     source: (&'p [usize], &'p Region),
     item: usize,
