@@ -6,7 +6,7 @@
 #[path = "../../tests/fuzzing/mod.rs"]
 mod fuzzing;
 
-#[path = "../../fabric-core/tests/counting/mod.rs"]
+#[path = "../../fabric-core/tests/allocations/counting.rs"]
 mod counting;
 
 use std::path::{Path, PathBuf};

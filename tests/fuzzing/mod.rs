@@ -2,7 +2,7 @@
 //! Whatever the bytes are, the outcome is a typed error or a readable checkpoint; everything else is a finding.
 
 pub(crate) mod seeds;
-#[path = "../dcp/zip.rs"]
+#[path = "../system/dcp/zip.rs"]
 mod zip;
 
 use std::path::Path;

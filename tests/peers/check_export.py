@@ -1,6 +1,6 @@
 """Reads exported files with PyTorch itself. Optional: the tests of the library need no Python.
 
-    KEEP_EXPORTS=/tmp/exports cargo test -p fabric-core --test export golden
+    KEEP_EXPORTS=/tmp/exports cargo test --workspace --test it golden
     python tests/peers/check_export.py /tmp/exports
 
 The first command writes the files (and fails where their checksums are not the verified ones); the second one needs
@@ -15,7 +15,7 @@ warnings.filterwarnings("error")
 at = lambda name: os.path.join(sys.argv[1], name)
 
 class Net(nn.Module):
-    """The Net of fabric-core/tests/export/states.rs, in the order of its fields."""
+    """The Net of fabric-core/tests/it/export/states.rs, in the order of its fields."""
     def __init__(self):
         super().__init__()
         self.embed = nn.Parameter(torch.zeros(5, 4))

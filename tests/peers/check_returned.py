@@ -1,4 +1,4 @@
-"""Reads what `tests/peers.rs` exported of the files of `make_more_files.py` with PyTorch itself: weights only, every tensor
+"""Reads what `tests/system/peers.rs` exported of the files of `make_more_files.py` with PyTorch itself: weights only, every tensor
 bit for bit what the safetensors package wrote; optimizers and models load it and take a step.
 
     python tests/peers/check_returned.py /tmp/peers

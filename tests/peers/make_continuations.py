@@ -1,5 +1,5 @@
 """Writes training runs of PyTorch that go on elsewhere: a model and its optimizer after seven steps, the batches of the
-next five, and what PyTorch made of these, step by step. `fabric-core/tests/pytorch/continued.rs` takes the same steps.
+next five, and what PyTorch made of these, step by step. `fabric-core/tests/it/pytorch/continued.rs` takes the same steps.
 
     python tests/peers/make_continuations.py tests/fixtures/pytorch/continued [SEED]
 

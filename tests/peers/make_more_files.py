@@ -1,8 +1,8 @@
 """Writes a second batch of files of PyTorch, of the kinds in `tests/fixtures/pytorch` and with what is rare in them: other
-shapes, names, protocols, views, element types, values, shards. `tests/peers.rs` reads them:
+shapes, names, protocols, views, element types, values, shards. `tests/system/peers.rs` reads them:
 
     python tests/peers/make_more_files.py /tmp/peers 7
-    PEER_FILES=/tmp/peers cargo test -p fabric-tests --test peers
+    PEER_FILES=/tmp/peers cargo test --workspace --test system peers::
     python tests/peers/check_returned.py /tmp/peers
 
 Needs torch, numpy, safetensors. Beside each file or directory stand its tensors, as the safetensors package writes them,

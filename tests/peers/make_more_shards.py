@@ -1,4 +1,4 @@
-"""Writes distributed checkpoints of several processes for `tests/peers.rs`, beside the files of `make_more_files.py`: meshes of
+"""Writes distributed checkpoints of several processes for `tests/system/peers.rs`, beside the files of `make_more_files.py`: meshes of
 one and of two axes, uneven and empty shards, more ranks than rows, replicas, other element types.
 
     python tests/peers/make_more_shards.py /tmp/peers 7

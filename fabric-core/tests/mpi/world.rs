@@ -7,7 +7,7 @@
 //!
 //! A sentence that does not hold on one rank ends its process, and `mpirun` the others.
 
-#[path = "../group/suite.rs"]
+#[path = "../it/group/suite.rs"]
 mod suite;
 
 use std::thread;

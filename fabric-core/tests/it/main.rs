@@ -1,0 +1,15 @@
+//! What fabric-core promises to its callers, a module for each topic: `cargo test --workspace --test it durability::` runs one.
+
+mod asynchronous;
+mod durability;
+mod export;
+mod group;
+mod hub;
+mod limited;
+mod many_files;
+mod observing;
+mod only;
+mod pytorch;
+mod spans;
+mod storage;
+mod strategies;
