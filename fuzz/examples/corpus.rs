@@ -2,17 +2,14 @@
 //! `corpus measure DIRECTORY` runs all inputs below such a directory, and says which took longest and which held the
 //! most memory.
 
-#[allow(dead_code, reason = "the targets run the rest")]
-#[path = "../../tests/fuzzing/mod.rs"]
-mod fuzzing;
-
-#[path = "../../fabric-core/tests/allocations/counting.rs"]
-mod counting;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fuzzing::{CASES, Case, seeds};
+use testkit::allocations::{Counting, tally};
+use testkit::fuzzing::{CASES, Case, seeds};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,7 +41,7 @@ fn measure(case: &Case, directory: &Path) -> std::io::Result<()> {
         let input = std::fs::read(path)?;
         let timed = || {
             let begin = Instant::now();
-            let (_, held) = counting::tally(|| (case.run)(&input));
+            let (_, held) = tally(|| (case.run)(&input));
             (begin.elapsed(), held.peak)
         };
         let runs = [timed(), timed(), timed()];

@@ -1,9 +1,5 @@
 #![no_main]
 
-#[allow(dead_code, reason = "each target runs one case")]
-#[path = "../../tests/fuzzing/mod.rs"]
-mod fuzzing;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    fuzzing::dcp_metadata(bytes);
+    testkit::fuzzing::dcp_metadata(bytes);
 });

@@ -9,8 +9,8 @@ mod texts;
 
 use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, RawCheckpoint, Result};
-
-use crate::{counting, files};
+use testkit::allocations::tally;
+use testkit::files::on;
 
 /// What every file is given beside 8 times its length.
 const GIVEN: usize = 64 << 20;
@@ -22,8 +22,8 @@ fn in_proportion<T>(
     len: usize,
     then: impl FnOnce(RawCheckpoint) -> Result<T>,
 ) -> Result<T> {
-    let fabric = files::fabric(memory);
-    let (outcome, tally) = counting::tally(|| fabric.open(path).and_then(then));
+    let fabric = on(memory.clone());
+    let (outcome, tally) = tally(|| fabric.open(path).and_then(then));
     // The index and what it is made of are there at the same time.
     let most = 2 * (8 * len + GIVEN);
     assert!(

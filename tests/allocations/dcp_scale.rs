@@ -4,11 +4,12 @@ use std::path::Path;
 
 use fabric_core::Fabric;
 use fabric_core::testing::Counting;
+use testkit::allocations::{Tally, tally};
+use testkit::dcp::{self, Chunk, Made, elements};
+use testkit::payload::Stored;
+use testkit::pickle;
 
-use crate::archive::Stored;
-use crate::counting::{Tally, tally};
-use crate::made::{self, Chunk, Made, elements};
-use crate::{alone, pickle};
+use crate::alone;
 
 /// Tensors, each cut into a grid of 50 by 20 chunks of one element, dealt out to eight ranks.
 fn many(tensors: usize) -> Made {
@@ -25,7 +26,7 @@ fn many(tensors: usize) -> Made {
             chunks.push(Chunk {
                 offset: vec![at / 20, at % 20],
                 size: vec![1, 1],
-                place: made::Place { file, start, len },
+                place: dcp::Place { file, start, len },
             });
         }
         made.tensors
@@ -83,7 +84,7 @@ fn an_index_that_refers_to_the_same_objects_again_and_again_takes_no_more_memory
     let mut long_paths = made.fields();
     long_paths[1].1 = pickle::dict(&names.collect::<Vec<_>>());
 
-    let chunk = [("offsets", made::size(&[0; 60])), ("sizes", made::size(&[1; 60]))];
+    let chunk = [("offsets", dcp::size(&[0; 60])), ("sizes", dcp::size(&[1; 60]))];
     let (first, again) = remembered(3, &made.make("ChunkStorageMetadata", &chunk));
     let (chunks, chunks_again) = remembered(4, &pickle::list(&[vec![first], vec![again; 100_000]].concat()));
     let tensor = |chunks: &[u8]| {
@@ -95,7 +96,7 @@ fn an_index_that_refers_to_the_same_objects_again_and_again_takes_no_more_memory
                     Some(&pickle::tuple(&[pickle::global("torch", "float32")])),
                 ),
             ),
-            ("size", made::size(&[1; 60])),
+            ("size", dcp::size(&[1; 60])),
             ("chunks", chunks.to_vec()),
         ];
         made.make("TensorStorageMetadata", &state)
@@ -105,7 +106,7 @@ fn an_index_that_refers_to_the_same_objects_again_and_again_takes_no_more_memory
         (pickle::text(&format!("layer.{at}")), tensor(chunks))
     });
     let mut same_chunks = made.fields();
-    let index = [("fqn", pickle::text("layer.0")), ("offset", made::size(&[0; 60]))];
+    let index = [("fqn", pickle::text("layer.0")), ("offset", dcp::size(&[0; 60]))];
     let place = [
         ("relative_path", pickle::text("__0_0.distcp")),
         ("offset", pickle::int(0)),
@@ -123,7 +124,7 @@ fn an_index_that_refers_to_the_same_objects_again_and_again_takes_no_more_memory
     ] {
         let metadata = pickle::pickle(&made.make("Metadata", &fields));
         let storage = made.storage_with(&metadata);
-        let (outcome, tally) = tally(|| made::open(&storage));
+        let (outcome, tally) = tally(|| dcp::open(&storage));
         match (&outcome, refused) {
             (Err(error), Some(refused)) => assert!(error.to_string().contains(refused), "{error}"),
             _ => assert!(outcome.is_ok() && refused.is_none(), "{outcome:?}"),

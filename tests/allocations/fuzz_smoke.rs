@@ -1,10 +1,11 @@
 //! A short run of every fuzz target on a stable compiler: seeds, what was found before, and some thousands of mutations,
 //! the same each time.
 
+use testkit::allocations::tally;
+use testkit::fuzzing::seeds::{regressions, seeds};
+use testkit::fuzzing::{CASES, Case};
+
 use crate::alone;
-use crate::counting::tally;
-use crate::fuzzing::seeds::{regressions, seeds};
-use crate::fuzzing::{CASES, Case};
 
 /// Mutations of each seed.
 const MUTATIONS: u64 = 1500;

@@ -1,9 +1,6 @@
 //! Files that mislead, that are something else, or that ask for more than they hold: each is refused with an error that
 //! says what the file is.
 
-mod files;
 mod hub;
 mod recognised;
 mod shapes;
-
-use crate::dcp::{made, pickle, zip};

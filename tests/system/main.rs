@@ -37,7 +37,6 @@ mod raw;
 mod resume;
 mod same_bytes;
 mod saved_is_loadable;
-mod states;
 mod strangers;
 mod strictness;
 mod table;
@@ -48,3 +47,5 @@ mod untouched;
 mod values;
 mod whole_states;
 mod wrong_file;
+
+use testkit::states;

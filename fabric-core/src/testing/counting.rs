@@ -1,13 +1,13 @@
 //! A storage that counts what is read.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::{FileKind, ReadFile, Storage, WriteFile};
+use super::Layer;
+use crate::storage::{ReadFile, Storage};
 
 /// Passes everything on to another storage and counts the bytes read from each file, or lent by it.
 ///
@@ -85,79 +85,18 @@ impl Counting {
     }
 }
 
-impl Storage for Counting {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        let inner = self.inner.open(path)?;
+impl Layer for Counting {
+    fn below(&self) -> &dyn Storage {
+        &*self.inner
+    }
+
+    fn reading(&self, path: &Path, file: Box<dyn ReadFile>) -> io::Result<Box<dyn ReadFile>> {
         self.read.lock().entry(path.to_path_buf()).or_default();
         Ok(Box::new(Reader {
-            inner,
+            inner: file,
             path: path.to_path_buf(),
             read: self.read.clone(),
         }))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.inner.create(path)
-    }
-
-    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.inner.create_like(path, replaced)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_file(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir_all(path)
-    }
-
-    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
-        self.inner.create_dir_like(path, replaced)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.inner.kind(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(path)
-    }
-
-    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.inner.list_os(path)
-    }
-
-    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
-        self.inner.absolute(path)
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.inner.resolve(path)
-    }
-
-    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.inner.remove_if_abandoned(path)
-    }
-
-    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
-        self.inner.take_over(path)
     }
 }
 

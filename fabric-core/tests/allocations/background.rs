@@ -3,9 +3,9 @@
 
 use candle_core::{DType, Device, Tensor};
 use fabric_core::Fabric;
+use testkit::allocations::tally;
 
 use crate::alone;
-use crate::counting::tally;
 
 const STAGING: usize = 8 << 20;
 const FEW_MIB: usize = 4 << 20;

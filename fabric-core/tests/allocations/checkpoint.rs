@@ -6,9 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use fabric_core::Fabric;
 use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
+use testkit::allocations::tally;
 
 use crate::alone;
-use crate::counting::tally;
 
 /// A durable file is written from eight blocks of 2 MiB. So that each can be a large page it lies in twice as many
 /// addresses, which take no memory before they are touched. One block of a MiB a thread is read at a time.

@@ -2,10 +2,14 @@
 
 mod background;
 mod checkpoint;
-mod counting;
 mod optim;
 
 use std::process::Command;
+
+use testkit::allocations::Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 /// Tells a test that its process runs no other.
 const ALONE: &str = "FABRIC_ALLOCATIONS_ALONE";

@@ -3,9 +3,9 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use fabric_core::optim::{AdamW, Optimizer, ParamsSgd, Sgd};
+use testkit::allocations::tally;
 
 use crate::alone;
-use crate::counting::tally;
 
 /// The bytes that one step takes, after a first one.
 fn bytes_of_a_step(mut optimizer: impl Optimizer, grads: &GradStore) -> usize {

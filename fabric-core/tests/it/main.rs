@@ -5,7 +5,6 @@ mod durability;
 mod export;
 mod group;
 mod hub;
-mod limited;
 mod many_files;
 mod observing;
 mod only;

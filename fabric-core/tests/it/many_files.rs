@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::limited::Limited;
 use candle_core::{Device, Tensor};
 use fabric_core::storage::{Local, Storage};
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, Strategy};
+use testkit::limited::Limited;
 
 const FILES: usize = 1500;
 

@@ -22,4 +22,5 @@ mod replicas;
 mod round_trip;
 mod shared;
 mod train;
-pub(crate) mod world;
+
+use testkit::world;

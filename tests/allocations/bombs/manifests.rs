@@ -4,10 +4,10 @@
 use candle_core::{DType, Device, Tensor};
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, Result};
+use testkit::files::{on, storage};
 
 use super::{generous, in_proportion, is_limit};
 use crate::alone;
-use crate::files::{fabric, storage};
 
 /// A number as bincode writes it.
 fn varint(number: usize) -> Vec<u8> {
@@ -150,9 +150,9 @@ fn values_of_any_number_of_items_are_loaded_as_they_were_saved() {
     let _alone = alone();
     let memory = storage(&[]);
     for count in [1_000_000, 5_000_000] {
-        fabric(&memory).save("some.ckpt", &flags(count)).unwrap();
+        on(memory.clone()).save("some.ckpt", &flags(count)).unwrap();
         let mut state = flags(0);
-        fabric(&memory).load("some.ckpt", &mut state).unwrap();
+        on(memory.clone()).load("some.ckpt", &mut state).unwrap();
         assert_eq!(state.flags, flags(count).flags);
     }
 }
@@ -165,7 +165,7 @@ fn a_name_that_no_long_index_has_is_refused_without_comparing_it_with_all() {
         .collect();
     let manifest = manifest(&axes(1, 2), &tensors);
     let memory = storage(&[("run/manifest.fabric", &manifest)]);
-    let raw = fabric(&memory).open("run").unwrap();
+    let raw = on(memory.clone()).open("run").unwrap();
     assert!(matches!(
         raw.tensor(&"x".repeat(60), &Device::Cpu),
         Err(Error::NoSuchEntry { .. })

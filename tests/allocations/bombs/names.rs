@@ -3,10 +3,11 @@
 use candle_core::{DType, Device, Var};
 use candle_nn::VarMap;
 use fabric_core::Error;
+use testkit::files::{on, storage};
+use testkit::torch::safetensors;
 
 use super::in_proportion;
 use crate::alone;
-use crate::files::{fabric, safetensors, storage};
 
 const LONG: usize = 2 << 20;
 
@@ -47,7 +48,7 @@ fn so_many_names_that_comparing_their_letters_would_take_long_are_not_compared()
     let names = |root: &'static str| (0..500).map(move |at| format!("{root}.layers.{at}.attention.projection.weight"));
     let file = header(names("model"));
     let memory = storage(&[("renamed.safetensors", &file)]);
-    let loaded = fabric(&memory).load_raw("renamed.safetensors", &mut variables(names("network")));
+    let loaded = on(memory.clone()).load_raw("renamed.safetensors", &mut variables(names("network")));
     let Err(Error::Mismatch(report)) = loaded else {
         panic!("{loaded:?}")
     };

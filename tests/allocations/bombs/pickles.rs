@@ -2,12 +2,13 @@
 
 use candle_core::Device;
 use fabric_core::{Error, Result};
+use testkit::files::storage;
+use testkit::pickle::{Bytes, dict, list, pickle, text};
+use testkit::torch::{stream, tensor};
+use testkit::zip::zip;
 
 use super::{generous, in_proportion, is_limit};
 use crate::alone;
-use crate::files::{storage, stream, tensor};
-use crate::pickle::{Bytes, dict, list, pickle, text};
-use crate::zip::zip;
 
 const LONG: usize = 4 << 20;
 

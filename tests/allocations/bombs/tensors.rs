@@ -6,11 +6,13 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use fabric_core::storage::Storage;
 use fabric_core::{ExportFormat, ExportOptions, LoadOptions, Strategy};
+use testkit::allocations::tally;
+use testkit::files::{on, storage};
+use testkit::pickle::text;
+use testkit::torch::{tensor, torch};
 
 use super::{generous, in_proportion, is_limit};
-use crate::files::{fabric, storage, tensor, torch};
-use crate::pickle::text;
-use crate::{alone, counting};
+use crate::alone;
 
 /// A file of `torch.save` with so many views, each of which shows 4096 floats 1024 times: 16 MiB.
 fn views(count: usize) -> Vec<u8> {
@@ -43,7 +45,7 @@ fn views_are_read_where_the_bound_is_raised() {
     let file = views(8);
     let memory = storage(&[("views.pt", &file)]);
     is_limit(
-        &fabric(&memory)
+        &on(memory.clone())
             .open("views.pt")
             .unwrap()
             .tensors(&Device::Cpu)
@@ -66,7 +68,7 @@ fn one_view_that_shows_more_than_any_memory_is_refused_alone() {
         (text("huge"), tensor("0", 2, 0, &[1 << 40], &[0])),
     ];
     let memory = storage(&[("views.pt", &torch(&entries, &[0; 8]))]);
-    let raw = fabric(&memory).open("views.pt").unwrap();
+    let raw = on(memory.clone()).open("views.pt").unwrap();
     assert_eq!(raw.tensor("small", &Device::Cpu).unwrap().dims(), [2]);
     is_limit(&raw.tensor("huge", &Device::Cpu).unwrap_err());
     is_limit(&raw.tensors(&Device::Cpu).unwrap_err());
@@ -78,7 +80,7 @@ fn one_view_that_shows_more_than_any_memory_is_refused_alone() {
 fn views_do_not_fill_a_disk() {
     let _alone = alone();
     let memory = storage(&[("views.pt", &views(100))]);
-    let fabric = fabric(&memory);
+    let fabric = on(memory.clone());
     for to in ["views.safetensors", "other.pt"] {
         is_limit(&fabric.export("views.pt", to, ExportOptions::new()).unwrap_err());
         assert!(memory.kind(Path::new(to)).unwrap().is_none());
@@ -100,7 +102,7 @@ fn a_view_is_loaded_into_a_tensor_that_is_there_whatever_it_repeats() {
         "view3".to_owned(),
         Tensor::ones((1024, 4096), DType::F32, &Device::Cpu).unwrap(),
     )]);
-    fabric(&memory)
+    on(memory.clone())
         .load_raw_with("views.pt", &mut state, LoadOptions::new().strict(false))
         .unwrap();
     assert_eq!(
@@ -117,12 +119,12 @@ fn tied_tensors_share_memory_when_all_are_read() {
     let other = Tensor::zeros(7, DType::F32, &Device::Cpu).unwrap();
     let mut state: BTreeMap<String, Tensor> = (0..1000).map(|at| (format!("tie{at}"), shared.clone())).collect();
     state.insert("other".to_owned(), other);
-    let fabric = fabric(&memory);
+    let fabric = on(memory.clone());
     fabric.save("ties.ckpt", &state).unwrap();
     fabric.reshard("ties.ckpt", "ties", Strategy::fsdp().ranks(2)).unwrap();
     for path in ["ties.ckpt", "ties"] {
         let raw = fabric.open(path).unwrap();
-        let (tensors, tally) = counting::tally(|| raw.tensors(&Device::Cpu).unwrap());
+        let (tensors, tally) = tally(|| raw.tensors(&Device::Cpu).unwrap());
         assert!(tally.peak < 16 << 20, "{path}: {tally:?}");
         assert_eq!(tensors.len(), 1001);
         let sum = |name: &str| tensors[name].sum_all().unwrap().to_scalar::<f32>().unwrap().to_bits();

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use fabric_core::{Error, Result};
+use testkit::files::storage;
+use testkit::torch::safetensors;
 
 use super::{generous, in_proportion, is_limit};
 use crate::alone;
-use crate::files::{safetensors, storage};
 
 const LONG: usize = 4 << 20;
 
@@ -92,6 +93,6 @@ fn an_entry_that_is_there_twice_in_an_index_is_an_error() {
         ("hub/a.safetensors", &shard),
         ("hub/b.safetensors", &shard),
     ];
-    let error = crate::files::open(&files, "hub").unwrap_err();
+    let error = testkit::files::open(&files, "hub").unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");
 }

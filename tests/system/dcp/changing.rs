@@ -13,12 +13,12 @@ use fabric_core::group::ThreadGroup;
 use fabric_core::storage::{ReadFile, Storage};
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Error, ExportOptions, Fabric, LoadOptions, Strategy};
+use testkit::dcp::Made;
+use testkit::payload::Stored;
+use testkit::pickle::{call, dict, global, int, persistent, pickle, text, tuple};
+use testkit::zip::zip;
 
 use self::through::{Between, Through};
-use super::archive::Stored;
-use super::made::Made;
-use super::pickle::{call, dict, global, int, persistent, pickle, text, tuple};
-use super::zip::zip;
 
 /// Two elements that follow each other in the files of these tests, in the middle of a row, far from the ends of everything.
 const MARK: usize = 300_017;

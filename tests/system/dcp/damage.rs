@@ -6,9 +6,9 @@ use std::path::Path;
 use candle_core::Device;
 use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, RawCheckpoint, Result};
+use testkit::dcp::{Made, directory, open};
 
 use super::fixtures::{Bits, bits, fixture};
-use super::made::{Made, directory, open};
 
 /// Everything in a checkpoint.
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,10 @@
 //! What PyTorch writes, and wrote.
 
 use serde_json::{Value as Json, json};
-
-use super::archive::Stored;
-use super::made::{Made, Version, directory, elements, open};
-use super::pickle::{dict, float, instance, int, list, none, pickle, text, tuple};
-use super::zip::zip;
+use testkit::dcp::{Made, Version, directory, elements, open};
+use testkit::payload::Stored;
+use testkit::pickle::{dict, float, instance, int, list, none, pickle, text, tuple};
+use testkit::zip::zip;
 
 /// The numbers from `0`, as many as there are.
 fn counted(count: u16) -> Vec<f32> {
@@ -191,7 +190,7 @@ fn tensors_inside_of_an_object_have_names_below_it() {
 #[test]
 fn foreign_objects_are_leaves_that_name_their_class() {
     let mut made = Made::small();
-    let foreign = instance(&super::pickle::global("os", "system"), None);
+    let foreign = instance(&testkit::pickle::global("os", "system"), None);
     made.object("sly", &foreign, &[text("sly")]);
     let raw = made.open().unwrap();
     let error = raw.value::<Json>("sly").unwrap_err().to_string();

@@ -1,14 +1,10 @@
 //! Checkpoints of more ranks than a process may have files open.
 
-#[path = "../../../fabric-core/tests/it/limited.rs"]
-mod limited;
-
 use candle_core::Device;
 use fabric_core::Fabric;
-use limited::Limited;
-
-use super::archive::Stored;
-use super::made::Made;
+use testkit::dcp::Made;
+use testkit::limited::Limited;
+use testkit::payload::Stored;
 
 const RANKS: usize = 1500;
 

@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Device, Tensor};
 use fabric_core::{Error, LoadOptions};
-
-use super::archive::Stored;
-use super::made::{Made, fabric};
-use super::pickle::{Bytes, attributes, call, dict, global, instance, int, list, pickle, text};
+use testkit::dcp::Made;
+use testkit::files::on;
+use testkit::payload::Stored;
+use testkit::pickle::{Bytes, attributes, call, dict, global, instance, int, list, pickle, text};
 
 /// Opens, and reads all tensors.
 fn open_and_read(made: &Made) -> Result<(), Error> {
@@ -97,7 +97,7 @@ fn two_entries_do_not_share_bytes() {
         made.tensors.push((
             "v".into(),
             vec![3, 2],
-            vec![super::made::Chunk {
+            vec![testkit::dcp::Chunk {
                 offset: vec![0, 0],
                 size: vec![3, 2],
                 place,
@@ -189,7 +189,7 @@ fn objects_of_foreign_classes_are_refused_by_name() {
     let made = Made::small();
     let foreign = instance(&global("bytecheckpoint.metadata", "Metadata"), Some(&attributes(&[])));
     let open = |metadata: &Bytes| {
-        super::made::open(&made.storage_with(&pickle(metadata)))
+        testkit::dcp::open(&made.storage_with(&pickle(metadata)))
             .unwrap_err()
             .to_string()
     };
@@ -215,7 +215,7 @@ fn objects_of_foreign_classes_are_refused_by_name() {
         "TensorStorageMetadata",
         &[
             ("properties", foreign),
-            ("size", super::made::size(&[1])),
+            ("size", testkit::dcp::size(&[1])),
             ("chunks", list(&[])),
         ],
     );
@@ -242,7 +242,7 @@ fn foreign_planner_data_is_passed_over() {
         let mut fields = made.fields();
         fields[1].1 = planner;
         let metadata = pickle(&made.make("Metadata", &fields));
-        assert_eq!(super::made::open(&made.storage_with(&metadata)).unwrap().len(), 2);
+        assert_eq!(testkit::dcp::open(&made.storage_with(&metadata)).unwrap().len(), 2);
     }
 }
 
@@ -258,7 +258,7 @@ fn a_load_that_finds_a_bad_payload_has_changed_nothing() {
     for (name, shape) in [("w", &[5usize, 2][..]), ("v", &[2])] {
         state.insert(name.to_owned(), Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap());
     }
-    let error = fabric(&made.storage())
+    let error = on(made.storage())
         .load_raw_with("run", &mut state, LoadOptions::new().strict(false))
         .unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");

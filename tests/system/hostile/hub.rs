@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Device};
 use fabric_core::Result;
-
-use super::files::{open, safetensors, tensor, torch};
-use super::pickle::text;
+use testkit::files::open;
+use testkit::pickle::text;
+use testkit::torch::{safetensors, tensor, torch};
 
 /// A safetensors file with one tensor of one byte.
 fn weights(byte: u8) -> Vec<u8> {

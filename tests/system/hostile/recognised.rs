@@ -1,10 +1,10 @@
 //! Files of other kinds: the message says what the file is and what to do, and does not call it damaged.
 
 use fabric_core::Error;
-
-use super::files::{open, safetensors, storage, tensor, torch};
-use super::made::Made;
-use super::pickle::text;
+use testkit::dcp::Made;
+use testkit::files::{open, storage};
+use testkit::pickle::text;
+use testkit::torch::{safetensors, tensor, torch};
 
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 268435456\n";
 const PAGE: &[u8] = b"<!DOCTYPE html><html><head><title>404 Not Found</title></head></html>";
@@ -163,7 +163,7 @@ fn a_zip_archive_of_something_else_is_called_by_its_contents() {
         ("word/document.xml", &["zip archive"]),
     ];
     for (member, words) in cases {
-        let bytes = super::zip::zip(&[(member, b"contents"), ("other", b"more")]);
+        let bytes = testkit::zip::zip(&[(member, b"contents"), ("other", b"more")]);
         says(&open(&[("model.pt", &bytes)], "model.pt").unwrap_err(), words, member);
     }
 }
@@ -180,7 +180,7 @@ fn a_pickle_whose_checksum_is_right_is_not_called_damaged() {
         b"\x80\x02}(K\x01u.",
     ];
     for pickle in pickles {
-        let file = super::zip::zip(&[("data.pkl", pickle), ("version", b"3\n")]);
+        let file = testkit::zip::zip(&[("data.pkl", pickle), ("version", b"3\n")]);
         let error = open(&[("model.pt", &file)], "model.pt").unwrap_err();
         says(&error, &["its checksum is right", "torch.save"], &format!("{pickle:?}"));
     }
@@ -189,7 +189,7 @@ fn a_pickle_whose_checksum_is_right_is_not_called_damaged() {
 #[test]
 fn an_archive_whose_names_are_not_utf_8_is_not_called_damaged() {
     let text = b"\x80\x02}.";
-    let mut file = super::zip::zip(&[("data.pkl", text), ("data/n_", b"more")]);
+    let mut file = testkit::zip::zip(&[("data.pkl", text), ("data/n_", b"more")]);
     for at in 0..file.len() - 1 {
         if file[at..].starts_with(b"n_") {
             file[at] = 0xff;
@@ -247,8 +247,8 @@ fn a_checkpoint_of_ours_with_any_bit_of_its_beginning_flipped_is_damaged() {
         "t".to_owned(),
         candle_core::Tensor::ones(3, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap(),
     )]);
-    super::files::fabric(&memory).save("t.ckpt", &state).unwrap();
-    let whole = super::files::contents(&memory, "t.ckpt");
+    testkit::files::on(memory.clone()).save("t.ckpt", &state).unwrap();
+    let whole = testkit::files::read(&memory, "t.ckpt");
     for at in 0..10 {
         for bit in 0..8 {
             let mut flipped = whole.clone();

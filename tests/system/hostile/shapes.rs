@@ -3,10 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 use fabric_core::storage::Storage;
 use fabric_core::{Checkpoint, Error, Strategy};
-
-use super::files::{fabric, open, safetensors, storage, stream, tensor, torch};
-use super::made::Made;
-use super::pickle::text;
+use testkit::dcp::Made;
+use testkit::files::{on, open, storage};
+use testkit::pickle::text;
+use testkit::torch::{safetensors, stream, tensor, torch};
 
 const HUGE: usize = 1 << 63;
 
@@ -150,7 +150,7 @@ fn varint(number: usize) -> Vec<u8> {
 #[test]
 fn a_directory_of_ours_with_an_impossible_shape_is_refused() {
     let memory = storage(&[]);
-    let fabric = fabric(&memory);
+    let fabric = on(memory.clone());
     let state = State {
         t: Tensor::zeros((0, 77, 78), DType::F32, &Device::Cpu).unwrap(),
     };
@@ -189,7 +189,7 @@ fn a_tensor_of_very_many_dimensions_is_read_or_refused_in_proportion_to_its_file
         let json = format!(r#"{{"t":{{"dtype":"F32","shape":{shape:?},"data_offsets":[0,4]}}}}"#);
         let file = safetensors(&json, &[0; 4]);
         let memory = storage(&[("t.safetensors", &file)]);
-        let raw = fabric(&memory).open("t.safetensors").unwrap();
+        let raw = on(memory.clone()).open("t.safetensors").unwrap();
         assert_eq!(raw.tensor("t", &Device::Cpu).unwrap().dims().len(), dims);
         let mut state = State {
             t: Tensor::zeros(4, DType::F32, &Device::Cpu).unwrap(),

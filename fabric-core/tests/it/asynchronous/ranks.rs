@@ -9,9 +9,9 @@ use fabric_core::group::ThreadGroup;
 use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Error, Fabric, SaveOptions, Strategy, WhenBusy};
+use testkit::world::{State, run};
 
 use super::odd::Odd;
-use crate::strategies::world::{State, run};
 
 fn worlds() -> Vec<(Strategy, usize)> {
     vec![

@@ -5,18 +5,19 @@ use std::path::Path;
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::{Linear, Module, Optimizer};
 use fabric_core::optim::AdamW;
-use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, LoadReport, MismatchKind};
 use serde::{Deserialize, Serialize};
 
-pub(crate) const CPU: Device = Device::Cpu;
+use crate::files;
+
+pub const CPU: Device = Device::Cpu;
 
 /// Where most tests save to, in memory of their own.
-pub(crate) const PATH: &str = "run/last.ckpt";
+pub const PATH: &str = "run/last.ckpt";
 
 /// A variable in (-1, 1) whose contents follow from the seed, by Steele and others' splitmix64.
-pub(crate) fn var(seed: u64, shape: impl Into<Shape>) -> Var {
+pub fn var(seed: u64, shape: impl Into<Shape>) -> Var {
     let shape = shape.into();
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = || {
@@ -32,51 +33,51 @@ pub(crate) fn var(seed: u64, shape: impl Into<Shape>) -> Var {
     Var::from_tensor(&Tensor::from_vec(elements, shape, &CPU).unwrap()).unwrap()
 }
 
-pub(crate) fn tensor(seed: u64, shape: impl Into<Shape>) -> Tensor {
+pub fn tensor(seed: u64, shape: impl Into<Shape>) -> Tensor {
     var(seed, shape).as_tensor().clone()
 }
 
-pub(crate) fn linear(seed: u64, input: usize, output: usize) -> Linear {
+pub fn linear(seed: u64, input: usize, output: usize) -> Linear {
     Linear::new(tensor(seed, (output, input)), Some(tensor(seed + 1000, output)))
 }
 
 #[derive(Checkpoint)]
-pub(crate) struct Mlp {
-    pub(crate) fc1: Linear,
-    pub(crate) fc2: Linear,
+pub struct Mlp {
+    pub fc1: Linear,
+    pub fc2: Linear,
 }
 
 impl Mlp {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
             fc1: linear(seed, 4, 8),
             fc2: linear(seed + 1, 8, 2),
         }
     }
 
-    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+    pub fn forward(&self, x: &Tensor) -> Tensor {
         self.fc2.forward(&self.fc1.forward(x).unwrap().relu().unwrap()).unwrap()
     }
 }
 
 #[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
-pub(crate) struct HParams {
-    pub(crate) lr: f64,
-    pub(crate) layers: Vec<usize>,
+pub struct HParams {
+    pub lr: f64,
+    pub layers: Vec<usize>,
 }
 
 #[derive(Checkpoint)]
-pub(crate) struct Train {
-    pub(crate) model: Mlp,
-    pub(crate) optimizer: AdamW,
-    pub(crate) iteration: u64,
+pub struct Train {
+    pub model: Mlp,
+    pub optimizer: AdamW,
+    pub iteration: u64,
     #[checkpoint(metadata)]
-    pub(crate) hparams: HParams,
+    pub hparams: HParams,
 }
 
 impl Train {
     /// A state that has made three steps, different in every entry for every seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let model = Mlp::new(seed);
         let mut state = Self {
             #[allow(clippy::cast_precision_loss, reason = "seeds are small")]
@@ -94,21 +95,21 @@ impl Train {
         state
     }
 
-    pub(crate) fn step(&mut self) {
+    pub fn step(&mut self) {
         descend(&self.model, &mut self.optimizer);
         self.iteration += 1;
     }
 }
 
 /// One step on a batch that is always the same.
-pub(crate) fn descend(model: &Mlp, optimizer: &mut impl Optimizer) {
+pub fn descend(model: &Mlp, optimizer: &mut impl Optimizer) {
     let x = Tensor::arange(0f32, 12., &CPU).unwrap().reshape((3, 4)).unwrap();
     let loss = model.forward(&x).sqr().unwrap().mean_all().unwrap();
     optimizer.backward_step(&loss).unwrap();
 }
 
 /// What an optimizer is built from.
-pub(crate) fn variables<M: Checkpoint>(module: &M) -> Vec<Var> {
+pub fn variables<M: Checkpoint>(module: &M) -> Vec<Var> {
     fabric_core::named_parameters(module)
         .into_iter()
         .map(|(_, var)| var)
@@ -116,7 +117,7 @@ pub(crate) fn variables<M: Checkpoint>(module: &M) -> Vec<Var> {
 }
 
 /// The bytes of a tensor as candle itself gives them out, in row-major order.
-pub(crate) fn bits(tensor: &Tensor) -> Vec<u8> {
+pub fn bits(tensor: &Tensor) -> Vec<u8> {
     fn of<T: candle_core::WithDType, const N: usize>(tensor: &Tensor, bytes: fn(T) -> [u8; N]) -> Vec<u8> {
         let elements = tensor.flatten_all().unwrap().to_vec1::<T>().unwrap();
         elements.into_iter().flat_map(bytes).collect()
@@ -135,38 +136,35 @@ pub(crate) fn bits(tensor: &Tensor) -> Vec<u8> {
 }
 
 /// The bits of all learned tensors of a module, by name.
-pub(crate) fn weights<M: Checkpoint>(module: &M) -> Vec<(String, Vec<u8>)> {
+pub fn weights<M: Checkpoint>(module: &M) -> Vec<(String, Vec<u8>)> {
     let named = fabric_core::named_parameters(module).into_iter();
     named.map(|(name, var)| (name, bits(&var))).collect()
 }
 
 /// A place in memory to save to.
-pub(crate) fn fabric() -> Fabric {
+pub fn fabric() -> Fabric {
     on(&Memory::new())
 }
 
-pub(crate) fn on(storage: &Memory) -> Fabric {
-    Fabric::builder().storage(storage.clone()).build().unwrap()
+pub fn on(storage: &Memory) -> Fabric {
+    files::on(storage.clone())
 }
 
 /// The bytes of a file.
-pub(crate) fn file(storage: &Memory, path: impl AsRef<Path>) -> Vec<u8> {
-    let file = storage.open(path.as_ref()).unwrap();
-    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    bytes
+pub fn file(storage: &Memory, path: impl AsRef<Path>) -> Vec<u8> {
+    files::read(storage, path)
 }
 
 /// Every bit of a state, optimizer and values included: the file that a save of it writes. Entries that the schema
 /// leaves out are not in it.
-pub(crate) fn image<S: Checkpoint>(state: &S) -> Vec<u8> {
+pub fn image<S: Checkpoint>(state: &S) -> Vec<u8> {
     let storage = Memory::new();
     on(&storage).save(PATH, state).unwrap();
     file(&storage, PATH)
 }
 
 /// Loads what must not load, sees that nothing changed, and gives back what was found.
-pub(crate) fn refused<S: Checkpoint>(fabric: &Fabric, state: &mut S, options: LoadOptions) -> LoadReport {
+pub fn refused<S: Checkpoint>(fabric: &Fabric, state: &mut S, options: LoadOptions) -> LoadReport {
     let before = image(state);
     let error = fabric.load_with(PATH, state, options).unwrap_err();
     assert!(image(state) == before, "a refused load changed the state: {error}");
@@ -174,7 +172,7 @@ pub(crate) fn refused<S: Checkpoint>(fabric: &Fabric, state: &mut S, options: Lo
 }
 
 /// What does not fit: names and kinds.
-pub(crate) fn mismatched(report: &LoadReport) -> Vec<(&str, MismatchKind)> {
+pub fn mismatched(report: &LoadReport) -> Vec<(&str, MismatchKind)> {
     let found = report.mismatched.iter();
     found.map(|mismatch| (mismatch.name.as_str(), mismatch.kind)).collect()
 }

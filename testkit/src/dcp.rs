@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
-use fabric_core::{Error, Fabric, RawCheckpoint};
+use fabric_core::{Error, RawCheckpoint};
 
-use super::archive::Stored;
-use super::pickle::{Bytes, attributes, call, dict, global, instance, int, list, none, pickle, text, tuple};
+use crate::files::{holding, on};
+use crate::payload::Stored;
+use crate::pickle::{Bytes, attributes, call, dict, global, instance, int, list, none, pickle, text, tuple};
 
 /// Where the classes of `.metadata` live, and what else changed with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
     /// Modules below `_shard`, before 2.0.
     V1,
     /// Element types described in `_shard.sharded_tensor`, properties of five; before 2.3.
@@ -25,33 +25,33 @@ pub(crate) enum Version {
 
 /// A run of bytes in a file, as `.metadata` says.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) file: String,
-    pub(crate) start: i128,
-    pub(crate) len: i128,
+pub struct Place {
+    pub file: String,
+    pub start: i128,
+    pub len: i128,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Chunk {
-    pub(crate) offset: Vec<usize>,
-    pub(crate) size: Vec<usize>,
-    pub(crate) place: Place,
+pub struct Chunk {
+    pub offset: Vec<usize>,
+    pub size: Vec<usize>,
+    pub place: Place,
 }
 
 /// A checkpoint whose every part a test can make wrong.
 #[derive(Clone, Debug)]
-pub(crate) struct Made {
-    pub(crate) version: Version,
-    pub(crate) tensors: Vec<(String, Vec<usize>, Vec<Chunk>)>,
-    pub(crate) objects: Vec<(String, Place)>,
+pub struct Made {
+    pub version: Version,
+    pub tensors: Vec<(String, Vec<usize>, Vec<Chunk>)>,
+    pub objects: Vec<(String, Place)>,
     /// `planner_data`; left out if there is none.
-    pub(crate) paths: Vec<(String, Vec<Bytes>)>,
-    pub(crate) transforms: Vec<String>,
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub paths: Vec<(String, Vec<Bytes>)>,
+    pub transforms: Vec<String>,
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Made {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             version: Version::V2_10,
             tensors: Vec::new(),
@@ -63,7 +63,7 @@ impl Made {
     }
 
     /// Two ranks: a grid of 3 + 2 rows, and a number.
-    pub(crate) fn small() -> Self {
+    pub fn small() -> Self {
         let mut made = Self::new();
         made.tensor(
             "w",
@@ -89,7 +89,7 @@ impl Made {
     }
 
     /// A tensor whose chunks are on as many ranks.
-    pub(crate) fn tensor(&mut self, name: &str, shape: &[usize], chunks: &[(&[usize], Stored)]) {
+    pub fn tensor(&mut self, name: &str, shape: &[usize], chunks: &[(&[usize], Stored)]) {
         let chunk = |(rank, (offset, stored)): (usize, &(&[usize], Stored))| Chunk {
             offset: offset.to_vec(),
             size: stored.size.clone(),
@@ -99,8 +99,8 @@ impl Made {
         self.tensors.push((name.to_owned(), shape.to_vec(), chunks));
     }
 
-    pub(crate) fn object(&mut self, name: &str, object: &[u8], path: &[Bytes]) {
-        let place = self.append("__0_0.distcp", &super::archive::object(object));
+    pub fn object(&mut self, name: &str, object: &[u8], path: &[Bytes]) {
+        let place = self.append("__0_0.distcp", &crate::payload::object(object));
         self.objects.push((name.to_owned(), place));
         self.paths.push((name.to_owned(), path.to_vec()));
     }
@@ -119,7 +119,7 @@ impl Made {
         global(module, name)
     }
 
-    pub(crate) fn make(&self, class: &str, state: &[(&str, Bytes)]) -> Bytes {
+    pub fn make(&self, class: &str, state: &[(&str, Bytes)]) -> Bytes {
         instance(&self.class(class), Some(&attributes(state)))
     }
 
@@ -151,11 +151,11 @@ impl Made {
     }
 
     /// The `.metadata` of all this.
-    pub(crate) fn metadata(&self) -> Vec<u8> {
+    pub fn metadata(&self) -> Vec<u8> {
         pickle(&self.make("Metadata", &self.fields()))
     }
 
-    pub(crate) fn fields(&self) -> Vec<(&'static str, Bytes)> {
+    pub fn fields(&self) -> Vec<(&'static str, Bytes)> {
         let (mut entries, mut places) = (Vec::new(), Vec::new());
         for (name, place) in &self.objects {
             entries.push((text(name), instance(&self.class("BytesStorageMetadata"), None)));
@@ -200,11 +200,11 @@ impl Made {
         fields
     }
 
-    pub(crate) fn storage(&self) -> Memory {
+    pub fn storage(&self) -> Memory {
         self.storage_with(&self.metadata())
     }
 
-    pub(crate) fn storage_with(&self, metadata: &[u8]) -> Memory {
+    pub fn storage_with(&self, metadata: &[u8]) -> Memory {
         let mut files: Vec<(&str, &[u8])> = self
             .files
             .iter()
@@ -214,38 +214,28 @@ impl Made {
         directory(&files)
     }
 
-    pub(crate) fn open(&self) -> Result<RawCheckpoint, Error> {
+    pub fn open(&self) -> Result<RawCheckpoint, Error> {
         open(&self.storage())
     }
 }
 
 /// A `torch.Size`.
-pub(crate) fn size(sizes: &[usize]) -> Bytes {
+pub fn size(sizes: &[usize]) -> Bytes {
     let sizes: Vec<_> = sizes.iter().map(|n| int(i128::try_from(*n).unwrap())).collect();
     call(&global("torch", "Size"), &[tuple(&sizes)])
 }
 
 /// A directory `run` of these files, in memory.
-pub(crate) fn directory(files: &[(&str, &[u8])]) -> Memory {
-    let memory = Memory::new();
-    memory.create_dir_all(Path::new("run")).unwrap();
-    for (name, bytes) in files {
-        let mut file = memory.create(&Path::new("run").join(name)).unwrap();
-        file.write_all(bytes).unwrap();
-    }
-    memory
+pub fn directory(files: &[(&str, &[u8])]) -> Memory {
+    holding(files.iter().map(|(name, bytes)| (Path::new("run").join(name), bytes)))
 }
 
-pub(crate) fn fabric(memory: &Memory) -> Fabric {
-    Fabric::builder().storage(memory.clone()).build().unwrap()
-}
-
-pub(crate) fn open(memory: &Memory) -> Result<RawCheckpoint, Error> {
-    fabric(memory).open("run")
+pub fn open(memory: &Memory) -> Result<RawCheckpoint, Error> {
+    on(memory.clone()).open("run")
 }
 
 /// The elements of a tensor of a checkpoint, row by row.
-pub(crate) fn elements(raw: &RawCheckpoint, name: &str) -> Vec<f32> {
+pub fn elements(raw: &RawCheckpoint, name: &str) -> Vec<f32> {
     let tensor = raw.tensor(name, &candle_core::Device::Cpu).unwrap();
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Case, checkpoint, directory_payload, payload, torch_pickle, weights};
 
 /// Inputs that open.
-pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
+pub fn seeds(case: &Case) -> Vec<Vec<u8>> {
     match case.name {
         "single_file" => vec![checkpoint().to_vec(), weights("a")],
         "torch" => files("pytorch", &["pt", "ckpt"]),
@@ -22,14 +22,14 @@ pub(crate) fn seeds(case: &Case) -> Vec<Vec<u8>> {
             br#"{"metadata":{"total_size":8},"weight_map":{"b":"model-2.safetensors"}}"#.to_vec(),
         ],
         "hub_shard" => files("pytorch/hf_fsdp2", &["safetensors"]).split_off(1),
-        "dcp_metadata" => vec![include_bytes!("../fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
-        "dcp_payload" => vec![include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp").to_vec()],
+        "dcp_metadata" => vec![include_bytes!("../../../tests/fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
+        "dcp_payload" => vec![include_bytes!("../../../tests/fixtures/pytorch/dcp_fsdp2/__1_0.distcp").to_vec()],
         _ => Vec::new(),
     }
 }
 
 /// Inputs that a fuzzer found, or that a person thought of, and that are handled now.
-pub(crate) fn regressions(case: &Case) -> Vec<Vec<u8>> {
+pub fn regressions(case: &Case) -> Vec<Vec<u8>> {
     files(&format!("fuzz/{}", case.name), &[])
 }
 

@@ -1,22 +1,22 @@
 //! Writes what `torch.save` would: an archive with a pickle and the bytes of one storage.
 
-use super::pickle::{Bytes, call, global, int, persistent, pickle, text, tuple};
-use super::zip::zip;
+use crate::pickle::{Bytes, call, global, int, persistent, pickle, text, tuple};
+use crate::zip::zip;
 
 /// A tensor of `f32`, as it lies in its payload.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) size: Vec<usize>,
-    pub(crate) strides: Vec<usize>,
+pub struct Stored {
+    pub size: Vec<usize>,
+    pub strides: Vec<usize>,
     /// In the order of the storage.
-    pub(crate) elements: Vec<f32>,
-    pub(crate) big_endian: bool,
-    pub(crate) storage: &'static str,
+    pub elements: Vec<f32>,
+    pub big_endian: bool,
+    pub storage: &'static str,
 }
 
 impl Stored {
     /// Elements that follow each other, counted from `first`.
-    pub(crate) fn counting(first: usize, size: &[usize]) -> Self {
+    pub fn counting(first: usize, size: &[usize]) -> Self {
         let mut strides = vec![1; size.len()];
         for d in (1..size.len()).rev() {
             strides[d - 1] = strides[d] * size[d];
@@ -32,7 +32,7 @@ impl Stored {
         }
     }
 
-    pub(crate) fn archive(&self) -> Vec<u8> {
+    pub fn archive(&self) -> Vec<u8> {
         let numbers = |numbers: &[usize]| -> Bytes {
             let numbers: Vec<_> = numbers.iter().map(|n| int(i128::try_from(*n).unwrap())).collect();
             tuple(&numbers)
@@ -72,7 +72,7 @@ impl Stored {
 }
 
 /// An archive around an object without tensors.
-pub(crate) fn object(object: &[u8]) -> Vec<u8> {
+pub fn object(object: &[u8]) -> Vec<u8> {
     zip(&[
         ("data.pkl", &pickle(object)),
         ("byteorder", b"little"),

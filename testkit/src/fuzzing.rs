@@ -1,9 +1,7 @@
 //! What the fuzzer and the smoke test do with bytes from anywhere: open them as a checkpoint and read all that is in it.
 //! Whatever the bytes are, the outcome is a typed error or a readable checkpoint; everything else is a finding.
 
-pub(crate) mod seeds;
-#[path = "../system/dcp/zip.rs"]
-mod zip;
+pub mod seeds;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,16 +11,19 @@ use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Fabric, LoadOptions, RawCheckpoint};
 
+use crate::files::{on, read, write};
+use crate::zip::zip;
+
 /// One kind of input.
-pub(crate) struct Case {
+pub struct Case {
     /// Its name: that of the fuzz target, and of the folder of its regressions.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Takes the bytes apart, and says whether they are a checkpoint.
-    pub(crate) run: fn(&[u8]) -> bool,
+    pub run: fn(&[u8]) -> bool,
 }
 
 /// Every kind there is.
-pub(crate) const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     Case {
         name: "single_file",
         run: single_file,
@@ -62,19 +63,19 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// A file of any format, as it stands.
-pub(crate) fn single_file(bytes: &[u8]) -> bool {
+pub fn single_file(bytes: &[u8]) -> bool {
     let memory = Memory::new();
-    put(&memory, "input", bytes);
+    write(&memory, "input", bytes);
     open_and_read(&memory, "input")
 }
 
 /// A file of `torch.save`: the same, with other seeds, so that a fuzzer spends its time in these rooms.
-pub(crate) fn torch(bytes: &[u8]) -> bool {
+pub fn torch(bytes: &[u8]) -> bool {
     single_file(bytes)
 }
 
 /// The pickle of a file of `torch.save`, in an archive whose checksums are right, beside storages of a few sizes.
-pub(crate) fn torch_pickle(pickle: &[u8]) -> bool {
+pub fn torch_pickle(pickle: &[u8]) -> bool {
     let sizes = [128, 32, 32, 32, 96, 12, 64, 8, 24];
     let names: Vec<String> = (0..sizes.len()).map(|key| format!("data/{key}")).collect();
     let members = names
@@ -82,80 +83,74 @@ pub(crate) fn torch_pickle(pickle: &[u8]) -> bool {
         .zip(sizes)
         .map(|(name, size)| (name.as_str(), &[0; 128][..size]));
     let members: Vec<(&str, &[u8])> = std::iter::once(("data.pkl", pickle)).chain(members).collect();
-    single_file(&zip::zip(&members))
+    single_file(&zip(&members))
 }
 
 /// The payloads of a manifest, in an envelope and a file whose checksums are right: the reader comes to the payloads.
-pub(crate) fn manifest(payload: &[u8]) -> bool {
+pub fn manifest(payload: &[u8]) -> bool {
     let memory = Memory::new();
-    put(&memory, "input", &around_payload(payload));
+    write(&memory, "input", &around_payload(payload));
     open_and_read(&memory, "input")
 }
 
 /// The payloads of the manifest of a directory, in an envelope whose checksums are right, beside the files that belong to the seed.
-pub(crate) fn directory_manifest(payload: &[u8]) -> bool {
+pub fn directory_manifest(payload: &[u8]) -> bool {
     // A storage of its own: one that all executions share would remember every manifest.
     let memory = Memory::new();
     for (path, bytes) in &directory()[1..] {
-        let folder = Path::new(path).parent().expect("a folder");
-        memory.create_dir_all(folder).expect("memory");
-        put(&memory, path, bytes);
+        write(&memory, path, bytes);
     }
-    put(&memory, DIRECTORY, &sealed(payload));
+    write(&memory, DIRECTORY, &sealed(payload));
     open_and_read(&memory, "run")
 }
 
 /// The index of a hub directory, beside two files of weights and one of `torch.save`.
-pub(crate) fn hub_index(json: &[u8]) -> bool {
+pub fn hub_index(json: &[u8]) -> bool {
     let memory = Memory::new();
-    memory.create_dir_all(Path::new("hub")).expect("memory");
     for (file, tensor) in [("model-1.safetensors", "a"), ("model-2.safetensors", "b")] {
-        put(&memory, &format!("hub/{file}"), &weights(tensor));
+        write(&memory, &format!("hub/{file}"), &weights(tensor));
     }
-    put(
+    write(
         &memory,
         "hub/model-3.bin",
-        include_bytes!("../fixtures/pytorch/mlp_plain_dict.pt"),
+        include_bytes!("../../tests/fixtures/pytorch/mlp_plain_dict.pt"),
     );
-    put(&memory, "hub/model.safetensors.index.json", json);
+    write(&memory, "hub/model.safetensors.index.json", json);
     open_and_read(&memory, "hub/model.safetensors.index.json")
 }
 
 /// One of two shards of PyTorch's Hugging Face writer, beside the other.
-pub(crate) fn hub_shard(shard: &[u8]) -> bool {
+pub fn hub_shard(shard: &[u8]) -> bool {
     let memory = Memory::new();
-    memory.create_dir_all(Path::new("hub")).expect("memory");
-    let first = include_bytes!("../fixtures/pytorch/hf_fsdp2/shard-00001-model-00001-of-00001.safetensors");
-    put(&memory, "hub/shard-00001-model-00001-of-00001.safetensors", first);
-    put(&memory, "hub/shard-00002-model-00001-of-00001.safetensors", shard);
+    let first = include_bytes!("../../tests/fixtures/pytorch/hf_fsdp2/shard-00001-model-00001-of-00001.safetensors");
+    write(&memory, "hub/shard-00001-model-00001-of-00001.safetensors", first);
+    write(&memory, "hub/shard-00002-model-00001-of-00001.safetensors", shard);
     open_and_read(&memory, "hub")
 }
 
 /// The index of a distributed checkpoint, beside the files that PyTorch wrote with it.
-pub(crate) fn dcp_metadata(pickle: &[u8]) -> bool {
-    dcp(pickle, include_bytes!("../fixtures/pytorch/dcp_fsdp2/__1_0.distcp"))
+pub fn dcp_metadata(pickle: &[u8]) -> bool {
+    dcp(
+        pickle,
+        include_bytes!("../../tests/fixtures/pytorch/dcp_fsdp2/__1_0.distcp"),
+    )
 }
 
 /// A file of payloads of a distributed checkpoint, beside the others that PyTorch wrote with it.
-pub(crate) fn dcp_payload(payloads: &[u8]) -> bool {
-    dcp(include_bytes!("../fixtures/pytorch/dcp_fsdp2/.metadata"), payloads)
+pub fn dcp_payload(payloads: &[u8]) -> bool {
+    dcp(
+        include_bytes!("../../tests/fixtures/pytorch/dcp_fsdp2/.metadata"),
+        payloads,
+    )
 }
 
 fn dcp(metadata: &[u8], payloads: &[u8]) -> bool {
     let memory = Memory::new();
-    memory.create_dir_all(Path::new("dcp")).expect("memory");
-    put(&memory, "dcp/.metadata", metadata);
-    let first = include_bytes!("../fixtures/pytorch/dcp_fsdp2/__0_0.distcp");
-    put(&memory, "dcp/__0_0.distcp", first);
-    put(&memory, "dcp/__1_0.distcp", payloads);
+    write(&memory, "dcp/.metadata", metadata);
+    let first = include_bytes!("../../tests/fixtures/pytorch/dcp_fsdp2/__0_0.distcp");
+    write(&memory, "dcp/__0_0.distcp", first);
+    write(&memory, "dcp/__1_0.distcp", payloads);
     open_and_read(&memory, "dcp")
-}
-
-fn put(memory: &Memory, path: &str, bytes: &[u8]) {
-    memory
-        .create(Path::new(path))
-        .and_then(|mut file| file.write_all(bytes))
-        .expect("memory");
 }
 
 /// Opens a path, reads every entry, and loads what fits into a small state.
@@ -194,29 +189,26 @@ fn read_all(raw: &RawCheckpoint) {
 }
 
 /// A safetensors file with one tensor.
-pub(crate) fn weights(name: &str) -> Vec<u8> {
+pub fn weights(name: &str) -> Vec<u8> {
     let json = format!(r#"{{"{name}":{{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}}}"#);
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &[0; 8]].concat()
 }
 
 /// A small checkpoint with a tie and two values.
-pub(crate) fn checkpoint() -> &'static [u8] {
+pub fn checkpoint() -> &'static [u8] {
     static CHECKPOINT: OnceLock<Vec<u8>> = OnceLock::new();
     CHECKPOINT.get_or_init(|| {
         let tensor = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).expect("memory");
         let state = ((tensor.clone(), tensor), ("text".to_owned(), vec![1u64, 2]));
         let memory = Memory::new();
-        let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
+        let fabric = on(memory.clone());
         fabric.save("seed", &state).expect("memory");
-        let file = memory.open(Path::new("seed")).expect("it was saved");
-        let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
-        file.read_exact_at(&mut bytes, 0).expect("memory");
-        bytes
+        read(&memory, "seed")
     })
 }
 
 /// The payloads of the checkpoint's manifest, which is the last thing in the file.
-pub(crate) fn payload() -> Vec<u8> {
+pub fn payload() -> Vec<u8> {
     opened(&checkpoint()[manifest_start()..])
 }
 
@@ -227,31 +219,24 @@ fn directory() -> &'static [(String, Vec<u8>)] {
     static FILES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
     FILES.get_or_init(|| {
         let memory = Memory::new();
-        put(&memory, "one.ckpt", checkpoint());
-        let fabric = Fabric::builder().storage(memory.clone()).build().expect("one device");
+        write(&memory, "one.ckpt", checkpoint());
+        let fabric = on(memory.clone());
         let strategy = fabric_core::Strategy::fsdp().ranks(2);
         fabric.reshard("one.ckpt", "run", strategy).expect("memory");
-        let mut files = vec![(DIRECTORY.to_owned(), contents(&memory, DIRECTORY))];
+        let mut files = vec![(DIRECTORY.to_owned(), read(&memory, DIRECTORY))];
         for folder in memory.list(Path::new("run")).expect("it was saved") {
             let folder = format!("run/{folder}");
             for name in memory.list(Path::new(&folder)).unwrap_or_default() {
                 let path = format!("{folder}/{name}");
-                files.push((path.clone(), contents(&memory, &path)));
+                files.push((path.clone(), read(&memory, &path)));
             }
         }
         files
     })
 }
 
-fn contents(memory: &Memory, path: &str) -> Vec<u8> {
-    let file = memory.open(Path::new(path)).expect("it was saved");
-    let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
-    file.read_exact_at(&mut bytes, 0).expect("memory");
-    bytes
-}
-
 /// The payloads of its manifest.
-pub(crate) fn directory_payload() -> Vec<u8> {
+pub fn directory_payload() -> Vec<u8> {
     opened(&directory()[0].1)
 }
 

@@ -8,7 +8,9 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-struct Counting;
+/// The system's allocator, with a tally. A program that calls [`tally`] makes it its `#[global_allocator]`.
+#[derive(Debug)]
+pub struct Counting;
 
 #[allow(unsafe_code, reason = "an allocator cannot be written without; this one only counts")]
 // SAFETY: every call is handed on to the system's allocator as it came.
@@ -29,25 +31,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// What some work allocated, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// All allocations together.
-    #[allow(dead_code, reason = "each program looks at what it needs")]
-    pub(crate) total: usize,
+    pub total: usize,
     /// The largest one.
-    #[allow(dead_code, reason = "each program looks at what it needs")]
-    pub(crate) largest: usize,
+    pub largest: usize,
     /// The most that was held at one time, beyond what was held before.
-    #[allow(dead_code, reason = "each program looks at what it needs")]
-    pub(crate) peak: usize,
+    pub peak: usize,
 }
 
 /// Runs `work` and counts the allocations of the whole process meanwhile.
-pub(crate) fn tally<T>(work: impl FnOnce() -> T) -> (T, Tally) {
+pub fn tally<T>(work: impl FnOnce() -> T) -> (T, Tally) {
     let (total, live) = (TOTAL.load(Ordering::Relaxed), LIVE.load(Ordering::Relaxed));
     LARGEST.store(0, Ordering::Relaxed);
     PEAK.store(live, Ordering::Relaxed);

@@ -9,12 +9,7 @@ use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, Layout, Strategy};
 
 /// Runs `rank` on every rank of a strategy's world, and gives what each returned, in their order.
-pub(crate) fn run<T: Send>(
-    strategy: &Strategy,
-    ranks: usize,
-    storage: &Memory,
-    rank: impl Fn(&Fabric) -> T + Sync,
-) -> Vec<T> {
+pub fn run<T: Send>(strategy: &Strategy, ranks: usize, storage: &Memory, rank: impl Fn(&Fabric) -> T + Sync) -> Vec<T> {
     let storages = vec![storage.clone(); ranks];
     let ended = run_over(strategy, &storages, ThreadGroup::TIMEOUT, rank);
     let result = |ended: std::thread::Result<T>| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -22,7 +17,7 @@ pub(crate) fn run<T: Send>(
 }
 
 /// The same with a storage for each rank, and a timeout. A rank may panic.
-pub(crate) fn run_over<T: Send, S: Storage + Clone + 'static>(
+pub fn run_over<T: Send, S: Storage + Clone + 'static>(
     strategy: &Strategy,
     storages: &[S],
     timeout: Duration,
@@ -49,28 +44,28 @@ pub(crate) fn run_over<T: Send, S: Storage + Clone + 'static>(
 }
 
 /// One process without a strategy.
-pub(crate) fn alone(storage: &Memory) -> Fabric {
+pub fn alone(storage: &Memory) -> Fabric {
     Fabric::builder().storage(storage.clone()).build().expect("one device")
 }
 
 /// Tensors that are split in every way, beside whole ones.
 #[derive(Checkpoint)]
-pub(crate) struct State {
+pub struct State {
     #[checkpoint(shard(dim = 0, axis = "tp"))]
-    pub(crate) column: Tensor,
+    pub column: Tensor,
     #[checkpoint(shard(dim = 1, axis = "tp"))]
-    pub(crate) row: Tensor,
+    pub row: Tensor,
     #[checkpoint(shard(dim = 0, axis = "dp"), shard(dim = 1, axis = "tp"))]
-    pub(crate) both: Tensor,
+    pub both: Tensor,
     #[checkpoint(shard(dim = 0, axis = "fsdp"))]
-    pub(crate) rows: Tensor,
-    pub(crate) whole: Tensor,
-    pub(crate) scalar: Tensor,
-    pub(crate) iteration: u64,
+    pub rows: Tensor,
+    pub whole: Tensor,
+    pub scalar: Tensor,
+    pub iteration: u64,
 }
 
 /// How long each axis of a strategy is, and where a rank is along it.
-pub(crate) fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, usize) {
+pub fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) -> (usize, usize) {
     let axes: Vec<(&str, usize)> = strategy
         .axes()
         .map(|(name, size)| (name, size.unwrap_or(world)))
@@ -84,7 +79,7 @@ pub(crate) fn along(strategy: &Strategy, world: usize, rank: usize, axis: &str) 
 }
 
 /// A rank's part of a tensor, as equal as can be, longer ones first.
-pub(crate) fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
+pub fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tensor {
     let len = whole.dims()[dim];
     let (each, more) = (len / of, len % of);
     let start = at * each + at.min(more);
@@ -92,7 +87,7 @@ pub(crate) fn part(whole: &Tensor, dim: usize, (at, of): (usize, usize)) -> Tens
     part.force_contiguous().expect("a copy")
 }
 
-pub(crate) fn numbers(shape: &[usize], start: f32) -> Tensor {
+pub fn numbers(shape: &[usize], start: f32) -> Tensor {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count)
         .map(|n| start + f32::from(u16::try_from(n).expect("few")))
@@ -102,7 +97,7 @@ pub(crate) fn numbers(shape: &[usize], start: f32) -> Tensor {
 
 impl State {
     /// This rank's part of a state whose every element tells `seed` and its place.
-    pub(crate) fn new(fabric: &Fabric, seed: u16) -> Self {
+    pub fn new(fabric: &Fabric, seed: u16) -> Self {
         let start = f32::from(seed);
         let strategy = fabric.strategy();
         let along = |axis| along(strategy, fabric.world_size(), fabric.rank(), axis);
@@ -118,7 +113,7 @@ impl State {
         }
     }
 
-    pub(crate) fn contents(&self) -> (Vec<Vec<f32>>, u64) {
+    pub fn contents(&self) -> (Vec<Vec<f32>>, u64) {
         let tensors = [
             &self.column,
             &self.row,

@@ -3,7 +3,7 @@
 use crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 
 /// A zip archive of stored members below `archive/`.
-pub(crate) fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
     for (name, data) in members {

@@ -1,42 +1,42 @@
 //! Writes pickles of protocol 4, as Python's own pickler would without its memo.
 
 /// An object, pickled.
-pub(crate) type Bytes = Vec<u8>;
+pub type Bytes = Vec<u8>;
 
 /// A whole pickle.
-pub(crate) fn pickle(object: &[u8]) -> Bytes {
+pub fn pickle(object: &[u8]) -> Bytes {
     [b"\x80\x04", object, b"."].concat()
 }
 
-pub(crate) fn text(text: &str) -> Bytes {
+pub fn text(text: &str) -> Bytes {
     let len = u32::try_from(text.len()).unwrap();
     [b"X", &len.to_le_bytes()[..], text.as_bytes()].concat()
 }
 
-pub(crate) fn int(number: i128) -> Bytes {
+pub fn int(number: i128) -> Bytes {
     match u8::try_from(number) {
         Ok(small) => vec![b'K', small],
         Err(_) => [b"\x8a\x10", &number.to_le_bytes()[..]].concat(),
     }
 }
 
-pub(crate) fn float(number: f64) -> Bytes {
+pub fn float(number: f64) -> Bytes {
     [b"G", &number.to_be_bytes()[..]].concat()
 }
 
-pub(crate) fn none() -> Bytes {
+pub fn none() -> Bytes {
     b"N".to_vec()
 }
 
-pub(crate) fn tuple(items: &[Bytes]) -> Bytes {
+pub fn tuple(items: &[Bytes]) -> Bytes {
     [b"(", &items.concat()[..], b"t"].concat()
 }
 
-pub(crate) fn list(items: &[Bytes]) -> Bytes {
+pub fn list(items: &[Bytes]) -> Bytes {
     [b"](", &items.concat()[..], b"e"].concat()
 }
 
-pub(crate) fn dict(entries: &[(Bytes, Bytes)]) -> Bytes {
+pub fn dict(entries: &[(Bytes, Bytes)]) -> Bytes {
     let entries: Vec<u8> = entries
         .iter()
         .flat_map(|(key, value)| [&key[..], value].concat())
@@ -45,23 +45,23 @@ pub(crate) fn dict(entries: &[(Bytes, Bytes)]) -> Bytes {
 }
 
 /// A class or function.
-pub(crate) fn global(module: &str, name: &str) -> Bytes {
+pub fn global(module: &str, name: &str) -> Bytes {
     [&text(module)[..], &text(name), b"\x93"].concat()
 }
 
-pub(crate) fn call(function: &[u8], arguments: &[Bytes]) -> Bytes {
+pub fn call(function: &[u8], arguments: &[Bytes]) -> Bytes {
     [function, &tuple(arguments), b"R"].concat()
 }
 
 /// An object with attributes, or none at all.
-pub(crate) fn instance(class: &[u8], state: Option<&[u8]>) -> Bytes {
+pub fn instance(class: &[u8], state: Option<&[u8]>) -> Bytes {
     match state {
         Some(state) => [class, b")\x81", state, b"b"].concat(),
         None => [class, b")\x81"].concat(),
     }
 }
 
-pub(crate) fn attributes(attributes: &[(&str, Bytes)]) -> Bytes {
+pub fn attributes(attributes: &[(&str, Bytes)]) -> Bytes {
     let entries: Vec<_> = attributes
         .iter()
         .map(|(name, value)| (text(name), value.clone()))
@@ -69,6 +69,6 @@ pub(crate) fn attributes(attributes: &[(&str, Bytes)]) -> Bytes {
     dict(&entries)
 }
 
-pub(crate) fn persistent(id: &[u8]) -> Bytes {
+pub fn persistent(id: &[u8]) -> Bytes {
     [id, b"Q"].concat()
 }
