@@ -14,7 +14,6 @@ pub mod allocations;
 pub mod dcp;
 pub mod files;
 pub mod fuzzing;
-pub mod limited;
 pub mod payload;
 pub mod pickle;
 pub mod states;

@@ -146,6 +146,14 @@ pub fn fabric() -> Fabric {
     on(&Memory::new())
 }
 
+/// A place in memory with a checkpoint of a state, and the state.
+pub fn saved() -> (Fabric, Train) {
+    let fabric = fabric();
+    let state = Train::new(1);
+    fabric.save(PATH, &state).unwrap();
+    (fabric, state)
+}
+
 pub fn on(storage: &Memory) -> Fabric {
     files::on(storage.clone())
 }

@@ -3,18 +3,9 @@
 use candle_core::{DType, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
 use fabric_core::testing::{Counting, Memory};
-use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, StateError};
+use fabric_core::{Checkpoint, Error, Fabric, LoadOptions};
 
-use crate::states::{
-    CPU, HParams, Mlp, PATH, Train, bits, descend, fabric, image, linear, on, refused, variables, weights,
-};
-
-fn saved() -> (Fabric, Train) {
-    let fabric = fabric();
-    let state = Train::new(1);
-    fabric.save(PATH, &state).unwrap();
-    (fabric, state)
-}
+use crate::states::{CPU, HParams, Mlp, PATH, Train, bits, descend, image, linear, on, saved, variables, weights};
 
 #[test]
 fn a_smaller_struct_takes_its_part_and_gets_the_rest_back() {
@@ -39,122 +30,6 @@ fn a_smaller_struct_takes_its_part_and_gets_the_rest_back() {
         rest.tensor("model.fc1.weight", &CPU),
         Err(Error::NoSuchEntry { .. })
     ));
-}
-
-#[test]
-fn only_one_field_is_restored_and_the_others_are_not_looked_for() {
-    let (fabric, saved) = saved();
-    let mut live = Train::new(2);
-    let before = image(&live.optimizer);
-    let loaded = fabric
-        .load_with(PATH, &mut live, LoadOptions::new().only(Train::FIELDS.model))
-        .unwrap();
-    assert_eq!(weights(&live), weights(&saved));
-    assert!(image(&live.optimizer) == before);
-    assert_eq!(live.iteration, 203);
-    assert_eq!(loaded.report.restored.len(), 4);
-    assert!(loaded.report.is_complete());
-    assert_eq!(loaded.remainder.len(), 16);
-
-    let both = LoadOptions::new()
-        .only(Train::FIELDS.iteration)
-        .only(Train::FIELDS.hparams);
-    let loaded = fabric.load_with(PATH, &mut live, both).unwrap();
-    assert_eq!((live.iteration, &live.hparams), (103, &saved.hparams));
-    assert_eq!(loaded.report.restored, ["hparams", "iteration"]);
-    assert!(loaded.remainder.contains("model.fc1.weight"));
-}
-
-#[test]
-fn a_handle_reaches_a_nested_field() {
-    let (fabric, saved) = saved();
-    let mut live = Train::new(2);
-    let own = weights(&live.model.fc1);
-    let nested = Train::FIELDS.model.then(Mlp::FIELDS.fc2);
-    assert_eq!(nested.name(), "model.fc2");
-    let loaded = fabric
-        .load_with(PATH, &mut live, LoadOptions::new().only(nested))
-        .unwrap();
-    assert_eq!(loaded.report.restored, ["model.fc2.bias", "model.fc2.weight"]);
-    assert_eq!(weights(&live.model.fc1), own);
-    assert_eq!(weights(&live.model.fc2), weights(&saved.model.fc2));
-}
-
-#[test]
-fn only_is_as_strict_about_its_field_as_a_whole_load() {
-    #[derive(Checkpoint)]
-    struct Smaller {
-        fc1: Linear,
-    }
-    #[derive(Checkpoint)]
-    struct State<M> {
-        model: M,
-        epoch: u64,
-    }
-    let (fabric, _) = saved();
-    let mut live = State {
-        model: Smaller { fc1: linear(2, 4, 8) },
-        epoch: 1,
-    };
-    let only = || LoadOptions::new().only(State::<Smaller>::FIELDS.model);
-    assert_eq!(
-        refused(&fabric, &mut live, only()).unexpected,
-        ["model.fc2.bias", "model.fc2.weight"]
-    );
-    fabric.load_with(PATH, &mut live, only().strict(false)).unwrap();
-    let report = refused(
-        &fabric,
-        &mut live,
-        LoadOptions::new().only(State::<Smaller>::FIELDS.epoch),
-    );
-    assert_eq!(report.missing, ["epoch"]);
-    assert!(report.unexpected.is_empty());
-}
-
-#[test]
-fn only_sees_what_stands_below_an_alias_of_its_field() {
-    #[derive(Checkpoint)]
-    struct Renamed<M> {
-        #[checkpoint(alias = "model")]
-        net: M,
-        iteration: u64,
-    }
-    #[derive(Checkpoint)]
-    struct Smaller {
-        fc1: Linear,
-    }
-    let (fabric, _) = saved();
-    let mut live = Renamed {
-        net: Smaller { fc1: linear(2, 4, 8) },
-        iteration: 1,
-    };
-    let whole = refused(&fabric, &mut live, LoadOptions::new());
-    assert_eq!(whole.unexpected, ["model.fc2.bias", "model.fc2.weight"]);
-    let part = refused(
-        &fabric,
-        &mut live,
-        LoadOptions::new().only(Renamed::<Smaller>::FIELDS.net),
-    );
-    assert_eq!(part.unexpected, whole.unexpected);
-}
-
-#[test]
-fn a_handle_of_another_state_is_refused_before_anything_is_read() {
-    #[derive(Checkpoint)]
-    struct Foreign {
-        discriminator: Linear,
-    }
-    let (fabric, _) = saved();
-    let mut live = Train::new(2);
-    let before = image(&live);
-    let only = LoadOptions::new().only(Foreign::FIELDS.discriminator);
-    let error = fabric.load_with(PATH, &mut live, only).unwrap_err();
-    assert!(matches!(&error, Error::State(StateError::Handle { handle, .. }) if handle == "discriminator"));
-    assert!(
-        error.to_string().contains("model, optimizer, iteration, hparams"),
-        "{error}"
-    );
-    assert!(image(&live) == before);
 }
 
 #[test]

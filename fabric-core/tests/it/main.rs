@@ -7,7 +7,6 @@ mod group;
 mod hub;
 mod many_files;
 mod observing;
-mod only;
 mod pytorch;
 mod spans;
 mod storage;

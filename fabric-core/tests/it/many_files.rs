@@ -1,12 +1,18 @@
 //! Checkpoints of more files than a process may have open.
 
+mod limited;
+
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use fabric_core::storage::{Local, Storage};
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, LoadOptions, Strategy};
-use testkit::limited::Limited;
+use testkit::dcp::Made;
+use testkit::files::on;
+use testkit::payload::Stored;
+
+use self::limited::Limited;
 
 const FILES: usize = 1500;
 
@@ -39,10 +45,6 @@ impl State {
     }
 }
 
-fn fabric(storage: impl Storage + 'static) -> Fabric {
-    Fabric::builder().storage(storage).build().unwrap()
-}
-
 /// Saves the state, and cuts its tensors over as many ranks as there are files.
 fn save(fabric: &Fabric, one: &Path, many: &Path, state: &State) {
     fabric.save(one, state).unwrap();
@@ -52,12 +54,7 @@ fn save(fabric: &Fabric, one: &Path, many: &Path, state: &State) {
 
 fn saved() -> Memory {
     let memory = Memory::new();
-    save(
-        &fabric(memory.clone()),
-        Path::new("one"),
-        Path::new("many"),
-        &State::new(7),
-    );
+    save(&on(memory.clone()), Path::new("one"), Path::new("many"), &State::new(7));
     memory
 }
 
@@ -67,7 +64,7 @@ fn a_directory_of_many_ranks_is_loaded_with_few_files_open() {
     for verify in [false, true] {
         let mut state = State::new(0);
         let options = LoadOptions::new().verify_first(verify);
-        let loaded = fabric(limited.clone()).load_with("many", &mut state, options).unwrap();
+        let loaded = on(limited.clone()).load_with("many", &mut state, options).unwrap();
         assert_eq!((state.contents(), state.step), (State::new(7).contents(), 7));
         assert!(limited.open_now() > 0, "what is open is counted");
         drop(loaded);
@@ -78,7 +75,7 @@ fn a_directory_of_many_ranks_is_loaded_with_few_files_open() {
 #[test]
 fn a_directory_of_many_ranks_becomes_one_file_with_few_files_open() {
     let limited = Limited::new(saved(), MOST);
-    let fabric = fabric(limited);
+    let fabric = on(limited);
     fabric.consolidate("many", "again").unwrap();
     let mut state = State::new(0);
     fabric.load("again", &mut state).unwrap();
@@ -89,7 +86,7 @@ fn a_directory_of_many_ranks_becomes_one_file_with_few_files_open() {
 #[test]
 fn a_directory_that_a_later_save_has_replaced_is_not_read_on() {
     let memory = saved();
-    let fabric = fabric(memory);
+    let fabric = on(memory);
     let raw = fabric.open("many").unwrap();
     raw.load(&mut State::new(0)).unwrap();
     save(&fabric, Path::new("one"), Path::new("many"), &State::new(900));
@@ -124,7 +121,28 @@ fn check_hub(fabric: &Fabric, path: &Path) {
 fn weights_in_many_files_are_read_with_few_files_open() {
     let limited = Limited::new(Memory::new(), MOST);
     hub(&limited, Path::new("hub"));
-    check_hub(&fabric(limited), Path::new("hub"));
+    check_hub(&on(limited), Path::new("hub"));
+}
+
+#[test]
+fn a_distributed_checkpoint_of_many_ranks_is_read_with_few_files_open() {
+    let offsets: Vec<[usize; 2]> = (0..FILES).map(|rank| [rank, 0]).collect();
+    let rows: Vec<(&[usize], Stored)> = offsets
+        .iter()
+        .map(|offset| (&offset[..], Stored::counting(2 * offset[0], &[1, 2])))
+        .collect();
+    let mut made = Made::new();
+    made.tensor("w", &[FILES, 2], &rows);
+    let limited = Limited::new(made.storage(), MOST);
+    let raw = on(limited.clone()).open("run").unwrap();
+    for _ in 0..2 {
+        let tensor = raw.tensor("w", &Device::Cpu).unwrap();
+        let expected = Stored::counting(0, &[FILES, 2]).elements;
+        assert_eq!(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
+    }
+    assert!(limited.open_now() > 0, "what is open is counted");
+    drop(raw);
+    assert_eq!(limited.open_now(), 0);
 }
 
 /// Which of the descriptors of this process lead into a directory.
@@ -140,7 +158,7 @@ fn many_real_files_are_read_with_few_descriptors() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().canonicalize().unwrap();
     let (one, many, hub_path) = (root.join("one"), root.join("many"), root.join("hub"));
-    let fabric = fabric(Local::new());
+    let fabric = on(Local::new());
     hub(&Local::new(), &hub_path);
     check_hub(&fabric, &hub_path);
     save(&fabric, &one, &many, &State::new(7));

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use fabric_core::{Error, Fabric, LoadOptions};
 use serde_json::json;
 
-use crate::states::{Mlp, tensor, weights};
+use testkit::states::{Mlp, tensor, weights};
 
 const FIRST: &str = "model-00001-of-00002.safetensors";
 const SECOND: &str = "model-00002-of-00002.safetensors";

@@ -10,14 +10,14 @@ use fabric_core::testing::Layer;
 
 /// Passes everything on, and refuses to open a file when `most` are open.
 #[derive(Clone, Debug)]
-pub struct Limited {
+pub(crate) struct Limited {
     inner: Arc<dyn Storage>,
     most: usize,
     open: Arc<AtomicUsize>,
 }
 
 impl Limited {
-    pub fn new(inner: impl Storage + 'static, most: usize) -> Self {
+    pub(crate) fn new(inner: impl Storage + 'static, most: usize) -> Self {
         Self {
             inner: Arc::new(inner),
             most,
@@ -26,7 +26,7 @@ impl Limited {
     }
 
     /// How many are open now.
-    pub fn open_now(&self) -> usize {
+    pub(crate) fn open_now(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 }
