@@ -35,6 +35,7 @@ mod peers;
 mod processes;
 mod python;
 mod raw;
+mod renamed_parts;
 mod resume;
 mod same_bytes;
 mod saved_is_loadable;

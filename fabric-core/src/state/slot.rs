@@ -14,6 +14,12 @@ pub trait ValueSlot {
     /// If the value is of another type than the place.
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError>;
 
+    /// Whether the place could take `stored`. A load asks this before it proposes to take the value under another name.
+    fn fits(&self, stored: &Value) -> bool {
+        let _ = stored;
+        true
+    }
+
     /// Whether the type has a value that is stored as no entry at all: `None`.
     fn absence_is_a_value(&self) -> bool {
         false
@@ -72,6 +78,10 @@ impl<T> ValueSlot for Slot<'_, T> {
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError> {
         self.staged = Some((self.decode)(stored)?);
         Ok(())
+    }
+
+    fn fits(&self, stored: &Value) -> bool {
+        (self.decode)(stored).is_ok()
     }
 
     fn absence_is_a_value(&self) -> bool {

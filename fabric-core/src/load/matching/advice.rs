@@ -6,10 +6,13 @@ mod lists;
 mod moved;
 mod near;
 mod order;
+mod single;
 mod two_names;
 
 use self::moved::{Move, Moves};
+use self::single::Likely;
 use super::Matching;
+use crate::entry::strip;
 use crate::load::entries::StateEntry;
 use crate::report::MismatchKind;
 use crate::source::names::{WRAPPERS, without};
@@ -28,9 +31,12 @@ impl Matching<'_, '_> {
         let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();
         if is_open && self.index.len() <= MOST {
             self.plan.report.suggestions = self.suggestions();
-            let moves = self.moves();
+            let mut moves = self.moves();
             self.plan.report.is_explained = moves.explains(&self.plan.report.missing);
-            advice.extend(calls::sentences(&moves, self.index));
+            let likely = self.likely_beside(&moves);
+            moves.moves.extend(likely.moves);
+            advice.extend(calls::sentences(&moves, self.index, &self.known));
+            advice.extend(likely.sentences);
         }
         self.plan.report.advice = advice;
     }
@@ -81,6 +87,16 @@ impl Matching<'_, '_> {
         best
     }
 
+    /// Single entries that are likely to be others of the file. A load that is not strict stays the last resort for them.
+    fn likely_beside(&self, moves: &Moves) -> Likely {
+        let is_whole = |part: &Move| part.from.is_empty() || part.to.is_empty();
+        if moves.wrapper.is_some() || moves.moves.iter().any(is_whole) {
+            return Likely::default();
+        }
+        let taken = |name: &str| moves.moves.iter().any(|part| strip(name, &part.from).is_some());
+        self.likely(|name| moves.covers(name), taken)
+    }
+
     /// Single entries whose name nearly is that of one in the file.
     fn near_moves(&self, moves: &Moves) -> Vec<Move> {
         let suggestions = self.plan.report.suggestions.iter();
@@ -92,13 +108,7 @@ impl Matching<'_, '_> {
                 .zip(stored)
                 .is_some_and(|(entry, stored)| moved::is_alike(entry, stored))
         });
-        let single = single.map(|(missing, near)| Move {
-            from: near.clone(),
-            to: missing.clone(),
-            count: 1,
-            wanted: 1,
-            stored: 1,
-        });
+        let single = single.map(|(missing, near)| Move::single(near, missing));
         single.collect()
     }
 }

@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use super::moved::{Move, Moves};
 use super::order::in_order;
 use crate::entry::entries;
+use crate::hash::HashSet;
 use crate::source::Index;
+use crate::source::names::without;
 
 /// One sentence for each part that has moved, and one call for all of them if there are several.
-pub(crate) fn sentences(moves: &Moves, index: &Index) -> Vec<String> {
-    if let Some(call) = prefix(moves, index) {
+pub(crate) fn sentences(moves: &Moves, index: &Index, known: &HashSet<&str>) -> Vec<String> {
+    if let Some(call) = prefix(moves, index, known) {
         return vec![format!(
             "LoadOptions::new().{call} would match {}",
             entries(moves.count())
@@ -38,7 +40,7 @@ fn is_rename(part: &Move) -> bool {
 }
 
 /// The root or the prefix that all parts lie below.
-fn prefix(moves: &Moves, index: &Index) -> Option<String> {
+fn prefix(moves: &Moves, index: &Index, known: &HashSet<&str>) -> Option<String> {
     let first = moves.moves.first()?;
     let all_alike = |in_front: &dyn Fn(&Move) -> Option<String>| {
         let expected = in_front(first)?;
@@ -59,7 +61,11 @@ fn prefix(moves: &Moves, index: &Index) -> Option<String> {
         };
         before.filter(|before| !before.is_empty()).map(str::to_owned)
     });
+    let is_known = |prefix: &str| known.iter().any(|name| without(name, prefix) != **name);
     if let Some(before) = before {
+        if is_known(&format!("{before}.")) {
+            return None;
+        }
         let is_whole_state = first.to.is_empty();
         return Some(if is_whole_state && !all_begin(&before, index) {
             format!("root({before:?})")
@@ -72,7 +78,8 @@ fn prefix(moves: &Moves, index: &Index) -> Option<String> {
         let rest = part.from.strip_prefix(part.to.as_str())?.strip_prefix('.')?;
         (!part.to.is_empty() && !part.to.contains('.')).then(|| rest.to_owned())
     })?;
-    Some(format!("strip_prefix({:?})", format!("{inside}.")))
+    let inside = format!("{inside}.");
+    (!is_known(&inside)).then(|| format!("strip_prefix({inside:?})"))
 }
 
 /// Whether all names of the file have the prefix at their start, or behind their component.

@@ -28,6 +28,19 @@ pub(crate) struct Move {
     pub(crate) stored: usize,
 }
 
+impl Move {
+    /// Of one entry.
+    pub(crate) fn single(from: &str, to: &str) -> Self {
+        Self {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            count: 1,
+            wanted: 1,
+            stored: 1,
+        }
+    }
+}
+
 /// Everything that has moved.
 #[derive(Debug)]
 pub(crate) struct Moves {
@@ -63,16 +76,18 @@ impl Matching<'_, '_> {
             matching: self,
             unused,
             found: found.map(|at| self.entries[at].name).collect(),
+            known: self.known.iter().copied().collect(),
             changed,
             left: PARTS,
             moves: Vec::new(),
         };
         search.look_for("", &open);
-        without_implied(&search.moves)
+        let moves = without_implied(&search.moves);
+        self.of_parameters(moves, &search.unused)
     }
 
     /// Whether an entry of the state is looked for and not found.
-    fn is_open(&self, at: usize) -> bool {
+    pub(super) fn is_open(&self, at: usize) -> bool {
         let entry = &self.entries[at];
         let is_own_mark = entry.absence() == Absence::Fine;
         self.found[at].is_none() && self.fates[at].is_none() && !is_own_mark && !entry.filtered
@@ -92,6 +107,8 @@ struct Search<'m, 'p, 'i> {
     unused: Vec<(String, &'m str)>,
     /// The entries of the state that the file has.
     found: BTreeSet<&'m str>,
+    /// The entries of the file that the state has.
+    known: BTreeSet<&'m str>,
     changed: bool,
     left: usize,
     moves: Vec<Move>,
@@ -104,8 +121,8 @@ impl Search<'_, '_, '_> {
             return;
         }
         self.left -= 1;
-        if !self.has_found_below(to)
-            && let Some(part) = self.best(to, open)
+        if !has_below(&self.found, to)
+            && let Some(part) = self.best(to, open).or_else(|| self.optimizer(to))
         {
             self.moves.push(part);
             return;
@@ -126,15 +143,34 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    fn has_found_below(&self, to: &str) -> bool {
-        let mut from = self.found.range(to..);
-        from.next()
-            .is_some_and(|name| to.is_empty() || strip(name, to).is_some())
-            || self
-                .found
-                .range(format!("{to}.").as_str()..)
-                .next()
-                .is_some_and(|name| strip(name, to).is_some())
+    /// The optimizer of the file that must be that of the state, because each has no other of its kind that fits nowhere.
+    fn optimizer(&self, to: &str) -> Option<Move> {
+        let matching = self.matching;
+        let of_state = |at: &usize| {
+            let groups = matching.entries[*at].name.strip_suffix(".param_groups")?;
+            matches!(matching.entries[*at].held, Held::Optimizer { .. }).then_some(groups)
+        };
+        let wanted = (0..matching.entries.len()).filter(|&at| matching.is_open(at));
+        let mut wanted = wanted.filter_map(|at| of_state(&at));
+        if wanted.next() != Some(to) || wanted.next().is_some() {
+            return None;
+        }
+        let mut unused = self.unused.iter().filter_map(|(name, stored)| {
+            let optimizer = name.strip_suffix(".param_groups")?;
+            (!matching.known.contains(stored)).then_some(optimizer)
+        });
+        let from = unused.next().filter(|_| unused.next().is_none())?;
+        let below = |entry: &&StateEntry<'_>| strip(entry.name, to).is_some() && entry.absence() != Absence::Fine;
+        let wanted = matching.entries.iter().filter(below).count();
+        let kinds = usize::from(self.unused.iter().any(|(name, _)| *name == join(from, "kind")));
+        let stored = self.stored_below(from) - kinds;
+        Some(Move {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            count: wanted.min(stored),
+            wanted,
+            stored,
+        })
     }
 
     /// The prefix of the file below which most of these entries lie, if that is at least half of them.
@@ -177,7 +213,8 @@ impl Search<'_, '_, '_> {
         }
         let candidates = counts.into_iter().filter(|(from, count)| {
             let is_most = count.found.len() * 2 >= open.len();
-            is_most && (self.changed || *from != to) && !(is_state && is_number(from))
+            let takes_away = *from != to && has_below(&self.known, from);
+            is_most && !takes_away && (self.changed || *from != to) && !(is_state && is_number(from))
         });
         let rank = |(from, count): &(&str, Count)| {
             let stored = std::cmp::Reverse(self.stored_below(from));
@@ -201,6 +238,16 @@ impl Search<'_, '_, '_> {
             .filter(|(name, _)| strip(name, from).is_some_and(|rest| !rest.is_empty()))
             .count()
     }
+}
+
+/// Whether a name is `prefix` or lies below it.
+fn has_below(names: &BTreeSet<&str>, prefix: &str) -> bool {
+    if prefix.is_empty() {
+        return !names.is_empty();
+    }
+    let dotted = format!("{prefix}.");
+    let mut below = names.range(dotted.as_str()..);
+    names.contains(prefix) || below.next().is_some_and(|name| strip(name, prefix).is_some())
 }
 
 /// The state that an optimizer keeps for moved parameters moves with them.
