@@ -12,7 +12,6 @@ mod two_names;
 use self::moved::{Move, Moves};
 use self::single::Likely;
 use super::Matching;
-use crate::entry::strip;
 use crate::load::entries::StateEntry;
 use crate::report::MismatchKind;
 use crate::source::names::{WRAPPERS, without};
@@ -93,14 +92,15 @@ impl Matching<'_, '_> {
         if moves.wrapper.is_some() || moves.moves.iter().any(is_whole) {
             return Likely::default();
         }
-        let taken = |name: &str| moves.moves.iter().any(|part| strip(name, &part.from).is_some());
+        let taken = |name: &str| moves.moves.iter().any(|part| part.takes(name));
         self.likely(|name| moves.covers(name), taken)
     }
 
     /// Single entries whose name nearly is that of one in the file.
     fn near_moves(&self, moves: &Moves) -> Vec<Move> {
         let suggestions = self.plan.report.suggestions.iter();
-        let single = suggestions.filter(|(missing, _)| !moves.covers(missing));
+        let is_taken = |name: &str| moves.moves.iter().any(|part| part.takes(name));
+        let single = suggestions.filter(|(missing, near)| !moves.covers(missing) && !is_taken(near));
         let single = single.filter(|(missing, near)| {
             let entry = self.entries.iter().find(|entry| entry.name == missing);
             let stored = self.index.entry(near);

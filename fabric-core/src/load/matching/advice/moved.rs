@@ -39,6 +39,11 @@ impl Move {
             stored: 1,
         }
     }
+
+    /// Whether this entry of the file is, or lies below, what has moved.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        !self.from.is_empty() && strip(name, &self.from).is_some()
+    }
 }
 
 /// Everything that has moved.
@@ -76,7 +81,7 @@ impl Matching<'_, '_> {
             matching: self,
             unused,
             found: found.map(|at| self.entries[at].name).collect(),
-            known: self.known.iter().copied().collect(),
+            known: self.kept(),
             changed,
             left: PARTS,
             moves: Vec::new(),
@@ -84,6 +89,19 @@ impl Matching<'_, '_> {
         search.look_for("", &open);
         let moves = without_implied(&search.moves);
         self.of_parameters(moves, &search.unused)
+    }
+
+    /// The entries of the file that the state has, and that no move may take away. The hyper-parameters of an optimizer are
+    /// found also where another optimizer has taken its name.
+    fn kept(&self) -> BTreeSet<&str> {
+        let is_of_optimizer = |at: &usize| matches!(self.entries[*at].held, Held::Optimizer { .. });
+        let optimizers = (0..self.entries.len()).filter(is_of_optimizer);
+        let theirs: HashSet<&str> = optimizers.filter_map(|at| Some(self.found[at]?.name())).collect();
+        self.known
+            .iter()
+            .copied()
+            .filter(|name| !theirs.contains(name))
+            .collect()
     }
 
     /// Whether an entry of the state is looked for and not found.
@@ -107,7 +125,7 @@ struct Search<'m, 'p, 'i> {
     unused: Vec<(String, &'m str)>,
     /// The entries of the state that the file has.
     found: BTreeSet<&'m str>,
-    /// The entries of the file that the state has.
+    /// The entries of the file that no move may take away.
     known: BTreeSet<&'m str>,
     changed: bool,
     left: usize,

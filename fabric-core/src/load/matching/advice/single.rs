@@ -67,6 +67,10 @@ impl Matching<'_, '_> {
             if known.any(|other| strip(to, &other.to).is_some_and(|rest| join(&other.from, rest) == from)) {
                 continue;
             }
+            // What another part of the state takes is not taken twice.
+            if others.iter().chain(&parameters).any(|other| other.takes(from)) {
+                continue;
+            }
             let at = *places.get(to).filter(|&&at| self.is_open(at))?;
             let stored = self.index.entry(unused.get(from)?)?;
             if !is_alike(&self.entries[at], stored) {
