@@ -286,3 +286,18 @@ fn a_value_of_another_name_is_found_among_the_values_that_fit() {
     assert!(text.contains(expected), "{text}");
     assert!(text.contains("as a last resort"), "{text}");
 }
+
+#[test]
+fn a_run_that_is_now_a_part_of_the_state_is_loaded_with_its_values() {
+    #[derive(Checkpoint)]
+    struct Outer {
+        run: Train,
+    }
+    let fabric = fabric();
+    fabric.save(PATH, &Train::new(1)).unwrap();
+    let mut outer = Outer { run: Train::new(2) };
+    let text = refused(&fabric, &mut outer, LoadOptions::new()).to_string();
+    assert!(text.contains("fabric.load(path, &mut state.run)"), "{text}");
+    fabric.load(PATH, &mut outer.run).unwrap();
+    assert!(image(&outer.run) == image(&Train::new(1)));
+}

@@ -134,15 +134,17 @@ impl Index {
         if roots.is_empty() {
             return "holds no entries".to_owned();
         }
+        let has_levels = self.names().any(|name| name.contains('.'));
+        let relation = if has_levels { " below" } else { ":" };
         let shown: Vec<_> = roots.iter().take(6).map(|name| format!("`{name}`")).collect();
         let more = if roots.len() > shown.len() { ", …" } else { "" };
-        format!("holds {} below {}{more}", entries(self.len()), shown.join(", "))
+        format!("holds {}{relation} {}{more}", entries(self.len()), shown.join(", "))
     }
 
     /// A description of the contents, for an error that expected others.
     pub(crate) fn summary(&self) -> String {
         let holds = self.holds();
-        if self.len() == 0 {
+        if !self.names().any(|name| name.contains('.')) {
             return format!("it {holds}");
         }
         format!(

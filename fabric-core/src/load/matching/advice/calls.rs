@@ -97,6 +97,7 @@ fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
         count,
         wanted,
         stored,
+        has_values,
     } = part;
     let has = if count == wanted && count == stored {
         format!("has the same {}", entries(*count))
@@ -112,8 +113,8 @@ fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
     };
     let stripped = wrapper.map_or_else(String::new, |wrapper| format!(", without `{wrapper}`,"));
     if from.is_empty() {
-        let object = place(to);
-        return format!("the file itself{stripped} {has} {link} `{to}`: fabric.load_raw(path, &mut {object})");
+        let (object, load) = (place(to), if *has_values { "load" } else { "load_raw" });
+        return format!("the file itself{stripped} {has} {link} `{to}`: fabric.{load}(path, &mut {object})");
     }
     if to.is_empty() {
         return format!("the file's `{from}`{stripped} {has} {link} the state: LoadOptions::new().root({from:?})");

@@ -26,6 +26,8 @@ pub(crate) struct Move {
     pub(crate) wanted: usize,
     /// The entries of that part of the file.
     pub(crate) stored: usize,
+    /// A plain value is among the entries, which `load_raw` would leave as it is.
+    pub(crate) has_values: bool,
 }
 
 impl Move {
@@ -37,6 +39,7 @@ impl Move {
             count: 1,
             wanted: 1,
             stored: 1,
+            has_values: false,
         }
     }
 
@@ -188,6 +191,7 @@ impl Search<'_, '_, '_> {
             count: wanted.min(stored),
             wanted,
             stored,
+            has_values: true,
         })
     }
 
@@ -240,13 +244,15 @@ impl Search<'_, '_, '_> {
         };
         let ranked = candidates.map(|candidate| (rank(&candidate), candidate));
         let (_, (from, count)) = ranked.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
-        let count = count.found.len();
+        let mut held = count.found.iter().map(|&at| &entries[at].held);
+        let has_values = held.any(|held| matches!(held, Held::Value(_)));
         Some(Move {
             from: from.to_owned(),
             to: to.to_owned(),
-            count,
+            count: count.found.len(),
             wanted: open.len(),
             stored: self.stored_below(from),
+            has_values,
         })
     }
 
