@@ -301,3 +301,24 @@ fn a_run_that_is_now_a_part_of_the_state_is_loaded_with_its_values() {
     fabric.load(PATH, &mut outer.run).unwrap();
     assert!(image(&outer.run) == image(&Train::new(1)));
 }
+
+#[test]
+fn a_parameter_that_an_optimizer_has_twice_is_refused_by_the_save() {
+    #[derive(Checkpoint)]
+    struct State {
+        weight: Var,
+        optimizer: AdamW,
+    }
+    let weight = var(1, 3);
+    let state = |parameters| State {
+        weight: weight.clone(),
+        optimizer: AdamW::new_lr(parameters, 0.5).unwrap(),
+    };
+    let error = fabric()
+        .save(PATH, &state(vec![weight.clone(), weight.clone()]))
+        .unwrap_err();
+    let expected =
+        "parameters 0 and 1 of optimizer `optimizer` are both `weight`; give the optimizer each parameter once";
+    assert!(error.to_string().contains(expected), "{error}");
+    fabric().save(PATH, &state(vec![weight.clone()])).unwrap();
+}

@@ -105,6 +105,23 @@ pub enum StateError {
         tensor: String,
     },
 
+    /// An optimizer holds a parameter twice.
+    #[error(
+        "parameters {first} and {second} of optimizer `{}` are both `{}`; give the optimizer each parameter once",
+        shown(optimizer),
+        shown(name)
+    )]
+    RepeatedParameter {
+        /// The optimizer's field.
+        optimizer: String,
+        /// The parameter.
+        name: String,
+        /// Its place in the order in which the optimizer was given its parameters.
+        first: usize,
+        /// Its other place.
+        second: usize,
+    },
+
     /// A tensor that cannot be written in place.
     #[error("tensor `{}` {what}", shown(name))]
     Tensor {

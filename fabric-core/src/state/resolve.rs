@@ -158,9 +158,21 @@ fn name_parameters<V, O>(
         tensor: TensorInfo::from(parameters[position].var.as_tensor()).to_string(),
     };
     let names = names.into_iter().enumerate();
-    names
+    let names: Vec<ParamName> = names
         .map(|(position, name)| name.ok_or_else(|| unnamed(position)))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let mut positions: HashMap<&str, usize> = HashMap::default();
+    for (position, name) in names.iter().enumerate() {
+        if let Some(first) = positions.insert(&name.name, position) {
+            return Err(StateError::RepeatedParameter {
+                optimizer: pending.scope.name.clone(),
+                name: name.name.clone(),
+                first,
+                second: position,
+            });
+        }
+    }
+    Ok(names)
 }
 
 fn held_as<V>(item: &Item<V>, is_same_view: bool) -> Option<(Dims, bool)> {
