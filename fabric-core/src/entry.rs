@@ -9,7 +9,7 @@ mod shown;
 
 pub use dtype::DType;
 pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
-pub use region::Region;
+pub(crate) use region::Region;
 pub(crate) use region::covers;
 pub(crate) use row::Row;
 pub(crate) use selection::Selection;

@@ -522,7 +522,7 @@ impl Fabric {
 /// ```
 #[must_use]
 pub fn named_parameters<M: Checkpoint + ?Sized>(module: &M) -> Vec<(String, Var)> {
-    let mut visitor = Visitor::new();
+    let mut visitor = Visitor::listing();
     module.visit(&mut visitor);
     let mut seen = std::collections::HashSet::new();
     let parameter = |item: crate::state::Item<_>| match item.content {

@@ -11,7 +11,7 @@ use crate::entry::TensorInfo;
 /// [`SaveOptions::filter`](crate::SaveOptions::filter). Names are relative to the field. Where a rank holds a part of a
 /// tensor, filters are told the element type and shape of the whole: they keep the same under every strategy.
 #[derive(Clone)]
-pub struct Filter(Rule);
+pub(crate) struct Filter(Rule);
 
 type Keep = dyn Fn(&str, &TensorInfo) -> bool + Send + Sync;
 
@@ -25,33 +25,29 @@ enum Rule {
 
 impl Filter {
     /// Keeps names that contain any of these texts.
-    #[must_use]
-    pub const fn text(any_of: &'static [&'static str]) -> Self {
+    pub(crate) const fn text(any_of: &'static [&'static str]) -> Self {
         Self(Rule::Text(any_of))
     }
 
     /// Keeps names that match any of these shell patterns; `*` also crosses dots.
     ///
     /// The derive macro has checked the patterns; one that does not parse matches nothing, which a save reports.
-    #[must_use]
-    pub const fn glob(any_of: &'static [&'static str]) -> Self {
+    pub(crate) const fn glob(any_of: &'static [&'static str]) -> Self {
         Self(Rule::Glob(any_of))
     }
 
     /// Keeps what the function keeps.
-    #[must_use]
-    pub const fn function(keep: fn(&str, &TensorInfo) -> bool) -> Self {
+    pub(crate) const fn function(keep: fn(&str, &TensorInfo) -> bool) -> Self {
         Self(Rule::Function(keep))
     }
 
     /// Keeps what the closure keeps.
-    pub fn closure(keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn closure(keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static) -> Self {
         Self(Rule::Closure(Arc::new(keep)))
     }
 
     /// Whether the entry called `name`, relative to the filtered field, is kept.
-    #[must_use]
-    pub fn keeps(&self, name: &str, tensor: &TensorInfo) -> bool {
+    pub(crate) fn keeps(&self, name: &str, tensor: &TensorInfo) -> bool {
         match &self.0 {
             Rule::Text(any_of) => any_of.iter().any(|text| name.contains(text)),
             Rule::Glob(any_of) => any_of.iter().any(|pattern| glob_matches(pattern, name)),

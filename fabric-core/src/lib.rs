@@ -50,6 +50,7 @@
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
+//! | keep a type that the macro cannot read | an implementation of [`Checkpoint`] by hand, with a [`Visitor`] |
 //! | move tensors between files and a GPU through pinned memory | the feature `cuda` |
 //!
 //! Where the time of saves and loads goes is told by spans and events of `tracing` with the target `fabric`: one span for
@@ -128,11 +129,10 @@ pub use candle_core;
 pub use candle_nn;
 pub use dist::group;
 pub use dist::strategy::{Layout, Strategy};
-pub use entry::{DType, Region, TensorInfo};
+pub use entry::{DType, TensorInfo};
 pub use error::{Error, Result, StateError};
 pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
-pub use filter::Filter;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
 pub use load::raw::RawCheckpoint;
@@ -142,8 +142,8 @@ pub use report::{LoadReport, Mismatch, MismatchKind};
 pub use save::SaveReport;
 pub use save::background::Saving;
 pub use state::{
-    Checkpoint, Field, Kind, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Recording, Role, ValueSlot,
-    Visitor, VisitorMut, Walk,
+    Checkpoint, Field, FieldVisitor, FieldVisitorMut, OptimizerDescription, OptimizerState, ParamGroup, ParamState,
+    Recording, Visitor, VisitorMut,
 };
 pub use value::{Value, ValueError};
 
@@ -152,7 +152,7 @@ pub use value::{Value, ValueError};
 pub mod __private1 {
     pub use crate::entry::TensorInfo;
     pub use crate::state::{
-        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Visitor, VisitorMut,
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Visitor, VisitorMut, Walking,
     };
     pub use core;
 }

@@ -31,7 +31,7 @@ use crate::phases::Phases;
 use crate::progress::Meter;
 use crate::report::LoadReport;
 use crate::source::read::PartialSums;
-use crate::state::{AnyStateMut, OptimizerState, Resolved, ValueSlot};
+use crate::state::{AnyStateMut, OptimizerState, Place, Resolved};
 
 /// The result of a load.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Loaded {
 }
 
 /// Places of a state, named.
-pub(crate) type Places<'a> = Resolved<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerState>;
+pub(crate) type Places<'a> = Resolved<Place<'a>, &'a mut dyn OptimizerState>;
 
 /// The request of a load.
 pub(crate) struct Request {

@@ -1,13 +1,16 @@
 //! The trait that makes a type a state, and its implementations.
 
 mod any;
+mod attributes;
 mod components;
 mod containers;
 mod field;
+mod field_visitor;
 mod filtering;
 mod handle;
 mod identity;
 mod keys;
+mod kind;
 mod message;
 mod metadata;
 mod modules;
@@ -23,16 +26,20 @@ mod shard;
 mod slot;
 mod tensors;
 mod values;
+mod visitor;
+mod visitor_mut;
 mod walk;
 
 pub(crate) use any::{AnyState, AnyStateMut, StateMut, StateRef};
 pub(crate) use components::Fields;
 pub use field::FieldSchema;
+pub use field_visitor::{FieldVisitor, FieldVisitorMut};
 pub(crate) use filtering::FilterUse;
 pub use handle::Field;
 pub(crate) use handle::Handle;
 pub(crate) use identity::{StorageKey, same_view};
 pub use keys::Keys;
+use kind::{Kind, Sealed};
 pub use message::Message;
 pub use metadata::Metadata;
 pub use optimizer::{OptimizerDescription, OptimizerState, ParamGroup, ParamState};
@@ -44,60 +51,39 @@ pub use schema::{Declaration, Schema};
 #[cfg(test)]
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
-pub use slot::ValueSlot;
-pub(crate) use walk::{Content, Item, OptimizerPart, Scope, Walked};
-pub use walk::{Role, Visitor, VisitorMut, Walk};
+pub(crate) use slot::{Place, ValueSlot};
+pub use visitor::{Visitor, Walking};
+pub use visitor_mut::VisitorMut;
+pub(crate) use walk::{Content, Item, OptimizerPart, Role, Scope, Walked};
 
 use crate::value::{Value, ValueError};
 
-/// Whether a type is one plain value, or is made of named entries.
-///
-/// Decides what a container of it is: a `Vec<f32>` is one value that is replaced whole, a `Vec<Linear>` is a component
-/// whose entries are matched one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A number, `bool`, text, or a container of those.
-    Value,
-    /// Tensors, modules, optimizers, structs: entries with names of their own.
-    Component,
-}
-
-impl Kind {
-    /// The kind of something that holds both: a value only if each part is.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Value, Self::Value) => Self::Value,
-            _ => Self::Component,
-        }
-    }
-
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn is_value(self) -> bool {
-        matches!(self, Self::Value)
-    }
-}
-
 /// A state, or a part of one: something with named entries that can be saved and restored in place.
 ///
-/// Derive it. A hand-written implementation, for a type that hides its fields, visits the same entries in the same
-/// order from both methods:
+/// Derive it. Implement it by hand for a type that hides its fields, for an enum of components, or for a list of trait
+/// objects. Both methods show the same entries in the same order: [`visit`](Self::visit) to a save, which has a shared
+/// borrow of the state, [`visit_mut`](Self::visit_mut) to a load, which replaces values. [`Visitor`] has the method for
+/// each attribute of the derive macro, and an example for each kind of entry.
 ///
 /// ```
+/// use std::collections::BTreeMap;
+///
 /// use candle_core::Tensor;
 /// use fabric_core::{Checkpoint, Visitor, VisitorMut};
 ///
-/// struct Scale { factor: Tensor, calls: u64 }
+/// /// An exponential moving average of weights.
+/// struct Ema { decay: f64, updates: u64, shadow: BTreeMap<String, Tensor> }
 ///
-/// impl Checkpoint for Scale {
+/// impl Checkpoint for Ema {
 ///     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-///         entries.tensor("factor", &self.factor);
-///         entries.nested("calls", |entries| self.calls.visit(entries));
+///         entries.value("decay", &self.decay);
+///         entries.field("updates").alias("steps").value(&self.updates);
+///         entries.field("shadow").buffer().component(&self.shadow);
 ///     }
 ///     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-///         entries.tensor("factor", &self.factor);
-///         entries.nested("calls", |entries| self.calls.visit_mut(entries));
+///         entries.value("decay", &mut self.decay);
+///         entries.field("updates").alias("steps").value(&mut self.updates);
+///         entries.field("shadow").buffer().component(&mut self.shadow);
 ///     }
 /// }
 /// ```
@@ -109,20 +95,15 @@ impl Kind {
     note = "if `{Self}` need not be restored, mark the field #[checkpoint(skip)]"
 )]
 pub trait Checkpoint {
-    /// One plain value, or named entries.
+    /// One plain value, one tensor, or named entries. No program can name the type and override it.
     #[doc(hidden)]
     const KIND: Kind = Kind::Component;
 
-    /// Whether this is one tensor, whose entry has the name of the field and no other.
-    #[doc(hidden)]
-    const IS_TENSOR: bool = false;
-
-    /// The keys that the type is known to use at its own level.
+    /// The keys that the type is known to use at its own level. Derived implementations alone override it.
     #[doc(hidden)]
     const KEYS: Keys = Keys::UNKNOWN;
 
-    /// The version that `#[checkpoint(version = n)]` declares, recorded in the file.
-    #[doc(hidden)]
+    /// The version of the type's entries, as `#[checkpoint(version = n)]` declares it. The file records it.
     const VERSION: u32 = 1;
 
     /// Shows every entry to `entries`, in declared order.
@@ -132,25 +113,26 @@ pub trait Checkpoint {
     /// values that can be replaced.
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
 
-    /// A plain value's stored form.
+    /// A plain value's stored form. No program can name [`Sealed`] and override it.
     #[doc(hidden)]
-    fn to_value(&self) -> Result<Value, ValueError> {
+    fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
         Err(ValueError::new("is made of several entries"))
     }
 
-    /// A plain value from its stored form.
+    /// A plain value from its stored form. No program can name [`Sealed`] and override it.
     #[doc(hidden)]
-    fn from_value(_: &Value) -> Result<Self, ValueError>
+    fn from_value(_: &Value, _: Sealed) -> Result<Self, ValueError>
     where
         Self: Sized,
     {
         Err(ValueError::new("is made of several entries"))
     }
 
-    /// The value to assume when a file has no entry for it; only `Option` has one.
+    /// The value to assume when a file has no entry for it; only `Option` has one. No program can name [`Sealed`] and
+    /// override it.
     #[doc(hidden)]
     #[must_use]
-    fn when_absent() -> Option<Self>
+    fn when_absent(_: Sealed) -> Option<Self>
     where
         Self: Sized,
     {

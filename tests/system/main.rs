@@ -6,6 +6,7 @@ mod advice;
 mod attributes;
 mod bare;
 mod book;
+mod by_hand;
 mod changing;
 mod containers;
 mod contract;

@@ -25,7 +25,7 @@ impl Checkpoint for Py {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         match self {
             Self::Tensor(tensor) => entries.tensor("", tensor),
-            Self::Value(value) => entries.metadata(value),
+            Self::Value(value) => entries.metadata("", value),
             Self::Dict(items) => {
                 for (key, item) in items {
                     entries.nested(key, |entries| item.visit(entries));
@@ -37,7 +37,7 @@ impl Checkpoint for Py {
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
         match self {
             Self::Tensor(tensor) => entries.tensor("", tensor),
-            Self::Value(value) => entries.metadata(value),
+            Self::Value(value) => entries.metadata("", value),
             Self::Dict(items) => {
                 for (key, item) in items {
                     entries.nested(key, |entries| item.visit_mut(entries));

@@ -336,10 +336,10 @@ impl<T: Serialize> OptimizerState for Custom<T> {
 
 impl<T: Serialize> Checkpoint for Custom<T> {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
 }
 

@@ -5,17 +5,16 @@ const MAX_CUT_DIMS: usize = 8;
 
 /// An axis-aligned box inside a tensor: where it starts and how far it reaches, one number a dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Region {
+pub(crate) struct Region {
     /// The first index along each dimension.
-    pub offset: Vec<usize>,
+    pub(crate) offset: Vec<usize>,
     /// The number of indices along each dimension.
-    pub size: Vec<usize>,
+    pub(crate) size: Vec<usize>,
 }
 
 impl Region {
     /// The whole of a tensor with this shape.
-    #[must_use]
-    pub fn whole(shape: &[usize]) -> Self {
+    pub(crate) fn whole(shape: &[usize]) -> Self {
         Self {
             offset: vec![0; shape.len()],
             size: shape.to_vec(),

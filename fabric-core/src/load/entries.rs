@@ -6,7 +6,7 @@ use super::own::OwnValue;
 use crate::entry::{Selection, TensorInfo};
 use crate::hash::HashMap;
 use crate::source::Index;
-use crate::state::{Content, Item, NamedOptimizer, OptimizerPart, StorageKey, ValueSlot};
+use crate::state::{Content, Item, NamedOptimizer, OptimizerPart, Place, StorageKey, ValueSlot};
 
 /// The boxes that entries hold of whole tensors, by the places of the entries. All other entries are whole tensors.
 pub(crate) type Selections = HashMap<usize, Selection>;
@@ -90,13 +90,13 @@ impl StateEntry<'_> {
 
 /// The entries of a state that was walked, in the order of the walk.
 pub(crate) fn entries<'e, O>(
-    items: &'e mut [Item<Box<dyn ValueSlot + '_>>],
+    items: &'e mut [Item<Place<'_>>],
     optimizers: &[NamedOptimizer<O>],
     own: &'e HashMap<usize, OwnValue>,
     selections: &'e Selections,
     index: &Index,
 ) -> Vec<StateEntry<'e>> {
-    let entry = |(at, item): (usize, &'e mut Item<Box<dyn ValueSlot + '_>>)| StateEntry {
+    let entry = |(at, item): (usize, &'e mut Item<Place<'_>>)| StateEntry {
         name: &item.scope.name,
         alternatives: &item.scope.alternatives,
         held: held(&mut item.content, selections.get(&at)),
@@ -125,7 +125,7 @@ pub(crate) fn entries<'e, O>(
     entries
 }
 
-fn held<'e>(content: &'e mut Content<Box<dyn ValueSlot + '_>>, selection: Option<&'e Selection>) -> Held<'e> {
+fn held<'e>(content: &'e mut Content<Place<'_>>, selection: Option<&'e Selection>) -> Held<'e> {
     match content {
         Content::Tensor(tensor, _) => Held::Tensor {
             info: selection.map_or_else(|| (&*tensor).into(), |selection| selection.whole.clone()),

@@ -196,8 +196,7 @@ fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn Optimize
 /// A filter that keeps nothing is a typing mistake. One in the schema may meet no tensors at all, in a `None`, say;
 /// one that a call gave for a field without tensors is a mistake too.
 fn check_filter(used: &FilterUse) -> Result<(), StateError> {
-    let called = used.schema.is_none();
-    if used.kept > 0 || (used.rejected.is_empty() && !called) {
+    if used.kept > 0 || (used.rejected.is_empty() && !used.is_called()) {
         return Ok(());
     }
     let shown: Vec<_> = used.rejected.iter().take(5).map(|name| format!("`{name}`")).collect();

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
-use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Sealed, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 fn list_value<'t, T: Checkpoint + 't>(items: impl IntoIterator<Item = &'t T>) -> Result<Value, ValueError> {
     let mut made = Vec::new();
     for item in items {
-        add(&mut made, item.to_value()?)?;
+        add(&mut made, item.to_value(Sealed)?)?;
     }
     Ok(Value::list(made))
 }
@@ -18,14 +18,14 @@ fn items_of<T: Checkpoint, C: FromIterator<T>>(value: &Value) -> Result<C, Value
     let items = value
         .as_list()
         .ok_or_else(|| ValueError::new(format!("expected a list, found {}", value.describe())))?;
-    items.iter().map(T::from_value).collect()
+    items.iter().map(|item| T::from_value(item, Sealed)).collect()
 }
 
 /// A sequence: parts are named `0`, `1`, …
 macro_rules! sequences {
     ($($sequence:ty, [$($generics:tt)*], $from:expr;)*) => {$(
         impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
-            const KIND: Kind = T::KIND;
+            const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::NUMBERS;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -44,11 +44,11 @@ macro_rules! sequences {
                 });
             }
 
-            fn to_value(&self) -> Result<Value, ValueError> {
+            fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
                 list_value(self)
             }
 
-            fn from_value(value: &Value) -> Result<Self, ValueError> {
+            fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
                 let from: fn(&Value) -> Result<Self, ValueError> = $from;
                 from(value)
             }
@@ -96,7 +96,7 @@ fn map_value<'t, K: MapKey + 't, T: Checkpoint + 't>(
 ) -> Result<Value, ValueError> {
     let mut made = Vec::new();
     for (key, value) in entries {
-        add(&mut made, (Value::of(key.text())?, value.to_value()?))?;
+        add(&mut made, (Value::of(key.text())?, value.to_value(Sealed)?))?;
     }
     Value::map_of(made).ok_or_else(|| ValueError::new("has one key twice"))
 }
@@ -107,7 +107,7 @@ fn entries_of<K: MapKey, T: Checkpoint, C: FromIterator<(K, T)>>(value: &Value) 
         .ok_or_else(|| ValueError::new(format!("expected a map, found {}", value.describe())))?;
     entries
         .into_iter()
-        .map(|(key, value)| Ok((K::of_text(key), T::from_value(&value)?)))
+        .map(|(key, value)| Ok((K::of_text(key), T::from_value(&value, Sealed)?)))
         .collect()
 }
 
@@ -115,7 +115,7 @@ fn entries_of<K: MapKey, T: Checkpoint, C: FromIterator<(K, T)>>(value: &Value) 
 macro_rules! maps {
     ($($map:ty, [$($generics:tt)*];)*) => {$(
         impl<K: MapKey, T: Checkpoint, $($generics)*> Checkpoint for $map {
-            const KIND: Kind = T::KIND;
+            const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::ANY;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -138,11 +138,11 @@ macro_rules! maps {
                 });
             }
 
-            fn to_value(&self) -> Result<Value, ValueError> {
+            fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
                 map_value(self)
             }
 
-            fn from_value(value: &Value) -> Result<Self, ValueError> {
+            fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
                 entries_of::<K, T, _>(value)
             }
         }
@@ -157,14 +157,14 @@ maps! {
 /// `None` holds no entry. A value in an `Option` is replaced either way; a component is restored if it is there.
 impl<T: Checkpoint> Checkpoint for Option<T> {
     const KIND: Kind = T::KIND;
-    const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         match self {
             // Not the inner value by itself: that may be a `None` which is there.
-            Some(_) if T::KIND.is_value() => entries.value(self),
+            Some(_) if T::KIND.is_value() => entries.plain(self),
+            None if T::KIND.is_value() => entries.absent(),
             Some(inner) => inner.visit(entries),
             None => {}
         }
@@ -173,33 +173,32 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
         entries.container(self, |entries, whole| match whole {
             Some(inner) => inner.visit_mut(entries),
-            None => entries.none(),
+            None => entries.walk.none(),
         });
     }
 
-    fn to_value(&self) -> Result<Value, ValueError> {
+    fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
         match self {
-            Some(inner) => inner.to_value().map(Value::into_some),
+            Some(inner) => inner.to_value(Sealed).map(Value::into_some),
             None => Ok(Value::null()),
         }
     }
 
-    fn from_value(value: &Value) -> Result<Self, ValueError> {
+    fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
         match value.as_some() {
-            Some(inner) => T::from_value(&inner).map(Some),
+            Some(inner) => T::from_value(&inner, Sealed).map(Some),
             None if value.is_null() => Ok(None),
-            None => T::from_value(value).map(Some),
+            None => T::from_value(value, Sealed).map(Some),
         }
     }
 
-    fn when_absent() -> Option<Self> {
+    fn when_absent(_: Sealed) -> Option<Self> {
         Some(None)
     }
 }
 
 impl<T: Checkpoint> Checkpoint for Box<T> {
     const KIND: Kind = T::KIND;
-    const IS_TENSOR: bool = T::IS_TENSOR;
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
@@ -211,22 +210,22 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
         (**self).visit_mut(entries);
     }
 
-    fn to_value(&self) -> Result<Value, ValueError> {
-        (**self).to_value()
+    fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
+        (**self).to_value(Sealed)
     }
 
-    fn from_value(value: &Value) -> Result<Self, ValueError> {
-        T::from_value(value).map(Box::new)
+    fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
+        T::from_value(value, Sealed).map(Box::new)
     }
 
-    fn when_absent() -> Option<Self> {
-        T::when_absent().map(Box::new)
+    fn when_absent(_: Sealed) -> Option<Self> {
+        T::when_absent(Sealed).map(Box::new)
     }
 }
 
 /// A borrowed part of a larger state. It is always named entries of its own, never part of a value.
 impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
-    const IS_TENSOR: bool = T::IS_TENSOR;
+    const KIND: Kind = T::KIND.of_entries();
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
@@ -257,18 +256,18 @@ macro_rules! tuples {
                 });
             }
 
-            fn to_value(&self) -> Result<Value, ValueError> {
-                Ok(Value::list([$(self.$at.to_value()?),+]))
+            fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
+                Ok(Value::list([$(self.$at.to_value(Sealed)?),+]))
             }
 
-            fn from_value(value: &Value) -> Result<Self, ValueError> {
+            fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
                 const LEN: usize = [$(stringify!($at)),+].len();
                 let items = value.as_list().unwrap_or_default();
                 if items.len() != LEN {
                     let found = value.describe();
                     return Err(ValueError::new(format!("expected a list of {LEN} items, found {found}")));
                 }
-                Ok(($($part::from_value(&items[$at])?,)+))
+                Ok(($($part::from_value(&items[$at], Sealed)?,)+))
             }
         }
     )*};

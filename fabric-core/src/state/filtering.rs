@@ -1,6 +1,7 @@
 //! Asks the filters of a schema and of a call which entries belong, once it is known what each tensor is as a whole.
 
-use super::{Content, Handle, Resolved, Schema};
+use super::attributes::Origin;
+use super::{Content, Handle, Resolved};
 use crate::entry::{TensorInfo, strip};
 use crate::filter::Filter;
 
@@ -18,18 +19,18 @@ pub(super) struct ActiveFilter {
 #[derive(Clone, Debug)]
 pub(crate) struct FilterUse {
     pub(crate) declared: String,
-    /// The schema that declares it; `None` if a call gave it.
-    pub(crate) schema: Option<Schema>,
+    /// Where the source declares it; `None` if a call gave it.
+    origin: Option<Origin>,
     filter: Filter,
     pub(crate) rejected: Vec<String>,
     pub(crate) kept: usize,
 }
 
 impl FilterUse {
-    fn new(declared: String, schema: Option<Schema>, filter: Filter) -> Self {
+    fn new(declared: String, origin: Option<Origin>, filter: Filter) -> Self {
         Self {
             declared,
-            schema,
+            origin,
             filter,
             rejected: Vec::new(),
             kept: 0,
@@ -37,17 +38,27 @@ impl FilterUse {
     }
 
     /// A filter of a schema.
-    pub(super) fn declared(schema: Schema, declared: &str, filter: Filter) -> Self {
-        Self::new(declared.to_owned(), Some(schema), filter)
+    pub(super) fn declared(origin: Origin, declared: &str, filter: Filter) -> Self {
+        Self::new(declared.to_owned(), Some(origin), filter)
     }
 
     /// Whether a filter is the one that this record is about: the same field of the same declaration. A function may
     /// follow from the generic arguments; then it is another filter for others.
-    pub(super) fn is_of(&self, schema: &Schema, declared: &str, filter: &Filter) -> bool {
-        self.declared == declared
-            && self
-                .schema
-                .is_some_and(|own| own.is_declared_with(schema) && (own == *schema || self.filter.is_surely(filter)))
+    pub(super) fn is_of(&self, origin: Origin, declared: &str, filter: &Filter) -> bool {
+        match (self.origin, origin) {
+            (Some(Origin::Derived(own)), Origin::Derived(schema)) => {
+                self.declared == declared
+                    && own.is_declared_with(&schema)
+                    && (own == schema || self.filter.is_surely(filter))
+            }
+            (Some(Origin::ByHand(own)), Origin::ByHand(line)) => own == line,
+            _ => false,
+        }
+    }
+
+    /// Whether a call gave the filter, and no schema.
+    pub(crate) fn is_called(&self) -> bool {
+        self.origin.is_none()
     }
 
     /// The rule, for messages.

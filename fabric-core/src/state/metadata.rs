@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::slot::Slot;
 use super::{Visitor, VisitorMut};
 
 /// A type that `#[checkpoint(metadata)]` can store. Named by generated code only, so that a type without serde's traits
@@ -31,6 +30,6 @@ impl<T: Serialize + DeserializeOwned> Metadata for T {
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.slot(Slot::compared(self));
+        entries.readable(self);
     }
 }

@@ -41,8 +41,8 @@ pub(crate) const PARAMS: &str = "params";
 /// }
 ///
 /// impl Checkpoint for SignSgd {
-///     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) { entries.optimizer(self) }
-///     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) { entries.optimizer(self) }
+///     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) { entries.optimizer("", self) }
+///     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) { entries.optimizer("", self) }
 /// }
 /// ```
 pub trait OptimizerState {

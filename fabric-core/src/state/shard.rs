@@ -33,8 +33,8 @@ pub(crate) struct CutParameter {
 
 impl Shards {
     /// Attributes of a field nearer to the tensor than all others so far.
-    pub(super) fn enter(&mut self, field: [Option<Shard>; 2]) {
-        self.attributes.splice(0..0, field.into_iter().flatten());
+    pub(super) fn enter(&mut self, field: &[Shard]) {
+        self.attributes.splice(0..0, field.iter().copied());
     }
 
     /// Those above an optimizer's state: the parameter's attributes, and then the optimizer's.

@@ -3,15 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Checkpoint;
+use super::{Checkpoint, Sealed};
 use crate::value::{Value, ValueError};
 
 /// A place in a state whose value can be replaced, in two steps: no place changes before all values are known to fit.
-pub trait ValueSlot {
+pub(crate) trait ValueSlot {
     /// Decodes `stored` and keeps the result beside the place.
-    ///
-    /// # Errors
-    /// If the value is of another type than the place.
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError>;
 
     /// Whether the place could take `stored`. A load asks this before it proposes to take the value under another name.
@@ -32,6 +29,9 @@ pub trait ValueSlot {
     fn commit(&mut self);
 }
 
+/// A place of any type.
+pub(crate) type Place<'a> = Box<dyn ValueSlot + 'a>;
+
 /// A place of type `T`, with the way in which `T` comes from a file.
 pub(crate) struct Slot<'a, T> {
     place: &'a mut T,
@@ -46,30 +46,20 @@ impl<'a, T: Checkpoint> Slot<'a, T> {
         Self {
             place,
             staged: None,
-            decode: T::from_value,
-            absent: T::when_absent,
-        }
-    }
-}
-
-impl<'a, T: DeserializeOwned> Slot<'a, T> {
-    /// A serde value.
-    pub(crate) fn metadata(place: &'a mut T) -> Self {
-        Self {
-            place,
-            staged: None,
-            decode: Value::decode,
-            absent: || None,
+            decode: |stored| T::from_value(stored, Sealed),
+            absent: || T::when_absent(Sealed),
         }
     }
 }
 
 impl<'a, T: DeserializeOwned + Serialize> Slot<'a, T> {
-    /// A serde value that can be compared with what was read.
-    pub(crate) fn compared(place: &'a mut T) -> Self {
+    /// A serde value, which is compared with what was read.
+    pub(crate) fn metadata(place: &'a mut T) -> Self {
         Self {
+            place,
+            staged: None,
             decode: Value::decode_exactly,
-            ..Self::metadata(place)
+            absent: || None,
         }
     }
 }

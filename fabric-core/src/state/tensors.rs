@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 
-use super::{Checkpoint, Keys, Visitor, VisitorMut, Walk};
+use super::walk::{Role, Walk};
+use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
 
 /// Types whose entries are all tensors: reading and writing visit them alike, because a tensor's memory can be written
 /// through a shared handle.
@@ -16,11 +17,11 @@ macro_rules! tensors_only {
             const KEYS: $crate::state::Keys = $keys;
 
             fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
-                $crate::state::tensors::show(self, entries, $entries);
+                $crate::state::tensors::show(self, &mut entries.walk, $entries);
             }
 
             fn visit_mut<'a>(&'a mut self, entries: &mut $crate::state::VisitorMut<'a>) {
-                $crate::state::tensors::show(self, entries, $entries);
+                $crate::state::tensors::show(self, &mut entries.walk, $entries);
             }
         }
     )*};
@@ -28,21 +29,18 @@ macro_rules! tensors_only {
 pub(crate) use tensors_only;
 
 /// A list of an owner's tensors.
-pub(crate) type Listed = Vec<(String, Tensor, super::Role)>;
+pub(crate) type Listed = Vec<(String, Tensor, Role)>;
 
 /// Shows the tensors that `list` names.
-pub(crate) fn show<T, V, O>(owner: &T, entries: &mut Walk<V, O>, list: fn(&T) -> Listed) {
+pub(crate) fn show<T, V, O>(owner: &T, walk: &mut Walk<V, O>, list: fn(&T) -> Listed) {
     for (name, tensor, role) in list(owner) {
-        match role {
-            super::Role::Parameter => entries.tensor(&name, &tensor),
-            super::Role::Buffer => entries.buffer(&name, &tensor),
-        }
+        walk.push_tensor(&name, &tensor, role);
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Tensor {
-    const IS_TENSOR: bool = true;
+    const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -56,7 +54,7 @@ impl Checkpoint for Tensor {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Var {
-    const IS_TENSOR: bool = true;
+    const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -73,20 +71,20 @@ impl Checkpoint for VarMap {
     const KEYS: Keys = Keys::ANY;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        show_map(self, entries);
+        show_map(self, &mut entries.walk);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        show_map(self, entries);
+        show_map(self, &mut entries.walk);
     }
 }
 
 /// A map hands its variables out in an order of its own; names give one that lasts.
-fn show_map<V, O>(map: &VarMap, entries: &mut Walk<V, O>) {
+fn show_map<V, O>(map: &VarMap, walk: &mut Walk<V, O>) {
     let variables = map.data().lock().unwrap_or_else(PoisonError::into_inner);
     let mut listed: Vec<(&String, &Var)> = variables.iter().collect();
     listed.sort_unstable_by_key(|(name, _)| *name);
     for (name, var) in listed {
-        entries.tensor(name, var);
+        walk.push_tensor(name, var, Role::Parameter);
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers, `bool`, `char` and `String`: entries that are one value.
 
-use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Sealed, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 macro_rules! plain_values {
@@ -11,18 +11,18 @@ macro_rules! plain_values {
             const KEYS: Keys = Keys::NONE;
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-                entries.value(self);
+                entries.plain(self);
             }
 
             fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-                entries.value(self);
+                entries.plain(self);
             }
 
-            fn to_value(&self) -> Result<Value, ValueError> {
+            fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
                 Value::of(self)
             }
 
-            fn from_value(value: &Value) -> Result<Self, ValueError> {
+            fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
                 value.decode()
             }
         }

@@ -2,29 +2,24 @@
 
 use candle_core::Tensor;
 
+use super::Schema;
+use super::attributes::{Attributes, Origin};
 use super::components::Fields;
 use super::field::FieldSchema;
 use super::filtering::{ActiveFilter, FilterUse};
-use super::optimizer::{OptimizerDescription, OptimizerState};
+use super::optimizer::OptimizerDescription;
 use super::optional::OptionalField;
 use super::shard::Shards;
-use super::slot::{Slot, ValueSlot};
-use super::{Checkpoint, Kind, Schema};
 use crate::entry::join;
 use crate::filter::Filter;
-use crate::value::{Value, ValueError};
+use crate::value::Value;
 
-/// A walk that reads a state, for saving.
-pub type Visitor<'a> = Walk<Result<Value, ValueError>, &'a dyn OptimizerState>;
-
-/// A walk that collects the places of a state, for loading into them.
-pub type VisitorMut<'a> = Walk<Box<dyn ValueSlot + 'a>, &'a mut dyn OptimizerState>;
-
-/// A walk over the entries of a state; see [`Visitor`] and [`VisitorMut`].
+/// A walk over the entries of a state, in either direction.
 ///
 /// `V` is what a value contributes, `O` what an optimizer does.
-pub struct Walk<V, O> {
+pub(crate) struct Walk<V, O> {
     scope: Scope,
+    /// The levels around the fields of derived structs.
     left: Vec<Scope>,
     walked: Walked<V, O>,
 }
@@ -98,7 +93,7 @@ fn is_running_statistic(name: &str) -> bool {
 
 /// What a tensor is to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Learned: part of [`named_parameters`](crate::named_parameters) if it is a variable.
     Parameter,
     /// Kept, but not learned: running statistics, masks, positions.
@@ -147,50 +142,69 @@ impl<V, O> Walk<V, O> {
         self.walked
     }
 
-    /// Goes down into a field; [`leave`](Self::leave) comes back. What generated code calls.
-    pub fn enter(&mut self, field: FieldSchema) {
-        if self.left.is_empty() && self.scope.name.is_empty() && self.walked.schemas.last() != Some(&field.schema) {
+    /// Goes down into a field of a derived struct; [`leave`](Self::leave) comes back.
+    pub(super) fn enter(&mut self, field: &FieldSchema) {
+        let is_outermost = self.left.is_empty() && self.scope.name.is_empty();
+        if is_outermost && self.walked.schemas.last() != Some(&field.schema) {
             self.walked.schemas.push(field.schema);
         }
-        if self.left.is_empty() && self.scope.name.is_empty() && !field.flatten {
-            self.walked.fields.handle(&field);
+        if is_outermost && !field.attributes.flatten {
+            self.walked.fields.handle(field);
         }
         self.left.push(self.scope.clone());
-        if !field.flatten {
+        if !field.attributes.flatten {
             self.descend(field.name, field.aliases);
         }
-        if let Some(filter) = field.filter {
-            self.activate(field.schema, field.declared, filter);
-        }
-        self.scope.shards.enter(field.shards);
-        self.scope.per_rank |= field.per_rank;
-        self.scope.buffer |= field.buffer;
-        if field.optional {
-            let inside = if field.flatten { None } else { Some(&self.scope) };
-            let optional = OptionalField::new(self.scope.optional, inside);
-            self.scope.optional = Some(self.walked.optionals.len());
-            self.walked.optionals.push(optional);
-        }
+        let origin = Origin::Derived(field.schema);
+        self.apply(&field.attributes, origin, field.declared);
     }
 
     /// Comes back from the field that was entered last.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if let Some(scope) = self.left.pop() {
             self.scope = scope;
         }
     }
 
-    /// Visits what lies below `name`: a field of a hand-written implementation, an index, a key. An empty name is
-    /// refused with the entries below it.
-    pub fn nested(&mut self, name: &str, below: impl FnOnce(&mut Self)) {
+    /// Goes down to what a hand-written implementation calls `name`, and gives the level that
+    /// [`back_to`](Self::back_to) returns to.
+    pub(super) fn below(&mut self, name: &str, aliases: &[&str]) -> Scope {
         let outer = self.scope.clone();
-        self.descend(name, &[]);
-        if name.is_empty() {
-            // An empty key would vanish from the names; an empty segment is what the check of names refuses.
-            self.scope.name.push('.');
+        if !(name.is_empty() && aliases.is_empty()) {
+            self.descend(name, aliases);
         }
-        below(self);
+        outer
+    }
+
+    pub(super) fn back_to(&mut self, outer: Scope) {
         self.scope = outer;
+    }
+
+    /// Makes the present level one whose entries no file can hold: an empty key would vanish from the names, and an empty
+    /// segment is what the check of names refuses.
+    pub(super) fn refuse_empty_name(&mut self) {
+        self.scope.name.push('.');
+    }
+
+    /// The name of the present level, and the number of entries so far.
+    pub(super) fn level(&self) -> (&str, usize) {
+        (&self.scope.name, self.walked.items.len())
+    }
+
+    /// What attributes say of the present level. `declared` is the name of the field in messages about its filter.
+    pub(super) fn apply(&mut self, attributes: &Attributes, origin: Origin, declared: &str) {
+        if let Some(filter) = &attributes.filter {
+            self.activate(origin, declared, filter.clone());
+        }
+        self.scope.shards.enter(&attributes.shards);
+        self.scope.per_rank |= attributes.per_rank;
+        self.scope.buffer |= attributes.buffer;
+        if attributes.optional {
+            let inside = if attributes.flatten { None } else { Some(&self.scope) };
+            let optional = OptionalField::new(self.scope.optional, inside);
+            self.scope.optional = Some(self.walked.optionals.len());
+            self.walked.optionals.push(optional);
+        }
     }
 
     /// The present level is `None`.
@@ -198,17 +212,8 @@ impl<V, O> Walk<V, O> {
         self.walked.fields.none.push(self.scope.name.clone());
     }
 
-    /// A learned tensor called `name` below the present level; `""` is the level itself.
-    pub fn tensor(&mut self, name: &str, tensor: &Tensor) {
-        self.push_tensor(name, tensor, Role::Parameter);
-    }
-
-    /// A tensor that is kept but not learned.
-    pub fn buffer(&mut self, name: &str, tensor: &Tensor) {
-        self.push_tensor(name, tensor, Role::Buffer);
-    }
-
-    fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
+    /// A tensor called `name` below the present level; `""` is the level itself.
+    pub(super) fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
         let mut scope = self.scope.below(name);
         let role = if scope.buffer { Role::Buffer } else { role };
         scope.buffer = role == Role::Buffer || is_running_statistic(&scope.name);
@@ -220,7 +225,7 @@ impl<V, O> Walk<V, O> {
         self.walked.push(item);
     }
 
-    fn push_value(&mut self, value: V) {
+    pub(super) fn push_value(&mut self, value: V) {
         let scope = self.scope.clone();
         self.walked.push(Item {
             scope,
@@ -229,7 +234,7 @@ impl<V, O> Walk<V, O> {
         });
     }
 
-    fn push_optimizer(&mut self, description: OptimizerDescription, handle: O) {
+    pub(super) fn push_optimizer(&mut self, description: OptimizerDescription, handle: O) {
         let scope = self.scope.clone();
         self.walked.optimizers.push(PendingOptimizer {
             scope,
@@ -246,26 +251,23 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    fn activate(&mut self, schema: Schema, declared: &'static str, filter: Filter) {
-        let log = self.walked.log(schema, declared, &filter);
-        let from = if self.scope.name.is_empty() {
-            0
-        } else {
-            self.scope.name.len() + 1
-        };
+    fn activate(&mut self, origin: Origin, declared: &str, filter: Filter) {
+        let name = &self.scope.name;
+        let log = self.walked.log(origin, declared, &filter);
+        let from = if name.is_empty() { 0 } else { name.len() + 1 };
         self.scope.filters.push(ActiveFilter { from, filter, log });
     }
 }
 
 impl<V, O> Walked<V, O> {
     /// A filter's record; one record for all places where the same declaration is met.
-    fn log(&mut self, schema: Schema, declared: &'static str, filter: &Filter) -> usize {
+    fn log(&mut self, origin: Origin, declared: &str, filter: &Filter) -> usize {
         let known = self
             .filters
             .iter()
-            .position(|used| used.is_of(&schema, declared, filter));
+            .position(|used| used.is_of(origin, declared, filter));
         known.unwrap_or_else(|| {
-            self.filters.push(FilterUse::declared(schema, declared, filter.clone()));
+            self.filters.push(FilterUse::declared(origin, declared, filter.clone()));
             self.filters.len() - 1
         })
     }
@@ -273,85 +275,5 @@ impl<V, O> Walked<V, O> {
     /// Adds an entry. The filters above it are asked later, when it is known what it may be a part of.
     pub(crate) fn push(&mut self, item: Item<V>) {
         self.items.push(item);
-    }
-}
-
-impl<'a> Visitor<'a> {
-    /// The present level is one plain value.
-    pub fn value<T: Checkpoint + ?Sized>(&mut self, value: &'a T) {
-        self.push_value(value.to_value());
-    }
-
-    /// The present level is one serde value.
-    pub fn metadata<T: serde::Serialize + ?Sized>(&mut self, value: &'a T) {
-        self.push_value(Value::of(value));
-    }
-
-    /// The present level is one serde value, which must be readable: what cannot be loaded is not saved.
-    pub(crate) fn readable<T: serde::Serialize + serde::de::DeserializeOwned>(&mut self, value: &'a T) {
-        let stored = Value::of(value).and_then(|stored| {
-            stored.look().map_err(ValueError::no_memory)?;
-            match stored.decode_exactly::<T>() {
-                Ok(_) => Ok(stored),
-                Err(error) => Err(error.said(|error| {
-                    format!(
-                        "could not be read back: its Deserialize does not accept what its Serialize wrote ({error})"
-                    )
-                })),
-            }
-        });
-        self.push_value(stored);
-    }
-
-    /// The present level is an optimizer.
-    pub fn optimizer(&mut self, optimizer: &'a dyn OptimizerState) {
-        self.push_optimizer(optimizer.describe(), optimizer);
-    }
-
-    /// Visits a container: as one value if it is made of plain values, else part by part.
-    pub(crate) fn container<T: Checkpoint>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self, &'a T)) {
-        match T::KIND {
-            Kind::Value => self.value(whole),
-            Kind::Component => parts(self, whole),
-        }
-    }
-}
-
-impl<'a> VisitorMut<'a> {
-    /// The present level is one plain value, replaced whole.
-    pub fn value<T: Checkpoint>(&mut self, place: &'a mut T) {
-        self.slot(Slot::plain(place));
-    }
-
-    /// The present level is one serde value, replaced whole.
-    pub fn metadata<T: serde::de::DeserializeOwned>(&mut self, place: &'a mut T) {
-        self.slot(Slot::metadata(place));
-    }
-
-    /// The present level is a place with rules of its own.
-    pub fn slot(&mut self, slot: impl ValueSlot + 'a) {
-        self.push_value(Box::new(slot));
-    }
-
-    /// The present level is an optimizer.
-    pub fn optimizer(&mut self, optimizer: &'a mut dyn OptimizerState) {
-        self.push_optimizer(optimizer.describe(), optimizer);
-    }
-
-    /// Visits a container: as one value if it is made of plain values, else part by part.
-    pub(crate) fn container<T: Checkpoint>(&mut self, whole: &'a mut T, parts: impl FnOnce(&mut Self, &'a mut T)) {
-        match T::KIND {
-            Kind::Value => self.value(whole),
-            Kind::Component => parts(self, whole),
-        }
-    }
-}
-
-impl<V, O> std::fmt::Debug for Walk<V, O> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walk")
-            .field("at", &self.scope.name)
-            .field("entries", &self.walked.items.len())
-            .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 mod reshard;
 
 mod agreement;
+mod by_hand;
 mod bytes_read;
 mod bytes_read_distributed;
 mod cuts;

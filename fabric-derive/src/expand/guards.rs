@@ -49,7 +49,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
         let message =
             format!("`{name}` is one tensor, and has no entries that could join this level; remove `flatten`");
         guards.push(quote_spanned! {ty.span()=>
-            const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::IS_TENSOR, #message);
+            const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::KIND.is_tensor(), #message);
         });
     }
     guards

@@ -56,10 +56,12 @@ fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &T
     let method = respanned(method.clone(), ty.span());
     let call = quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries););
     let described = describe(schema, field);
+    let own = Schema::private();
+    let walking = quote!(#own::Walking);
     quote! {
-        #entries.enter(#described);
+        #walking::enter(#entries, #described);
         #call
-        #entries.leave();
+        #walking::leave(#entries);
     }
 }
 

@@ -20,53 +20,45 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Borrowed.model",
-                        "model",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Borrowed.model", "model"),
+            );
             <&'a mut Linear as __fabric::Checkpoint>::visit(
                 &self.model,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
+            );
             <&'a mut T as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Borrowed.model",
-                        "model",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Borrowed.model", "model"),
+            );
             <&'a mut Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.model,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
+            );
             <&'a mut T as __fabric::Checkpoint>::visit_mut(
                 &mut self.head,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

@@ -24,99 +24,99 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.any_text",
-                            "any_text",
-                        )
-                        .filter_text(&["weight", "scale"]),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.any_text",
+                        "any_text",
+                    )
+                    .filter_text(&["weight", "scale"]),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.any_text, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.any_glob",
-                            "any_glob",
-                        )
-                        .filter_glob(&["*.weight", "fc[0-9].*"]),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.any_glob",
+                        "any_glob",
+                    )
+                    .filter_glob(&["*.weight", "fc[0-9].*"]),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.any_glob, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.function",
-                            "function",
-                        )
-                        .filter_function({
-                            let __fabric_filter: fn(
-                                &__fabric::core::primitive::str,
-                                &__fabric::TensorInfo,
-                            ) -> __fabric::core::primitive::bool = self::matrices;
-                            __fabric_filter
-                        }),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.function",
+                        "function",
+                    )
+                    .filter_function({
+                        let __fabric_filter: fn(
+                            &__fabric::core::primitive::str,
+                            &__fabric::TensorInfo,
+                        ) -> __fabric::core::primitive::bool = self::matrices;
+                        __fabric_filter
+                    }),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.function, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.any_text",
-                            "any_text",
-                        )
-                        .filter_text(&["weight", "scale"]),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.any_text",
+                        "any_text",
+                    )
+                    .filter_text(&["weight", "scale"]),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.any_text,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.any_glob",
-                            "any_glob",
-                        )
-                        .filter_glob(&["*.weight", "fc[0-9].*"]),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.any_glob",
+                        "any_glob",
+                    )
+                    .filter_glob(&["*.weight", "fc[0-9].*"]),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.any_glob,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Filtered.function",
-                            "function",
-                        )
-                        .filter_function({
-                            let __fabric_filter: fn(
-                                &__fabric::core::primitive::str,
-                                &__fabric::TensorInfo,
-                            ) -> __fabric::core::primitive::bool = self::matrices;
-                            __fabric_filter
-                        }),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Filtered.function",
+                        "function",
+                    )
+                    .filter_function({
+                        let __fabric_filter: fn(
+                            &__fabric::core::primitive::str,
+                            &__fabric::TensorInfo,
+                        ) -> __fabric::core::primitive::bool = self::matrices;
+                        __fabric_filter
+                    }),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.function,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

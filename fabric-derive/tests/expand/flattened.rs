@@ -15,44 +15,36 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Counters.epoch",
-                        "epoch",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Counters.epoch", "epoch"),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.epoch, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Counters.epoch",
-                        "epoch",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Counters.epoch", "epoch"),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.epoch, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
@@ -96,46 +88,38 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
+            );
             <f32 as __fabric::Checkpoint>::visit(&self.last, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Losses.history",
-                        "history",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.history", "history"),
+            );
             <Vec<f32> as __fabric::Checkpoint>::visit(&self.history, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
+            );
             <f32 as __fabric::Checkpoint>::visit_mut(&mut self.last, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Losses.history",
-                        "history",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.history", "history"),
+            );
             <Vec<
                 f32,
             > as __fabric::Checkpoint>::visit_mut(&mut self.history, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
@@ -186,65 +170,61 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"));
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"),
+            );
             <String as __fabric::Checkpoint>::visit(&self.name, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Run.counters",
-                            "counters",
-                        )
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.counters", "counters")
+                    .flatten(),
+            );
             <Counters as __fabric::Checkpoint>::visit(&self.counters, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
+                    .flatten(),
+            );
             <Losses as __fabric::Checkpoint>::visit(&self.losses, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"));
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"),
+            );
             <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.name,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Run.counters",
-                            "counters",
-                        )
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.counters", "counters")
+                    .flatten(),
+            );
             <Counters as __fabric::Checkpoint>::visit_mut(
                 &mut self.counters,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
+                    .flatten(),
+            );
             <Losses as __fabric::Checkpoint>::visit_mut(
                 &mut self.losses,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
@@ -280,7 +260,7 @@ const _: () = {
         "`counters` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Counters as __fabric::Checkpoint > ::IS_TENSOR,
+        ! < Counters as __fabric::Checkpoint > ::KIND.is_tensor(),
         "`counters` is one tensor, and has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(
@@ -288,7 +268,7 @@ const _: () = {
         "`losses` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Losses as __fabric::Checkpoint > ::IS_TENSOR,
+        ! < Losses as __fabric::Checkpoint > ::KIND.is_tensor(),
         "`losses` is one tensor, and has no entries that could join this level; remove `flatten`"
     );
     const _: () = {

@@ -31,91 +31,83 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Blocks.blocks",
-                        "blocks",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.blocks", "blocks"),
+            );
             <[T; N] as __fabric::Checkpoint>::visit(&self.blocks, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
+            );
             <Option<
                 Box<T>,
             > as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
+            );
             <M as __fabric::Metadata>::visit(&self.notes, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
+                    .flatten(),
+            );
             <Box<T> as __fabric::Checkpoint>::visit(&self.rest, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Blocks.blocks",
-                        "blocks",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.blocks", "blocks"),
+            );
             <[T; N] as __fabric::Checkpoint>::visit_mut(
                 &mut self.blocks,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.head", "head"),
+            );
             <Option<
                 Box<T>,
             > as __fabric::Checkpoint>::visit_mut(&mut self.head, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.notes", "notes"),
+            );
             <M as __fabric::Metadata>::visit_mut(&mut self.notes, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
-                        .flatten(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
+                    .flatten(),
+            );
             <Box<
                 T,
             > as __fabric::Checkpoint>::visit_mut(&mut self.rest, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
@@ -174,36 +166,40 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
+            );
             <T as __fabric::Checkpoint>::visit(&self.value, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "List.next", "next"));
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "List.next", "next"),
+            );
             <Option<
                 Box<List<T>>,
             > as __fabric::Checkpoint>::visit(&self.next, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
+            );
             <T as __fabric::Checkpoint>::visit_mut(&mut self.value, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "List.next", "next"));
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "List.next", "next"),
+            );
             <Option<
                 Box<List<T>>,
             > as __fabric::Checkpoint>::visit_mut(&mut self.next, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

@@ -16,28 +16,36 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"));
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.fc1, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"));
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.fc2, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"));
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc1, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(__fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"));
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc2, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

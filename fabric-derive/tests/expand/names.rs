@@ -20,75 +20,75 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Named.learning_rate",
-                        "learningRate",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "Named.learning_rate",
+                    "learningRate",
+                ),
+            );
             <f64 as __fabric::Checkpoint>::visit(&self.learning_rate, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Named.epoch_count",
-                            "epochs_done",
-                        )
-                        .alias(&["epoch", "epochs"]),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Named.epoch_count",
+                        "epochs_done",
+                    )
+                    .alias(&["epoch", "epochs"]),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.epoch_count, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
+            );
             <String as __fabric::Checkpoint>::visit(&self.r#type, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Named.learning_rate",
-                        "learningRate",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "Named.learning_rate",
+                    "learningRate",
+                ),
+            );
             <f64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.learning_rate,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Named.epoch_count",
-                            "epochs_done",
-                        )
-                        .alias(&["epoch", "epochs"]),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Named.epoch_count",
+                        "epochs_done",
+                    )
+                    .alias(&["epoch", "epochs"]),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.epoch_count,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
+            );
             <String as __fabric::Checkpoint>::visit_mut(
                 &mut self.r#type,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

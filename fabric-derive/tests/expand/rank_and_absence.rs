@@ -19,80 +19,80 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
-                        .optional(),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
+                    .optional(),
+            );
             <Option<f64> as __fabric::Checkpoint>::visit(&self.best, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Progress.position",
-                            "position",
-                        )
-                        .per_rank(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Progress.position",
+                        "position",
+                    )
+                    .per_rank(),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.position, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Progress.generator",
-                            "generator",
-                        )
-                        .optional()
-                        .per_rank(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Progress.generator",
+                        "generator",
+                    )
+                    .optional()
+                    .per_rank(),
+            );
             <[u8; 32] as __fabric::Metadata>::visit(&self.generator, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
-                        .optional(),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
+                    .optional(),
+            );
             <Option<
                 f64,
             > as __fabric::Checkpoint>::visit_mut(&mut self.best, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Progress.position",
-                            "position",
-                        )
-                        .per_rank(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Progress.position",
+                        "position",
+                    )
+                    .per_rank(),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.position,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Progress.generator",
-                            "generator",
-                        )
-                        .optional()
-                        .per_rank(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Progress.generator",
+                        "generator",
+                    )
+                    .optional()
+                    .per_rank(),
+            );
             <[u8; 32] as __fabric::Metadata>::visit_mut(
                 &mut self.generator,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

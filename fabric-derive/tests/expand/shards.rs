@@ -21,73 +21,73 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
-                        .shard(0, __fabric::core::option::Option::None),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
+                    .shard(0, __fabric::core::option::Option::None),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.rows, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
-                        .shard(0, __fabric::core::option::Option::None)
-                        .shard(1, __fabric::core::option::Option::Some("tp")),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
+                    .shard(0, __fabric::core::option::Option::None)
+                    .shard(1, __fabric::core::option::Option::Some("tp")),
+            );
             <Tensor as __fabric::Checkpoint>::visit(&self.grid, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Parallel.positions",
-                            "positions",
-                        )
-                        .buffer(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Parallel.positions",
+                        "positions",
+                    )
+                    .buffer(),
+            );
             <Tensor as __fabric::Checkpoint>::visit(&self.positions, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
-                        .shard(0, __fabric::core::option::Option::None),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
+                    .shard(0, __fabric::core::option::Option::None),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.rows,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
-                        .shard(0, __fabric::core::option::Option::None)
-                        .shard(1, __fabric::core::option::Option::Some("tp")),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Parallel.grid", "grid")
+                    .shard(0, __fabric::core::option::Option::None)
+                    .shard(1, __fabric::core::option::Option::Some("tp")),
+            );
             <Tensor as __fabric::Checkpoint>::visit_mut(
                 &mut self.grid,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "Parallel.positions",
-                            "positions",
-                        )
-                        .buffer(),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                        __fabric_schema,
+                        "Parallel.positions",
+                        "positions",
+                    )
+                    .buffer(),
+            );
             <Tensor as __fabric::Checkpoint>::visit_mut(
                 &mut self.positions,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

@@ -18,34 +18,26 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Versioned.inner",
-                        "inner",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Versioned.inner", "inner"),
+            );
             <Option<T> as __fabric::Checkpoint>::visit(&self.inner, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "Versioned.inner",
-                        "inner",
-                    ),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Versioned.inner", "inner"),
+            );
             <Option<
                 T,
             > as __fabric::Checkpoint>::visit_mut(&mut self.inner, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

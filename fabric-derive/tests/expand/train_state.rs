@@ -22,86 +22,78 @@ const _: () = {
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "TrainState.model",
-                            "model",
-                        )
-                        .filter_text(&["weight"]),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "TrainState.model", "model")
+                    .filter_text(&["weight"]),
+            );
             <Linear as __fabric::Checkpoint>::visit(&self.model, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "TrainState.iteration",
-                        "iteration",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "TrainState.iteration",
+                    "iteration",
+                ),
+            );
             <u64 as __fabric::Checkpoint>::visit(&self.iteration, __fabric_entries);
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "TrainState.hparams",
-                        "hparams",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "TrainState.hparams",
+                    "hparams",
+                ),
+            );
             <std::collections::BTreeMap<
                 String,
                 f64,
             > as __fabric::Metadata>::visit(&self.hparams, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                            __fabric_schema,
-                            "TrainState.model",
-                            "model",
-                        )
-                        .filter_text(&["weight"]),
-                );
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "TrainState.model", "model")
+                    .filter_text(&["weight"]),
+            );
             <Linear as __fabric::Checkpoint>::visit_mut(
                 &mut self.model,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "TrainState.iteration",
-                        "iteration",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "TrainState.iteration",
+                    "iteration",
+                ),
+            );
             <u64 as __fabric::Checkpoint>::visit_mut(
                 &mut self.iteration,
                 __fabric_entries,
             );
-            __fabric_entries.leave();
-            __fabric_entries
-                .enter(
-                    __fabric::FieldSchema::new(
-                        __fabric_schema,
-                        "TrainState.hparams",
-                        "hparams",
-                    ),
-                );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(
+                    __fabric_schema,
+                    "TrainState.hparams",
+                    "hparams",
+                ),
+            );
             <std::collections::BTreeMap<
                 String,
                 f64,
             > as __fabric::Metadata>::visit_mut(&mut self.hparams, __fabric_entries);
-            __fabric_entries.leave();
+            __fabric::Walking::leave(__fabric_entries);
         }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(

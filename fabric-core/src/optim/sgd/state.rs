@@ -47,11 +47,11 @@ impl Checkpoint for Sgd {
     const KEYS: Keys = Keys::OPTIMIZER;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
 }
 

@@ -35,11 +35,11 @@ impl OptimizerState for Keeps {
 
 impl Checkpoint for Keeps {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.optimizer(self);
+        entries.optimizer("", self);
     }
 }
 

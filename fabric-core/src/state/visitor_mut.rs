@@ -1,0 +1,80 @@
+//! The places of a state on their way to a load.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::slot::{Place, Slot, ValueSlot};
+use super::visitor::both_directions;
+use super::walk::{Walk, Walked};
+use super::{Checkpoint, FieldVisitorMut, OptimizerState};
+
+/// What a walk to load into a state finds.
+type Places<'a> = Walk<Place<'a>, &'a mut dyn OptimizerState>;
+
+/// Takes the places of a state for a load. [`Checkpoint::visit_mut`] shows them to it.
+///
+/// It has the methods of [`Visitor`], which take values and optimizers by `&mut`. Tensors stay shared borrows: a load
+/// writes through the handle.
+pub struct VisitorMut<'a> {
+    pub(super) walk: Places<'a>,
+}
+
+both_directions!(VisitorMut, FieldVisitorMut);
+
+impl<'a> VisitorMut<'a> {
+    pub(crate) fn new() -> Self {
+        Self { walk: Walk::new() }
+    }
+
+    pub(crate) fn finish(self) -> Walked<Place<'a>, &'a mut dyn OptimizerState> {
+        self.walk.finish()
+    }
+
+    /// A plain value, replaced whole; see [`Visitor::value`].
+    pub fn value<T: Checkpoint>(&mut self, name: &str, place: &'a mut T) {
+        self.field(name).value(place);
+    }
+
+    /// A serde value, replaced whole; see [`Visitor::metadata`].
+    pub fn metadata<T: Serialize + DeserializeOwned>(&mut self, name: &str, place: &'a mut T) {
+        self.field(name).metadata(place);
+    }
+
+    /// An optimizer; see [`Visitor::optimizer`].
+    pub fn optimizer(&mut self, name: &str, optimizer: &'a mut dyn OptimizerState) {
+        self.field(name).optimizer(optimizer);
+    }
+
+    /// A part that implements [`Checkpoint`] itself.
+    pub fn component<T: Checkpoint + ?Sized>(&mut self, name: &str, part: &'a mut T) {
+        self.field(name).component(part);
+    }
+
+    /// The present level is one plain value.
+    pub(super) fn plain<T: Checkpoint>(&mut self, place: &'a mut T) {
+        self.slot(Slot::plain(place));
+    }
+
+    /// The present level is one serde value.
+    pub(super) fn readable<T: Serialize + DeserializeOwned>(&mut self, place: &'a mut T) {
+        self.slot(Slot::metadata(place));
+    }
+
+    fn slot(&mut self, slot: impl ValueSlot + 'a) {
+        self.walk.push_value(Box::new(slot));
+    }
+
+    /// The present level is an optimizer.
+    pub(super) fn push_optimizer(&mut self, optimizer: &'a mut dyn OptimizerState) {
+        self.walk.push_optimizer(optimizer.describe(), optimizer);
+    }
+
+    /// Visits a container: as one value if it is made of plain values, else part by part.
+    pub(super) fn container<T: Checkpoint>(&mut self, whole: &'a mut T, parts: impl FnOnce(&mut Self, &'a mut T)) {
+        if T::KIND.is_value() {
+            self.plain(whole);
+        } else {
+            parts(self, whole);
+        }
+    }
+}
