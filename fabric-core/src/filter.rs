@@ -65,6 +65,15 @@ impl Filter {
         }
     }
 
+    /// Whether the other filter may be the same one: closures and functions are not compared.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
+            (Rule::Function(_), Rule::Function(_)) | (Rule::Closure(_), Rule::Closure(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Whether more than the name may decide.
     pub(crate) fn looks_at_tensors(&self) -> bool {
         matches!(self.0, Rule::Function(_) | Rule::Closure(_))

@@ -2,6 +2,7 @@
 
 mod any;
 mod attributes;
+pub(crate) mod both_ways;
 mod components;
 mod containers;
 mod field;
@@ -87,6 +88,10 @@ use crate::value::{Value, ValueError};
 ///     }
 /// }
 /// ```
+///
+/// A load compares the two methods and refuses a state of which they differ
+/// ([`StateError::Asymmetric`](crate::StateError::Asymmetric)), before it changes anything.
+/// `testing::assert_symmetric`, of the feature `testing`, compares them in a unit test.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a checkpoint",
     label = "this type has no checkpoint representation",

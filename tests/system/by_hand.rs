@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use candle_nn::Linear;
 use fabric_core::optim::AdamW;
-use fabric_core::testing::Memory;
+use fabric_core::testing::{Memory, assert_symmetric};
 use fabric_core::{Checkpoint, Fabric, LoadOptions, TensorInfo, Visitor, VisitorMut};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,16 @@ fn every_attribute_can_be_said_by_hand() {
             assert_eq!(state.schedule, Schedule::Cosine { warmup: 1 });
         }
     }
+}
+
+#[test]
+fn both_methods_of_a_derived_state_and_of_a_hand_written_one_show_the_same_entries() {
+    let mut state = Derived::new(1);
+    assert_symmetric(&mut state);
+    state.best = None;
+    state.schedule = Schedule::Constant;
+    assert_symmetric(&mut ByHand(state));
+    assert_symmetric(&mut (Some(1u8), None::<u8>, None::<Tensor>, vec![Some(tensor(1, 2)), None]));
 }
 
 #[test]

@@ -53,6 +53,19 @@ pub enum StateError {
         what: String,
     },
 
+    /// `visit` and `visit_mut` of a hand-written implementation of [`Checkpoint`](crate::Checkpoint) show different entries.
+    /// Found by a load, before it changes anything.
+    #[error(
+        "`visit` and `visit_mut` of the state differ: `visit` shows {visit}, `visit_mut` shows {visit_mut}; a file holds what \
+         `visit` shows, so correct the hand-written `visit_mut` and load the file again"
+    )]
+    Asymmetric {
+        /// The first entry of `visit` that differs.
+        visit: String,
+        /// The entry in its place in `visit_mut`.
+        visit_mut: String,
+    },
+
     /// A name that no file can hold.
     #[error("entry name `{}` {what}", shown(name))]
     Name {

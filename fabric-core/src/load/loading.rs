@@ -12,7 +12,7 @@ use crate::hash::HashMap;
 use crate::load::raw::RawCheckpoint;
 use crate::phases::{Phase, Timed, is_anybody_listening};
 use crate::source::names::{Renamed, unfold};
-use crate::state::{AnyStateMut, Content, VisitorMut, resolve};
+use crate::state::{AnyStateMut, Content, both_ways, resolve};
 use crate::value::memory::look_for;
 
 /// A load whose state has been walked.
@@ -51,9 +51,7 @@ impl<'l> Loading<'l> {
             by_reader,
         } = request;
         let keys = state.keys();
-        let mut visitor = VisitorMut::new();
-        state.visit_mut(&mut visitor);
-        let mut places = resolve(visitor.finish())?;
+        let mut places = resolve(both_ways::places(state)?)?;
         for handle in options.only.iter().chain(&options.exclude) {
             places.check_handle(handle)?;
         }

@@ -14,6 +14,8 @@ pub(crate) trait AnyState {
 
 /// A state that is loaded into.
 pub(crate) trait AnyStateMut {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
+
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
 
     /// The keys at its first level.
@@ -41,6 +43,10 @@ impl<S: Checkpoint + ?Sized> AnyState for StateRef<'_, S> {
 }
 
 impl<S: Checkpoint + ?Sized> AnyStateMut for StateMut<'_, S> {
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        self.0.visit(entries);
+    }
+
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
         self.0.visit_mut(entries);
     }

@@ -1,0 +1,134 @@
+//! Whether `visit` and `visit_mut` of a state show the same entries.
+//!
+//! Only a hand-written implementation can show others. A save has a shared borrow of the state and calls `visit` alone, so
+//! each load compares the two before it matches anything.
+
+use super::walk::{PendingOptimizer, Scope};
+use super::{AnyStateMut, Content, Item, OptimizerState, Place, Role, Visitor, VisitorMut, Walked, same_view};
+use crate::entry::shown;
+use crate::error::StateError;
+use crate::value::{Value, ValueError};
+
+/// The entries that a state shows for a load.
+///
+/// # Errors
+/// [`StateError::Asymmetric`] with the first entry that `visit` shows otherwise.
+pub(crate) fn places<'s>(
+    state: &'s mut dyn AnyStateMut,
+) -> Result<Walked<Place<'s>, &'s mut dyn OptimizerState>, StateError> {
+    let listed = listed(&*state);
+    let mut visitor = VisitorMut::new();
+    state.visit_mut(&mut visitor);
+    let places = visitor.finish();
+    match difference(&listed, &places) {
+        None => Ok(places),
+        Some((visit, visit_mut)) => Err(StateError::Asymmetric { visit, visit_mut }),
+    }
+}
+
+/// What `visit` shows.
+struct Listed {
+    entries: Vec<Item<Result<Value, ValueError>>>,
+    optimizers: Vec<Scope>,
+}
+
+fn listed(state: &dyn AnyStateMut) -> Listed {
+    let mut visitor = Visitor::listing();
+    state.visit(&mut visitor);
+    let walked = visitor.finish();
+    let optimizers = walked.optimizers.into_iter().map(|optimizer| optimizer.scope);
+    Listed {
+        entries: walked.items,
+        optimizers: optimizers.collect(),
+    }
+}
+
+/// The first entry that the two directions show in different ways, in words.
+fn difference<V, O>(visit: &Listed, visit_mut: &Walked<V, O>) -> Option<(String, String)> {
+    let (ours, theirs) = (&visit.entries, &visit_mut.items);
+    let same = ours.iter().zip(theirs).take_while(|(a, b)| is_same_entry(a, b)).count();
+    if let (Some(a), Some(b)) = (ours.get(same), theirs.get(same)) {
+        let (visit, visit_mut) = (entry(a), entry(b));
+        let is_other_memory = visit == visit_mut;
+        return Some((
+            visit,
+            if is_other_memory {
+                format!("{visit_mut} of other memory")
+            } else {
+                visit_mut
+            },
+        ));
+    }
+    if ours.len() != theirs.len() {
+        return Some((end(ours.get(same).map(entry)), end(theirs.get(same).map(entry))));
+    }
+    let (ours, theirs) = (&visit.optimizers, &visit_mut.optimizers);
+    let same = ours
+        .iter()
+        .zip(theirs)
+        .take_while(|(a, b)| is_same_scope(a, &b.scope))
+        .count();
+    let optimizer = |scope: &Scope| described("optimizer", scope);
+    let pending = |pending: &PendingOptimizer<O>| optimizer(&pending.scope);
+    (ours.len().max(theirs.len()) > same)
+        .then(|| (end(ours.get(same).map(optimizer)), end(theirs.get(same).map(pending))))
+}
+
+fn end(entry: Option<String>) -> String {
+    entry.unwrap_or_else(|| "no further entry".to_owned())
+}
+
+fn is_same_entry<V, W>(a: &Item<V>, b: &Item<W>) -> bool {
+    let is_same_content = match (&a.content, &b.content) {
+        (Content::Tensor(a, of_a), Content::Tensor(b, of_b)) => of_a == of_b && (a.id() == b.id() || same_view(a, b)),
+        (Content::Value(_), Content::Value(_)) => true,
+        _ => false,
+    };
+    is_same_content && is_same_scope(&a.scope, &b.scope)
+}
+
+fn is_same_scope(a: &Scope, b: &Scope) -> bool {
+    let filters = a.filters.iter().zip(&b.filters);
+    a.name == b.name
+        && a.alternatives == b.alternatives
+        && a.optional == b.optional
+        && a.shards.attributes() == b.shards.attributes()
+        && (a.per_rank, a.buffer) == (b.per_rank, b.buffer)
+        && a.filters.len() == b.filters.len()
+        && filters
+            .into_iter()
+            .all(|(a, b)| a.from == b.from && a.filter.may_be(&b.filter))
+}
+
+fn entry<V>(item: &Item<V>) -> String {
+    let kind = match &item.content {
+        Content::Tensor(_, Role::Parameter) => "tensor",
+        Content::Tensor(_, Role::Buffer) => "buffer",
+        Content::Value(_) | Content::Optimizer { .. } => "value",
+    };
+    described(kind, &item.scope)
+}
+
+/// An entry with all that attributes say of it.
+fn described(kind: &str, scope: &Scope) -> String {
+    let mut text = format!("{kind} `{}`", shown(&scope.name));
+    for alias in &scope.alternatives {
+        text += &format!(", alias `{}`", shown(alias));
+    }
+    for shard in scope.shards.attributes() {
+        let axis = shard.axis.map(|axis| format!(" over `{}`", shown(axis)));
+        text += &format!(", shard {}{}", shard.dim, axis.unwrap_or_default());
+    }
+    for filter in &scope.filters {
+        text += &format!(", filter {}", filter.filter);
+    }
+    let flags = [
+        (scope.optional.is_some(), "optional"),
+        (scope.per_rank, "per_rank"),
+        (scope.buffer && kind != "buffer", "buffer"),
+    ];
+    for (_, flag) in flags.into_iter().filter(|(is_set, _)| *is_set) {
+        text += &format!(", {flag}");
+    }
+    text
+}
