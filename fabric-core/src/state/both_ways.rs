@@ -13,9 +13,7 @@ use crate::value::{Value, ValueError};
 ///
 /// # Errors
 /// [`StateError::Asymmetric`] with the first entry that `visit` shows otherwise.
-pub(crate) fn places<'s>(
-    state: &'s mut dyn AnyStateMut,
-) -> Result<Walked<Place<'s>, &'s mut dyn OptimizerState>, StateError> {
+pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
     let listed = listed(&*state);
     let mut visitor = VisitorMut::new();
     state.visit_mut(&mut visitor);
@@ -111,24 +109,24 @@ fn entry<V>(item: &Item<V>) -> String {
 
 /// An entry with all that attributes say of it.
 fn described(kind: &str, scope: &Scope) -> String {
-    let mut text = format!("{kind} `{}`", shown(&scope.name));
-    for alias in &scope.alternatives {
-        text += &format!(", alias `{}`", shown(alias));
-    }
-    for shard in scope.shards.attributes() {
-        let axis = shard.axis.map(|axis| format!(" over `{}`", shown(axis)));
-        text += &format!(", shard {}{}", shard.dim, axis.unwrap_or_default());
-    }
-    for filter in &scope.filters {
-        text += &format!(", filter {}", filter.filter);
-    }
+    let mut words = vec![format!("{kind} `{}`", shown(&scope.name))];
+    let aliases = scope.alternatives.iter();
+    words.extend(aliases.map(|alias| format!("alias `{}`", shown(alias))));
+    words.extend(scope.shards.attributes().iter().map(|shard| match shard.axis {
+        Some(axis) => format!("shard {} over `{}`", shard.dim, shown(axis)),
+        None => format!("shard {}", shard.dim),
+    }));
+    words.extend(scope.filters.iter().map(|filter| format!("filter {}", filter.filter)));
     let flags = [
         (scope.optional.is_some(), "optional"),
         (scope.per_rank, "per_rank"),
         (scope.buffer && kind != "buffer", "buffer"),
     ];
-    for (_, flag) in flags.into_iter().filter(|(is_set, _)| *is_set) {
-        text += &format!(", {flag}");
-    }
-    text
+    words.extend(
+        flags
+            .into_iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, flag)| flag.to_owned()),
+    );
+    words.join(", ")
 }
