@@ -5,7 +5,6 @@
 //! until then its chunks are [`Check::Framed`]. So opening costs as much as the index is long, and a load reads the
 //! framing of what it loads, about six kilobytes a chunk, and nothing of anything else.
 
-mod alike;
 mod framing;
 pub(crate) mod gather;
 mod graph;

@@ -15,7 +15,6 @@ mod tensor;
 pub(crate) mod tests;
 mod value;
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ use super::param_groups;
 use super::pickle::{self, Object, Pickle};
 use super::zip::{Archive, Member, ZipError};
 use crate::error::{Error, Result};
-use crate::hash::map_of;
+use crate::hash::HashMap;
 use crate::source::refused::Refused;
 use crate::source::window::Slice;
 use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
@@ -94,17 +93,29 @@ pub(crate) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, 
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
 pub(crate) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
-    let Unpacked {
-        pickle,
-        is_verified,
-        storages,
-        ..
-    } = unpack(slice, file, path, limit)?;
-    Ok((load(&pickle, is_verified, path, limit)?, storages))
+    let zip = |error| zip_error(error, path);
+    let archive = Archive::read(slice).map_err(zip)?;
+    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| unknown(path, other_archive(&archive)))?;
+    let mut swapped = false;
+    let mut storages = HashMap::default();
+    for (name, member) in &archive.members {
+        let name = name.strip_prefix(prefix).unwrap_or_default();
+        if name == "byteorder" {
+            let order = member.contents(slice, "byteorder", 16).map_err(zip)?;
+            swapped = is_big(&order).map_err(|what| Error::corrupt(path, what))?;
+        } else if let Some(key) = name.strip_prefix("data/") {
+            storages.insert(key.into(), Storage::of_member(member, file));
+        }
+    }
+    limit.check_piece(path, "pickle", pickle.len, MAX_PICKLE)?;
+    let is_verified = pickle.crc32.is_some();
+    let pickle = pickle.contents(slice, "data.pkl", pickle.len).map_err(zip)?;
+    let pickle = load(&pickle, is_verified, path, limit)?;
+    Ok((pickle, Storages::new(storages, swapped)))
 }
 
 /// Reads a pickle of `torch.save`, whose checksum may have been compared.
-pub(crate) fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimit) -> Result<Pickle> {
+fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimit) -> Result<Pickle> {
     pickle::load(bytes, globals::allowed, limit).map_err(|error| {
         let refused = Refused::from(error);
         let refused = if is_verified { refused.of_verified() } else { refused };
@@ -112,62 +123,23 @@ pub(crate) fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimi
     })
 }
 
-/// What is in an archive.
-pub(crate) struct Unpacked<'f> {
-    /// The pickle as bytes.
-    pub(crate) pickle: Cow<'f, [u8]>,
-    /// Whether the archive has a checksum of the pickle.
-    pub(crate) is_verified: bool,
-    pub(crate) storages: Storages,
-    pub(crate) archive: Archive,
-}
-
-/// The pickle of an archive, not loaded yet, and the storages. Only the pickle and the byte order are read of the members.
-pub(crate) fn unpack<'f>(slice: Slice<'f>, file: usize, path: &Path, limit: ReadLimit) -> Result<Unpacked<'f>> {
-    let zip = |error| zip_error(error, path);
-    let archive = Archive::read(slice).map_err(zip)?;
-    let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| unknown(path, other_archive(&archive)))?;
-    let mut swapped = false;
-    let mut storages = map_of(archive.count());
-    for (name, member) in archive.members() {
-        let name = name.strip_prefix(prefix).unwrap_or_default();
-        if name == b"byteorder" {
-            let order = member.contents(slice, "byteorder", 16).map_err(zip)?;
-            swapped = is_big(&order).map_err(|what| Error::corrupt(path, what))?;
-        } else if let Some(key) = name.strip_prefix(b"data/")
-            && let Ok(key) = str::from_utf8(key)
-        {
-            storages.insert(key.into(), Storage::of_member(member, file));
-        }
-    }
-    limit.check_piece(path, "pickle", pickle.len, MAX_PICKLE)?;
-    let is_verified = pickle.crc32.is_some();
-    let pickle = pickle.contents(slice, "data.pkl", pickle.len).map_err(zip)?;
-    Ok(Unpacked {
-        pickle,
-        is_verified,
-        storages: Storages::new(storages, swapped),
-        archive,
-    })
-}
-
 /// What an archive is that `torch.save` did not write.
 fn other_archive(archive: &Archive) -> &'static str {
-    let any = |ending: &[u8]| archive.members().any(|(name, _)| name.ends_with(ending));
-    if any(b".npy") {
+    let any = |ending: &str| archive.members.iter().any(|(name, _)| name.ends_with(ending));
+    if any(".npy") {
         return "it is an archive of NumPy arrays (.npz): save them with safetensors.numpy.save_file";
     }
-    if any(b"model.weights.h5") {
+    if any("model.weights.h5") {
         return "it is a model of Keras (.keras): save the weights as safetensors in Python";
     }
     "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`; if files of weights are in it, unpack it"
 }
 
 /// The member that is the pickle, and what the names of all members begin with.
-fn only_pickle(archive: &Archive) -> Option<(&Member, &[u8])> {
-    let mut pickles = archive.members().filter_map(|(name, member)| {
-        let prefix = name.strip_suffix(b"data.pkl")?;
-        (prefix.is_empty() || prefix.ends_with(b"/")).then_some((member, prefix))
+fn only_pickle(archive: &Archive) -> Option<(&Member, &str)> {
+    let mut pickles = archive.members.iter().filter_map(|(name, member)| {
+        let prefix = name.strip_suffix("data.pkl")?;
+        (prefix.is_empty() || prefix.ends_with('/')).then_some((member, prefix))
     });
     pickles.next().filter(|_| pickles.next().is_none())
 }

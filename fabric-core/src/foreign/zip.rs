@@ -12,51 +12,16 @@ mod tests;
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::Range;
 
-use smallvec::SmallVec;
-
-use self::central::{CRC32_BEFORE_NAME, Entry};
-use self::local::CRC32_BEHIND;
 use crate::source::window::Slice;
 
 /// Longer directories are refused: a million members with names of two hundred bytes.
 const MAX_DIRECTORY: u64 = 256 << 20;
 
-/// The members of an archive around one tensor are as many: no memory is asked for on their account.
-const USUAL: usize = 8;
-
-/// An archive's members.
+/// An archive's members, with their names, in the order of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
-    /// Where the archive begins in the file.
-    start: u64,
-    /// The bytes of the directory, in which the names are.
-    directory: Vec<u8>,
-    /// Where the directory begins, counted from the start of the archive.
-    directory_at: u64,
-    members: SmallVec<[Named; USUAL]>,
-}
-
-/// A member, and the place of its name in the directory.
-#[derive(Clone, Debug)]
-struct Named {
-    at: usize,
-    len: usize,
-    /// The local header, counted from the start of the archive.
-    header: u64,
-    member: Member,
-}
-
-/// What depends on the contents of a member, counted from the start of the archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Traces {
-    pub(crate) contents: Range<u64>,
-    /// Its checksum in the directory.
-    pub(crate) crc32: Range<u64>,
-    /// Its checksum behind the contents, if there is room for one in front of the next member. Nothing that lies there
-    /// is read.
-    pub(crate) behind: Option<Range<u64>>,
+    pub(crate) members: Vec<(String, Member)>,
 }
 
 /// One member: a run of bytes in the file that holds the archive.
@@ -103,43 +68,9 @@ impl Archive {
             return Err(ZipError::Unsupported(what));
         }
         let bytes = slice.bytes(directory.start, directory.len)?;
-        let mut entries = central::parse(&bytes, directory)?;
-        let members = local::locate(slice, &mut entries, directory.start)?;
-        drop(entries);
-        Ok(Self {
-            start: slice.start,
-            directory: bytes.into_owned(),
-            directory_at: directory.start,
-            members,
-        })
-    }
-
-    /// How many members there are.
-    pub(crate) fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    /// All members with their names, in the order of the file. The names were found to be texts when the directory was read.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&[u8], &Member)> {
-        let name = |named: &Named| &self.directory[named.at..named.at + named.len];
-        self.members.iter().map(move |named| (name(named), &named.member))
-    }
-
-    /// What depends on the contents of each member, in the order of [`members`](Self::members).
-    pub(crate) fn traces(&self) -> impl Iterator<Item = Traces> {
-        let headers = self.members.iter().skip(1).map(|named| named.header);
-        let ends = headers.chain([self.directory_at]);
-        self.members.iter().zip(ends).map(|(named, end)| {
-            let start = named.member.start - self.start;
-            let contents = start..start + named.member.len;
-            let crc32 = self.directory_at + (named.at - CRC32_BEFORE_NAME) as u64;
-            let behind = contents.end + CRC32_BEHIND;
-            Traces {
-                contents,
-                crc32: crc32..crc32 + 4,
-                behind: (behind + 4 <= end).then_some(behind..behind + 4),
-            }
-        })
+        let entries = central::parse(&bytes, directory)?;
+        let members = local::locate(slice, entries, directory.start)?;
+        Ok(Self { members })
     }
 }
 

@@ -1,26 +1,16 @@
 //! Looks into the archives around chunks: where the bytes of a load lie.
-//!
-//! The chunks of all tensors are sorted by their places. Small payloads that lie together are read with one call, whatever
-//! tensors they belong to; of a larger one, both ends.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::payload::{Finder, Run, SMALL};
+use super::payload;
 use crate::error::Result;
-use crate::source::read::{THREADS, in_parallel, neighbours};
+use crate::source::read::{THREADS, in_parallel};
 use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
 
-/// The most that is read with one call.
-const RUN: u64 = 64 << 10;
-
-/// The most runs that a thread takes at a time: they share what was parsed, and the memory that they are read into.
-const RUNS: usize = 16;
-
-/// Fewer payloads are not worth a second thread.
-const SHARED_FROM: usize = 64;
+/// The chunks that a thread takes at a time. Fewer are not worth a second thread.
+const SHARE: usize = 64;
 
 /// A chunk that is looked for: which part of which tensor.
 #[derive(Clone, Copy)]
@@ -37,37 +27,26 @@ struct Chunk {
 pub(crate) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
     let near: Vec<Cow<'t, StoredTensor>> = sought.iter().map(near).collect();
     let chunks = chunks(&near);
-    let small = |chunk: &Chunk| Some(chunk.place).filter(|place| place.len <= SMALL);
-    let runs = neighbours(&chunks, RUN, small);
     let found: Mutex<Vec<(Chunk, Part)>> = Mutex::new(Vec::with_capacity(chunks.len()));
-    let threads = if chunks.len() < SHARED_FROM { 1 } else { THREADS };
-    let several = runs.len().div_ceil(4 * threads).clamp(1, RUNS);
-    let shares: Vec<&[Range<usize>]> = runs.chunks(several).collect();
+    let shares: Vec<&[Chunk]> = chunks.chunks(SHARE).collect();
     let next = AtomicUsize::new(0);
-    in_parallel(threads, || {
+    in_parallel(shares.len().min(THREADS), || {
         let share = shares.get(next.fetch_add(1, Ordering::Relaxed))?;
-        let runs = share.iter().map(|run| &chunks[run.clone()]);
-        Some(look_into(files, sought, &near, runs).map(|mut parts| {
+        let parts = share.iter().map(|chunk| {
+            let (entry, tensor) = (sought[chunk.tensor].entry, &*near[chunk.tensor]);
+            let file = files.file(chunk.place.file);
+            let part = payload::locate(file, (entry, tensor), &tensor.parts[chunk.part], files.limit)?;
+            Ok((*chunk, part))
+        });
+        Some(parts.collect::<Result<Vec<_>>>().map(|mut parts| {
             found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut parts);
         }))
     })?;
     let mut located = near;
     for (chunk, part) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        put(&mut located[chunk.tensor], chunk.part, part);
+        located[chunk.tensor].to_mut().parts[chunk.part] = part;
     }
     Ok(located)
-}
-
-/// Puts a part in the place of the one that says less. Where that is all of a tensor, nothing of it is copied before.
-fn put(tensor: &mut Cow<'_, StoredTensor>, at: usize, part: Part) {
-    match tensor {
-        Cow::Borrowed(stored) if stored.parts.len() == 1 => {
-            let info = stored.info.clone();
-            let parts = vec![part];
-            *tensor = Cow::Owned(StoredTensor { info, parts });
-        }
-        _ => tensor.to_mut().parts[at] = part,
-    }
 }
 
 /// The tensor with those parts that hold anything of what is wanted.
@@ -90,34 +69,4 @@ fn chunks(tensors: &[Cow<'_, StoredTensor>]) -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = parts.collect();
     chunks.sort_unstable_by_key(|chunk| (chunk.place.file, chunk.place.start));
     chunks
-}
-
-/// Finds the bytes of the chunks of several runs.
-fn look_into<'c>(
-    files: &Files,
-    sought: &[Sought<'_>],
-    tensors: &[Cow<'_, StoredTensor>],
-    runs: impl Iterator<Item = &'c [Chunk]>,
-) -> Result<Vec<(Chunk, Part)>> {
-    let mut found = Vec::new();
-    let (mut finder, mut run) = (Finder::new(files.limit), Run::default());
-    for chunks in runs {
-        let (Some(Chunk { place: first, .. }), Some(Chunk { place: last, .. })) = (chunks.first(), chunks.last())
-        else {
-            continue;
-        };
-        let file = files.file(first.file);
-        let is_small = first.len <= SMALL;
-        if is_small {
-            run.refill(file.0, file.1, first.start, last.start + last.len - first.start)?;
-        }
-        found.reserve(chunks.len());
-        for chunk in chunks {
-            let (entry, tensor) = (sought[chunk.tensor].entry, &*tensors[chunk.tensor]);
-            let part = &tensor.parts[chunk.part];
-            let part = finder.locate(file, (entry, tensor), part, is_small.then_some(&run))?;
-            found.push((*chunk, part));
-        }
-    }
-    Ok(found)
 }

@@ -1,17 +1,13 @@
 //! The central directory: one entry for each member.
 
-use smallvec::SmallVec;
-
 use super::end::Directory;
-use super::{Fields, USUAL, ZipError};
+use super::{Fields, ZipError};
+use crate::io::pages;
 
 const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 
 /// The least bytes of an entry: with an empty name.
 const ENTRY_LEN: usize = 46;
-
-/// From the checksum of an entry to its name.
-pub(crate) const CRC32_BEFORE_NAME: usize = 30;
 
 /// Stored as it is.
 const STORED: u16 = 0;
@@ -31,8 +27,6 @@ pub(crate) struct Entry<'b> {
     pub(crate) raw_name: &'b [u8],
     /// Why members of this name are not read. It is no damage if the member's own header has the name too.
     pub(crate) strange: Option<&'static str>,
-    /// Where the name stands in the directory.
-    pub(crate) name_at: usize,
     pub(crate) len: u64,
     pub(crate) crc32: u32,
     /// The local header, counted from the start of the archive.
@@ -40,7 +34,7 @@ pub(crate) struct Entry<'b> {
 }
 
 /// Reads all entries; `bytes` is the directory.
-pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<SmallVec<[Entry<'_>; USUAL]>, ZipError> {
+pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry<'_>>, ZipError> {
     let most = directory.len / ENTRY_LEN as u64;
     if directory.entries > most {
         let what = format!(
@@ -50,13 +44,12 @@ pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<SmallVec<[Entr
         return Err(ZipError::corrupt(directory.start, what));
     }
     let mut fields = Fields::new(bytes);
-    let mut entries = SmallVec::new();
+    let mut entries = Vec::new();
     for _ in 0..directory.entries {
-        let from = bytes.len() - fields.rest.len();
-        let at = directory.start + from as u64;
+        let at = directory.start + (bytes.len() - fields.rest.len()) as u64;
         let raw = raw_entry(&mut fields)
             .ok_or_else(|| ZipError::corrupt(at, "an entry of the directory is damaged or cut short"))?;
-        entries.push(raw.check(at, from + ENTRY_LEN)?);
+        pages::push(&mut entries, raw.check(at)?)?;
     }
     if fields.rest.is_empty() {
         return Ok(entries);
@@ -125,7 +118,7 @@ fn zip64(extra: &[u8]) -> Option<Fields<'_>> {
 }
 
 impl<'b> Raw<'b> {
-    fn check(self, at: u64, name_at: usize) -> Result<Entry<'b>, ZipError> {
+    fn check(self, at: u64) -> Result<Entry<'b>, ZipError> {
         let (name, strange) = match std::str::from_utf8(self.name) {
             Ok(name) => (name, check_name(name).err()),
             Err(_) => ("", Some("has a name that is not UTF-8")),
@@ -150,7 +143,6 @@ impl<'b> Raw<'b> {
             name,
             raw_name: self.name,
             strange,
-            name_at,
             len: self.len,
             crc32: self.crc32,
             header: self.header,

@@ -1,29 +1,26 @@
 //! Local headers: where the bytes of each member begin.
 
-use smallvec::SmallVec;
-
-use super::{Entry, Fields, Member, Named, USUAL, ZipError};
-use crate::hash::set_of;
+use super::central::Entry;
+use super::{Fields, Member, ZipError};
+use crate::hash::HashSet;
+use crate::io::pages;
 use crate::source::window::{Slice, Window};
 
 const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const HEADER_LEN: usize = 30;
 
-/// From the end of a member's contents to the checksum in the data descriptor that may follow: behind a signature.
-pub(crate) const CRC32_BEHIND: u64 = 4;
-
 /// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
 pub(crate) fn locate(
     slice: Slice<'_>,
-    entries: &mut [Entry<'_>],
+    mut entries: Vec<Entry<'_>>,
     directory: u64,
-) -> Result<SmallVec<[Named; USUAL]>, ZipError> {
+) -> Result<Vec<(String, Member)>, ZipError> {
     entries.sort_by_key(|entry| entry.header);
-    let checked = has_checksums(entries);
+    let checked = has_checksums(&entries);
     let mut window = Window::new(slice);
-    let mut members = SmallVec::with_capacity(entries.len());
+    let mut members = Vec::new();
     let mut free = 0;
-    for entry in &*entries {
+    for entry in &entries {
         if entry.header < free {
             let what = format!("member `{}` overlaps the one in front of it", entry.name);
             return Err(ZipError::corrupt(entry.header, what));
@@ -48,14 +45,10 @@ pub(crate) fn locate(
             len: entry.len,
             crc32: checked.then_some(entry.crc32),
         };
-        members.push(Named {
-            at: entry.name_at,
-            len: entry.name.len(),
-            header: entry.header,
-            member,
-        });
+        pages::count(entry.name.len())?;
+        pages::push(&mut members, (entry.name.to_owned(), member))?;
     }
-    if let Some(twice) = twice(entries) {
+    if let Some(twice) = twice(&entries) {
         let what = format!("member `{}` is there twice", twice.name);
         return Err(ZipError::corrupt(twice.header, what));
     }
@@ -64,12 +57,7 @@ pub(crate) fn locate(
 
 /// The first entry that has the name of one in front of it.
 fn twice<'e, 'b>(entries: &'e [Entry<'b>]) -> Option<&'e Entry<'b>> {
-    if entries.len() <= USUAL {
-        // Few names are compared faster than they are hashed.
-        let is_second = |at: &usize| entries[..*at].iter().any(|other| other.name == entries[*at].name);
-        return (0..entries.len()).find(is_second).map(|at| &entries[at]);
-    }
-    let mut names = set_of(entries.len());
+    let mut names = HashSet::default();
     entries.iter().find(|entry| !names.insert(entry.name))
 }
 

@@ -103,10 +103,8 @@ fn read(bytes: &[u8]) -> Result<Archive, ZipError> {
 }
 
 fn member<'a>(archive: &'a Archive, name: &str) -> Option<&'a Member> {
-    let mut members = archive.members();
-    members
-        .find(|(other, _)| *other == name.as_bytes())
-        .map(|(_, member)| member)
+    let mut members = archive.members.iter();
+    members.find(|(other, _)| other == name).map(|(_, member)| member)
 }
 
 const TWO: &[(&str, &[u8])] = &[("a/data.pkl", b"pickle"), ("a/data/0", b"01234567")];
@@ -122,8 +120,8 @@ fn members_are_found_with_and_without_zip64_and_behind_a_comment() {
     for quirks in [plain, zip64, comment] {
         let bytes = archive(TWO, quirks);
         let archive = read(&bytes).unwrap();
-        let names: Vec<&[u8]> = archive.members().map(|(name, _)| name).collect();
-        assert_eq!(names, [&b"a/data.pkl"[..], b"a/data/0"]);
+        let names: Vec<&str> = archive.members.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a/data.pkl", "a/data/0"]);
         let member = member(&archive, "a/data/0").unwrap();
         let start = usize::try_from(member.start).unwrap();
         assert_eq!(&bytes[start..start + 8], b"01234567");

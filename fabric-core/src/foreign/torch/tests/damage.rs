@@ -84,10 +84,9 @@ fn members(file: &str) -> Vec<(String, Vec<u8>)> {
     let file = memory.open(path).unwrap();
     let slice = Slice::whole(&*file).unwrap();
     let archive = Archive::read(slice).unwrap();
-    let contents = archive.members().map(|(name, member)| {
-        let name = String::from_utf8(name.to_owned()).unwrap();
-        let contents = member.contents(slice, &name, 1 << 20).unwrap().into_owned();
-        (name, contents)
+    let contents = archive.members.iter().map(|(name, member)| {
+        let contents = member.contents(slice, name, 1 << 20).unwrap().into_owned();
+        (name.clone(), contents)
     });
     contents.collect()
 }
