@@ -12,9 +12,7 @@
 
 mod build;
 mod input;
-mod items;
 mod machine;
-mod memo;
 mod number;
 mod opcode;
 mod standard;
@@ -27,7 +25,6 @@ pub(crate) use self::standard::standard;
 
 use std::sync::Arc;
 
-pub(crate) use self::items::Items;
 use self::table::Table;
 use crate::source::limit::OverLimit;
 use crate::source::refused::Refused;
@@ -57,7 +54,7 @@ pub(crate) enum Object {
     Text(Box<str>),
     Bytes(Box<[u8]>),
     List(Vec<Id>),
-    Tuple(Items),
+    Tuple(Box<[Id]>),
     Set(Vec<Id>),
     /// A `dict`, `OrderedDict` or `defaultdict`, in file order; a key that was set twice is there twice.
     Dict(Vec<(Id, Id)>),
@@ -239,7 +236,7 @@ impl Object {
             Self::Text(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::List(items) | Self::Set(items) => items.len() * 2 * size_of::<Id>(),
-            Self::Tuple(Items::Many(items)) => size_of_val(&**items),
+            Self::Tuple(items) => items.len() * size_of::<Id>(),
             Self::Dict(entries) => entries.len() * 2 * size_of::<(Id, Id)>(),
             Self::Global(global) => size_of::<Global>() + global.name.len(),
             _ => 0,

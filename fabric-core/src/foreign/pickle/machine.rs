@@ -1,13 +1,16 @@
 //! The stack machine.
 
 use super::input::Input;
-use super::memo::Memo;
 use super::table::Table;
-use super::{AllowList, Id, Items, Object, Pickle, PickleError, Problem, number, opcode as op};
+use super::{AllowList, Id, Object, Pickle, PickleError, Problem, number, opcode as op};
+use crate::hash::HashMap;
 use crate::source::limit::{Budget, OverLimit, ReadLimit};
 
 /// Marks that may be open at once: how deep things nest while they are built.
 const MOST_MARKS: usize = 10_000;
+
+/// The memory that a remembered object takes, with room for the map to grow.
+const REMEMBERED: usize = 2 * size_of::<(u32, Id)>();
 
 /// Runs the pickle at the start of `bytes`, up to its `STOP`.
 ///
@@ -19,7 +22,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result
         objects: Table::default(),
         stack: Vec::new(),
         marks: Vec::new(),
-        memo: Memo::default(),
+        memo: HashMap::default(),
         small: [Id::NONE; 256],
         allowed,
         memory: limit.budget(bytes.len()),
@@ -29,7 +32,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result
         Object::None,
         Object::Bool(true),
         Object::Bool(false),
-        Object::Tuple(Items::EMPTY),
+        Object::Tuple(Box::default()),
     ];
     for object in known {
         machine.add(object).map_err(|what| PickleError {
@@ -64,7 +67,8 @@ pub(crate) struct Machine<'b> {
     pub(crate) objects: Table,
     stack: Vec<Id>,
     marks: Vec<usize>,
-    memo: Memo,
+    /// The objects that the pickle remembers, by number.
+    memo: HashMap<u32, Id>,
     /// The objects of the numbers below 256, `None` for those that have not occurred.
     small: [Id; 256],
     pub(crate) allowed: AllowList,
@@ -129,7 +133,8 @@ impl Machine<'_> {
         self.push(object)
     }
 
-    /// Sizes and offsets are mostly small: all numbers that are equal are one object.
+    /// Numbers that are equal and below 256 are one object: without that, the index of a distributed checkpoint would take more
+    /// memory than a file of its length is given.
     fn small(&mut self) -> Result<(), Problem> {
         let number = self.input.u8()?;
         let known = self.small[usize::from(number)];
@@ -260,8 +265,9 @@ impl Machine<'_> {
             op::PUT => self.memo_key()?,
             _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
         };
-        self.memory.spend(Memo::ENTRY)?;
+        self.memory.spend(REMEMBERED)?;
         let id = self.top()?;
+        self.memo.try_reserve(1).map_err(|_| Problem::NoMemory)?;
         self.memo.insert(key, id);
         Ok(())
     }
@@ -272,7 +278,7 @@ impl Machine<'_> {
             op::LONG_BINGET => self.input.u32()?,
             _ => self.memo_key()?,
         };
-        let id = self.memo.get(key);
+        let id = self.memo.get(&key).copied();
         self.push_id(id.ok_or(Problem::NotRemembered(key.into()))?)
     }
 
@@ -288,8 +294,7 @@ impl Machine<'_> {
             op::TUPLE3 => self.below_top(3)?,
             _ => self.mark_taken()?,
         };
-        let items = Items::from(&self.stack[from..]);
-        self.stack.truncate(from);
+        let items = self.stack.drain(from..).collect();
         self.push(Object::Tuple(items))
     }
 

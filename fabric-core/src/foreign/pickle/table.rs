@@ -1,4 +1,5 @@
-//! The objects of a pickle, in pieces: a list that grows by itself would hold them twice while it moves them.
+//! The objects of a pickle, in pieces. A list that grows by itself holds three times its objects while it moves them, and an
+//! index would go beyond the memory that a file of its length is given (`tests/bombs`).
 
 use super::Object;
 

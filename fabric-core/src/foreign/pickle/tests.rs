@@ -304,6 +304,19 @@ fn memory_is_bounded_whatever_takes_it_and_the_bound_can_be_raised() {
     }
 }
 
+/// A checkpoint of a million chunks has an index of hundreds of megabytes, beside which the memory that every file is given is
+/// little.
+#[cfg(fabric_repository)]
+#[test]
+fn an_index_that_pytorch_wrote_takes_no_more_than_its_share() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pytorch");
+    for directory in ["continued/dcp", "dcp_fsdp2", "dcp_hsdp4", "dcp_single"] {
+        let bytes = std::fs::read(fixtures.join(directory).join(".metadata")).unwrap();
+        let read = load(&bytes, |_, _| Some(Meaning::Keep), ReadLimit::new(0));
+        read.unwrap_or_else(|error| panic!("{directory}: {error}"));
+    }
+}
+
 #[test]
 fn opcodes_that_describe_no_data_are_refused() {
     for opcode in [0x82, 0x83, 0x84, 0x97, 0x98, b'!', 0xff, 0] {
