@@ -1,6 +1,5 @@
 //! The hot loops, and all `unsafe` of the default build: copy with checksum, mapped reads, new memory.
 
-pub(crate) mod blank;
 pub(crate) mod bytes;
 #[cfg_attr(
     not(fabric_x86_64),

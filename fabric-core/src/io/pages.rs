@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::io;
 
+use bytemuck::Zeroable;
+
 /// Whoever asks for more than this leaves [`SPARE`].
 const LONG: usize = 1 << 20;
 
@@ -21,21 +23,22 @@ const SPARE: usize = 4 << 20;
     unsafe_code,
     reason = "the standard library has zeros that nobody writes, or an error, and not both"
 )]
-pub(crate) fn zeroed(len: usize) -> io::Result<Vec<u8>> {
-    let layout = std::alloc::Layout::array::<u8>(len).map_err(|_| missing(len))?;
+pub(crate) fn zeroed<T: Zeroable>(len: usize) -> io::Result<Vec<T>> {
+    let layout = std::alloc::Layout::array::<T>(len).map_err(|_| missing(len.saturating_mul(size_of::<T>())))?;
+    let size = layout.size();
     if len == 0 {
         return Ok(Vec::new());
     }
     // SAFETY: the layout is not of nothing.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
     if memory.is_null() {
-        return Err(missing(len));
+        return Err(missing(size));
     }
-    // SAFETY: the global allocator gave this memory for as many bytes, all of them are zero, and nobody else has it.
-    let mut bytes = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory, len)) }.into_vec();
-    leave_some(len)?;
-    prefer_large(&mut bytes);
-    Ok(bytes)
+    // SAFETY: the global allocator gave this memory for as many elements, zeros are elements, and nobody else has it.
+    let mut elements = unsafe { Vec::from_raw_parts(memory.cast(), len, len) };
+    leave_some(size)?;
+    prefer_large(&mut elements);
+    Ok(elements)
 }
 
 /// Room for `len` elements.
@@ -251,7 +254,7 @@ mod tests {
             (2 << 20) + 4096,
             (5 << 20) + 3,
         ] {
-            let mut bytes = zeroed(len).expect("memory");
+            let mut bytes: Vec<u8> = zeroed(len).expect("memory");
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 0));
             bytes.fill(7);
@@ -265,8 +268,8 @@ mod tests {
         let kinds = [
             reserved::<f64>(usize::MAX / 8).map(drop),
             reserved::<f64>(usize::MAX).map(drop),
-            zeroed(usize::MAX / 4).map(drop),
-            zeroed(usize::MAX).map(drop),
+            zeroed::<u64>(usize::MAX / 8).map(drop),
+            zeroed::<u8>(usize::MAX).map(drop),
             grow(&mut vec![1u8], usize::MAX / 4),
             resize(&mut vec![1], usize::MAX / 4),
         ]
@@ -280,7 +283,7 @@ mod tests {
     #[cfg(fabric_linux)]
     #[test]
     fn a_long_vector_has_asked_for_large_pages() {
-        let mut bytes = zeroed(64 << 20).expect("memory");
+        let mut bytes: Vec<u8> = zeroed(64 << 20).expect("memory");
         bytes.fill(1);
         let inside = bytes[32 << 20..].as_ptr().addr();
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();

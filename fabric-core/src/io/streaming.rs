@@ -12,12 +12,9 @@
 mod folded;
 mod line;
 
-use std::mem::MaybeUninit;
-
 use self::line::{Line, Stores};
 #[cfg(fabric_x86_64)]
 use self::line::{fetch, load, load_quarters};
-use crate::io::blank::Blank;
 use crate::io::lent::Lent;
 
 pub(crate) use self::line::LINE;
@@ -66,34 +63,32 @@ impl Sum for Unsummed {
 ///
 /// # Panics
 /// If the lengths differ.
-pub(crate) fn copy<'l, 'm>(from: impl Into<Lent<'l>>, into: impl Into<Blank<'m>>, sum: &mut impl Sum) {
-    let from = from.into();
-    into.into().write(|into| copy_whole(from, into, sum, fold));
+pub(crate) fn copy<'l>(from: impl Into<Lent<'l>>, into: &mut [u8], sum: &mut impl Sum) {
+    copy_whole(from.into(), into, sum, fold);
 }
 
 /// Copies all, as much as it can by `fold`.
-#[expect(unsafe_code, reason = "a pass over new memory takes as long as the copy")]
-fn copy_whole<'b, S: Sum>(
+fn copy_whole<S: Sum>(
     from: Lent<'_>,
-    into: &'b mut [MaybeUninit<u8>],
+    into: &mut [u8],
     sum: &mut S,
     fold: impl FnOnce(Lent<'_>, &mut [Line], &mut S) -> usize,
-) -> &'b mut [u8] {
+) {
     assert_eq!(from.len(), into.len(), "a copy of other length");
     if from.len() < 2 * PIECE {
-        let copied = from.read(into);
-        sum.update(copied);
-        return copied;
+        from.read(into);
+        sum.update(into);
+        return;
     }
     let (head, lines, tail) = Line::divide(into);
     let (from_head, from) = from.split_at(head.len());
     let (from_lines, from_tail) = from.split_at(lines.len() * LINE);
-    sum.update(from_head.read(head));
+    from_head.read(head);
+    sum.update(head);
     let folded = fold(from_lines, lines, sum);
     in_pieces(from_lines.split_at(folded * LINE).1, &mut lines[folded..], sum);
-    sum.update(from_tail.read(tail));
-    // SAFETY: every byte was written: the head, the lines that were folded, the others, and the tail.
-    unsafe { &mut *(std::ptr::from_mut(into) as *mut [u8]) }
+    from_tail.read(tail);
+    sum.update(tail);
 }
 
 /// Copies as much as can be copied and summed in one loop, and says how many lines that was.
@@ -115,7 +110,7 @@ fn fold(_: Lent<'_>, _: &mut [Line], _: &mut impl Sum) -> usize {
 /// Copies to lines, by pieces. Where somebody wants the sum, each piece is kept in memory of this function's own, and summed there.
 fn in_pieces<S: Sum>(from: Lent<'_>, into: &mut [Line], sum: &mut S) {
     let _stores = Stores;
-    let mut kept = [const { Line::BLANK }; PIECE / LINE];
+    let mut kept = [const { Line::ZEROS }; PIECE / LINE];
     for (from, into) in from.chunks(PIECE).zip(into.chunks_mut(PIECE / LINE)) {
         let kept = &mut kept[..if S::IS_WANTED { into.len() } else { 0 }];
         sum.update(store(from, into, kept));
@@ -134,7 +129,7 @@ fn store<'k>(from: Lent<'_>, into: &mut [Line], kept: &'k mut [Line]) -> &'k [u8
         "a piece of other length"
     );
     store_lines(from, into, kept);
-    // SAFETY: every line was written, and is so many bytes.
+    // SAFETY: every line is so many bytes.
     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast(), kept.len() * LINE) }
 }
 
@@ -214,7 +209,7 @@ pub(crate) mod tests {
 
     /// A copy without the one loop, as on a processor that has none.
     fn copy_in_pieces(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
-        Blank::from(into).write(|into| copy_whole(from.into(), into, sum, |_, _, _| 0));
+        copy_whole(from.into(), into, sum, |_, _, _| 0);
     }
 
     const LENGTHS: [usize; 12] = [
@@ -274,27 +269,19 @@ pub(crate) mod tests {
         let from: Vec<u8> = (0..=250).cycle().take(PIECE).collect();
         let mut into = vec![0; PIECE + LINE];
         let head = into.as_ptr().align_offset(LINE);
-        let mut kept = [const { Line::BLANK }; 3];
-        Blank::from(&mut into).write(|into| {
+        let mut kept = [const { Line::ZEROS }; 3];
+        {
             let _stores = Stores;
-            store_quarters((&*from).into(), &mut Line::divide(into).1[..PIECE / LINE], &mut kept);
-            // SAFETY: all of it was zero before.
-            #[expect(unsafe_code, reason = "what is tested")]
-            unsafe {
-                &mut *(std::ptr::from_mut(into) as *mut [u8])
-            }
-        });
+            store_quarters(
+                (&*from).into(),
+                &mut Line::divide(&mut into).1[..PIECE / LINE],
+                &mut kept,
+            );
+        }
         assert!(into[head..][..PIECE] == from);
         let mut again = vec![0; 3 * LINE + LINE];
         let head = again.as_ptr().align_offset(LINE);
-        Blank::from(&mut again).write(|again| {
-            Line::divide(again).1[..3].swap_with_slice(&mut kept);
-            // SAFETY: as above, and what was kept is bytes.
-            #[expect(unsafe_code, reason = "what is tested")]
-            unsafe {
-                &mut *(std::ptr::from_mut(again) as *mut [u8])
-            }
-        });
+        Line::divide(&mut again).1[..3].swap_with_slice(&mut kept);
         assert!(
             again[head..][..3 * LINE] == from[..3 * LINE],
             "what is kept is what was stored"

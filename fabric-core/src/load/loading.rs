@@ -175,11 +175,8 @@ fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
 
 /// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
 fn check_writable(plan: &LoadPlan<'_>) -> Result<(), StateError> {
-    for (name, tensor) in plan
-        .transfers
-        .iter()
-        .filter_map(|transfer| Some((transfer.name, transfer.live()?)))
-    {
+    for transfer in &plan.transfers {
+        let (name, tensor) = (transfer.name, transfer.tensor);
         // The question that candle asks before it lets anybody write: better here, where nothing has changed.
         if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
             return Err(StateError::Tensor {

@@ -7,7 +7,7 @@ mod in_place;
 mod lanes;
 mod new;
 
-pub(crate) use new::{NewTensor, Room};
+pub(crate) use new::new_tensor;
 
 use std::borrow::Cow;
 
@@ -72,6 +72,14 @@ pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<(
     }
     if window(tensor.layout(), tensor.dtype().into()).is_some() {
         return in_place(name, tensor, |into, _| {
+            if into.len() != bytes.len() {
+                let what = format!(
+                    "{} bytes came for entry `{name}`, which has {}",
+                    bytes.len(),
+                    into.len()
+                );
+                return Err(Error::Internal(what));
+            }
             into.copy_from_slice(bytes);
             Ok(())
         });

@@ -7,14 +7,13 @@ use candle_core::Tensor;
 
 use super::counted::Counted;
 use super::entries::{Held, StateEntry};
-use super::target::{NewTensor, Room, write, write_bytes};
+use super::target::{write, write_bytes};
 use crate::device;
 use crate::entry::Selection;
 use crate::error::Result;
 use crate::io::checksum::BLOCK;
-use crate::io::streaming::{self, Unsummed};
 use crate::progress::Meter;
-use crate::source::read::{PartialSums, THREADS, in_parallel, neighbours, read_noting, read_together, verify_around};
+use crate::source::read::{PartialSums, THREADS, in_parallel, neighbours, read_together, verify_around};
 use crate::source::{Block, Check, Sought, Source, StoredTensor};
 
 /// All threads together fill a tensor of at least this many bytes, if it is a large part of the load. Otherwise each thread
@@ -36,19 +35,12 @@ pub(crate) struct Transfer<'t> {
     pub(crate) stored_name: &'t str,
     /// The bytes of the file. After [`locate`] they are the tensor's elements and nothing else.
     pub(crate) stored: Cow<'t, StoredTensor>,
-    target: Target<'t>,
-    /// The box of the stored tensor that the target holds; `None`: all of it.
+    pub(crate) tensor: &'t Tensor,
+    /// The box of the stored tensor that `tensor` holds; `None`: all of it.
     pub(crate) selection: Option<&'t Selection>,
     /// Elements are converted.
     pub(crate) cast: bool,
     begun: AtomicBool,
-}
-
-/// The memory that a transfer fills.
-#[derive(Clone, Copy, Debug)]
-enum Target<'t> {
-    Live(&'t Tensor),
-    Room(&'t Room),
 }
 
 impl<'t> Transfer<'t> {
@@ -68,35 +60,23 @@ impl<'t> Transfer<'t> {
             name: entry.name,
             stored_name,
             stored: Cow::Borrowed(stored),
-            target: Target::Live(tensor),
+            tensor,
             selection,
             cast: stored.info.dtype() != info.dtype(),
             begun: AtomicBool::new(false),
         })
     }
 
-    /// Into a tensor that is not there yet.
-    pub(crate) fn new(name: &'t str, tensor: &'t NewTensor, stored: &'t StoredTensor) -> Self {
-        let target = match tensor {
-            NewTensor::Room(room) => Target::Room(room),
-            NewTensor::Zeros(tensor) => Target::Live(tensor),
-        };
+    /// Into a tensor that was made like the stored one.
+    pub(crate) fn new(name: &'t str, tensor: &'t Tensor, stored: &'t StoredTensor) -> Self {
         Self {
             name,
             stored_name: name,
             stored: Cow::Borrowed(stored),
-            target,
+            tensor,
             selection: None,
             cast: false,
             begun: AtomicBool::new(false),
-        }
-    }
-
-    /// The tensor that is there already.
-    pub(crate) fn live(&self) -> Option<&'t Tensor> {
-        match self.target {
-            Target::Live(tensor) => Some(tensor),
-            Target::Room(_) => None,
         }
     }
 
@@ -121,24 +101,7 @@ impl<'t> Transfer<'t> {
     }
 
     fn write(&self, source: &dyn Source, threads: usize, sums: &PartialSums) -> Result<()> {
-        match self.target {
-            Target::Live(tensor) => write(source, self.name, tensor, &self.stored, self.cast, threads, sums),
-            Target::Room(room) => room.write(source, self.name, |into| {
-                read_noting(source, self.name, &self.stored, into, threads, sums)
-            }),
-        }
-    }
-
-    fn write_bytes(&self, source: &dyn Source, bytes: &[u8]) -> Result<()> {
-        match self.target {
-            Target::Live(tensor) => write_bytes(self.name, tensor, bytes),
-            Target::Room(room) => room.write(source, self.name, |into| {
-                if into.len() == bytes.len() {
-                    streaming::copy(bytes, into, &mut Unsummed);
-                }
-                Ok(())
-            }),
-        }
+        write(source, self.name, self.tensor, &self.stored, self.cast, threads, sums)
     }
 
     /// The only block, if the tensor is small and stored in one piece as it will be in memory.
@@ -196,10 +159,7 @@ pub(crate) fn transfer_all(
     meter: Option<&Meter>,
 ) -> Result<()> {
     transfers.sort_by_key(Transfer::place);
-    device::settle(transfers.iter().filter_map(|transfer| match transfer.target {
-        Target::Live(tensor) => Some((transfer.name, tensor)),
-        Target::Room(_) => None,
-    }))?;
+    device::settle(transfers.iter().map(|transfer| (transfer.name, transfer.tensor)))?;
     for transfer in &*transfers {
         // Here, where one thread after the other verifies a run, and not where several come upon it at once.
         let parts = &transfer.stored.parts;
@@ -255,7 +215,7 @@ fn transfer_batch(source: &dyn Source, batch: &[&Transfer<'_>], meter: Option<&M
     for (transfer, (_, block)) in batch.iter().zip(&blocks) {
         let (bytes, later) = rest.split_at(block.len);
         transfer.begin();
-        transfer.write_bytes(source, bytes)?;
+        write_bytes(transfer.name, transfer.tensor, bytes)?;
         if let Some(meter) = meter {
             meter.add(transfer.name, bytes.len() as u64)?;
         }

@@ -32,7 +32,6 @@ use self::slab::{in_sequence, item, part_len, slab};
 use super::{Block, Part, Source, StoredTensor, Sum};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::io::blank::Blank;
 use crate::io::checksum::BLOCK;
 use crate::io::pages;
 
@@ -47,11 +46,11 @@ const MOST_BLOCKS: usize = 8;
 
 /// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; `threads` is how many
 /// may share the work.
-pub(crate) fn read_into<'m>(
+pub(crate) fn read_into(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    into: impl Into<Blank<'m>>,
+    into: &mut [u8],
     threads: usize,
 ) -> Result<()> {
     let sums = PartialSums::default();
@@ -61,21 +60,21 @@ pub(crate) fn read_into<'m>(
 
 /// Fills `into` as [`read_into`] does, and notes the blocks that are read in part: they are not verified before `sums` is
 /// finished.
-pub(crate) fn read_noting<'m>(
+pub(crate) fn read_noting(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    into: impl Into<Blank<'m>>,
+    into: &mut [u8],
     threads: usize,
     sums: &PartialSums,
 ) -> Result<()> {
-    let (tensor, into) = (&*source.locate(entry, tensor, None)?, into.into());
+    let tensor = &*source.locate(entry, tensor, None)?;
     let Some(slabs) = in_sequence(tensor, into.len()) else {
-        return read_parts(source, entry, tensor, into.into_bytes(), threads, sums);
+        return read_parts(source, entry, tensor, into, threads, sums);
     };
     let mut left = into;
     for slab in slabs {
-        let (now, later) = left.split_at(slab.len);
+        let (now, later) = left.split_at_mut(slab.len);
         read_slab(source, entry, slab.part, now, threads)?;
         left = later;
     }
@@ -103,7 +102,7 @@ fn read_parts(
                     return Err(out_of_bounds(source, entry));
                 };
                 match &part.arrangement {
-                    None => read_slab(source, entry, part, into.into(), threads)?,
+                    None => read_slab(source, entry, part, into, threads)?,
                     Some(arrangement) => strided::gather(source, entry, part, arrangement, item(tensor), into)?,
                 }
             }
@@ -120,13 +119,13 @@ fn out_of_bounds(source: &dyn Source, entry: &str) -> Error {
     )
 }
 
-fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: Blank<'_>, threads: usize) -> Result<()> {
+fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], threads: usize) -> Result<()> {
     let run = RunCheck::of(source, entry, part)?;
     if threads < 2 || part.place.len < SHARED_FROM as u64 {
         read_blocks(source, entry, part.blocks(), into, &run)?;
     } else {
         let stretch = stretch(into.len(), threads);
-        let work = Mutex::new(into.chunks(stretch * BLOCK).enumerate());
+        let work = Mutex::new(into.chunks_mut(stretch * BLOCK).enumerate());
         // The lock covers the taking of a stretch, not its reading.
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();

@@ -177,8 +177,6 @@ fn to_bytes(sum: __m512i) -> [u8; LINE] {
 
 #[cfg(test)]
 mod tests {
-    use std::mem::MaybeUninit;
-
     use super::*;
 
     /// The register of the CRC after these bytes, bit by bit.
@@ -209,14 +207,11 @@ mod tests {
             ] {
                 for (skip, register) in [(0, 0), (1, 0xdead_beef), (17, 0xffff_ffff)] {
                     let from = &mebibyte[skip.min((1 << 20) - len)..][..len];
-                    let mut memory = vec![MaybeUninit::new(0); len + LINE];
+                    let mut memory = vec![0; len + LINE];
                     let (head, lines, _) = Line::divide(&mut memory);
                     let (head, lines) = (head.len(), &mut lines[..len / LINE]);
                     let copied = copy(crc, register, from.into(), lines).map(|(copied, sum)| (copied * LINE, sum));
-                    // SAFETY: all of it was zero before.
-                    #[expect(unsafe_code, reason = "what is tested")]
-                    let into: Vec<u8> = memory.iter().map(|byte| unsafe { byte.assume_init() }).collect();
-                    let into = &into[head..];
+                    let into = &memory[head..];
                     assert_eq!(copied.map_or(0, |(copied, _)| copied), whole, "of {len} bytes");
                     let Some((copied, folded)) = copied else { continue };
                     assert_eq!(

@@ -3,8 +3,6 @@
 //! A streaming store is assembly in the standard library, and no sanitizer sees it. Under the switch
 //! `--cfg fabric_ordinary_stores` ordinary ones take the place of all, and ordinary loads that of what is assembly here.
 
-use std::mem::MaybeUninit;
-
 #[cfg(not(fabric_x86_64))]
 use crate::io::lent::Lent;
 
@@ -13,18 +11,15 @@ pub(crate) const LINE: usize = 64;
 
 /// Memory of one line, which begins where a line does.
 #[repr(C, align(64))]
-pub(super) struct Line([MaybeUninit<u8>; LINE]);
+pub(super) struct Line([u8; LINE]);
 
 impl Line {
-    /// A line that holds nothing.
-    pub(super) const BLANK: Self = Self([MaybeUninit::uninit(); LINE]);
+    pub(super) const ZEROS: Self = Self([0; LINE]);
 
     /// Divides memory into what is in front of the first line, the lines, and what is behind the last.
     #[expect(unsafe_code, reason = "memory has its lines where it has them")]
-    pub(super) fn divide(
-        memory: &mut [MaybeUninit<u8>],
-    ) -> (&mut [MaybeUninit<u8>], &mut [Self], &mut [MaybeUninit<u8>]) {
-        // SAFETY: a line is so many bytes, which need not hold anything.
+    pub(super) fn divide(memory: &mut [u8]) -> (&mut [u8], &mut [Self], &mut [u8]) {
+        // SAFETY: a line is so many bytes, whatever they are.
         unsafe { memory.align_to_mut() }
     }
 

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::RawCheckpoint;
-use crate::error::Result;
-use crate::load::target::NewTensor;
+use crate::error::{Error, Result};
+use crate::load::target::new_tensor;
 use crate::load::transfer::{Transfer, transfer_all};
 use crate::source::read::PartialSums;
 use crate::source::{Sought, StoredTensor, check_tensors};
@@ -26,11 +26,11 @@ impl RawCheckpoint {
         let source = &*self.source;
         let located = source.locate(name, stored, None)?;
         check_tensors(source, [&*located])?;
-        let tensor = NewTensor::new(source, name, &stored.info, device)?;
+        let tensor = new_tensor(source, name, &stored.info, device)?;
         let sums = PartialSums::default();
         transfer_all(source, &mut [Transfer::new(name, &tensor, &located)], &sums, None)?;
         sums.finish(source)?;
-        tensor.into_tensor(name, device)
+        tensor.to_device(device).map_err(Error::candle(name))
     }
 
     /// Reads all tensors into new memory on `device`, each under its name: as `candle_core::safetensors::load` does, for
@@ -67,15 +67,15 @@ impl RawCheckpoint {
             }
         }
         check_tensors(source, firsts.iter().map(|at| &*located[*at]))?;
-        let new = |at: &usize| NewTensor::new(source, stored[*at].0, &stored[*at].1.info, device);
-        let tensors: Vec<NewTensor> = firsts.iter().map(new).collect::<Result<_>>()?;
+        let new = |at: &usize| new_tensor(source, stored[*at].0, &stored[*at].1.info, device);
+        let tensors: Vec<Tensor> = firsts.iter().map(new).collect::<Result<_>>()?;
         let places = firsts.iter().zip(&tensors);
         let transfers = places.map(|(at, tensor)| Transfer::new(stored[*at].0, tensor, &located[*at]));
         let sums = PartialSums::default();
         transfer_all(source, &mut transfers.collect::<Vec<_>>(), &sums, None)?;
         sums.finish(source)?;
         let named = firsts.iter().zip(tensors);
-        let made = named.map(|(at, tensor)| tensor.into_tensor(stored[*at].0, device));
+        let made = named.map(|(at, tensor)| tensor.to_device(device).map_err(Error::candle(stored[*at].0)));
         let made: Vec<Tensor> = made.collect::<Result<_>>()?;
         let all = stored.iter().zip(numbers);
         Ok(all

@@ -14,7 +14,6 @@ use super::lent::{WINDOW, read_pieces};
 use super::{Block, Sum, THREADS, in_parallel, no_less, read_block};
 use crate::entry::Region;
 use crate::error::{Error, Result};
-use crate::io::blank::Blank;
 use crate::io::checksum::{self, BLOCK};
 use crate::io::lent::Lent;
 use crate::io::pages;
@@ -56,7 +55,7 @@ impl RunCheck {
     /// Fills `into` with a block, or with bytes inside of one, and verifies them or takes note of them.
     pub(crate) fn read(&self, source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
         if let Self::View(run) = self {
-            return read_view(source, entry, run, block.start, into.into());
+            return read_view(source, entry, run, block.start, into);
         }
         read_block(source, entry, block, into)?;
         self.note(block.number, into);
@@ -73,7 +72,7 @@ impl RunCheck {
     }
 
     /// Copies a block, and takes note of what was copied.
-    pub(crate) fn copy(&self, number: usize, from: Lent<'_>, into: Blank<'_>) {
+    pub(crate) fn copy(&self, number: usize, from: Lent<'_>, into: &mut [u8]) {
         match self {
             Self::Whole(_, sums) if number < sums.len() => {
                 sums[number].store(checksum::copied_crc32(from, into), Ordering::Relaxed);
@@ -142,7 +141,7 @@ pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>
 }
 
 /// Fills `into` with the bytes of a verified run from `start` on, a place of the file.
-pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: Blank<'_>) -> Result<()> {
+pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: &mut [u8]) -> Result<()> {
     let outside = || super::out_of_bounds(source, entry);
     let from = start.checked_sub(run.place.start).ok_or_else(outside)?;
     if from
@@ -156,13 +155,13 @@ pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, star
     let mut pieces = run.pieces().skip(number).peekable();
     let mut left = into;
     let mut skipped = within;
-    while left.len() > 0 {
+    while !left.is_empty() {
         let piece = *pieces.peek().ok_or_else(outside)?;
         if skipped > 0 || left.len() < piece.len {
             let mut bytes = vec![0; piece.len];
             read_block(source, entry, piece, &mut bytes)?;
             let len = left.len().min(piece.len - skipped);
-            let (now, later) = left.split_at(len);
+            let (now, later) = left.split_at_mut(len);
             streaming::copy(&bytes[skipped..skipped + len], now, &mut Unsummed);
             (left, skipped) = (later, 0);
             pieces.next();
@@ -172,7 +171,7 @@ pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, star
         let end = run.place.start + run.place.len;
         let most = left.len().min(WINDOW * BLOCK);
         let is_last = piece.start + most as u64 == end;
-        let (now, later) = left.split_at(if is_last { most } else { most - most % PIECE });
+        let (now, later) = left.split_at_mut(if is_last { most } else { most - most % PIECE });
         let count = now.len().div_ceil(PIECE);
         read_pieces(source, entry, pieces.by_ref().take(count), now, &RunCheck::None, PIECE)?;
         left = later;

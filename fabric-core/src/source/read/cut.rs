@@ -99,7 +99,7 @@ impl Reading<'_> {
         };
         let (blocks, rest) = into.split_at_mut(whole);
         let known = self.part.blocks().skip(from / BLOCK);
-        read_blocks(self.source, self.entry, known, blocks.into(), &RunCheck::None)?;
+        read_blocks(self.source, self.entry, known, blocks, &RunCheck::None)?;
         for (number, into) in rest.chunks_mut(BLOCK).enumerate() {
             let from = from + whole + number * BLOCK;
             let piece = Run {

@@ -6,7 +6,6 @@ use super::block::damaged;
 use super::check::{RunCheck, read_view};
 use super::{Block, Sum, check_block, no_less, out_of_bounds, read_block};
 use crate::error::Result;
-use crate::io::blank::Blank;
 use crate::io::checksum::{self, BLOCK};
 use crate::io::lent::Lent;
 use crate::io::pages;
@@ -20,7 +19,7 @@ pub(crate) fn read_blocks(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,
-    into: Blank<'_>,
+    into: &mut [u8],
     run: &RunCheck,
 ) -> Result<()> {
     match run {
@@ -37,17 +36,17 @@ pub(crate) fn read_pieces(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,
-    into: Blank<'_>,
+    into: &mut [u8],
     run: &RunCheck,
     size: usize,
 ) -> Result<()> {
-    for into in into.chunks(WINDOW * BLOCK) {
+    for into in into.chunks_mut(WINDOW * BLOCK) {
         let blocks: SmallVec<[Block; WINDOW]> = blocks.by_ref().take(into.len().div_ceil(size)).collect();
         if blocks.iter().map(|block| block.len).sum::<usize>() != into.len() {
             return Err(out_of_bounds(source, entry));
         }
-        if let Some(into) = copy_lent(source, entry, &blocks, into, run, size)? {
-            for (block, into) in blocks.iter().zip(into.into_bytes().chunks_mut(size)) {
+        if !copy_lent(source, entry, &blocks, into, run, size)? {
+            for (block, into) in blocks.iter().zip(into.chunks_mut(size)) {
                 read_block(source, entry, *block, into)?;
                 run.note(block.number, into);
             }
@@ -56,34 +55,35 @@ pub(crate) fn read_pieces(
     Ok(())
 }
 
-/// Copies what the storage lends; gives `into` back if it does not. Storages are not only ours: what counts is what came, not
-/// what was promised.
-fn copy_lent<'m>(
+/// Copies the bytes that the storage lends, and says whether it lent them. Storages are not only ours: the bytes that came count,
+/// and not the promise.
+fn copy_lent(
     source: &dyn Source,
     entry: &str,
     blocks: &[Block],
-    into: Blank<'m>,
+    into: &mut [u8],
     run: &RunCheck,
     size: usize,
-) -> Result<Option<Blank<'m>>> {
-    let Some(first) = blocks.first() else { return Ok(None) };
-    let (len, mut into, mut broken) = (into.len(), Some(into), None);
+) -> Result<bool> {
+    let Some(first) = blocks.first() else { return Ok(false) };
+    let (len, mut is_copied, mut broken) = (into.len(), false, None);
     source.file(first.file).0.lend(first.start, len, &mut |bytes| {
-        let Some(into) = into.take_if(|_| bytes.len() == len) else {
+        if is_copied || bytes.len() != len {
             return;
-        };
-        let pieces = Lent::from(bytes).chunks(size).zip(into.chunks(size));
+        }
+        is_copied = true;
+        let pieces = Lent::from(bytes).chunks(size).zip(into.chunks_mut(size));
         let mut copied = blocks.iter().zip(pieces);
         broken = copied.find_map(|(block, (from, into))| (!copy(*block, from, into, run)).then_some(*block));
     });
     if let Some(block) = broken {
         return Err(damaged(source, entry, block));
     }
-    if into.is_none() {
+    if is_copied {
         // Here and not above: what listens may take its time, and somebody may wait for the file.
         blocks.iter().try_for_each(|block| source.note_read(block.len))?;
     }
-    Ok(into)
+    Ok(is_copied)
 }
 
 /// The bytes of blocks that lie near each other in one file, in their order, each packed behind the one before and verified.
@@ -135,13 +135,13 @@ fn pack(from: Lent<'_>, all: Block, blocks: &[(&str, Block)], packed: &mut [u8])
         let at = usize::try_from(block.start - all.start).unwrap_or(usize::MAX);
         let (bytes, _) = from.split_at(at).1.split_at(block.len);
         let (now, later) = rest.split_at_mut(block.len);
-        Blank::from(now).write(|into| bytes.read(into));
+        bytes.read(now);
         rest = later;
     }
 }
 
 /// Whether the block is as its checksum says.
-fn copy(block: Block, from: Lent<'_>, into: Blank<'_>, run: &RunCheck) -> bool {
+fn copy(block: Block, from: Lent<'_>, into: &mut [u8], run: &RunCheck) -> bool {
     match block.sum {
         Some(Sum::Crc64(sum)) => checksum::copied(from, into) == sum,
         Some(Sum::Crc32(sum)) => checksum::copied_crc32(from, into) == sum,
@@ -210,7 +210,7 @@ mod tests {
                     sum: None,
                 };
                 let mut into = vec![0; 2 * BLOCK];
-                let read = read_blocks(&source, "x", (0..2).map(block), (&mut into).into(), &RunCheck::None);
+                let read = read_blocks(&source, "x", (0..2).map(block), &mut into, &RunCheck::None);
                 read.expect("it can be read");
                 assert!(into.iter().all(|byte| *byte == 7), "{source:?}");
                 let bytes = read_together(&source, &[("x", block(1))]).expect("it can be read");

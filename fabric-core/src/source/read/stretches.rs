@@ -39,7 +39,7 @@ impl<'s> Stretches<'s> {
     pub(crate) fn read(&self, at: usize, into: &mut [u8]) -> Result<()> {
         debug_assert!(at.is_multiple_of(BLOCK));
         let blocks = self.part.blocks().skip(at / BLOCK);
-        read_blocks(self.source, self.entry, blocks, into.into(), &self.run)
+        read_blocks(self.source, self.entry, blocks, into, &self.run)
     }
 
     /// Compares the checksum of the whole, if it has one, when every stretch has been read.

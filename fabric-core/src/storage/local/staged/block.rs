@@ -24,7 +24,7 @@ impl Block {
     pub(super) fn new(size: usize) -> io::Result<Self> {
         // What is not touched takes no memory.
         let alignment = if size == BLOCK { BLOCK } else { ALIGNMENT };
-        let memory = pages::zeroed(size + alignment)?;
+        let memory: Vec<u8> = pages::zeroed(size + alignment)?;
         Ok(Self {
             start: memory.as_ptr().align_offset(alignment).min(alignment),
             memory,
