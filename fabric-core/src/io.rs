@@ -1,4 +1,14 @@
-//! The hot loops, and all `unsafe` of the default build: copy with checksum, mapped reads, new memory.
+//! The hot loops of saves and loads, and all `unsafe` of the default build.
+//!
+//! | loop | door | portable version |
+//! |---|---|---|
+//! | copy with checksum | [`streaming::copy`] | lines of the language, summed by crc-fast |
+//! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
+//! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks by way of the page cache |
+//! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
+//!
+//! The module of each loop says which run it serves, and the figure. `FABRIC_PORTABLE=1` builds and tests the portable versions on
+//! Linux; other systems and processors have no other ones.
 
 pub(crate) mod bytes;
 #[cfg_attr(
@@ -6,11 +16,17 @@ pub(crate) mod bytes;
     allow(dead_code, reason = "only the loop of that processor calls it")
 )]
 pub(crate) mod checksum;
+pub(crate) mod direct;
 #[cfg_attr(
     not(fabric_x86_64),
     allow(dead_code, reason = "only the loop of that processor calls it")
 )]
 pub(crate) mod lent;
+#[cfg(all(fabric_linux, fabric_x86_64))]
+pub(crate) mod mapped;
+#[cfg(not(all(fabric_linux, fabric_x86_64)))]
+#[path = "io/unmapped.rs"]
+pub(crate) mod mapped;
 pub(crate) mod pages;
 pub(crate) mod processor;
 #[cfg_attr(

@@ -1,20 +1,9 @@
 //! The file system of this machine.
 
 mod claim;
-#[cfg(fabric_linux)]
-mod direct;
-#[cfg(not(fabric_linux))]
-#[path = "local/buffered.rs"]
-mod direct;
 mod limits;
-#[cfg(all(fabric_linux, fabric_x86_64))]
-mod mapped;
-#[cfg(not(all(fabric_linux, fabric_x86_64)))]
-#[path = "local/unmapped.rs"]
-mod mapped;
 mod os;
 mod regular;
-mod staged;
 mod writer;
 
 use std::ffi::OsString;
@@ -22,10 +11,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use self::mapped::Mapped;
 use self::os::Access;
 use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
+use crate::io::mapped::Mapped;
 
 /// As many links as Linux follows in a path.
 const MOST_LINKS: usize = 40;
@@ -89,7 +78,6 @@ impl Local {
 impl Storage for Local {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let file = regular::open(path, OpenOptions::new().read(true))?;
-        direct::expect_sequential(&file);
         Ok(Box::new(Reader(Mapped::new(file))))
     }
 

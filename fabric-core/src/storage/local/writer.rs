@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use super::staged::Staged;
-use super::{direct, limits};
+use super::limits;
+use crate::io::direct::DirectWriter;
 use crate::storage::WriteFile;
+use crate::threads;
 
 /// Files from this length on are worth a thread and direct writes; below, a sync costs the same either way.
 const LONG: u64 = 1 << 20;
@@ -15,7 +16,7 @@ const LONG: u64 = 1 << 20;
 pub(super) struct Writer {
     file: Arc<File>,
     /// What is on its way to the file, and how long it was announced to be.
-    staged: Option<(Staged, u64)>,
+    staged: Option<(DirectWriter, u64)>,
     /// How many bytes were accepted.
     len: u64,
     failed: bool,
@@ -53,7 +54,6 @@ impl Writer {
             return Ok(());
         };
         let written = staged.finish()?;
-        direct::end(&self.file)?;
         if written < announced {
             // The room that was reserved counts as the file's until it is given back.
             self.file.set_len(written)?;
@@ -71,16 +71,9 @@ impl WriteFile for Writer {
                 return Ok(());
             }
             limits::check_length(writer.len.saturating_add(len))?;
-            direct::reserve(&writer.file, len)?;
-            let direct = direct::begin(&writer.file);
-            match Staged::start(writer.file.clone(), len, direct) {
-                Ok(staged) => writer.staged = Some((staged, len)),
-                // Without a thread or memory to spare it is written as it comes. What is not written is no part of it.
-                Err(_) => {
-                    direct::end(&writer.file)?;
-                    writer.file.set_len(0)?;
-                }
-            }
+            // Without a thread or memory to spare it is written as it comes.
+            let staged = DirectWriter::begin(&writer.file, len, |write| threads::start("fabric-write", write))?;
+            writer.staged = staged.map(|staged| (staged, len));
             Ok(())
         })
     }

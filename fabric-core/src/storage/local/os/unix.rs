@@ -14,10 +14,6 @@ pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Re
     file.read_at(into, at)
 }
 
-pub(in super::super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
-    file.write_at(bytes, at)
-}
-
 /// What differs between two files, and changes when the file is written.
 pub(in super::super) fn identity(file: &File) -> io::Result<Option<[u64; 4]>> {
     let found = file.metadata()?;

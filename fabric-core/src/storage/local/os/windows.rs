@@ -12,10 +12,6 @@ pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Re
     file.seek_read(into, at)
 }
 
-pub(in super::super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
-    file.seek_write(bytes, at)
-}
-
 /// The standard library shows no number of a file.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of the Unix one")]
 pub(in super::super) fn identity(_file: &File) -> io::Result<Option<[u64; 4]>> {

@@ -69,6 +69,10 @@ impl Target for Device {
     }
 }
 
+fn start_thread(write: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().spawn(write)
+}
+
 const EIO: i32 = 5;
 const EINVAL: i32 = 22;
 const ENOSPC: i32 = 28;
@@ -79,7 +83,7 @@ fn pattern(len: usize) -> Vec<u8> {
 
 /// Writes `bytes` in pieces of this length.
 fn staged(device: &Arc<Device>, bytes: &[u8], piece: usize) -> io::Result<u64> {
-    let mut staged = Staged::start(device.clone(), bytes.len() as u64, true)?;
+    let mut staged = DirectWriter::start(device.clone(), bytes.len() as u64, true, start_thread)?;
     bytes.chunks(piece).try_for_each(|piece| staged.write_all(piece))?;
     staged.finish()
 }
@@ -143,7 +147,7 @@ fn an_error_in_the_background_is_that_of_a_later_write() {
         ..Device::default()
     });
     let piece = pattern(1 << 20);
-    let mut staged = Staged::start(device.clone(), u64::MAX, true).unwrap();
+    let mut staged = DirectWriter::start(device.clone(), u64::MAX, true, start_thread).unwrap();
     // However late the thread is, it holds no more than its blocks.
     let written = (0..=(BLOCKS + 2) * BLOCK / piece.len()).try_for_each(|_| staged.write_all(&piece));
     assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
@@ -158,7 +162,7 @@ fn when_all_threads_have_failed_the_error_is_still_the_first() {
         fails_from: Some((0, ENOSPC)),
         ..Device::default()
     });
-    let mut staged = Staged::start(device, u64::MAX, true).unwrap();
+    let mut staged = DirectWriter::start(device, u64::MAX, true, start_thread).unwrap();
     staged.write_all(&pattern(WRITERS * BLOCK)).unwrap();
     while !staged.writing.iter().all(JoinHandle::is_finished) {
         std::thread::yield_now();
@@ -181,7 +185,7 @@ fn an_error_of_the_last_block_is_that_of_the_end() {
 #[test]
 fn who_gives_a_file_up_waits_for_its_threads() {
     let device = Arc::new(Device::default());
-    let mut staged = Staged::start(device.clone(), u64::MAX, true).unwrap();
+    let mut staged = DirectWriter::start(device.clone(), u64::MAX, true, start_thread).unwrap();
     staged.write_all(&pattern(BLOCK + 1)).unwrap();
     drop(staged);
     assert_eq!(Arc::strong_count(&device), 1);

@@ -1,7 +1,14 @@
 //! Bytes that are lent where they lie: in the page cache, through a map.
 //!
 //! `pread` copies page by page, by a loop of the system's that knows neither streaming stores nor checksums. Through a map
-//! one pass does all three. What keeps people from it: a file that is cut short while it is mapped, or a page that cannot
+//! one pass does all three.
+//!
+//! **Gain.** A program that starts again and loads the checkpoint that is in the page cache: 1 GiB by two threads takes 67 ms
+//! through a map and 110 ms by `pread` with checksums. A program that starts on a machine whose cache is cold: several threads that
+//! call `pread` on one file reach 0.83 to 0.94 of the rate of the device, and leave small pages, from which every later load takes
+//! 130 ms in place of 60. `unmapped.rs` stands in everywhere else.
+//!
+//! **Danger.** A file that is cut short while it is mapped, or a page that cannot
 //! be read, ends the process by a signal. So a window is opened only
 //!
 //! - under a [lease](lease), for as long as the system lets nobody write to the file or cut it;
@@ -23,6 +30,8 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use rustix::fs::{Advice, fadvise};
+
 use self::lease::{Lease, Leased};
 
 /// To open a window onto less costs more than it saves.
@@ -43,19 +52,20 @@ const LEAST_READ: usize = 4 << 20;
 
 /// An open file that lends its bytes.
 #[derive(Debug)]
-pub(super) struct Mapped(Leased);
+pub(crate) struct Mapped(Leased);
 
 impl Mapped {
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
+        expect_sequential(&file);
         Self(Leased::new(file))
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         self.0.file()
     }
 
     /// Lends what lies in the cache, as [`ReadFile::lend`](crate::storage::ReadFile::lend) promises.
-    pub(super) fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
+    pub(crate) fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         if len < LEAST {
             return false;
         }
@@ -69,6 +79,11 @@ impl Mapped {
         }
         window.is_some()
     }
+}
+
+/// Asks for longer reading ahead by the calls that read what is not lent. A wish: a file without that notion is read as well.
+fn expect_sequential(file: &File) {
+    let _ = fadvise(file, 0, None, Advice::Sequential);
 }
 
 /// Some pages of a file, for reading, and which bytes of them are wanted. The file is still for as long as they are mapped.

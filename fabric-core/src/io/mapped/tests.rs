@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{Advice, fadvise, fstatfs};
+use rustix::fs::fstatfs;
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! What Linux does for a file whose length is known, room at once and writes around the page cache; and for one that is
-//! read in long stretches.
+//! Direct writes on Linux: room for the whole file at once, and writes around the page cache.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Gives the file room for `len` bytes, where the file system can do that: writes find their place without looking for
@@ -47,7 +47,6 @@ pub(super) fn refuses(error: &io::Error) -> bool {
     code.is_some_and(|code| [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&code))
 }
 
-/// Asks for longer reading ahead. A wish: what has no such notion is read as well.
-pub(super) fn expect_sequential(file: &File) {
-    let _ = fadvise(file, 0, None, Advice::Sequential);
+pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    file.write_at(bytes, at)
 }

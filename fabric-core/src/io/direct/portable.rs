@@ -1,4 +1,4 @@
-//! What other systems than Linux do in the place of `direct.rs`: nothing that would be worth the trouble.
+//! Direct writes on other systems than Linux: the file gets no room at once, and its blocks are written by way of the page cache.
 
 use std::fs::File;
 use std::io;
@@ -21,4 +21,12 @@ pub(super) fn refuses(_error: &io::Error) -> bool {
     false
 }
 
-pub(super) fn expect_sequential(_file: &File) {}
+#[cfg(unix)]
+pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, at)
+}

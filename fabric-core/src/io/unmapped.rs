@@ -1,0 +1,24 @@
+//! Mapped reads on other systems than Linux on x86-64: no bytes are lent, and all are read by `pread`.
+
+use std::fs::File;
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Mapped(File);
+
+impl Mapped {
+    pub(crate) fn new(file: File) -> Self {
+        #[cfg(fabric_linux)]
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
+        Self(file)
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+
+    #[expect(clippy::unused_self, reason = "the signature of the Linux one")]
+    pub(crate) fn lend(&self, _offset: u64, _len: usize, _take: &mut dyn FnMut(&[u8])) -> bool {
+        false
+    }
+}
