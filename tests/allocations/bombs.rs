@@ -1,6 +1,7 @@
 //! Small files that ask for much memory or time: each is read in proportion to its length, or refused with the bound that it
 //! went beyond and the option that raises it.
 
+mod libraries;
 mod manifests;
 mod names;
 mod pickles;
