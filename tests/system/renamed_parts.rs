@@ -100,7 +100,10 @@ fn a_tensor_that_no_optimizer_trains_is_found_by_its_shape() {
         bias: var(seed + 1, 3),
     };
     assert_followed(&weight(1), kernel(5), &kernel(1));
-    // Which of two of one shape is meant is for the user to say.
+}
+
+#[test]
+fn which_of_two_tensors_of_one_shape_is_meant_is_for_the_user_to_say() {
     #[derive(Checkpoint)]
     struct Two {
         gamma: Tensor,

@@ -34,12 +34,12 @@ fn the_zip_crate_takes_memory_for_members_that_are_only_claimed() {
     let config = Config {
         archive_offset: ArchiveOffset::Known(0),
     };
-    let (archive, tally) = tally(|| ZipArchive::with_config(config, Cursor::new(&bytes)));
+    let (archive, held) = tally(|| ZipArchive::with_config(config, Cursor::new(&bytes)));
     assert!(archive.is_err());
-    assert!(tally.peak > 100 * bytes.len(), "{tally:?}");
+    assert!(held.peak > 100 * bytes.len(), "{held:?}");
     let memory = storage(&[("bomb.pt", &bytes)]);
-    let (outcome, tally) = tally(|| on(memory.clone()).open("bomb.pt"));
-    assert!(outcome.is_err() && tally.peak < bytes.len() / 2, "{tally:?}");
+    let (outcome, held) = tally(|| on(memory.clone()).open("bomb.pt"));
+    assert!(outcome.is_err() && held.peak < bytes.len() / 2, "{held:?}");
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn the_safetensors_crate_takes_many_times_the_length_of_a_header() {
     let _alone = alone();
     let ones = "1,".repeat(2 << 20);
     let json = format!(r#"{{"w":{{"dtype":"U8","shape":[{ones}1],"data_offsets":[0,1]}}}}"#);
-    let (metadata, tally) = tally(|| serde_json::from_str::<Metadata>(&json));
-    assert!(metadata.is_ok() && tally.peak > 30 * json.len(), "{tally:?}");
+    let (metadata, held) = tally(|| serde_json::from_str::<Metadata>(&json));
+    assert!(metadata.is_ok() && held.peak > 30 * json.len(), "{held:?}");
     let file = safetensors(&json, &[0]);
     let memory = storage(&[("w.safetensors", &file)]);
     // Candle's shapes are its own affair: the index is what is looked at.

@@ -119,7 +119,7 @@ fn the_zip_crate_accepts_members_that_are_not_what_the_directory_says() {
 /// `torch.load` may compute the places of members from their lengths, without the directory.
 #[test]
 fn the_zip_crate_writes_members_to_other_places_than_torch_save() {
-    let written = include_bytes!("../fixtures/pytorch/dtypes.pt");
+    let written = include_bytes!("../../fixtures/pytorch/dtypes.pt");
     let mut archive = ZipArchive::new(Cursor::new(&written[..])).unwrap();
     // The identifier and the alignment of the padding that torch.save writes.
     let padding = u16::from_le_bytes(*b"FB");
