@@ -13,18 +13,18 @@ use super::group::{Group, disjoint};
 
 /// Adam with decoupled weight decay; takes the place of `candle_nn::AdamW`, and can be saved and restored.
 ///
-/// Every call of [`step`](Optimizer::step) counts for every parameter, with a gradient or without, as in candle; a
-/// checkpoint holds the count of each parameter by itself, as PyTorch does.
+/// Every call of [`step`](Optimizer::step) counts for every parameter, with a gradient or without, as in candle. A
+/// checkpoint has the count of each parameter, as in PyTorch.
 #[derive(Debug)]
 pub struct AdamW {
-    slots: Vec<Slot>,
+    parameters: Vec<AdamWParameter>,
     /// Never empty.
     groups: Vec<ParamsAdamW>,
 }
 
 /// A parameter with its first and second moment.
 #[derive(Debug)]
-struct Slot {
+struct AdamWParameter {
     var: Var,
     name: Option<String>,
     group: usize,
@@ -82,15 +82,18 @@ impl AdamW {
 
     /// Expects at least one group.
     fn over(groups: Vec<Group<ParamsAdamW>>) -> Result<Self> {
-        let mut slots = Vec::new();
+        let mut parameters = Vec::new();
         let mut params = Vec::with_capacity(groups.len());
         for (index, group) in groups.into_iter().enumerate() {
             for (name, var) in group.vars {
-                slots.push(Slot::new(var, name, index)?);
+                parameters.push(AdamWParameter::new(var, name, index)?);
             }
             params.push(group.params);
         }
-        Ok(Self { slots, groups: params })
+        Ok(Self {
+            parameters,
+            groups: params,
+        })
     }
 
     /// The hyper-parameters of the first group, which is the only one unless there are more.
@@ -116,7 +119,7 @@ impl AdamW {
     }
 }
 
-impl Slot {
+impl AdamWParameter {
     fn new(var: Var, name: Option<String>, group: usize) -> Result<Self> {
         let zeros = || Var::zeros(var.shape(), var.dtype(), var.device());
         let state = [zeros()?, zeros()?];
@@ -139,13 +142,13 @@ impl Optimizer for AdamW {
     }
 
     fn step(&mut self, grads: &GradStore) -> Result<()> {
-        for slot in &mut self.slots {
-            slot.step = slot.step.saturating_add(1);
+        for parameter in &mut self.parameters {
+            parameter.step = parameter.step.saturating_add(1);
         }
-        for slot in &self.slots {
-            if let Some(grad) = grads.get(&slot.var) {
-                let update = AdamWUpdate::new(&self.groups[slot.group], slot.step);
-                fused::apply(&update, &slot.var, &slot.state, grad)?;
+        for parameter in &self.parameters {
+            if let Some(grad) = grads.get(&parameter.var) {
+                let update = AdamWUpdate::new(&self.groups[parameter.group], parameter.step);
+                fused::apply(&update, &parameter.var, &parameter.state, grad)?;
             }
         }
         Ok(())

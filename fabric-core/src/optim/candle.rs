@@ -1,4 +1,5 @@
-//! Candle's own optimizers hide their state, so a field cannot have them: the compiler says what to write instead.
+//! Candle's own optimizers hide their state, so they cannot be fields of a state: the compile error names the
+//! optimizers of this library.
 
 use candle_nn::{ParamsAdamW, SGD};
 

@@ -60,12 +60,12 @@ impl<T: Element> Num<T> {
         T::narrow(self.0)
     }
 
-    /// What `tensor * scalar` is in candle: an affine map, whose `+ 0` turns -0 into 0 and needs no rounding.
+    /// The result of `tensor * scalar` in candle: an affine map, whose `+ 0` turns -0 into 0 and needs no rounding.
     pub(super) fn scaled(self, scalar: Self) -> Self {
         Self((self * scalar).0 + T::Wide::ZERO)
     }
 
-    /// What `tensor + scalar` is in candle: an affine map, whose factor of one changes nothing.
+    /// The result of `tensor + scalar` in candle: an affine map, whose factor of one changes nothing.
     pub(super) fn shifted(self, scalar: Self) -> Self {
         self + scalar
     }

@@ -1,4 +1,4 @@
-//! One pass over a parameter, its gradient and its state, in place.
+//! The fused update: one pass over a parameter, its gradient and its state, in place.
 
 use std::cell::Cell;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -10,17 +10,17 @@ use half::{bf16, f16};
 use super::element::Element;
 use crate::threads;
 
-/// Elements that are worth a thread: some tenths of a millisecond of work.
+/// The number of elements that are worth another thread: some tenths of a millisecond of work.
 const PER_THREAD: usize = 1 << 18;
-/// Elements that a thread takes at a time.
+/// The number of elements that a thread takes at a time.
 pub(super) const PER_TURN: usize = 1 << 16;
 
-/// How an optimizer changes a parameter that keeps `N` tensors of state.
+/// The update of a parameter with `N` tensors of state.
 pub(super) trait Update<const N: usize>: Sync {
-    /// The update of each element, by itself; all slices are of one length.
+    /// Updates each element; all slices are of one length.
     fn fused<T: Element>(&self, theta: &mut [T], state: [&mut [T]; N], grad: &[T]);
 
-    /// The same by candle's operations, for every device and layout.
+    /// Updates the parameter with candle's operations, for any device and layout.
     fn by_tensors(&self, theta: &Var, state: &[Var; N], grad: &Tensor) -> Result<()>;
 }
 
@@ -50,7 +50,8 @@ pub(super) fn apply<const N: usize>(
     }
 }
 
-/// Whether a gradient is what backward gives; candle's operations find the words for one that is not.
+/// True if a gradient has the shape, the element type and the device of its parameter; candle's operations return the
+/// error for one that has not.
 fn matches(theta: &Tensor, grad: &Tensor) -> bool {
     theta.shape() == grad.shape() && theta.dtype() == grad.dtype() && theta.device().same_device(grad.device())
 }
@@ -61,7 +62,7 @@ fn apply_as<T: Element, const N: usize>(
     state: &[Var; N],
     grad: &Tensor,
 ) -> Result<()> {
-    // Writing locks a storage: a gradient that lives in one of those could not be read meanwhile.
+    // A write locks a storage: a gradient in the same storage could not be read.
     let shared = [theta]
         .into_iter()
         .chain(state)
@@ -73,7 +74,7 @@ fn apply_as<T: Element, const N: usize>(
     };
     let empty = std::array::from_fn(|_| Default::default());
     borrow_all::<T, N>(state, empty, 0, &mut |state| {
-        let write = InPlace::new(|theta: &mut CpuStorage, theta_layout: &Layout, grad: Source<'_>| {
+        let write = InPlace::new(|theta: &mut CpuStorage, theta_layout: &Layout, grad: GradView<'_>| {
             let theta = elements_mut::<T>(theta, theta_layout)?;
             let grad = grad.elements::<T>()?;
             let threads = (theta.len() / PER_THREAD).min(available_threads());
@@ -126,9 +127,9 @@ fn elements_mut<'a, T: Element>(storage: &'a mut CpuStorage, layout: &Layout) ->
 }
 
 /// A storage that is read.
-struct Source<'a>(&'a CpuStorage, &'a Layout);
+struct GradView<'a>(&'a CpuStorage, &'a Layout);
 
-impl<'a> Source<'a> {
+impl<'a> GradView<'a> {
     fn elements<T: Element>(&self) -> Result<&'a [T]> {
         let window = self.1.contiguous_offsets();
         match window
@@ -141,7 +142,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A closure as an operation in place; candle calls it once.
+/// A closure as an in-place operation, which candle calls once.
 struct InPlace<F>(Cell<Option<F>>);
 
 impl<F> InPlace<F> {
@@ -167,17 +168,17 @@ impl<F: FnOnce(&mut CpuStorage, &Layout, ()) -> Result<()>> InplaceOp1 for InPla
     }
 }
 
-impl<F: FnOnce(&mut CpuStorage, &Layout, Source<'_>) -> Result<()>> InplaceOp2 for InPlace<F> {
+impl<F: FnOnce(&mut CpuStorage, &Layout, GradView<'_>) -> Result<()>> InplaceOp2 for InPlace<F> {
     fn name(&self) -> &'static str {
         "optimizer-step"
     }
 
     fn cpu_fwd(&self, theta: &mut CpuStorage, layout: &Layout, grad: &CpuStorage, grad_layout: &Layout) -> Result<()> {
-        self.take()?(theta, layout, Source(grad, grad_layout))
+        self.take()?(theta, layout, GradView(grad, grad_layout))
     }
 }
 
-/// What is left to do of a parameter.
+/// The elements of a parameter that are not updated yet.
 pub(super) struct Work<'a, T, const N: usize> {
     pub(super) theta: &'a mut [T],
     pub(super) state: [&'a mut [T]; N],
@@ -208,8 +209,8 @@ impl<T: Element, const N: usize> Work<'_, T, N> {
 
 /// Carries out the work on this many threads.
 ///
-/// Storages are locked meanwhile. A pool whose threads help each other out while they wait could begin another job
-/// here, one that waits for the same lock; threads of our own cannot.
+/// Storages are locked during the work. A thread of a pool that waits may begin another job, which may wait for the
+/// same lock; scoped threads cannot.
 pub(super) fn in_turns<T: Element, const N: usize>(update: &impl Update<N>, work: Work<'_, T, N>, threads: usize) {
     if threads < 2 {
         return work.carry_out(update);
@@ -223,7 +224,7 @@ pub(super) fn in_turns<T: Element, const N: usize>(update: &impl Update<N>, work
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            // Without a further thread the work is done all the same, by those there are.
+            // If the system has no further thread, the present ones do the work.
             let _ = threads::start_scoped(scope, take_turns);
         }
         take_turns();

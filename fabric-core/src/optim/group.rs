@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use candle_core::{Result, Var, bail};
 
-/// Parameters with hyper-parameters of their own, for [`AdamW::with_groups`](super::AdamW::with_groups) and
+/// Parameters with their hyper-parameters, for [`AdamW::with_groups`](super::AdamW::with_groups) and
 /// [`Sgd::with_groups`](super::Sgd::with_groups).
 #[derive(Clone, Debug)]
 pub struct Group<P> {
@@ -13,7 +13,7 @@ pub struct Group<P> {
 }
 
 impl<P> Group<P> {
-    /// A group of these parameters. Those that are not of a floating point type are left out, as in candle.
+    /// A group of these parameters. Parameters that are not of a floating point type are excluded, as in candle.
     pub fn new(vars: impl IntoIterator<Item = Var>, params: impl Into<P>) -> Self {
         Self::collect(vars.into_iter().map(|var| (None, var)), params.into())
     }
@@ -31,7 +31,7 @@ impl<P> Group<P> {
     }
 }
 
-/// The groups, if they are some and no parameter is in two of them.
+/// The groups, if there is at least one, and no parameter is in two of them.
 pub(super) fn disjoint<P>(groups: impl IntoIterator<Item = Group<P>>) -> Result<Vec<Group<P>>> {
     let groups: Vec<_> = groups.into_iter().collect();
     if groups.is_empty() {

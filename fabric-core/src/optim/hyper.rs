@@ -8,16 +8,16 @@ use crate::value::ValueError;
 
 /// A number of any kind: PyTorch writes `weight_decay: 0`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Number(f64);
+struct HyperNumber(f64);
 
 /// The finite number called `name`.
 pub(super) fn number(group: &ParamGroup, name: &str) -> Result<f64, ValueError> {
-    finite(name, group.get::<Number>(name)?)
+    finite(name, group.get::<HyperNumber>(name)?)
 }
 
 /// The two decay rates of Adam, each in [0, 1).
 pub(super) fn betas(group: &ParamGroup) -> Result<(f64, f64), ValueError> {
-    let both = group.get::<Vec<Number>>("betas")?;
+    let both = group.get::<Vec<HyperNumber>>("betas")?;
     let &[beta1, beta2] = both.as_slice() else {
         return Err(refused(
             "betas",
@@ -63,7 +63,7 @@ pub(super) fn refused(name: &str, found: impl std::fmt::Display, why: &str) -> V
     ValueError::new(format!("hyper-parameter `{name}` is {found}: {why}"))
 }
 
-fn finite(name: &str, Number(number): Number) -> Result<f64, ValueError> {
+fn finite(name: &str, HyperNumber(number): HyperNumber) -> Result<f64, ValueError> {
     if number.is_finite() {
         Ok(number)
     } else {
@@ -75,28 +75,28 @@ fn has(group: &ParamGroup, name: &str) -> bool {
     group.options.iter().any(|(key, _)| key == name)
 }
 
-impl<'de> Deserialize<'de> for Number {
+impl<'de> Deserialize<'de> for HyperNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AnyNumber;
 
         #[allow(clippy::cast_precision_loss, reason = "no hyper-parameter is an integer beyond 2^53")]
         impl Visitor<'_> for AnyNumber {
-            type Value = Number;
+            type Value = HyperNumber;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a number")
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
-                Ok(Number(number))
+            fn visit_f64<E>(self, number: f64) -> Result<HyperNumber, E> {
+                Ok(HyperNumber(number))
             }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
-                Ok(Number(number as f64))
+            fn visit_i64<E>(self, number: i64) -> Result<HyperNumber, E> {
+                Ok(HyperNumber(number as f64))
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
-                Ok(Number(number as f64))
+            fn visit_u64<E>(self, number: u64) -> Result<HyperNumber, E> {
+                Ok(HyperNumber(number as f64))
             }
         }
 

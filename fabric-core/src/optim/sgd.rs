@@ -16,11 +16,11 @@ use super::group::{Group, disjoint};
 pub struct ParamsSgd {
     /// The learning rate.
     pub lr: f64,
-    /// How much of the last direction is kept; none at 0.
+    /// The momentum: the factor of the buffer in the next direction; none at 0.
     pub momentum: f64,
-    /// Whether to look ahead along the new direction (Nesterov's momentum); needs a momentum.
+    /// True for Nesterov's momentum; needs a momentum.
     pub nesterov: bool,
-    /// How much of the parameter is added to its gradient.
+    /// The weight decay: the factor of the parameter that is added to its gradient.
     pub weight_decay: f64,
 }
 
@@ -42,7 +42,7 @@ impl From<f64> for ParamsSgd {
 }
 
 impl ParamsSgd {
-    /// What is wrong with them, if something is.
+    /// Checks the hyper-parameters; the error names the first invalid one.
     fn verdict(&self) -> Option<String> {
         let momentum = self.momentum;
         if !(momentum.is_finite() && momentum >= 0.0) {
@@ -85,14 +85,14 @@ impl ParamsSgd {
 /// ```
 #[derive(Debug)]
 pub struct Sgd {
-    slots: Vec<Slot>,
+    parameters: Vec<SgdParameter>,
     /// Never empty.
     groups: Vec<ParamsSgd>,
 }
 
 /// A parameter with its buffer, if its group has a momentum.
 #[derive(Debug)]
-struct Slot {
+struct SgdParameter {
     var: Var,
     name: Option<String>,
     group: usize,
@@ -145,16 +145,19 @@ impl Sgd {
 
     /// Expects at least one group.
     fn over(groups: Vec<Group<ParamsSgd>>) -> Result<Self> {
-        let mut slots = Vec::new();
+        let mut parameters = Vec::new();
         let mut params = Vec::with_capacity(groups.len());
         for (index, group) in groups.into_iter().enumerate() {
             let valid = group.params.valid()?;
             for (name, var) in group.vars {
-                slots.push(Slot::new(var, name, index, valid)?);
+                parameters.push(SgdParameter::new(var, name, index, valid)?);
             }
             params.push(valid);
         }
-        Ok(Self { slots, groups: params })
+        Ok(Self {
+            parameters,
+            groups: params,
+        })
     }
 
     /// Adds a parameter to the last group, if it is of a floating point type.
@@ -164,8 +167,8 @@ impl Sgd {
     pub fn push(&mut self, var: &Var) -> Result<()> {
         let group = self.groups.len() - 1;
         if var.dtype().is_float() {
-            self.slots
-                .push(Slot::new(var.clone(), None, group, self.groups[group])?);
+            self.parameters
+                .push(SgdParameter::new(var.clone(), None, group, self.groups[group])?);
         }
         Ok(())
     }
@@ -173,7 +176,7 @@ impl Sgd {
     /// The parameters.
     #[must_use]
     pub fn into_inner(self) -> Vec<Var> {
-        self.slots.into_iter().map(|slot| slot.var).collect()
+        self.parameters.into_iter().map(|parameter| parameter.var).collect()
     }
 
     /// The hyper-parameters of the first group, which is the only one unless there are more.
@@ -211,27 +214,30 @@ impl Sgd {
             );
         }
         let valid = groups.iter().map(|params| params.valid()).collect::<Result<Vec<_>>>()?;
-        let buffers = self.slots.iter().map(|slot| slot.buffer_for(valid[slot.group]));
+        let buffers = self
+            .parameters
+            .iter()
+            .map(|parameter| parameter.buffer_for(valid[parameter.group]));
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
-        for (slot, buffer) in self.slots.iter_mut().zip(buffers) {
-            slot.buffer = buffer;
+        for (parameter, buffer) in self.parameters.iter_mut().zip(buffers) {
+            parameter.buffer = buffer;
         }
         self.groups = valid;
         Ok(())
     }
 }
 
-impl Slot {
+impl SgdParameter {
     fn new(var: Var, name: Option<String>, group: usize, params: ParamsSgd) -> Result<Self> {
         let buffer = None;
-        let slot = Self {
+        let parameter = Self {
             var,
             name,
             group,
             buffer,
         };
-        let buffer = slot.buffer_for(params)?;
-        Ok(Self { buffer, ..slot })
+        let buffer = parameter.buffer_for(params)?;
+        Ok(Self { buffer, ..parameter })
     }
 
     /// The buffer that these hyper-parameters need: the present one if there is one.
@@ -258,12 +264,14 @@ impl Optimizer for Sgd {
     }
 
     fn step(&mut self, grads: &GradStore) -> Result<()> {
-        for slot in &self.slots {
-            let Some(grad) = grads.get(&slot.var) else { continue };
-            let params = &self.groups[slot.group];
-            match &slot.buffer {
-                Some(buffer) => fused::apply(&MomentumUpdate(params), &slot.var, buffer, grad)?,
-                None => fused::apply(&PlainUpdate(params), &slot.var, &[], grad)?,
+        for parameter in &self.parameters {
+            let Some(grad) = grads.get(&parameter.var) else {
+                continue;
+            };
+            let params = &self.groups[parameter.group];
+            match &parameter.buffer {
+                Some(buffer) => fused::apply(&MomentumUpdate(params), &parameter.var, buffer, grad)?,
+                None => fused::apply(&PlainUpdate(params), &parameter.var, &[], grad)?,
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! A storage that counts what is read.
+//! A storage that counts the bytes that are read.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Layer;
 use crate::storage::{ReadFile, Storage};
 
-/// Passes everything on to another storage and counts the bytes read from each file, or lent by it.
+/// A storage that forwards every call to another storage, and counts the bytes that are read from each file or lent by
+/// it.
 ///
-/// Clones share the counts, so keep one and hand the other to what you examine.
+/// Clones share the counts: give one clone to the code under test.
 ///
 /// # Examples
 /// ```
@@ -35,7 +36,7 @@ pub struct Counting {
     read: Counts,
 }
 
-/// What was read, by the path that the file was opened with.
+/// The byte ranges that were read, by the path with which the file was opened.
 #[derive(Clone, Debug, Default)]
 struct Counts(Arc<Mutex<BTreeMap<PathBuf, Vec<Range<u64>>>>>);
 
@@ -50,7 +51,7 @@ fn bytes(reads: &[Range<u64>]) -> u64 {
 }
 
 impl Counting {
-    /// Counts what is read from `inner`, from now on.
+    /// Counts the reads from `inner`.
     #[must_use]
     pub fn new(inner: impl Storage + 'static) -> Self {
         Self {
@@ -65,8 +66,7 @@ impl Counting {
         self.read.lock().get(path.as_ref()).map_or(0, |reads| bytes(reads))
     }
 
-    /// The places of all reads so far from the file that was opened as `path`, in their order: each is there as often as it
-    /// was read.
+    /// The byte ranges of all reads so far from the file that was opened as `path`, in their order.
     #[must_use]
     pub fn reads(&self, path: impl AsRef<Path>) -> Vec<Range<u64>> {
         self.read.lock().get(path.as_ref()).cloned().unwrap_or_default()
@@ -92,7 +92,7 @@ impl Layer for Counting {
 
     fn reading(&self, path: &Path, file: Box<dyn ReadFile>) -> io::Result<Box<dyn ReadFile>> {
         self.read.lock().entry(path.to_path_buf()).or_default();
-        Ok(Box::new(Reader {
+        Ok(Box::new(CountingReader {
             inner: file,
             path: path.to_path_buf(),
             read: self.read.clone(),
@@ -101,13 +101,13 @@ impl Layer for Counting {
 }
 
 #[derive(Debug)]
-struct Reader {
+struct CountingReader {
     inner: Box<dyn ReadFile>,
     path: PathBuf,
     read: Counts,
 }
 
-impl ReadFile for Reader {
+impl ReadFile for CountingReader {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }
@@ -131,7 +131,7 @@ impl ReadFile for Reader {
     }
 }
 
-impl Reader {
+impl CountingReader {
     fn note(&self, offset: u64, count: usize) {
         let place = offset..offset.saturating_add(count as u64);
         self.read.lock().entry(self.path.clone()).or_default().push(place);

@@ -1,4 +1,4 @@
-//! A storage that fails on purpose.
+//! A storage that fails at a chosen operation.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,25 +15,26 @@ pub enum Fault {
     Error(io::ErrorKind),
     /// This operation fails with an error of the system and does nothing; the next ones work. On Unix, 5 is `EIO`.
     Os(i32),
-    /// This operation, if it is a write, stores the first half of its bytes and fails with `StorageFull`; any other works.
+    /// This operation, if it is a write, stores the first half of its bytes and fails with `StorageFull`; any other
+    /// works.
     ShortWrite,
-    /// From this operation on there is no room: creating files or directories and writing fail with `StorageFull`, until
-    /// something was removed.
+    /// From this operation on there is no room: creating files or directories and writing fail with `StorageFull`,
+    /// until something was removed.
     Full,
-    /// Neither this operation nor any later one happens: all fail. The process was killed here, or the machine stopped.
+    /// This operation and all later ones fail and do nothing: the process was killed here, or the machine stopped.
     Stop,
 }
 
-/// Passes everything on to another storage, except that the operation of your choice fails.
+/// A storage that forwards every call to another storage, except that a chosen operation fails.
 ///
-/// Every call of a method of [`Storage`], [`ReadFile`] or [`WriteFile`] is an operation, the first has number 0. Run
-/// what you examine once without a fault to learn the [number of operations](Self::operations), then once for each of
-/// them with the fault at this one.
+/// Every call of a method of [`Storage`], [`ReadFile`] or [`WriteFile`] is an operation; the first has number 0. Run
+/// the code under test once without a fault to get the [number of operations](Self::operations), then once for each of
+/// them with a fault at that operation.
 ///
-/// Clones share count and fault, so keep one and hand the other to what you examine. With [`Fault::Stop`] over
-/// [`Memory`](crate::testing::Memory), `crash_states` gives what the stop may have left.
+/// Clones share the count and the fault: give one clone to the code under test. With [`Fault::Stop`] over
+/// [`Memory`](crate::testing::Memory), `crash_states` returns the states that the stop may leave.
 ///
-/// After a failed sync every later sync of that file fails, as it has to.
+/// After a failed sync every later sync of that file fails too.
 ///
 /// # Examples
 /// ```
@@ -74,7 +75,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Passes everything on to `inner`; fails not at all before it is told to.
+    /// Forwards every call to `inner`, without a fault.
     #[must_use]
     pub fn new(inner: impl Storage + 'static) -> Self {
         Self {
@@ -83,31 +84,32 @@ impl Faulty {
         }
     }
 
-    /// Lets operation number `operation` fail, counted from 0 at the creation of this storage; replaces a fault set before.
+    /// Lets operation number `operation` fail, counted from 0 at the creation of this storage; replaces a fault set
+    /// before.
     #[must_use]
     pub fn with_fault(self, operation: usize, fault: Fault) -> Self {
         self.course.lock().fault = Some((operation, fault));
         self
     }
 
-    /// How many operations there were.
+    /// The number of operations so far.
     #[must_use]
     pub fn operations(&self) -> usize {
         self.course.lock().log.len()
     }
 
-    /// The operations there were, in words for a message.
+    /// The operations so far, in words.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         self.course.lock().log.clone()
     }
 
-    fn pass(&self, class: Class, name: &str, path: &Path) -> io::Result<()> {
+    fn pass(&self, class: OperationClass, name: &str, path: &Path) -> io::Result<()> {
         self.course.pass(class, || format!("{name} {}", path.display()))
     }
 
     fn writer(&self, inner: Box<dyn WriteFile>, path: &Path) -> Box<dyn WriteFile> {
-        Box::new(Writer {
+        Box::new(FaultyWriter {
             inner,
             path: path.to_path_buf(),
             course: self.course.clone(),
@@ -116,36 +118,36 @@ impl Faulty {
     }
 }
 
-/// What has happened and what is to fail, shared by a storage, its clones and its files.
+/// The operations and the fault, shared by a storage, its clones and its files.
 #[derive(Clone, Debug, Default)]
-struct Course(Arc<Mutex<State>>);
+struct Course(Arc<Mutex<CourseState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct CourseState {
     log: Vec<String>,
     fault: Option<(usize, Fault)>,
-    /// Something was removed since the storage was full.
+    /// True if a file was removed after the storage was full.
     freed: bool,
 }
 
-/// What an operation needs of the device.
+/// The effect of an operation on a full device.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// Room.
+enum OperationClass {
+    /// Needs space.
     Takes,
-    /// Nothing: it makes room.
+    /// Frees space.
     Frees,
-    /// A device that works.
+    /// Neither.
     Other,
 }
 
 impl Course {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CourseState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an operation; the fault that strikes it, if one does.
-    fn strikes(&self, class: Class, words: impl FnOnce() -> String) -> Option<Fault> {
+    /// Counts an operation; returns its fault, if it has one.
+    fn strikes(&self, class: OperationClass, words: impl FnOnce() -> String) -> Option<Fault> {
         let mut state = self.lock();
         let number = state.log.len();
         state.log.push(words());
@@ -154,14 +156,14 @@ impl Course {
             Fault::Error(_) | Fault::Os(_) | Fault::ShortWrite => (number == from).then_some(fault),
             Fault::Stop => (number >= from).then_some(fault),
             Fault::Full => {
-                state.freed |= number >= from && class == Class::Frees;
-                (number >= from && class == Class::Takes && !state.freed).then_some(fault)
+                state.freed |= number >= from && class == OperationClass::Frees;
+                (number >= from && class == OperationClass::Takes && !state.freed).then_some(fault)
             }
         }
     }
 
-    /// Counts an operation that is no write, and fails if it is to fail.
-    fn pass(&self, class: Class, words: impl FnOnce() -> String) -> io::Result<()> {
+    /// Counts an operation that is not a write, and fails if it has a fault.
+    fn pass(&self, class: OperationClass, words: impl FnOnce() -> String) -> io::Result<()> {
         match self.strikes(class, words) {
             None | Some(Fault::ShortWrite) => Ok(()),
             Some(fault) => Err(error(fault)),
@@ -180,8 +182,8 @@ fn error(fault: Fault) -> io::Error {
 
 impl Storage for Faulty {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        self.pass(Class::Other, "open", path)?;
-        Ok(Box::new(Reader {
+        self.pass(OperationClass::Other, "open", path)?;
+        Ok(Box::new(FaultyReader {
             inner: self.inner.open(path)?,
             path: path.to_path_buf(),
             course: self.course.clone(),
@@ -189,66 +191,66 @@ impl Storage for Faulty {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.pass(Class::Takes, "create", path)?;
+        self.pass(OperationClass::Takes, "create", path)?;
         Ok(self.writer(self.inner.create(path)?, path))
     }
 
     fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.course.pass(Class::Takes, || {
+        self.course.pass(OperationClass::Takes, || {
             format!("create_like {} like {}", path.display(), replaced.display())
         })?;
         Ok(self.writer(self.inner.create_like(path, replaced)?, path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.course.pass(Class::Other, || {
+        self.course.pass(OperationClass::Other, || {
             format!("rename {} to {}", from.display(), to.display())
         })?;
         self.inner.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.pass(Class::Frees, "remove_file", path)?;
+        self.pass(OperationClass::Frees, "remove_file", path)?;
         self.inner.remove_file(path)
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.pass(Class::Takes, "create_dir_all", path)?;
+        self.pass(OperationClass::Takes, "create_dir_all", path)?;
         self.inner.create_dir_all(path)
     }
 
     fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
-        self.pass(Class::Takes, "create_dir_like", path)?;
+        self.pass(OperationClass::Takes, "create_dir_like", path)?;
         self.inner.create_dir_like(path, replaced)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.pass(Class::Frees, "remove_dir", path)?;
+        self.pass(OperationClass::Frees, "remove_dir", path)?;
         self.inner.remove_dir(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.pass(Class::Frees, "remove_dir_all", path)?;
+        self.pass(OperationClass::Frees, "remove_dir_all", path)?;
         self.inner.remove_dir_all(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.pass(Class::Other, "sync_dir", path)?;
+        self.pass(OperationClass::Other, "sync_dir", path)?;
         self.inner.sync_dir(path)
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.pass(Class::Other, "kind", path)?;
+        self.pass(OperationClass::Other, "kind", path)?;
         self.inner.kind(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.pass(Class::Other, "list", path)?;
+        self.pass(OperationClass::Other, "list", path)?;
         self.inner.list(path)
     }
 
     fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.pass(Class::Other, "list_os", path)?;
+        self.pass(OperationClass::Other, "list_os", path)?;
         self.inner.list_os(path)
     }
 
@@ -257,67 +259,67 @@ impl Storage for Faulty {
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.pass(Class::Other, "resolve", path)?;
+        self.pass(OperationClass::Other, "resolve", path)?;
         self.inner.resolve(path)
     }
 
     fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.pass(Class::Frees, "remove_if_abandoned", path)?;
+        self.pass(OperationClass::Frees, "remove_if_abandoned", path)?;
         self.inner.remove_if_abandoned(path)
     }
 
     fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
-        self.pass(Class::Other, "take_over", path)?;
+        self.pass(OperationClass::Other, "take_over", path)?;
         let taken = self.inner.take_over(path)?;
         Ok(taken.map(|inner| self.writer(inner, path)))
     }
 }
 
 #[derive(Debug)]
-struct Reader {
+struct FaultyReader {
     inner: Box<dyn ReadFile>,
     path: PathBuf,
     course: Course,
 }
 
-impl ReadFile for Reader {
+impl ReadFile for FaultyReader {
     fn len(&self) -> io::Result<u64> {
         self.course
-            .pass(Class::Other, || format!("len of {}", self.path.display()))?;
+            .pass(OperationClass::Other, || format!("len of {}", self.path.display()))?;
         self.inner.len()
     }
 
     fn identity(&self) -> io::Result<Option<[u64; 4]>> {
         self.course
-            .pass(Class::Other, || format!("identity of {}", self.path.display()))?;
+            .pass(OperationClass::Other, || format!("identity of {}", self.path.display()))?;
         self.inner.identity()
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let words = || format!("read_at {offset} of {}, {} bytes", self.path.display(), into.len());
-        self.course.pass(Class::Other, words)?;
+        self.course.pass(OperationClass::Other, words)?;
         self.inner.read_at(into, offset)
     }
 }
 
 #[derive(Debug)]
-struct Writer {
+struct FaultyWriter {
     inner: Box<dyn WriteFile>,
     path: PathBuf,
     course: Course,
     sync_failed: bool,
 }
 
-impl WriteFile for Writer {
+impl WriteFile for FaultyWriter {
     fn announce(&mut self, len: u64) -> io::Result<()> {
         let words = || format!("announce {len} bytes of {}", self.path.display());
-        self.course.pass(Class::Takes, words)?;
+        self.course.pass(OperationClass::Takes, words)?;
         self.inner.announce(len)
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let words = || format!("write_all to {}, {} bytes", self.path.display(), bytes.len());
-        match self.course.strikes(Class::Takes, words) {
+        match self.course.strikes(OperationClass::Takes, words) {
             None => self.inner.write_all(bytes),
             Some(fault) => {
                 if fault == Fault::ShortWrite {
@@ -331,7 +333,7 @@ impl WriteFile for Writer {
     fn sync(&mut self) -> io::Result<()> {
         let passed = self
             .course
-            .pass(Class::Other, || format!("sync {}", self.path.display()));
+            .pass(OperationClass::Other, || format!("sync {}", self.path.display()));
         if self.sync_failed {
             return Err(io::Error::other(
                 "an earlier sync of this file failed: what it holds is unknown",

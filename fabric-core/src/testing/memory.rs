@@ -1,4 +1,4 @@
-//! A file system in memory that knows what a crash would leave of it.
+//! A file system in memory that computes the states a crash may leave.
 
 mod crash;
 mod disk;
@@ -10,14 +10,14 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use disk::{Disk, Node};
+use disk::{Disk, DiskNode};
 use file::File;
 
 use crate::storage::{FileKind, ReadFile, Storage, WriteFile};
 
-/// A file system in memory, for tests: it knows what is durable, and shows every state that a crash may leave.
+/// A file system in memory, for tests: it records what is durable, and returns every state that a crash may leave.
 ///
-/// Clones are the same store. Relative paths start from the root. There are no symbolic links.
+/// Clones share one store. Relative paths start at the root. There are no symbolic links.
 ///
 /// # What a crash leaves
 /// [`crash_states`](Self::crash_states) gives the states that a stop of the machine at this moment may leave, by the
@@ -31,7 +31,7 @@ use crate::storage::{FileKind, ReadFile, Storage, WriteFile};
 /// - A rename is lost or done as a whole, also between two directories; syncing either makes it durable.
 /// - [`create_dir_all`](Storage::create_dir_all) leaves directories that are durable.
 ///
-/// So that it can, the store remembers what was removed or replaced until the directory is synced.
+/// The store keeps removed and replaced files until the directory is synced.
 ///
 /// # Examples
 /// A file that is renamed into place without being synced may be found empty:
@@ -65,11 +65,11 @@ impl Memory {
         Self::of(Disk::new())
     }
 
-    /// Stores of their own, in the states that a crash at this moment may leave this one in, which itself stays as it is.
+    /// Independent stores in the states that a crash at this moment may leave; this store is unchanged.
     ///
-    /// All states if they are at most `limit`. Otherwise `limit` of them at most, the same each time: first the extremes
-    /// (no pending step survived, or all; nothing of the unsynced bytes, or all; one file without its unsynced bytes),
-    /// then others by chance.
+    /// Returns all states if there are at most `limit`. Otherwise returns at most `limit`, the same each time: first
+    /// the extremes (no pending step survived, or all; no unsynced byte, or all; one file without its unsynced bytes),
+    /// then a random choice of the others.
     #[must_use]
     pub fn crash_states(&self, limit: usize) -> Vec<Memory> {
         crash::after_crash(&self.disk(), limit)
@@ -113,8 +113,8 @@ impl fmt::Debug for Memory {
 impl Storage for Memory {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         match self.disk().node(path)? {
-            Some(Node::File(file)) => Ok(Box::new(Reader { file })),
-            Some(Node::Directory(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            Some(DiskNode::File(file)) => Ok(Box::new(MemoryReader { file })),
+            Some(DiskNode::Directory(_)) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -126,8 +126,8 @@ impl Storage for Memory {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let file = File::new_held();
-        disk.step(vec![(name, Some(Node::File(file.clone())))]);
-        Ok(Box::new(Writer { file }))
+        disk.step(vec![(name, Some(DiskNode::File(file.clone())))]);
+        Ok(Box::new(MemoryWriter { file }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -141,8 +141,8 @@ impl Storage for Memory {
         let mut disk = self.disk();
         let name = disk.locate(path)?.ok_or(io::ErrorKind::IsADirectory)?;
         match disk.at(&name) {
-            Some(Node::File(_)) => disk.step(vec![(name, None)]),
-            Some(Node::Directory(_)) => return Err(io::ErrorKind::IsADirectory.into()),
+            Some(DiskNode::File(_)) => disk.step(vec![(name, None)]),
+            Some(DiskNode::Directory(_)) => return Err(io::ErrorKind::IsADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         }
         Ok(())
@@ -154,9 +154,9 @@ impl Storage for Memory {
         while let Some(at) = paths.pop() {
             let Some(name) = disk.locate(at)? else { continue };
             match disk.at(&name) {
-                Some(Node::Directory(_)) => {}
-                Some(Node::File(_)) if paths.is_empty() => return Err(io::ErrorKind::AlreadyExists.into()),
-                Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+                Some(DiskNode::Directory(_)) => {}
+                Some(DiskNode::File(_)) if paths.is_empty() => return Err(io::ErrorKind::AlreadyExists.into()),
+                Some(DiskNode::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
                 None => disk.create_directory(&name),
             }
         }
@@ -194,8 +194,8 @@ impl Storage for Memory {
 
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         match self.disk().node(path) {
-            Ok(Some(Node::File(_))) => Ok(Some(FileKind::File)),
-            Ok(Some(Node::Directory(_))) => Ok(Some(FileKind::Directory)),
+            Ok(Some(DiskNode::File(_))) => Ok(Some(FileKind::File)),
+            Ok(Some(DiskNode::Directory(_))) => Ok(Some(FileKind::Directory)),
             Ok(None) => Ok(None),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
@@ -222,18 +222,18 @@ impl Storage for Memory {
         let disk = self.disk();
         let taken = disk.abandoned(path)?.map(|(_, file)| {
             file.content_mut().held = true;
-            Box::new(Writer { file }) as Box<dyn WriteFile>
+            Box::new(MemoryWriter { file }) as Box<dyn WriteFile>
         });
         Ok(taken)
     }
 }
 
 #[derive(Debug)]
-struct Reader {
+struct MemoryReader {
     file: Arc<File>,
 }
 
-impl ReadFile for Reader {
+impl ReadFile for MemoryReader {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.content().bytes.len() as u64)
     }
@@ -263,11 +263,11 @@ fn from(bytes: &[u8], offset: u64) -> &[u8] {
 }
 
 #[derive(Debug)]
-struct Writer {
+struct MemoryWriter {
     file: Arc<File>,
 }
 
-impl WriteFile for Writer {
+impl WriteFile for MemoryWriter {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.content_mut().append(bytes)
     }
@@ -278,7 +278,7 @@ impl WriteFile for Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for MemoryWriter {
     fn drop(&mut self) {
         self.file.content_mut().held = false;
     }

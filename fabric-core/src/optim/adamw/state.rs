@@ -11,20 +11,24 @@ use crate::value::ValueError;
 
 impl OptimizerState for AdamW {
     fn describe(&self) -> OptimizerDescription {
-        let parameters = self.slots.iter().map(|slot| {
-            let [exp_avg, exp_avg_sq] = &slot.state;
-            ParamState::new(slot.var.clone())
-                .named(slot.name.clone())
+        let parameters = self.parameters.iter().map(|parameter| {
+            let [exp_avg, exp_avg_sq] = &parameter.state;
+            ParamState::new(parameter.var.clone())
+                .named(parameter.name.clone())
                 .tensor("exp_avg", exp_avg)
                 .tensor("exp_avg_sq", exp_avg_sq)
-                .step(slot.step)
+                .step(parameter.step)
         });
         let description = OptimizerDescription::new("AdamW", parameters.collect());
         self.groups
             .iter()
             .enumerate()
             .fold(description, |description, (index, params)| {
-                let members = self.slots.iter().enumerate().filter(|(_, slot)| slot.group == index);
+                let members = self
+                    .parameters
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, parameter)| parameter.group == index);
                 description.group(to_group(params, members.map(|(position, _)| position).collect()))
             })
     }
@@ -39,8 +43,8 @@ impl OptimizerState for AdamW {
                 *params = restored;
             }
         }
-        for (slot, step) in self.slots.iter_mut().zip(steps) {
-            slot.step = step.unwrap_or(slot.step);
+        for (parameter, step) in self.parameters.iter_mut().zip(steps) {
+            parameter.step = step.unwrap_or(parameter.step);
         }
     }
 }

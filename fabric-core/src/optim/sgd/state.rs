@@ -9,11 +9,11 @@ use crate::value::ValueError;
 
 impl OptimizerState for Sgd {
     fn describe(&self) -> OptimizerDescription {
-        let parameters = self.slots.iter().map(|slot| {
-            let parameter = ParamState::new(slot.var.clone()).named(slot.name.clone());
-            match &slot.buffer {
-                Some([buffer]) => parameter.tensor("momentum_buffer", buffer),
-                None => parameter,
+        let parameters = self.parameters.iter().map(|parameter| {
+            let described = ParamState::new(parameter.var.clone()).named(parameter.name.clone());
+            match &parameter.buffer {
+                Some([buffer]) => described.tensor("momentum_buffer", buffer),
+                None => described,
             }
         });
         let description = OptimizerDescription::new("Sgd", parameters.collect());
@@ -21,7 +21,11 @@ impl OptimizerState for Sgd {
             .iter()
             .enumerate()
             .fold(description, |description, (index, params)| {
-                let members = self.slots.iter().enumerate().filter(|(_, slot)| slot.group == index);
+                let members = self
+                    .parameters
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, parameter)| parameter.group == index);
                 description.group(to_group(params, members.map(|(position, _)| position).collect()))
             })
     }

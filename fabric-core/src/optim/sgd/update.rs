@@ -14,7 +14,7 @@ pub(in crate::optim) struct PlainUpdate<'a>(pub(in crate::optim) &'a ParamsSgd);
 pub(in crate::optim) struct MomentumUpdate<'a>(pub(in crate::optim) &'a ParamsSgd);
 
 impl ParamsSgd {
-    /// What is added to a gradient for weight decay; nothing at all without it, so that -0 and infinities stay.
+    /// The gradient with weight decay; unchanged without decay, so that -0 and infinities stay.
     fn decay<T: Element>(&self) -> impl Fn(Num<T>, Num<T>) -> Num<T> + use<T> {
         let weight_decay = (self.weight_decay != 0.0).then(|| Num::<T>::scalar(self.weight_decay));
         move |theta, grad| match weight_decay {

@@ -1,4 +1,4 @@
-//! What a checkpoint does with an optimizer, without a file.
+//! Optimizers through a checkpoint, without a file.
 
 use candle_core::{DType, Var};
 use candle_nn::Optimizer;

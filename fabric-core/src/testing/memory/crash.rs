@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DirectoryId, Disk, Name, Node, ROOT};
+use super::disk::{DirectoryId, Disk, DiskNode, Name, ROOT};
 use super::file::File;
-use super::sample::{Sample, digits};
+use super::sample::{CrashSample, digits};
 
 /// The files and directories that a crash leaves, before it is settled what the files hold. Parents come first.
 type Tree = BTreeMap<PathBuf, Option<Arc<File>>>;
 
-/// What each file may hold after the crash, by its address before it.
+/// The possible contents of each file after the crash, by its address before it.
 type Contents = HashMap<*const File, Vec<Arc<File>>>;
 
 /// One state: the number of a tree, and for each of its files the number of a content.
 type Choice = (usize, Vec<usize>);
 
-/// The disks that a crash may leave of this one: all if they are at most `limit`, otherwise so many of them.
+/// The disks that a crash may leave: all of them if there are at most `limit`, otherwise `limit` of them.
 pub(super) fn after_crash(disk: &Disk, limit: usize) -> Vec<Disk> {
     let (trees, all_trees) = trees(disk, limit);
     let (contents, all_contents) = contents(&trees, limit);
@@ -91,8 +91,8 @@ fn all_survivors(before: &[Vec<usize>], limit: usize) -> Option<Vec<Vec<bool>>> 
     Some(sets)
 }
 
-/// Some sets of steps that may survive together: none, all, all but one and what needs it, one and what it needs, then
-/// others by chance.
+/// Some sets of steps that may survive together: none, all, all but one step and those that need it, one step and those
+/// that it needs, then a random choice of others.
 fn some_survivors(before: &[Vec<usize>], limit: usize) -> Vec<Vec<bool>> {
     let steps = before.len();
     let mut sets = vec![vec![false; steps], vec![true; steps]];
@@ -101,7 +101,7 @@ fn some_survivors(before: &[Vec<usize>], limit: usize) -> Vec<Vec<bool>> {
         sets.push(with_needed(before, step));
     }
     sets.truncate(limit);
-    let mut sample = Sample::new();
+    let mut sample = CrashSample::new();
     while sets.len() < limit {
         // Not a fair coin: as a step needs others, few of the late ones would survive.
         sets.push(possible(before, |_| sample.below(8) > 0));
@@ -131,7 +131,7 @@ fn with_needed(before: &[Vec<usize>], step: usize) -> Vec<bool> {
 }
 
 fn tree_of(disk: &Disk, survivors: &[bool]) -> Tree {
-    let mut changed: BTreeMap<&Name, Option<&Node>> = BTreeMap::new();
+    let mut changed: BTreeMap<&Name, Option<&DiskNode>> = BTreeMap::new();
     for (step, _) in disk.pending.iter().zip(survivors).filter(|(_, survives)| **survives) {
         changed.extend(step.effects.iter().map(|(name, node)| (name, node.as_ref())));
     }
@@ -140,13 +140,14 @@ fn tree_of(disk: &Disk, survivors: &[bool]) -> Tree {
     tree
 }
 
-fn grow(disk: &Disk, changed: &BTreeMap<&Name, Option<&Node>>, at: DirectoryId, path: &Path, tree: &mut Tree) {
+fn grow(disk: &Disk, changed: &BTreeMap<&Name, Option<&DiskNode>>, at: DirectoryId, path: &Path, tree: &mut Tree) {
     let durable = disk
         .directories
         .get(&at)
         .into_iter()
         .flat_map(|directory| &directory.durable);
-    let mut names: BTreeMap<&str, Option<&Node>> = durable.map(|(name, node)| (name.as_str(), Some(node))).collect();
+    let mut names: BTreeMap<&str, Option<&DiskNode>> =
+        durable.map(|(name, node)| (name.as_str(), Some(node))).collect();
     names.extend(
         changed
             .iter()
@@ -156,8 +157,8 @@ fn grow(disk: &Disk, changed: &BTreeMap<&Name, Option<&Node>>, at: DirectoryId, 
     for (name, node) in names {
         let path = path.join(name);
         match node {
-            Some(Node::File(file)) => drop(tree.insert(path, Some(file.clone()))),
-            Some(Node::Directory(below)) => {
+            Some(DiskNode::File(file)) => drop(tree.insert(path, Some(file.clone()))),
+            Some(DiskNode::Directory(below)) => {
                 tree.insert(path.clone(), None);
                 grow(disk, changed, *below, &path, tree);
             }
@@ -204,7 +205,7 @@ fn some_choices(bases: &[Vec<usize>], limit: usize) -> Vec<Choice> {
             wanted.push((tree, one));
         }
     }
-    let mut sample = Sample::new();
+    let mut sample = CrashSample::new();
     let by_chance = (0..limit.saturating_mul(16)).map(|_| {
         let tree = sample.below(bases.len());
         (tree, bases[tree].iter().map(|base| sample.below(*base)).collect())
@@ -228,7 +229,7 @@ fn build(tree: &Tree, contents: &Contents, digits: Vec<usize>) -> Disk {
             None => disk.create_directory(&name),
             Some(file) => {
                 let left = &contents[&Arc::as_ptr(file)][digits.next().unwrap_or(0)];
-                disk.step(vec![(name, Some(Node::File(left.clone())))]);
+                disk.step(vec![(name, Some(DiskNode::File(left.clone())))]);
             }
         }
     }

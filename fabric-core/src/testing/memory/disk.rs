@@ -16,21 +16,21 @@ pub(super) type DirectoryId = u64;
 pub(super) type Name = (DirectoryId, String);
 
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(super) enum DiskNode {
     File(Arc<File>),
     Directory(DirectoryId),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Directory {
-    pub(super) now: BTreeMap<String, Node>,
-    pub(super) durable: BTreeMap<String, Node>,
+pub(super) struct DirectoryNode {
+    pub(super) now: BTreeMap<String, DiskNode>,
+    pub(super) durable: BTreeMap<String, DiskNode>,
 }
 
 /// A creation, renaming or removal that no sync has made durable: a crash leaves all of its effects or none.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) effects: Vec<(Name, Option<Node>)>,
+    pub(super) effects: Vec<(Name, Option<DiskNode>)>,
 }
 
 impl Step {
@@ -41,7 +41,7 @@ impl Step {
 
 #[derive(Debug)]
 pub(super) struct Disk {
-    pub(super) directories: BTreeMap<DirectoryId, Directory>,
+    pub(super) directories: BTreeMap<DirectoryId, DirectoryNode>,
     /// In the order in which they happened.
     pub(super) pending: Vec<Step>,
     next: DirectoryId,
@@ -50,7 +50,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new() -> Self {
         Self {
-            directories: BTreeMap::from([(ROOT, Directory::default())]),
+            directories: BTreeMap::from([(ROOT, DirectoryNode::default())]),
             pending: Vec::new(),
             next: ROOT + 1,
         }
@@ -73,13 +73,13 @@ impl Disk {
         Ok(names.pop())
     }
 
-    pub(super) fn node(&self, path: &Path) -> io::Result<Option<Node>> {
+    pub(super) fn node(&self, path: &Path) -> io::Result<Option<DiskNode>> {
         Ok(self
             .locate(path)?
-            .map_or(Some(Node::Directory(ROOT)), |name| self.at(&name).cloned()))
+            .map_or(Some(DiskNode::Directory(ROOT)), |name| self.at(&name).cloned()))
     }
 
-    pub(super) fn at(&self, (directory, name): &Name) -> Option<&Node> {
+    pub(super) fn at(&self, (directory, name): &Name) -> Option<&DiskNode> {
         self.directories.get(directory)?.now.get(name)
     }
 
@@ -88,9 +88,9 @@ impl Disk {
     }
 
     fn directory_at(&self, name: Option<&Name>) -> io::Result<DirectoryId> {
-        match name.map_or(Some(&Node::Directory(ROOT)), |name| self.at(name)) {
-            Some(Node::Directory(directory)) => Ok(*directory),
-            Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
+        match name.map_or(Some(&DiskNode::Directory(ROOT)), |name| self.at(name)) {
+            Some(DiskNode::Directory(directory)) => Ok(*directory),
+            Some(DiskNode::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -102,7 +102,7 @@ impl Disk {
             located => located.ok().flatten(),
         };
         let found = name.and_then(|name| match self.at(&name) {
-            Some(Node::File(file)) if !file.content().held => Some((file.clone(), name)),
+            Some(DiskNode::File(file)) if !file.content().held => Some((file.clone(), name)),
             _ => None,
         });
         Ok(found.map(|(file, name)| (name, file)))
@@ -114,12 +114,12 @@ impl Disk {
             return Ok(());
         }
         match (&node, self.at(&to)) {
-            (Node::File(_), Some(Node::Directory(_))) => return Err(io::ErrorKind::IsADirectory.into()),
-            (Node::Directory(_), Some(Node::File(_))) => return Err(io::ErrorKind::NotADirectory.into()),
-            (Node::Directory(_), Some(Node::Directory(replaced))) if !self.names_in(*replaced).is_empty() => {
+            (DiskNode::File(_), Some(DiskNode::Directory(_))) => return Err(io::ErrorKind::IsADirectory.into()),
+            (DiskNode::Directory(_), Some(DiskNode::File(_))) => return Err(io::ErrorKind::NotADirectory.into()),
+            (DiskNode::Directory(_), Some(DiskNode::Directory(replaced))) if !self.names_in(*replaced).is_empty() => {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
-            (Node::Directory(moved), _) if self.contains(*moved, to.0) => {
+            (DiskNode::Directory(moved), _) if self.contains(*moved, to.0) => {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             _ => {}
@@ -131,13 +131,13 @@ impl Disk {
     pub(super) fn create_directory(&mut self, name: &Name) {
         let directory = self.next;
         self.next += 1;
-        self.directories.insert(directory, Directory::default());
-        self.step(vec![(name.clone(), Some(Node::Directory(directory)))]);
+        self.directories.insert(directory, DirectoryNode::default());
+        self.step(vec![(name.clone(), Some(DiskNode::Directory(directory)))]);
         self.settle(|settled| settled == name);
     }
 
     pub(super) fn remove_tree(&mut self, name: Name) {
-        if let Some(Node::Directory(directory)) = self.at(&name) {
+        if let Some(DiskNode::Directory(directory)) = self.at(&name) {
             let directory = *directory;
             for child in self.names_in(directory) {
                 self.remove_tree((directory, child));
@@ -165,8 +165,8 @@ impl Disk {
                 .flat_map(|found| &found.now)
             {
                 match node {
-                    Node::File(file) => files.push((path.join(name), file.clone())),
-                    Node::Directory(below) => found.push((*below, path.join(name))),
+                    DiskNode::File(file) => files.push((path.join(name), file.clone())),
+                    DiskNode::Directory(below) => found.push((*below, path.join(name))),
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Disk {
     }
 
     fn contains(&self, outer: DirectoryId, inner: DirectoryId) -> bool {
-        let inside = |node: &Node| matches!(node, Node::Directory(below) if self.contains(*below, inner));
+        let inside = |node: &DiskNode| matches!(node, DiskNode::Directory(below) if self.contains(*below, inner));
         outer == inner
             || self
                 .directories
@@ -183,7 +183,7 @@ impl Disk {
     }
 
     /// Does something to names, at once for all to see and not durably.
-    pub(super) fn step(&mut self, effects: Vec<(Name, Option<Node>)>) {
+    pub(super) fn step(&mut self, effects: Vec<(Name, Option<DiskNode>)>) {
         for ((directory, name), node) in &effects {
             if let Some(found) = self.directories.get_mut(directory) {
                 assign(&mut found.now, name, node.as_ref());
@@ -192,7 +192,7 @@ impl Disk {
         self.pending.push(Step { effects });
     }
 
-    /// Makes durable what was done to the names wanted, with all that must have happened before.
+    /// Makes the changes of the wanted names durable, with all earlier changes that they need.
     pub(super) fn settle(&mut self, wanted: impl Fn(&Name) -> bool) {
         let mut names = BTreeSet::new();
         let mut settled = Vec::new();
@@ -232,8 +232,8 @@ impl Disk {
                 .into_iter()
                 .flat_map(|d| d.now.values().chain(d.durable.values()));
             found.extend(pending.chain(settled).filter_map(|node| match node {
-                Node::Directory(below) => Some(*below),
-                Node::File(_) => None,
+                DiskNode::Directory(below) => Some(*below),
+                DiskNode::File(_) => None,
             }));
         }
         self.directories.retain(|directory, _| reached.contains(directory));
@@ -242,7 +242,7 @@ impl Disk {
     }
 }
 
-fn assign(names: &mut BTreeMap<String, Node>, name: &str, node: Option<&Node>) {
+fn assign(names: &mut BTreeMap<String, DiskNode>, name: &str, node: Option<&DiskNode>) {
     match node {
         Some(node) => names.insert(name.to_owned(), node.clone()),
         None => names.remove(name),
@@ -260,8 +260,11 @@ mod tests {
         disk.create_directory(&outer);
         let directory = disk.directory(Path::new("outer")).unwrap();
         let file = File::new_held();
-        disk.step(vec![((directory, "file".to_owned()), Some(Node::File(file.clone())))]);
-        disk.step(vec![(last.clone(), Some(Node::File(file.clone())))]);
+        disk.step(vec![(
+            (directory, "file".to_owned()),
+            Some(DiskNode::File(file.clone())),
+        )]);
+        disk.step(vec![(last.clone(), Some(DiskNode::File(file.clone())))]);
         disk.step(vec![(last, None)]);
         disk.remove_tree(outer);
         assert!(Arc::strong_count(&file) > 1);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::sample::{Sample, digits};
+use super::sample::{CrashSample, digits};
 use crate::io::pages;
 
 /// A file, whatever its name. Readers and the writer keep it when the name goes.
@@ -13,27 +13,27 @@ use crate::io::pages;
 pub(super) struct File {
     /// Another for every file of this process.
     pub(super) number: u64,
-    content: RwLock<Content>,
+    content: RwLock<FileContent>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Content {
+pub(super) struct FileContent {
     pub(super) bytes: Vec<u8>,
     /// How many of the bytes, from the start, a crash leaves alone.
     durable: usize,
     /// Where each write ended that came after the last sync.
     ends: Vec<usize>,
-    /// Whether its writer lives.
+    /// True while its writer exists.
     pub(super) held: bool,
 }
 
-/// What a crash leaves of one write, as digits of a number to the base 3.
+/// The part of a write that a crash leaves, as a digit of a number to the base 3.
 const MISSING: usize = 0;
 const TORN: usize = 1;
 const WHOLE: usize = 2;
 
 impl File {
-    fn new(content: Content) -> Arc<Self> {
+    fn new(content: FileContent) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -42,32 +42,32 @@ impl File {
     }
 
     pub(super) fn new_held() -> Arc<Self> {
-        Self::new(Content {
+        Self::new(FileContent {
             held: true,
-            ..Content::default()
+            ..FileContent::default()
         })
     }
 
-    /// A file that stands as it is: nobody writes it, nothing of it is pending.
+    /// A file without a writer and without pending writes.
     fn settled(bytes: Vec<u8>) -> Arc<Self> {
         let durable = bytes.len();
-        Self::new(Content {
+        Self::new(FileContent {
             bytes,
             durable,
-            ..Content::default()
+            ..FileContent::default()
         })
     }
 
-    pub(super) fn content(&self) -> RwLockReadGuard<'_, Content> {
+    pub(super) fn content(&self) -> RwLockReadGuard<'_, FileContent> {
         self.content.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn content_mut(&self) -> RwLockWriteGuard<'_, Content> {
+    pub(super) fn content_mut(&self) -> RwLockWriteGuard<'_, FileContent> {
         self.content.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Content {
+impl FileContent {
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !bytes.is_empty() {
             pages::append(&mut self.bytes, bytes)?;
@@ -81,8 +81,8 @@ impl Content {
         self.ends.clear();
     }
 
-    /// What a crash may leave of this file, each different: first the least, last everything. Beyond `limit` a sample;
-    /// the flag says whether it is complete.
+    /// The different contents that a crash may leave of this file: first the least, last everything. Beyond `limit` a
+    /// sample; the flag says whether it is complete.
     pub(super) fn after_crash(&self, limit: usize) -> (Vec<Arc<File>>, bool) {
         let (choices, complete) = self.choices(limit);
         let mut seen = HashSet::new();
@@ -98,7 +98,7 @@ impl Content {
     }
 
     /// One digit for each unsynced write, and one for the length: 0 if the file ends with the last byte that is left, 1
-    /// if it has its full length, with zeros for what is missing.
+    /// if it has its full length, padded with zeros.
     fn choices(&self, limit: usize) -> (Vec<Vec<usize>>, bool) {
         let writes = self.ends.len();
         if writes == 0 {
@@ -118,7 +118,7 @@ impl Content {
             }
         }
         choices.truncate(limit);
-        let mut sample = Sample::new();
+        let mut sample = CrashSample::new();
         while choices.len() < limit {
             choices.push(bases.iter().map(|base| sample.below(*base)).collect());
         }

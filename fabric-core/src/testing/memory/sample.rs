@@ -19,11 +19,11 @@ pub(super) fn digits(bases: &[usize], limit: usize) -> Option<Vec<Vec<usize>>> {
     })
 }
 
-/// The same pseudo-random numbers each time: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// Pseudo-random numbers, equal in every run: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014).
-pub(super) struct Sample(u64);
+pub(super) struct CrashSample(u64);
 
-impl Sample {
+impl CrashSample {
     pub(super) fn new() -> Self {
         Self(0)
     }
