@@ -10,40 +10,40 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::number::Number;
-use self::reader::{Reader, Reading};
-use self::writer::Writer;
+use self::reader::{ReadState, ValueReader};
+use self::writer::ValueWriter;
 pub(crate) use self::writer::add;
 use crate::hash::HashSet;
 use crate::io::pages::Growing;
 
-/// Deeper nesting is refused on reading: no recursion without a bound.
+/// The deepest nesting: recursion is bounded.
 const MAX_DEPTH: usize = 128;
 
-/// The tag of what a file holds and this library does not read; see [`Value::opaque`]. From the range of tags that
-/// anybody may use.
+/// The tag of a value that this library does not read; see [`Value::opaque`]. CBOR leaves this range of tags to
+/// applications.
 const OPAQUE: u64 = 0x6661_6272_6963;
 
-/// The tag of `Some(None)`, which would be `None` without it.
+/// The tag of `Some(None)`, which would be read as `None` without it.
 pub(crate) const SOME: u64 = OPAQUE + 1;
 
-/// A number, text, list, map or nothing, as a checkpoint holds it.
+/// A number, a text, a list, a map or null, as a checkpoint holds it.
 ///
-/// The form is CBOR (RFC 8949), which names its own types: a struct that gained a field with a default, renamed one
-/// or turned a number into an enum still reads what was written before.
+/// The form is CBOR (RFC 8949), which names its own types: a struct that gained a field with a default, renamed one or
+/// turned a number into an enum still reads older checkpoints.
 #[derive(Clone, PartialEq)]
 pub struct Value(pub(crate) Cbor);
 
-/// Why a value does not become the type that was asked for; the caller adds the entry's name.
+/// The reason why a value is not of the requested type; the caller adds the entry's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct ValueError {
     what: String,
-    /// Whether the value may well be right, and memory was missing.
+    /// True if memory was missing, and the value may be valid.
     is_memory: bool,
 }
 
 impl ValueError {
-    /// An error that says `what`.
+    /// An error with the text `what`.
     pub fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -51,7 +51,14 @@ impl ValueError {
         }
     }
 
-    /// The same with more said.
+    /// The error about a value that this library does not read.
+    fn unreadable(what: &str) -> Self {
+        Self::new(format!(
+            "is `{what}`, which this library does not read; leave the entry out with LoadOptions::exclude"
+        ))
+    }
+
+    /// The error with the text that `say` makes of the present text.
     pub(crate) fn said(self, say: impl FnOnce(&str) -> String) -> Self {
         Self {
             what: say(&self.what),
@@ -61,18 +68,18 @@ impl ValueError {
 }
 
 impl Value {
-    /// Nothing: what `None` is stored as inside a list.
+    /// Null, the stored form of `None` inside a list.
     #[must_use]
     pub fn null() -> Self {
         Self(Cbor::Null)
     }
 
-    /// The stored form of `Some` of what this value is.
+    /// The stored form of `Some` of this value.
     pub(crate) fn into_some(self) -> Self {
         Self(some(self.0))
     }
 
-    /// What this is `Some` of, if it is the stored form of a `Some` around a `None`.
+    /// The value inside, if this is the stored form of a `Some` around a `None`.
     pub(crate) fn as_some(&self) -> Option<Self> {
         match &self.0 {
             Cbor::Tag(SOME, inner) => Some(Self((**inner).clone())),
@@ -99,7 +106,7 @@ impl Value {
     /// # Errors
     /// If the type's `Serialize` fails.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
-        let value = value.serialize(Writer::new());
+        let value = value.serialize(ValueWriter::new());
         value
             .map(|value| Self(sorted(value)))
             .map_err(|error| error.said(|what| format!("cannot be stored: {what}")))
@@ -107,26 +114,26 @@ impl Value {
 
     /// This value as the type `T`.
     ///
-    /// An integer serves as a float that holds it exactly, a float without a fraction as an integer; a float is rounded to the
-    /// precision of the type, and refused if it is out of its range. Inside of serde's `flatten` and `untagged`, a type takes
-    /// any number without saying which it wants, and may round an integer.
+    /// An integer becomes a float that holds it exactly, and a float without a fraction becomes an integer; a float is
+    /// rounded to the precision of the type, and refused if it is out of its range. Inside serde's `flatten` and
+    /// `untagged`, a type takes any number, and may round an integer.
     ///
     /// # Errors
-    /// If it is of another type; the message says what was found and what was expected.
+    /// If the value is of another type; the message has the found and the expected type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
         if let Some(what) = self.as_opaque() {
-            return Err(ValueError::new(format!("is not read: {what}")));
+            return Err(ValueError::unreadable(what));
         }
         self.read().map(|(value, _)| value)
     }
 
-    /// This value as the type `T`, which no number may have come into with a loss.
+    /// This value as the type `T`, if `T` holds every number exactly.
     pub(crate) fn decode_exactly<T: DeserializeOwned + Serialize>(&self) -> Result<T, ValueError> {
         let (value, at_risk) = self.read::<T>()?;
         if at_risk.is_empty() {
             return Ok(value);
         }
-        // A number that the type has not kept, and that it has as what a loss makes of it.
+        // A number that `T` does not hold, while it holds the rounded number.
         let kept: HashSet<_> = Self::of(&value)?.numbers().into_iter().map(Number::key).collect();
         let has = |number: Number| kept.contains(&number.key());
         let is_lost = |number: &Number| {
@@ -136,20 +143,20 @@ impl Value {
         match at_risk.into_iter().find(is_lost) {
             None => Ok(value),
             Some(number) => Err(ValueError::new(format!(
-                "invalid type: {}, expected a number that its field holds",
+                "invalid type: {}, expected a number that its field holds exactly",
                 number.unexpected()
             ))),
         }
     }
 
-    /// Reads a value, and gives the numbers that a type may have lost without a word.
+    /// Decodes a value, and returns the numbers that a type may have rounded.
     fn read<T: DeserializeOwned>(&self) -> Result<(T, Vec<Number>), ValueError> {
         let read = |whole_as_integers| {
-            let reading = Reading {
+            let reading = ReadState {
                 whole_as_integers,
-                ..Reading::default()
+                ..ReadState::default()
             };
-            let value = serde_path_to_error::deserialize(Reader {
+            let value = serde_path_to_error::deserialize(ValueReader {
                 value: &self.0,
                 reading: &reading,
             });
@@ -214,13 +221,13 @@ impl Value {
         self.0.as_map()?.iter().map(named).collect()
     }
 
-    /// Whether this is nothing at all.
+    /// True for null.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0.is_null()
     }
 
-    /// Whether this is nothing, or a map of nothings.
+    /// True for null, and for a map with null under every key.
     pub(crate) fn holds_nothing(&self) -> bool {
         fn nothing(value: &Cbor) -> bool {
             match value {
@@ -232,14 +239,14 @@ impl Value {
         nothing(&self.0)
     }
 
-    /// A leaf for something that is not read, and that says what it is. Decodes into nothing by itself; inside of a
-    /// list or a map it looks like a map that no type expects.
+    /// A placeholder for a value that this library does not read, with a text about it. By itself it decodes into no
+    /// type; inside a list or a map it looks like a map that no type expects.
     pub(crate) fn opaque(what: &str) -> Self {
         let said = Cbor::Map(vec![(Cbor::Text("not read".to_owned()), Cbor::Text(what.to_owned()))]);
         Self(Cbor::Tag(OPAQUE, Box::new(said)))
     }
 
-    /// What this leaf says it is, if it is not read.
+    /// The text of a placeholder for a value that this library does not read.
     pub(crate) fn as_opaque(&self) -> Option<&str> {
         let Cbor::Tag(OPAQUE, said) = &self.0 else {
             return None;
@@ -255,10 +262,10 @@ impl Value {
         (!twice).then_some(Self(Cbor::Map(entries)))
     }
 
-    /// What this is, in a few words: `text "x"`, `a list of 3`.
+    /// A short description: `text "x"`, `a list of 3`.
     pub(crate) fn describe(&self) -> String {
         if let Some(what) = self.as_opaque() {
-            return format!("something that is not read ({what})");
+            return format!("a value that this library does not read ({what})");
         }
         match &self.0 {
             Cbor::Integer(number) => format!("integer {}", i128::from(*number)),
@@ -276,8 +283,10 @@ impl Value {
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ValueError> {
         if deeper_than(&self.0, MAX_DEPTH - 1) {
-            // What could not be read back must not be written.
-            return Err(ValueError::new(format!("is nested more than {MAX_DEPTH} levels deep")));
+            // A value that cannot be read back must not be written.
+            return Err(ValueError::new(format!(
+                "is nested more than {MAX_DEPTH} levels deep; flatten it"
+            )));
         }
         let mut bytes = Growing::default();
         ciborium::into_writer(&self.0, &mut bytes).map_err(|error| match error {
@@ -305,7 +314,7 @@ impl std::fmt::Debug for Value {
     }
 }
 
-/// The stored form of `Some`: the value itself, unless that would be taken for `None`.
+/// The stored form of `Some`: the value itself, unless it would be read as `None`.
 fn some(value: Cbor) -> Cbor {
     match value {
         Cbor::Null | Cbor::Tag(SOME, _) => Cbor::Tag(SOME, Box::new(value)),
@@ -313,7 +322,7 @@ fn some(value: Cbor) -> Cbor {
     }
 }
 
-/// An error with the place inside of the value where it is.
+/// The error with the path inside the value.
 fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
     let place = error.path().to_string();
     let what = error.into_inner();
@@ -324,7 +333,7 @@ fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
     }
 }
 
-/// Whether lists and maps stand more than `levels` inside each other.
+/// True if lists and maps are nested more than `levels` deep.
 fn deeper_than(value: &Cbor, levels: usize) -> bool {
     let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
     match value {
@@ -335,7 +344,7 @@ fn deeper_than(value: &Cbor, levels: usize) -> bool {
     }
 }
 
-/// An order of keys, those that are not comparable included: NaN.
+/// A total order of keys, NaN included.
 fn order(a: &Cbor, b: &Cbor) -> std::cmp::Ordering {
     let bytes = |value: &Cbor| Value(value.clone()).to_bytes().unwrap_or_default();
     a.partial_cmp(b).unwrap_or_else(|| bytes(a).cmp(&bytes(b)))

@@ -1,5 +1,5 @@
-//! How much memory values take: serde and the CBOR library allocate it, and end the process where there is none, so it is
-//! looked for before.
+//! The memory that values take. Serde and the CBOR library allocate it, and abort the process if there is none, so the
+//! memory is checked before.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use super::{Value, ValueError};
 use crate::error::Error;
 use crate::io::pages;
 
-/// A list that grows has room for twice as many items as it holds.
+/// A growing list has capacity for at most twice its items.
 const GROWN: usize = 2;
 
 impl ValueError {
-    /// An error that says that the system has no memory for a value.
+    /// The error that the system has no memory for a value.
     #[expect(clippy::needless_pass_by_value, reason = "callers map errors with it")]
     pub(crate) fn no_memory(source: io::Error) -> Self {
         Self {
@@ -22,7 +22,8 @@ impl ValueError {
         }
     }
 
-    /// The error of a call that was to `purpose`, if memory for a value was missing, and else another one.
+    /// The error of a call with this `purpose`: [`Error::Memory`] if memory was missing, otherwise the error that
+    /// `other` makes.
     pub(crate) fn or(self, purpose: &str, other: impl FnOnce(Self) -> Error) -> Error {
         if self.is_memory {
             return Error::Memory {
@@ -35,13 +36,13 @@ impl ValueError {
 }
 
 impl Value {
-    /// Looks for the memory that it takes to decode this value: a copy of it at most, and what it becomes.
+    /// Checks the memory for decoding this value: for a copy of it at most, and for the result.
     pub(crate) fn look(&self) -> io::Result<()> {
         look_for([self])
     }
 }
 
-/// The same for several values that are decoded one after the other, and kept.
+/// Checks the memory for decoding several values, one after the other, whose results are kept.
 pub(crate) fn look_for<'v>(values: impl IntoIterator<Item = &'v Value>) -> io::Result<()> {
     let taken = values.into_iter().map(|value| memory_of(&value.0)).sum::<usize>();
     pages::look(taken.saturating_mul(GROWN))
@@ -59,13 +60,13 @@ fn memory_of(value: &Cbor) -> usize {
     size_of::<Cbor>() + inside
 }
 
-/// Looks for the memory that the value takes which these bytes hold.
+/// Checks the memory for the value that these bytes encode.
 pub(super) fn look_for_encoded(bytes: &[u8]) -> io::Result<()> {
     let items = items_in(bytes).saturating_mul(size_of::<Cbor>() * GROWN);
     pages::look(items.saturating_add(bytes.len()))
 }
 
-/// How many items CBOR holds, up to where it is none any more.
+/// The number of CBOR items, up to the first malformed one.
 fn items_in(mut bytes: &[u8]) -> usize {
     const BYTES: u8 = 2;
     const TEXT: u8 = 3;
@@ -107,7 +108,7 @@ mod tests {
         ] {
             assert_eq!(items_in(&value.unwrap().to_bytes().unwrap()), items);
         }
-        // Text in pieces, to its end; text that is cut off.
+        // Text in pieces, and text that is cut short.
         assert_eq!(items_in(&[0x7f, 0x61, b'a', 0xff]), 3);
         assert_eq!(items_in(&[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), 1);
     }

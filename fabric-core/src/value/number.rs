@@ -1,4 +1,4 @@
-//! Numbers, and what of one another they hold without a loss.
+//! Numbers, and which types hold them exactly.
 
 use ciborium::Value as Cbor;
 use serde::de::Unexpected;
@@ -42,7 +42,7 @@ impl Number {
         }
     }
 
-    /// The integer that it is, if it has no fraction.
+    /// The number as an integer, if it has no fraction.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -95,8 +95,8 @@ impl Number {
         fits.then_some(single)
     }
 
-    /// What a type that takes any number without a word would make of it, as an `f64` and as an `f32`, where that is a loss:
-    /// another integer, or infinite.
+    /// The results of rounding this number to `f64` and to `f32`, where they differ from it: another integer, or
+    /// infinity.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -118,7 +118,7 @@ impl Number {
         [double, single].map(|rounded| Some(rounded).filter(|rounded| Self::Float(*rounded).whole() != Some(self)))
     }
 
-    /// The number to the last bit, to be looked up.
+    /// The exact number, as a key of a set.
     pub(super) fn key(self) -> (u8, u128) {
         match self {
             Self::Integer(integer) => (0, integer.cast_unsigned()),

@@ -1,4 +1,4 @@
-//! Values become serde types. Numbers are converted where nothing is lost: Python writes `1` where it means `1.0`.
+//! Decoding of values into serde types. Numbers are converted if they stay exact: Python writes `1` for `1.0`.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,38 +8,38 @@ use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserialize
 use super::number::Number;
 use super::{OPAQUE, SOME, ValueError};
 
-/// How one value is read, and what was seen on the way.
+/// The state of decoding one value.
 #[derive(Default)]
-pub(super) struct Reading {
-    /// Whole floats are shown as integers where the type does not say which it wants.
+pub(super) struct ReadState {
+    /// Show whole floats as integers to types that accept any number.
     pub(super) whole_as_integers: bool,
-    /// A float without a fraction was shown where the type did not say what it wants.
+    /// True if a whole float was shown to a type that accepts any number.
     pub(super) has_shown_whole: Cell<bool>,
-    /// Numbers shown where the type did not say what it wants, and may have lost them: serde's buffers (`flatten`, `untagged`)
-    /// pass numbers on to types that round them.
+    /// The numbers that were shown to types that accept any number: serde's buffers (`flatten`, `untagged`) pass them
+    /// on to types that round them.
     pub(super) at_risk: RefCell<Vec<Number>>,
 }
 
-/// A value that is being read.
+/// A deserializer of one value.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'v> {
+pub(super) struct ValueReader<'v> {
     pub(super) value: &'v Cbor,
-    pub(super) reading: &'v Reading,
+    pub(super) reading: &'v ReadState,
 }
 
-impl<'v> Reader<'v> {
+impl<'v> ValueReader<'v> {
     fn of(self, value: &'v Cbor) -> Self {
         Self { value, ..self }
     }
 
-    /// The value without tags that mean nothing here.
+    /// The value without tags that have no meaning here.
     fn plain(mut self) -> Result<Self, ValueError> {
         while let Cbor::Tag(tag, inner) = self.value
             && Number::of(self.value).is_none()
         {
             if *tag == OPAQUE {
                 let what = inner.as_map().and_then(|said| said.first()?.1.as_text());
-                return Err(ValueError::new(format!("is not read: {}", what.unwrap_or_default())));
+                return Err(ValueError::unreadable(what.unwrap_or_default()));
             }
             self = self.of(inner);
         }
@@ -70,7 +70,7 @@ impl<'v> Reader<'v> {
     fn items<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
         let plain = self.plain()?;
         match plain.value {
-            Cbor::Array(items) => visitor.visit_seq(Items {
+            Cbor::Array(items) => visitor.visit_seq(ItemsReader {
                 rest: items.iter(),
                 reader: plain,
             }),
@@ -81,7 +81,7 @@ impl<'v> Reader<'v> {
     fn entries<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
         let plain = self.plain()?;
         match plain.value {
-            Cbor::Map(entries) => visitor.visit_map(Entries {
+            Cbor::Map(entries) => visitor.visit_map(EntriesReader {
                 rest: entries.iter(),
                 value: None,
                 reader: plain,
@@ -90,7 +90,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// Shows a number to a type that does not say which it wants.
+    /// Shows a number to a type that accepts any number.
     fn show<V: Visitor<'v>>(self, number: Number, visitor: V) -> Result<V::Value, ValueError> {
         if number.losses().iter().any(Option::is_some) {
             self.reading.at_risk.borrow_mut().push(number);
@@ -140,7 +140,7 @@ macro_rules! same_as {
     )*};
 }
 
-impl<'v> Deserializer<'v> for Reader<'v> {
+impl<'v> Deserializer<'v> for ValueReader<'v> {
     type Error = ValueError;
 
     fn deserialize_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -300,12 +300,12 @@ impl<'v> Deserializer<'v> for Reader<'v> {
     }
 }
 
-struct Items<'v> {
+struct ItemsReader<'v> {
     rest: std::slice::Iter<'v, Cbor>,
-    reader: Reader<'v>,
+    reader: ValueReader<'v>,
 }
 
-impl<'v> de::SeqAccess<'v> for Items<'v> {
+impl<'v> de::SeqAccess<'v> for ItemsReader<'v> {
     type Error = ValueError;
 
     fn next_element_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result<Option<T::Value>, ValueError> {
@@ -318,13 +318,13 @@ impl<'v> de::SeqAccess<'v> for Items<'v> {
     }
 }
 
-struct Entries<'v> {
+struct EntriesReader<'v> {
     rest: std::slice::Iter<'v, (Cbor, Cbor)>,
     value: Option<&'v Cbor>,
-    reader: Reader<'v>,
+    reader: ValueReader<'v>,
 }
 
-impl<'v> de::MapAccess<'v> for Entries<'v> {
+impl<'v> de::MapAccess<'v> for EntriesReader<'v> {
     type Error = ValueError;
 
     fn next_key_seed<K: DeserializeSeed<'v>>(&mut self, seed: K) -> Result<Option<K::Value>, ValueError> {
@@ -338,7 +338,7 @@ impl<'v> de::MapAccess<'v> for Entries<'v> {
     fn next_value_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result<T::Value, ValueError> {
         match self.value.take() {
             Some(value) => seed.deserialize(self.reader.of(value)),
-            None => Err(ValueError::new("a value of a map was asked for before its key")),
+            None => Err(ValueError::new("the value of a map was requested before its key")),
         }
     }
 
@@ -348,19 +348,19 @@ impl<'v> de::MapAccess<'v> for Entries<'v> {
 }
 
 /// A variant with contents: a map of one entry.
-struct Variant<'v>(Reader<'v>, &'v (Cbor, Cbor));
+struct Variant<'v>(ValueReader<'v>, &'v (Cbor, Cbor));
 
 impl<'v> de::EnumAccess<'v> for Variant<'v> {
     type Error = ValueError;
-    type Variant = Reader<'v>;
+    type Variant = ValueReader<'v>;
 
-    fn variant_seed<T: DeserializeSeed<'v>>(self, seed: T) -> Result<(T::Value, Reader<'v>), ValueError> {
+    fn variant_seed<T: DeserializeSeed<'v>>(self, seed: T) -> Result<(T::Value, ValueReader<'v>), ValueError> {
         let Self(reader, (name, contents)) = self;
         Ok((seed.deserialize(reader.of(name))?, reader.of(contents)))
     }
 }
 
-impl<'v> de::VariantAccess<'v> for Reader<'v> {
+impl<'v> de::VariantAccess<'v> for ValueReader<'v> {
     type Error = ValueError;
 
     fn unit_variant(self) -> Result<(), ValueError> {

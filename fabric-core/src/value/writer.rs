@@ -1,4 +1,4 @@
-//! Serde types become values, of which every `Option` inside of an `Option` is told apart.
+//! Encoding of serde types as values, which tell every `Option` inside an `Option` apart.
 
 use ciborium::Value as Cbor;
 use serde::ser::{self, Serialize, Serializer};
@@ -6,40 +6,40 @@ use serde::ser::{self, Serialize, Serializer};
 use super::{MAX_DEPTH, ValueError, some};
 use crate::io::pages;
 
-/// Makes a value that lies inside of `depth` lists and maps.
+/// A serializer of a value inside `depth` lists and maps.
 #[derive(Clone, Copy)]
-pub(super) struct Writer {
+pub(super) struct ValueWriter {
     depth: usize,
 }
 
-impl Writer {
-    /// Makes a value that lies in no other one.
+impl ValueWriter {
+    /// A serializer of a value that is not inside another one.
     pub(super) fn new() -> Self {
         Self { depth: 0 }
     }
 
-    /// Makes what lies inside of a list or a map.
+    /// A serializer of a value inside a list or a map.
     fn inside(self) -> Result<Self, ValueError> {
         let depth = self.depth + 1;
         if depth > MAX_DEPTH {
-            // Refused here, and not only when it is written: types that nest without end would take the whole stack.
+            // The depth is checked here too: types that nest without end would exhaust the stack.
             return Err(ValueError::new(format!(
-                "it is nested more than {MAX_DEPTH} levels deep"
+                "it is nested more than {MAX_DEPTH} levels deep; flatten it"
             )));
         }
         Ok(Self { depth })
     }
 
-    fn items(self, variant: Option<&'static str>) -> Result<Items, ValueError> {
-        Ok(Items {
+    fn items(self, variant: Option<&'static str>) -> Result<ItemsWriter, ValueError> {
+        Ok(ItemsWriter {
             inside: self.inside()?,
             made: Vec::new(),
             variant,
         })
     }
 
-    fn entries(self, variant: Option<&'static str>) -> Result<Entries, ValueError> {
-        Ok(Entries {
+    fn entries(self, variant: Option<&'static str>) -> Result<EntriesWriter, ValueError> {
+        Ok(EntriesWriter {
             inside: self.inside()?,
             made: Vec::new(),
             key: None,
@@ -48,22 +48,22 @@ impl Writer {
     }
 }
 
-/// A list that is being made, or a variant with one.
-pub(super) struct Items {
-    inside: Writer,
+/// A list under construction, or a variant with a list.
+pub(super) struct ItemsWriter {
+    inside: ValueWriter,
     made: Vec<Cbor>,
     variant: Option<&'static str>,
 }
 
-/// A map that is being made, or a variant with one.
-pub(super) struct Entries {
-    inside: Writer,
+/// A map under construction, or a variant with a map.
+pub(super) struct EntriesWriter {
+    inside: ValueWriter,
     made: Vec<(Cbor, Cbor)>,
     key: Option<Cbor>,
     variant: Option<&'static str>,
 }
 
-/// Looks for memory for a text, or for bytes.
+/// Checks the memory for a text, or for bytes.
 fn room(len: usize) -> Result<(), ValueError> {
     pages::count(len).map_err(ValueError::no_memory)
 }
@@ -74,7 +74,7 @@ pub(crate) fn add<T>(made: &mut Vec<T>, item: T) -> Result<(), ValueError> {
     pages::push(made, item).map_err(ValueError::no_memory)
 }
 
-/// What a variant with contents is: a map of one entry.
+/// The value of a variant with contents: a map of one entry.
 fn variant(name: Option<&'static str>, contents: Cbor) -> Cbor {
     match name {
         Some(name) => Cbor::Map(vec![(name.into(), contents)]),
@@ -90,16 +90,16 @@ macro_rules! scalars {
     )*};
 }
 
-impl Serializer for Writer {
+impl Serializer for ValueWriter {
     type Ok = Cbor;
     type Error = ValueError;
-    type SerializeSeq = Items;
-    type SerializeTuple = Items;
-    type SerializeTupleStruct = Items;
-    type SerializeTupleVariant = Items;
-    type SerializeMap = Entries;
-    type SerializeStruct = Entries;
-    type SerializeStructVariant = Entries;
+    type SerializeSeq = ItemsWriter;
+    type SerializeTuple = ItemsWriter;
+    type SerializeTupleStruct = ItemsWriter;
+    type SerializeTupleVariant = ItemsWriter;
+    type SerializeMap = EntriesWriter;
+    type SerializeStruct = EntriesWriter;
+    type SerializeStructVariant = EntriesWriter;
 
     scalars! {
         serialize_bool(bool);
@@ -162,15 +162,15 @@ impl Serializer for Writer {
         Ok(variant(Some(name), value.serialize(self.inside()?)?))
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Items, ValueError> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<ItemsWriter, ValueError> {
         self.items(None)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Items, ValueError> {
+    fn serialize_tuple(self, _: usize) -> Result<ItemsWriter, ValueError> {
         self.items(None)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items, ValueError> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<ItemsWriter, ValueError> {
         self.items(None)
     }
 
@@ -180,15 +180,15 @@ impl Serializer for Writer {
         _: u32,
         name: &'static str,
         _: usize,
-    ) -> Result<Items, ValueError> {
+    ) -> Result<ItemsWriter, ValueError> {
         self.inside()?.items(Some(name))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Entries, ValueError> {
+    fn serialize_map(self, _: Option<usize>) -> Result<EntriesWriter, ValueError> {
         self.entries(None)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Entries, ValueError> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<EntriesWriter, ValueError> {
         self.entries(None)
     }
 
@@ -198,7 +198,7 @@ impl Serializer for Writer {
         _: u32,
         name: &'static str,
         _: usize,
-    ) -> Result<Entries, ValueError> {
+    ) -> Result<EntriesWriter, ValueError> {
         self.inside()?.entries(Some(name))
     }
 
@@ -207,7 +207,7 @@ impl Serializer for Writer {
     }
 }
 
-impl Items {
+impl ItemsWriter {
     fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
         let item = item.serialize(self.inside)?;
         add(&mut self.made, item)
@@ -216,7 +216,7 @@ impl Items {
 
 macro_rules! lists {
     ($($trait:ident, $method:ident;)*) => {$(
-        impl ser::$trait for Items {
+        impl ser::$trait for ItemsWriter {
             type Ok = Cbor;
             type Error = ValueError;
 
@@ -240,7 +240,7 @@ lists! {
 
 macro_rules! structs {
     ($($trait:ident;)*) => {$(
-        impl ser::$trait for Entries {
+        impl ser::$trait for EntriesWriter {
             type Ok = Cbor;
             type Error = ValueError;
 
@@ -261,7 +261,7 @@ structs! {
     SerializeStructVariant;
 }
 
-impl ser::SerializeMap for Entries {
+impl ser::SerializeMap for EntriesWriter {
     type Ok = Cbor;
     type Error = ValueError;
 
