@@ -1,4 +1,4 @@
-//! The words everything above speaks: element types, shapes, regions and entry names.
+//! The vocabulary of all rooms above: element types, shapes, regions, entry names and rows.
 
 mod dtype;
 mod name;
@@ -17,15 +17,15 @@ pub(crate) use shown::{entries, shown, shown_path};
 
 use smallvec::SmallVec;
 
-/// Messages show no more dimensions of a shape.
+/// The number of dimensions of a shape that messages show.
 const MOST_SHOWN: usize = 16;
 
-/// One number for each dimension, without an allocation for the usual few.
+/// One number for each dimension, without an allocation for a few dimensions.
 pub(crate) type Dims = SmallVec<[usize; 4]>;
 
-/// What is known of a tensor without reading it: its element type and its shape.
+/// The element type and the shape of a tensor.
 ///
-/// Filters receive one beside the entry's name:
+/// Filters get the name and the `TensorInfo` of an entry:
 ///
 /// ```
 /// # use fabric_core::{DType, TensorInfo};
@@ -47,7 +47,7 @@ impl TensorInfo {
         Self { dtype, shape }
     }
 
-    /// The same from dimensions that stay where they are.
+    /// A tensor of `dtype` with a copy of these dimensions.
     pub(crate) fn of(dtype: DType, shape: &[usize]) -> Self {
         let shape = Dims::from_slice(shape);
         Self { dtype, shape }
@@ -74,8 +74,8 @@ impl TensorInfo {
 
     /// The size in bytes, elements packed without gaps, or `None` if no tensor can have this shape.
     ///
-    /// A shape is possible if its dimensions, those of length 0 left out, span no more bytes than an allocation can have
-    /// (`isize::MAX`). Candle multiplies dimensions in either order, so a 0 among them makes no product smaller.
+    /// A shape is possible if its dimensions, those of length 0 left out, span no more bytes than an allocation can
+    /// have (`isize::MAX`). Candle multiplies dimensions in either order, so a 0 among them makes no product smaller.
     #[must_use]
     pub fn byte_len(&self) -> Option<usize> {
         let elements = self.elements()?;

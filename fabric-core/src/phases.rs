@@ -1,7 +1,8 @@
-//! Where the time of a call goes: a span of `tracing` for the call and for each of its phases, and their sums at the end.
+//! The phases of a call: a span of `tracing` for the call and for each of its phases, and an event with the sums at the
+//! end.
 //!
-//! All of it has the target `fabric` and the level `DEBUG`; an error of a save in the background has `ERROR`. Nobody need
-//! listen: then a phase costs a look at the clock.
+//! Spans and events have the target `fabric` and the level `DEBUG`; an error of a save in the background has `ERROR`.
+//! Without a subscriber, a phase costs one look at the clock.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use tracing::{Dispatch, Level, Span, debug, debug_span, dispatcher, enabled, err
 
 use crate::error::Error;
 
-/// What subscribers filter by.
+/// The target by which subscribers filter.
 const TARGET: &str = "fabric";
 
-/// What a call does, one after the other. In the background `Snapshot` and `Write` go on at the same time.
+/// The phases of a call, one after the other. In the background `Snapshot` and `Write` run at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Of a save: walk the state, match it with the other ranks', decide who writes what.
@@ -42,7 +43,7 @@ pub(crate) enum Phase {
 const PHASES: usize = Phase::Verify as usize + 1;
 
 impl Phase {
-    /// Names of spans are part of the code.
+    /// The span of a phase; `tracing` needs its name at compile time.
     fn span(self) -> Span {
         macro_rules! span {
             ($name:literal) => {
@@ -67,7 +68,7 @@ impl Phase {
 #[derive(Debug)]
 pub(crate) struct Phases {
     call: Span,
-    /// Who listens where the call was made: threads that it starts have nobody by themselves.
+    /// The subscriber of the calling thread: the threads that it starts have none by themselves.
     dispatch: Dispatch,
     started: Instant,
     nanoseconds: [AtomicU64; PHASES],
@@ -110,12 +111,12 @@ impl Phases {
         Self::of(debug_span!(target: TARGET, "export", %from, %path, bytes = field::Empty))
     }
 
-    /// Does a part of the call, on whatever thread.
+    /// Runs a part of the call on any thread.
     pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         dispatcher::with_default(&self.dispatch, || self.call.in_scope(work))
     }
 
-    /// Begins a phase, or goes on with it; it lasts as long as what this gives.
+    /// Begins or continues a phase, until the returned value is dropped.
     pub(crate) fn begin(&self, phase: Phase) -> Timed<'_> {
         Timed {
             phases: self,
@@ -125,13 +126,13 @@ impl Phases {
         }
     }
 
-    /// A short phase.
+    /// Runs `work` as a phase.
     pub(crate) fn time<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
         let _timed = self.begin(phase);
         work()
     }
 
-    /// Tells the sums of a save, with the length of its files.
+    /// Emits the event with the times of a save and the length of its files in bytes.
     pub(crate) fn saved(&self, bytes: u64) {
         self.within(|| {
             debug!(
@@ -150,7 +151,7 @@ impl Phases {
         self.call.record("bytes", bytes);
     }
 
-    /// Tells the sums of a load, with the bytes of its tensors.
+    /// Emits the event with the times of a load and the bytes of its tensors.
     pub(crate) fn loaded(&self, bytes: u64) {
         self.within(|| {
             debug!(
@@ -168,7 +169,7 @@ impl Phases {
         self.call.record("bytes", bytes);
     }
 
-    /// Tells of an error that the caller is given.
+    /// Emits the event of an error that the call returns.
     pub(crate) fn failed(&self, error: &Error) {
         self.within(|| {
             let total_ms = milliseconds(self.started.elapsed());
@@ -176,7 +177,7 @@ impl Phases {
         });
     }
 
-    /// Tells of an error that nobody may be waiting for. Whether a subscriber listens.
+    /// Emits the event of an error that perhaps no call returns. True if a subscriber receives it.
     pub(crate) fn failed_in_background(&self, path: &Path, error: &Error) -> bool {
         let path = path.display();
         self.within(|| {
@@ -185,24 +186,24 @@ impl Phases {
         })
     }
 
-    /// How long a phase has taken; `None` if there was none.
+    /// The time of a phase; `None` if there was none.
     fn milliseconds(&self, phase: Phase) -> Option<f64> {
         let nanoseconds = self.nanoseconds[phase as usize].load(Ordering::Relaxed);
         (nanoseconds > 0).then(|| milliseconds(Duration::from_nanos(nanoseconds)))
     }
 }
 
-/// With as many digits as a person reads.
+/// Milliseconds with three decimals.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Whether anybody listens, so that it is worth counting what is not known otherwise.
+/// True if a subscriber listens, so that figures for it are worth computing.
 pub(crate) fn is_anybody_listening() -> bool {
     enabled!(target: TARGET, Level::DEBUG)
 }
 
-/// A phase that goes on until this is dropped.
+/// A phase, which ends when this is dropped.
 pub(crate) struct Timed<'p> {
     phases: &'p Phases,
     phase: Phase,
@@ -211,7 +212,7 @@ pub(crate) struct Timed<'p> {
 }
 
 impl Timed<'_> {
-    /// How many bytes it is about.
+    /// Records the bytes of the phase.
     pub(crate) fn bytes(&self, bytes: u64) {
         self.span.record("bytes", bytes);
     }

@@ -1,4 +1,4 @@
-//! How far a save or a load has come: counted by those who move bytes, told to whoever asked.
+//! The progress of a save or a load: counted by the threads that move bytes, and reported to the caller's callback.
 
 use std::any::Any;
 use std::fmt;
@@ -9,21 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result, panic_text};
 use crate::io::checksum::BLOCK;
 
-/// How far a save or a load has come, as [`SaveOptions::progress`](crate::SaveOptions::progress) and
-/// [`LoadOptions::progress`](crate::LoadOptions::progress) tell it.
+/// The progress of a save or a load, as [`SaveOptions::progress`](crate::SaveOptions::progress) and
+/// [`LoadOptions::progress`](crate::LoadOptions::progress) report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress<'e> {
-    /// The bytes of tensors that this rank has moved so far. From one call to the next it only grows.
+    /// The bytes of tensors that this rank has moved so far. It never decreases from one call to the next.
     pub bytes_done: u64,
-    /// The bytes of tensors that this rank moves in all; the same in every call. A load that verifies first reads twice, and
-    /// counts twice.
+    /// The bytes of tensors that this rank moves in total; the same in every call. A load that verifies first reads all
+    /// bytes twice, and counts them twice.
     pub bytes_in_all: u64,
     /// The entry that the last bytes belong to.
     pub entry: &'e str,
 }
 
-/// Who wants to know.
+/// The caller's callback.
 #[derive(Clone)]
 pub(crate) struct Callback(Arc<dyn Fn(&Progress<'_>) + Send + Sync>);
 
@@ -39,17 +39,17 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// Counts bytes, from any number of threads, and tells of them: about once for each block, and when the last one is moved.
+/// Counts bytes from any number of threads, and calls the callback: about once for each block, and after the last byte.
 ///
-/// The callback is called by the thread that moved the bytes, and never by two at a time. If it panics, the bytes stop with
-/// an error, and the panic goes on when nobody holds a lock any more: [`Meter::unwind`].
+/// The thread that moved the bytes calls the callback, and never two threads at a time. If the callback panics, the
+/// call that moves bytes gets an error, and the panic goes on when no lock is held: [`Meter::unwind`].
 #[derive(Debug)]
 pub(crate) struct Meter {
-    /// Whether there is a callback, or was.
+    /// True if there is a callback, or was one.
     watched: bool,
     total: AtomicU64,
     done: AtomicU64,
-    /// Below this count there is nothing to tell.
+    /// The callback is not called below this count.
     next: AtomicU64,
     told: Mutex<Told>,
 }
@@ -75,7 +75,7 @@ impl Meter {
         }
     }
 
-    /// Says how many bytes there will be, before the first is counted.
+    /// Sets the total number of bytes, before the first is counted.
     pub(crate) fn announce(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
         self.next.store(total.min(BLOCK as u64), Ordering::Relaxed);
@@ -106,7 +106,7 @@ impl Meter {
         if let Some(panic) = &told.panic {
             return Err(stopped(&**panic));
         }
-        // Whoever was here before may have told of these bytes too.
+        // Another thread may have reported these bytes.
         let (done, total) = (self.done(), self.total());
         if done == told.bytes || done < self.next.load(Ordering::Relaxed) {
             return Ok(());
@@ -121,7 +121,7 @@ impl Meter {
             bytes_in_all: total,
             entry,
         };
-        // The panic is kept and goes on later; nothing that it left half done is looked at here.
+        // The panic is kept and goes on later; no state that it has left half changed is used here.
         catch_unwind(AssertUnwindSafe(|| (callback.0)(&progress))).map_err(|panic| {
             let error = stopped(&*panic);
             told.panic = Some(panic);
@@ -129,14 +129,14 @@ impl Meter {
         })
     }
 
-    /// Lets go of the callback: nothing more is told. What it holds, a Fabric perhaps, goes with it.
+    /// Drops the callback, with everything that it holds, a Fabric perhaps. No call follows.
     pub(crate) fn forget(&self) {
-        // Not behind the lock: the drop of what it holds may take a while.
+        // The drop runs without the lock, because it may take a while.
         let callback = self.lock().callback.take();
         drop(callback);
     }
 
-    /// Goes on with the callback's panic, if there was one.
+    /// Resumes the callback's panic, if there was one.
     pub(crate) fn unwind(&self) {
         let panic = self.lock().panic.take();
         if let Some(panic) = panic {
@@ -157,7 +157,7 @@ fn stopped(panic: &(dyn Any + Send)) -> Error {
 mod tests {
     use super::*;
 
-    /// How many bytes were done, and in all.
+    /// The bytes that were done, and the total.
     type Calls = Arc<Mutex<Vec<(u64, u64)>>>;
 
     fn recorded(total: u64) -> (Meter, Calls) {

@@ -1,98 +1,99 @@
-//! The findings of a load: how each entry of the state and of the file was matched.
+//! The report of a load: every entry of the state and of the file, and how they match.
 
 use std::fmt;
 
 use crate::entry::entries;
 use crate::entry::{shown, strip};
 
-/// At most this many names of one kind are printed.
+/// The number of names of one kind that are printed.
 const SHOWN: usize = 10;
 
-/// At most this many names are printed in a sentence.
+/// The number of names that are printed in a sentence.
 const NAMED: usize = 4;
 
 /// The findings of a load: all of them at once, each list sorted by name.
 ///
-/// A load that succeeds returns one; a load that is refused carries one in [`Error::Mismatch`](crate::Error::Mismatch),
-/// whose `Display` prints what stood in the way and the call that would accept it.
+/// A load that succeeds returns a report; a load that is refused has one in
+/// [`Error::Mismatch`](crate::Error::Mismatch), whose `Display` prints the obstacles and the calls that accept them.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LoadReport {
     /// The checkpoint's path.
     pub origin: String,
-    /// Entries whose contents came from the file (or would have, if the load was refused).
+    /// Entries that were restored from the file, or would have been if the load was not refused.
     pub restored: Vec<String>,
     /// Entries of the state that the file does not have.
     pub missing: Vec<String>,
     /// Entries of the file, below a component that was asked for, that the state does not have.
     pub unexpected: Vec<String>,
-    /// Entries that both have, and that do not fit.
+    /// Entries that are in both, and do not match.
     pub mismatched: Vec<Mismatch>,
-    /// Entries left out by a filter: of the schema now, or of the save that wrote the file.
+    /// Entries that a filter excluded: one of the schema, or one of the save that wrote the file.
     pub filtered: Vec<String>,
-    /// Entries that the state expects and that a filter left out when the file was saved.
+    /// Filtered entries that the state expects: a filter excluded them when the file was saved.
     pub filtered_at_save: Vec<String>,
-    /// Entries of the file that have no counterpart here and need none: `num_batches_tracked` of PyTorch's `BatchNorm`.
+    /// Entries of the file that have no counterpart in the state and need none: `num_batches_tracked` of PyTorch's
+    /// `BatchNorm`.
     pub ignored: Vec<String>,
     /// State of an optimizer that begins at zero, because a part of the state of the same parameter was skipped.
     pub begun_anew: Vec<String>,
     /// State of an optimizer that the file has, and that stays as it is, because the file lacks other state of the same
     /// parameter.
     pub withheld: Vec<String>,
-    /// Assumptions of the load about facts that the file does not record, as sentences: which parameter a number of PyTorch's
-    /// means, for example.
+    /// The assumptions of the load about things that the file does not say, as sentences: for example which parameter a
+    /// number of PyTorch's means.
     pub assumed: Vec<String>,
     /// Names in the file that come near a missing one: (missing, in the file).
     pub suggestions: Vec<(String, String)>,
-    /// The kind of file, where no entry of it matched.
+    /// A sentence about the file, if no entry in it matches.
     pub(crate) wrong_file: Option<String>,
-    /// The causes of the findings, each with the call that mends it, as sentences.
+    /// The causes of the findings, each with the call that repairs it, as sentences.
     pub advice: Vec<String>,
-    /// Every missing entry is named by the advice.
+    /// True if the advice names every missing entry.
     pub(crate) is_explained: bool,
     /// The fields that the advice leaves out.
     pub(crate) left_out: Vec<String>,
-    /// A tensor of another element type could be converted.
+    /// True if a tensor of another element type can be converted.
     pub(crate) is_castable: bool,
     pub(crate) strict: bool,
 }
 
-/// An entry that state and file both have, and that does not fit.
+/// An entry that is in the state and in the file, and does not match.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Mismatch {
     /// The entry.
     pub name: String,
-    /// In which way it does not fit.
+    /// The kind of the mismatch.
     pub kind: MismatchKind,
-    /// The finding in the file.
+    /// The shape, type or value in the file.
     pub found: String,
-    /// The state's expectation, or the reason why the finding does not fit.
+    /// The shape, type or value in the state, or the reason why the file's does not fit.
     pub expected: String,
-    /// The load went on without it, because [`OnMismatch::Skip`](crate::OnMismatch::Skip) allowed that.
+    /// True if the load went on without it, because of [`OnMismatch::Skip`](crate::OnMismatch::Skip).
     pub skipped: bool,
 }
 
-/// In which way an entry does not fit.
+/// The kind of a mismatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum MismatchKind {
-    /// Another shape.
+    /// The shapes differ.
     Shape,
-    /// Another element type.
+    /// The element types differ.
     DType,
     /// A value of another type, or a value where a tensor was expected.
     Type,
     /// State of an optimizer of another kind, or hyper-parameters that do not fit.
     Optimizer,
-    /// The file has the entry under two names that both belong to it.
+    /// The file has two entries for one entry of the state.
     Ambiguous,
     /// Two names of one tensor have different contents in the file.
     Tied,
 }
 
 impl LoadReport {
-    /// Whether a load with these findings goes through.
+    /// True if a load with these findings succeeds.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
         let fits = self.mismatched.iter().all(|mismatch| mismatch.skipped);
@@ -100,7 +101,7 @@ impl LoadReport {
         fits && (complete || !self.strict) && self.wrong_file.is_none()
     }
 
-    /// Whether every entry of the state was restored and every entry of the asked-for components was used.
+    /// True if every entry of the state was restored, and every entry of the requested components was used.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
@@ -128,7 +129,7 @@ impl LoadReport {
         self.suggestions.sort();
     }
 
-    /// The calls that would accept what the advice does not explain.
+    /// The calls that accept the findings which the advice does not explain.
     fn help(&self) -> Vec<String> {
         let refused = |kind| self.mismatched.iter().any(|found| found.kind == kind && !found.skipped);
         let mut help = Vec::new();
@@ -155,7 +156,7 @@ impl LoadReport {
         help
     }
 
-    /// The optimizers whose state is refused as a whole: no load takes it, strict or not.
+    /// The optimizers whose state is refused as a whole, in a strict load and in others.
     fn refused_optimizers(&self) -> Vec<&str> {
         let refused = self
             .mismatched
@@ -173,7 +174,7 @@ impl LoadReport {
         self.left_out.iter().any(|field| strip(name, field).is_some())
     }
 
-    /// The effect of a load that is not strict, where no other call is known to help.
+    /// The effect of a load that is not strict, if no other call helps.
     fn last_resort(&self) -> Option<String> {
         let is_needed = self.strict && !self.is_explained && self.wrong_file.is_none();
         let optimizers = self.refused_optimizers();
@@ -212,7 +213,7 @@ impl fmt::Display for LoadReport {
         } else {
             write!(f, "{origin} does not match the state, which is unchanged")?;
         }
-        // The cause stands before the lists.
+        // The cause comes before the lists.
         for sentence in &self.advice {
             write!(f, "\n  help: {}", shown(sentence))?;
         }

@@ -1,17 +1,17 @@
 //! Entry names: field names, indices and keys joined by dots.
 
-/// Names that container formats keep for themselves.
+/// Names that file formats reserve.
 const RESERVED: &[&str] = &["__metadata__", "__fabric__"];
 
-/// Longer names are refused, in memory and in files: no real model comes near it.
+/// The longest name in bytes, in memory and in files: no real model comes near it.
 const MAX_LEN: usize = 4096;
 
-/// Says what is wrong with an entry name, if anything is.
+/// Checks an entry name; the error is a clause that follows the name.
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("is empty; a state saved by itself must be a struct, a module or a map with named entries");
     }
-    // One look at each byte: states have many names.
+    // One pass over the bytes: states have many names.
     let (mut has_empty_segment, mut has_control, mut before) = (false, false, b'.');
     for byte in name.bytes() {
         has_empty_segment |= byte == b'.' && before == b'.';
@@ -33,8 +33,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Sorts names, and gives the first that is there twice. They come as a few sorted runs, which costs a sort that sees runs
-/// next to nothing.
+/// Sorts names, and returns the first that is there twice. The names come as a few sorted runs, which a stable sort
+/// recognises.
 #[allow(clippy::stable_sort_primitive, reason = "the other sort does not see several runs")]
 pub(crate) fn first_twice<'n>(names: &mut [&'n str]) -> Option<&'n str> {
     names.sort();
@@ -42,7 +42,7 @@ pub(crate) fn first_twice<'n>(names: &mut [&'n str]) -> Option<&'n str> {
     pairs.filter(|(name, next)| name == next).map(|(name, _)| *name).next()
 }
 
-/// What the value of one rank is called among those of all: `position@3`.
+/// The name of the value of one rank: `position@3`.
 pub(crate) fn of_rank(name: &str, rank: usize) -> String {
     format!("{name}@{rank}")
 }
@@ -51,7 +51,7 @@ pub(crate) fn of_rank(name: &str, rank: usize) -> String {
 pub(crate) fn without_rank(name: &str) -> Option<(&str, usize)> {
     let (plain, number) = name.rsplit_once('@')?;
     let rank = number.parse().ok()?;
-    // `position@03` and `position@+3` are no names that a rank's value has.
+    // `position@03` and `position@+3` are not names of a rank's value.
     (of_rank(plain, rank) == name).then_some((plain, rank))
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn root(name: &str) -> &str {
     name.split_once('.').map_or(name, |(root, _)| root)
 }
 
-/// What follows `prefix.` in `name`; the whole name for an empty prefix, `""` where both are equal.
+/// The rest of `name` behind `prefix.`; the whole name for an empty prefix, `""` where both are equal.
 pub(crate) fn strip<'n>(name: &'n str, prefix: &str) -> Option<&'n str> {
     if prefix.is_empty() {
         return Some(name);

@@ -13,7 +13,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// The whole of a tensor with this shape.
+    /// The box of a whole tensor of this shape.
     pub(crate) fn whole(shape: &[usize]) -> Self {
         Self {
             offset: vec![0; shape.len()],
@@ -21,7 +21,7 @@ impl Region {
         }
     }
 
-    /// The box that this and another one both hold, if they share any element.
+    /// The intersection of two boxes, if it has any element.
     pub(crate) fn overlap(&self, other: &Self) -> Option<Self> {
         let mut shared = Self {
             offset: Vec::with_capacity(self.offset.len()),
@@ -40,7 +40,7 @@ impl Region {
         Some(shared)
     }
 
-    /// The same box, counted from the start of another one that contains it.
+    /// This box with offsets from the start of `outer`, which contains it.
     pub(crate) fn within(&self, outer: &Self) -> Self {
         let offsets = self.offset.iter().zip(&outer.offset);
         Self {
@@ -49,7 +49,8 @@ impl Region {
         }
     }
 
-    /// The same box, where it was counted from the start of `outer`: the reverse of [`within`](Self::within).
+    /// This box with offsets from the start of the tensor, if they were from the start of `outer`: the reverse of
+    /// [`within`](Self::within).
     pub(crate) fn after(&self, outer: &Self) -> Self {
         let offsets = self.offset.iter().zip(&outer.offset);
         Self {
@@ -58,17 +59,17 @@ impl Region {
         }
     }
 
-    /// Whether it contains no element.
+    /// True if the box has no element.
     fn is_void(&self) -> bool {
         self.size.contains(&0)
     }
 
-    /// Whether it reaches over all of a dimension of length `len`.
+    /// True if the box has all indices of a dimension of length `len`.
     fn is_full_along(&self, dim: usize, len: usize) -> bool {
         self.offset[dim] == 0 && self.size[dim] == len
     }
 
-    /// Whether it is a box of a tensor with this shape.
+    /// True if the box is inside a tensor of this shape.
     pub(crate) fn is_inside(&self, shape: &[usize]) -> bool {
         if self.offset.len() != shape.len() || self.size.len() != shape.len() {
             return false;
@@ -88,11 +89,13 @@ impl std::fmt::Display for Region {
 ///
 /// A sum of box indicators equals the indicator of the whole exactly if both have the same mixed difference, which is
 /// nonzero only at corners. So the boxes are swept dimension by dimension as signed faces: the whole counts -1, each
-/// box +1 where it begins and -1 where it ends, and all must cancel. In a grid every inner face meets its opposite and is
-/// gone at once, so the work is that of sorting; the worst case is n log n times two to the number of cut dimensions.
+/// box +1 where it begins and -1 where it ends, and all must cancel. In a grid every inner face meets its opposite and
+/// is gone at once, so the work is that of sorting; the worst case is n log n times two to the number of cut
+/// dimensions.
 ///
 /// # Errors
-/// A clause that names the region outside, or the first index (in row-major order) that no region or more than one holds.
+/// A clause that names the region outside, or the first index (in row-major order) that no region or more than one
+/// holds.
 pub(crate) fn covers(shape: &[usize], regions: &[Region]) -> Result<(), String> {
     if let [region] = regions
         && region.size == shape

@@ -1,20 +1,20 @@
-//! The row of one tensor: a save carries it from the walk over the state to the file, and so do a save in the background,
-//! `reshard` and `consolidate`.
+//! The row of one tensor, which a save, a save in the background, `reshard` and `consolidate` carry from the walk over
+//! the state or from the source to the file.
 
 use std::sync::Arc;
 
 use super::{Region, TensorInfo};
 
-/// A tensor of a checkpoint, and the part of it that is meant.
+/// A tensor of a checkpoint, and a box of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Row<T> {
     /// The name of the entry.
     pub(crate) name: Arc<str>,
     /// The element type and the shape of the whole tensor.
     pub(crate) whole: TensorInfo,
-    /// The box of the whole tensor that is meant; `None`: all of it.
+    /// The box of the whole tensor; `None`: the whole tensor.
     pub(crate) region: Option<Region>,
-    /// Where the bytes of that box are: in a live tensor, or in a file.
+    /// The source of the bytes of that box: a live tensor, or a file.
     pub(crate) bytes: T,
 }
 
