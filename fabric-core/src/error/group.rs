@@ -1,62 +1,70 @@
-//! Why ranks did not come together.
+//! The errors of process groups.
 
 use std::time::Duration;
 
-/// Why a step of a process group failed.
+/// The reason why a step of a process group failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// Ranks did not come in time.
+    /// Ranks did not arrive at a step in time.
     #[error(
-        "at `{step}`, {} did not come within {after:?}; they are busy, stuck or gone, or have failed before",
+        "at step `{step}`, {} did not arrive within {after:?}, and the group has failed; if these ranks are slow, raise the \
+         group's timeout; if they are stuck or gone, restart all ranks from the last checkpoint",
         ranks(missing)
     )]
     Timeout {
-        /// The step that the others waited at.
+        /// The step at which the other ranks waited.
         step: String,
-        /// The ranks that did not come, in order.
+        /// The missing ranks, in order.
         missing: Vec<usize>,
-        /// How long they were waited for.
+        /// The timeout.
         after: Duration,
     },
 
-    /// Ranks are gone: their threads have ended, or panicked.
-    #[error("at `{step}`, {} had left the group", ranks(left))]
+    /// Ranks have left the group: they dropped their handles, ended or panicked.
+    #[error(
+        "at step `{step}`, {} had left the group, which has failed: they dropped their handles, ended or panicked; restart all \
+         ranks from the last checkpoint",
+        ranks(left)
+    )]
     Left {
-        /// The step that the others waited at.
+        /// The step at which the other ranks waited.
         step: String,
-        /// The ranks that are gone, in order.
+        /// The ranks that have left, in order.
         left: Vec<usize>,
     },
 
     /// A rank is at another step: the ranks do not make the same calls in the same order.
-    #[error("at `{step}`, rank {rank} was at `{other}`; all ranks must make the same calls in the same order")]
+    #[error(
+        "at step `{step}`, rank {rank} was at step `{other}`, and the group has failed; all ranks must make the same calls in \
+         the same order"
+    )]
     OutOfStep {
         /// The step of this rank.
         step: String,
-        /// A rank that is elsewhere.
+        /// A rank at another step.
         rank: usize,
-        /// The step that it is at.
+        /// The step of that rank.
         other: String,
     },
 
-    /// A rank that the group does not have.
-    #[error("at `{step}`, rank {rank} was asked for, and there are {world_size}, counted from 0")]
+    /// The group does not have a requested rank.
+    #[error("at step `{step}`, rank {rank} was requested, and the group has {world_size} ranks, numbered from 0")]
     NoSuchRank {
         /// The step.
         step: String,
-        /// The rank that was asked for.
+        /// The requested rank.
         rank: usize,
-        /// How many there are.
+        /// The number of ranks.
         world_size: usize,
     },
 
-    /// The engine under the group failed, or cannot do what was asked.
-    #[error("at `{step}`, {what}")]
+    /// The engine under the group failed, or cannot carry out the step.
+    #[error("at step `{step}`, {what}")]
     Engine {
         /// The step.
         step: String,
-        /// What the engine says.
+        /// The error of the engine.
         what: String,
     },
 }

@@ -62,7 +62,11 @@ fn a_thread_that_panics_is_named_to_those_who_wait() {
         }
         group.barrier("together").unwrap();
         let error = group.barrier("after the panic").unwrap_err();
-        assert_eq!(error.to_string(), "at `after the panic`, rank 1 had left the group");
+        assert_eq!(
+            error.to_string(),
+            "at step `after the panic`, rank 1 had left the group, which has failed: they dropped their handles, ended or panicked; \
+             restart all ranks from the last checkpoint"
+        );
     });
 }
 
@@ -88,7 +92,8 @@ fn a_timeout_names_the_step_the_ranks_and_how_long_they_were_waited_for() {
     let error = waiting.all_gather("exchange plans", &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "at `exchange plans`, ranks 0, 2 did not come within 20ms; they are busy, stuck or gone, or have failed before"
+        "at step `exchange plans`, ranks 0, 2 did not arrive within 20ms, and the group has failed; if these ranks are slow, \
+         raise the group's timeout; if they are stuck or gone, restart all ranks from the last checkpoint"
     );
     // The late ones hear of it at once, with half an hour to wait.
     assert_eq!(groups[0].barrier("exchange plans").unwrap_err(), error);
@@ -136,7 +141,8 @@ fn the_parts_of_a_split_fail_by_themselves() {
         } else if group.rank() == 2 {
             assert_eq!(
                 half.barrier("pair").unwrap_err().to_string(),
-                "at `pair`, rank 1 had left the group"
+                "at step `pair`, rank 1 had left the group, which has failed: they dropped their handles, ended or panicked; \
+                 restart all ranks from the last checkpoint"
             );
         } else {
             half.barrier("pair").unwrap();
