@@ -7,20 +7,20 @@ use crate::error::{Error, Result};
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 #[cfg(any(test, feature = "cuda"))]
-mod turns;
+mod double_buffer;
 
-/// Waits for the work that was given to the devices of these tensors. A device does what it is told later, and what a
-/// thread tells it does not wait for what another thread told it before: so whoever is about to copy from several threads
-/// waits first.
+/// Waits until the devices of these tensors have finished all work that any thread has given them. A device works
+/// asynchronously, and the work of one thread does not wait for that of another: a copy by several threads waits here
+/// first.
 ///
-/// Without the feature `cuda`, this is the work of the calling thread.
-pub(crate) fn settle<'t>(tensors: impl Iterator<Item = (&'t str, &'t Tensor)>) -> Result<()> {
-    let mut settled: Vec<DeviceLocation> = Vec::new();
+/// Without the feature `cuda`, this waits for the work of the calling thread alone.
+pub(crate) fn synchronize<'t>(tensors: impl Iterator<Item = (&'t str, &'t Tensor)>) -> Result<()> {
+    let mut synchronized: Vec<DeviceLocation> = Vec::new();
     for (name, tensor) in tensors {
         let device = tensor.device();
-        if !device.is_cpu() && !settled.contains(&device.location()) {
+        if !device.is_cpu() && !synchronized.contains(&device.location()) {
             wait(device).map_err(Error::candle(name))?;
-            settled.push(device.location());
+            synchronized.push(device.location());
         }
     }
     Ok(())

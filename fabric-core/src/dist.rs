@@ -1,18 +1,17 @@
 //! Ranks that save and load together: strategies, meshes, process groups, and the files of each rank.
 
-pub(crate) mod asked;
-mod cut;
 pub(crate) mod directory;
 pub mod group;
 pub(crate) mod load;
 pub(crate) mod manifest;
 pub(crate) mod mesh;
+pub(crate) mod partial_crc;
+pub(crate) mod rank_channels;
 pub(crate) mod ranks;
 pub(crate) mod reshard;
 pub(crate) mod save;
 #[cfg(any(test, feature = "testing"))]
 pub mod scale;
 pub(crate) mod shard;
-pub(crate) mod shares;
+mod shard_attributes;
 pub(crate) mod strategy;
-pub(crate) mod world;

@@ -13,14 +13,13 @@ use crate::absolute::Absolute;
 use crate::dist;
 use crate::dist::ranks::Ranks;
 use crate::dist::strategy::Strategy;
-use crate::dist::world::World;
+use crate::dist::rank_channels::RankChannels;
 use crate::error::Result;
 use crate::load::raw::RawCheckpoint;
 use crate::load::{Loaded, Request, load};
 use crate::options::{LoadOptions, SaveOptions};
 use crate::phases::{Phase, Phases};
-use crate::save::background::{Agree, BackgroundSave, Handle, STAGING, Saving};
-use crate::save::heading::Origin;
+use crate::save::background::{Agree, BackgroundHandle, BackgroundSave, STAGING, Saving};
 use crate::save::{self, Decided, SaveReport, save};
 use crate::source::{ReadLimit, open};
 use crate::state::{AnyState, AnyStateMut, Checkpoint, Content, Role, StateMut, StateRef, StorageKey, Visitor};
@@ -55,9 +54,9 @@ pub struct Fabric {
     /// With all sizes of its mesh.
     strategy: Strategy,
     /// The ranks that save and load together; `None` where one process writes one file.
-    world: Option<Arc<World>>,
+    world: Option<Arc<RankChannels>>,
     storage: Arc<dyn Storage>,
-    background: Handle,
+    background: BackgroundHandle,
     limit: ReadLimit,
 }
 
@@ -72,7 +71,7 @@ impl Fabric {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            background: Handle::new(STAGING),
+            background: BackgroundHandle::new(STAGING),
             strategy: Strategy::single_device(),
             world: None,
             storage: Arc::new(Local::new()),
@@ -215,7 +214,7 @@ impl Fabric {
             agree: agree.as_ref().map(|agree| agree as &Agree<'_>),
         };
         self.background.save(request, |phases, absolute| {
-            self.decide(phases, absolute, state, options, World::writing)
+            self.decide(phases, absolute, state, options, RankChannels::writing)
         })
     }
 
@@ -226,11 +225,11 @@ impl Fabric {
         absolute: &Absolute,
         state: &dyn AnyState,
         options: SaveOptions,
-        channel: impl FnOnce(&World) -> Result<Arc<Ranks>>,
+        channel: impl FnOnce(&RankChannels) -> Result<Arc<Ranks>>,
     ) -> Result<Decided> {
-        let before = || self.background.settle();
+        let before = || self.background.wait_for_last();
         match &self.world {
-            None => save::decide(phases, absolute, state, options, self.origin(), before),
+            None => save::decide(phases, absolute, state, options, self.strategy.origin(), before),
             Some(world) => dist::save::decide(
                 &world.ranks,
                 || channel(world),
@@ -240,14 +239,6 @@ impl Fabric {
                 options,
                 before,
             ),
-        }
-    }
-
-    /// The strategy of one process, as manifests say it.
-    fn origin(&self) -> Origin {
-        Origin {
-            strategy: self.strategy.name().to_owned(),
-            mesh: self.strategy.axes().map(|(name, _)| (name.to_owned(), 1)).collect(),
         }
     }
 
@@ -284,7 +275,7 @@ impl Fabric {
     /// [`Error::Nested`]: crate::Error::Nested
     pub fn wait(&self) -> Result<()> {
         let _within = self.background.enter("Fabric::wait")?;
-        self.background.settle()
+        self.background.wait_for_last()
     }
 
     /// Restores a state in place, strictly: every entry of the state from the file, every entry of the file that lies
@@ -429,7 +420,7 @@ impl Fabric {
     }
 
     fn open_in(&self, absolute: &Absolute, phases: &Phases) -> Result<RawCheckpoint> {
-        self.background.finish();
+        self.background.join_last();
         let path = absolute.path()?;
         let source = phases.time(Phase::Index, || open(&self.storage, path, self.limit));
         let source = source.map_err(|error| absolute.named(error))?;
@@ -479,7 +470,7 @@ impl Fabric {
             "Fabric::load_from"
         };
         let _within = self.background.enter(call)?;
-        self.background.finish();
+        self.background.join_last();
         let phases = Phases::of_load(entries.origin(), self.rank());
         self.load_opened(entries, state, options, whole, &phases)
     }

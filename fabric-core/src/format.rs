@@ -1,4 +1,4 @@
-//! Our container: a safetensors file with a manifest inside.
+//! The container of a checkpoint: a safetensors file with a manifest inside.
 //!
 //! ```text
 //! one file                                        a directory
@@ -16,12 +16,12 @@
 //!       +--------------------------------+
 //! ```
 //!
-//! The manifest of a directory says how tensors are cut; each file has a manifest of its own with places and checksums, so that
-//! what all share does not grow with the number of ranks. All of them are one structure, [`Manifest`].
+//! The manifest of a directory has the sharding of each tensor, and each file has a manifest with places and checksums,
+//! so that the shared manifest does not grow with the number of ranks. All manifests are one structure, [`Manifest`].
 //!
-//! The arrows say why one flipped bit cannot hide. The manifest holds the checksums of everything else and its own
-//! comes last; a header whose entry `__fabric__` got another name still has the key [`MARKER`] among its metadata.
-//! These rooms only turn bytes into structures and back: who reads and writes the bytes is not known here.
+//! Every flipped bit is noticed. The manifest has the checksums of everything else, and its own comes last; a header
+//! whose entry `__fabric__` got another name still has the key [`MARKER`] among its metadata. This room turns bytes
+//! into structures and back, and neither reads nor writes files.
 //!
 //! `docs/format.md` describes the bytes for readers in other languages.
 
@@ -39,16 +39,16 @@ pub(crate) use error::ManifestError;
 use manifest::{FileRecord, Manifest};
 use safetensors::Header;
 
-/// The tensor that holds the manifest: a row of bytes.
+/// The name of the tensor whose bytes are the manifest.
 pub(crate) const MANIFEST: &str = "__fabric__";
 
 /// The key under `__metadata__` that every file with a manifest has.
 pub(crate) const MARKER: &str = "fabric";
 
-/// Checks that the header and the manifest of a file tell the same story.
+/// Checks that the header and the manifest of a file agree.
 ///
 /// # Errors
-/// A sentence that names the entry about which they differ.
+/// Names the entry about which they differ.
 pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> {
     let FileRecord {
         header_len, header_sum, ..
@@ -74,7 +74,7 @@ pub(crate) fn agree(header: &Header, manifest: &Manifest) -> Result<(), String> 
             .part
             .as_ref()
             .map(|part| (part.start, part.start.saturating_add(part.len)));
-        // Of a rank's part of a tensor, the header knows the part alone.
+        // The header of a rank's file has the shape of the part.
         let alike = entry.info.dtype() == tensor.dtype && entry.info.shape() == tensor.part_shape();
         if !alike || place != Some((entry.start, entry.end)) {
             let (start, end) = place.unwrap_or_default();

@@ -1,29 +1,30 @@
-//! Carries out a save: rows of tensors become files beside the old ones, are made durable, and are put in their place.
+//! Saving: rows of tensors become files beside the old ones, are made durable, and replace the old ones.
 //!
-//! At every instant the path names the old checkpoint or the new one, complete; the order of the steps is argued in
-//! `docs/design.md`. No module here knows ranks: `dist` decides which rows a rank writes, and calls these.
+//! At every instant the path names the old checkpoint or the new one, complete; `docs/design.md` has the argument for
+//! the order of the steps. No module here knows ranks: `dist` decides which rows a rank writes, and calls these
+//! modules.
 
 pub(crate) mod background;
-pub(crate) mod claim;
 pub(crate) mod contents;
+pub(crate) mod destination;
 pub(crate) mod file;
-pub(crate) mod heading;
-pub(crate) mod parts;
+pub(crate) mod manifest;
+pub(crate) mod own_files;
 pub(crate) mod plan;
 pub(crate) mod publish;
 mod report;
-pub(crate) mod site;
-pub(crate) mod writing;
+pub(crate) mod save_lock;
+pub(crate) mod write_progress;
 
 use std::path::Path;
 
-use self::contents::Live;
+use self::contents::LiveTensor;
 use self::file::{Contents, FileWriter};
-use self::heading::{Origin, heading, outermost};
-use self::plan::{Wholes, plan, read};
+use self::manifest::{Origin, outermost};
+use self::plan::{WholeShapes, list_entries, plan};
 use self::publish::publish;
 pub use self::report::SaveReport;
-use self::writing::{Watched, Writing};
+use self::write_progress::{ProgressContents, WriteProgress};
 use crate::absolute::Absolute;
 use crate::device;
 use crate::entry::Row;
@@ -34,29 +35,29 @@ use crate::progress::Callback;
 use crate::state::AnyState;
 use crate::storage::Storage;
 
-/// The name of this library in manifests. For people; nothing depends on it.
+/// The name of this library in manifests, for people: no code depends on it.
 pub(crate) const WRITER: &str = concat!("fabric-core ", env!("CARGO_PKG_VERSION"));
 
-/// A save that is decided: of the state it needs nothing more than the bytes of its rows.
+/// A decided save: of the state it needs only the bytes of its rows.
 pub(crate) struct Decided {
     /// The tensors that this process writes, in the order of their bytes.
-    pub(crate) rows: Vec<Row<Live>>,
+    pub(crate) rows: Vec<Row<LiveTensor>>,
     pub(crate) progress: Option<Callback>,
     pub(crate) commit: Commit,
 }
 
-/// Writes the files, and puts them in their place.
-pub(crate) type Commit = Box<dyn FnOnce(&Destination<'_>, &dyn Contents) -> Result<SaveReport> + Send>;
+/// Writes the files and commits them.
+pub(crate) type Commit = Box<dyn FnOnce(&CommitTarget<'_>, &dyn Contents) -> Result<SaveReport> + Send>;
 
-/// Where a checkpoint goes.
+/// The target of a commit.
 #[derive(Clone, Copy)]
-pub(crate) struct Destination<'d> {
+pub(crate) struct CommitTarget<'d> {
     pub(crate) storage: &'d dyn Storage,
     pub(crate) path: &'d Path,
     pub(crate) phases: &'d Phases,
 }
 
-/// Saves the rows that `decide` gives, and tells of it.
+/// Saves the rows that `decide` gives, and records the result in the span of the save.
 pub(crate) fn save(
     storage: &dyn Storage,
     absolute: &Absolute,
@@ -67,20 +68,20 @@ pub(crate) fn save(
         .within(|| {
             let Decided { rows, progress, commit } = decide()?;
             let path = absolute.path()?;
-            let destination = Destination { storage, path, phases };
+            let target = CommitTarget { storage, path, phases };
             if progress.is_none() {
-                return commit(&destination, &rows);
+                return commit(&target, &rows);
             }
-            let writing = Writing::new(&rows, progress);
+            let write_progress = WriteProgress::new(&rows, progress);
             let contents = &rows;
             let outcome = commit(
-                &destination,
-                &Watched {
+                &target,
+                &ProgressContents {
                     contents,
-                    writing: &writing,
+                    write_progress: &write_progress,
                 },
             );
-            writing.meter().unwind();
+            write_progress.meter().unwind();
             outcome
         })
         .map_err(|error| absolute.named(error))
@@ -88,7 +89,7 @@ pub(crate) fn save(
         .inspect_err(|error| phases.failed(error))
 }
 
-/// Decides a save of one process into one file. `before` comes first: if it fails, nothing is saved.
+/// Decides a save of one process into one file. If `before` fails, nothing is saved.
 pub(crate) fn decide(
     phases: &Phases,
     absolute: &Absolute,
@@ -99,37 +100,35 @@ pub(crate) fn decide(
 ) -> Result<Decided> {
     let path = absolute.path()?;
     before()?;
-    // Not earlier: `before` may have waited for another save.
+    // The phase begins here, because `before` may have waited for another save.
     let planning = phases.begin(Phase::Plan);
     let (progress, durability) = (options.progress.take(), options.durability);
-    let mut plan = plan(&mut read(state)?, options, &Wholes::default())?;
+    let mut plan = plan(&mut list_entries(state)?, options, &WholeShapes::default())?;
     plan.share_values();
-    settle(&plan.tensors)?;
+    synchronize_devices(&plan.tensors)?;
     note_bytes(&planning, &plan.tensors);
-    let manifest = heading(&plan, origin, outermost(state), Vec::new())?;
-    let mut file = FileWriter::new(&plan.tensors, manifest, path)?;
-    let report = plan.report(file.len(), Vec::new());
-    let commit: Commit = Box::new(move |destination, contents| {
-        publish(destination, durability, file.len(), |into, path| {
+    let mut report = plan.report();
+    let rows = std::mem::take(&mut plan.tensors);
+    let manifest = plan.into_manifest(origin, outermost(state), Vec::new());
+    let mut file = FileWriter::new(&rows, manifest, path)?;
+    report.bytes = file.len();
+    let commit: Commit = Box::new(move |target, contents| {
+        publish(target, durability, file.len(), |into, path| {
             file.write(contents, into, path)
         })?;
         Ok(report)
     });
-    Ok(Decided {
-        rows: plan.tensors,
-        progress,
-        commit,
-    })
+    Ok(Decided { rows, progress, commit })
 }
 
-/// Waits until devices have done what they were given to do with the tensors.
-pub(crate) fn settle(rows: &[Row<Live>]) -> Result<()> {
-    device::settle(rows.iter().map(|row| (&*row.name, &row.bytes.tensor)))
+/// Waits until the devices have finished their work on the tensors.
+pub(crate) fn synchronize_devices<'r>(rows: impl IntoIterator<Item = &'r Row<LiveTensor>>) -> Result<()> {
+    device::synchronize(rows.into_iter().map(|row| (&*row.name, &row.bytes.tensor)))
 }
 
-/// Tells subscribers how many bytes will be written.
-pub(crate) fn note_bytes(planning: &crate::phases::Timed<'_>, rows: &[Row<Live>]) {
+/// Records in the span how many bytes will be written.
+pub(crate) fn note_bytes(planning: &crate::phases::Timed<'_>, rows: &[Row<LiveTensor>]) {
     if is_anybody_listening() {
-        planning.bytes(writing::bytes(rows));
+        planning.bytes(write_progress::bytes(rows));
     }
 }

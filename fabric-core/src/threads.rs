@@ -1,5 +1,5 @@
-//! The threads of this library. None of them is needed: where the system has none to give, or little memory is left, the
-//! thread that there is does the work.
+//! The threads of this library. No thread is needed: if the system has none left, or little memory, the calling thread
+//! does the work.
 
 pub(crate) mod calls;
 
@@ -10,13 +10,13 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use crate::io::pages;
 use crate::threads::calls::Calls;
 
-/// What a thread takes of the address space: its stack, and what the system keeps beside that.
+/// The address space of a thread: its stack, and the system's own data about it.
 const SIZE: usize = (2 << 20) + (64 << 10);
 
 /// Starts a thread within a scope.
 ///
 /// # Errors
-/// If the system has none to give, or little memory is left.
+/// If the system has no thread left, or little memory.
 pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -37,33 +37,33 @@ pub(crate) fn start<T: Send + 'static>(
     Builder::new().name(name.to_owned()).spawn(move || calls.within(work))
 }
 
-/// A thread that waits for its work: whoever does not get all the threads that it wants still has the work.
+/// A thread that waits for its work: if a caller does not get all the threads that it needs, it still has the work.
 pub(crate) struct Worker<W, T> {
     work: SyncSender<W>,
     thread: JoinHandle<Option<T>>,
 }
 
 impl<W: Send + 'static, T: Send + 'static> Worker<W, T> {
-    /// Starts a thread of this name, which does nothing before it is given its work.
+    /// Starts a thread of this name, which waits for its work.
     ///
     /// # Errors
     /// As [`start_scoped`].
     pub(crate) fn start(name: &str, run: impl FnOnce(W) -> T + Send + 'static) -> io::Result<Self> {
         let (work, given) = sync_channel(1);
-        // Without work there is nothing to do.
+        // The thread ends if it gets no work.
         let thread = start(name, move || given.recv().ok().map(run))?;
         Ok(Self { work, thread })
     }
 
-    /// Gives it its work. The thread gives back `None` if it was gone.
-    pub(crate) fn begin(self, work: W) -> JoinHandle<Option<T>> {
-        // There is room for it, and whoever joins the thread hears that it is gone.
+    /// Gives the thread its work. The thread returns `None` if it got none.
+    pub(crate) fn assign(self, work: W) -> JoinHandle<Option<T>> {
+        // The channel has room; the join reports a thread that is gone.
         let _ = self.work.send(work);
         self.thread
     }
 }
 
-/// A thread that finds no memory for what it needs before its work ends the process: so this looks first.
+/// Checks the memory for a thread: the standard library aborts the process if there is none.
 fn look() -> io::Result<Calls> {
     if pages::is_there(SIZE) {
         return Ok(Calls::of_this_thread());
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_worker_does_what_it_is_given_and_ends_if_that_is_nothing() {
         let worker = Worker::start("worker", |number: u32| number + 1).expect("a thread");
-        assert_eq!(worker.begin(2).join().expect("no panic"), Some(3));
+        assert_eq!(worker.assign(2).join().expect("no panic"), Some(3));
         let Worker { work, thread } = Worker::start("idle", |number: u32| number).expect("a thread");
         drop(work);
         assert_eq!(thread.join().expect("no panic"), None);

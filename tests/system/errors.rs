@@ -158,7 +158,7 @@ fn one_of_each() -> Vec<Error> {
         Error::Internal(text("no block")),
         Error::Disagreement {
             rank: 1,
-            what: text("it has `x`, which rank 0 has not"),
+            what: text("it has `x`, which rank 0 does not have"),
         },
         Error::Background {
             path: path(),

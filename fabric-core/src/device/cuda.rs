@@ -1,4 +1,4 @@
-//! Straight between pinned memory of the host and the memory of a tensor: nothing else is allocated on the device.
+//! Copies between pinned memory of the host and the memory of a CUDA tensor, without other allocations on the device.
 
 mod pinned;
 
@@ -10,18 +10,19 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DeviceRep
 use candle_core::cuda_backend::{CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 
 use self::pinned::Pinned;
-use super::turns::{self, Turns};
+use super::double_buffer::{self, DoubleBuffer};
 use crate::error::{Error, Result};
 
-/// As many bytes are copied at a time.
+/// The length of one copy in bytes.
 pub(crate) const LEN: usize = pinned::LEN;
 
-/// Waits for what any thread has given to the device. Each thread has a stream of its own, and one does not wait for another.
+/// Waits until the device has finished the work of all threads. Each thread has its own stream, and streams do not wait
+/// for each other.
 pub(super) fn wait(device: &CudaDevice) -> candle_core::Result<()> {
     device.cuda_stream().context().synchronize().w()
 }
 
-/// Calls a function on the memory of whichever element type there is. The small ones are bytes to candle.
+/// Calls a function on the memory of any element type. Candle stores types smaller than a byte as bytes.
 macro_rules! elements {
     ($slice:expr, $elements:ident => $call:expr) => {
         match $slice {
@@ -43,17 +44,17 @@ macro_rules! elements {
     };
 }
 
-/// The memory of a tensor that is being filled, by one thread or by several.
-pub(crate) struct Filling<'s> {
+/// The memory of a tensor that one or more threads fill.
+pub(crate) struct DeviceFill<'s> {
     name: &'s str,
     stream: Arc<CudaStream>,
-    /// Locked while a copy is begun, not while it runs.
+    /// Locked while a copy begins, not while it runs.
     slice: Mutex<&'s mut CudaStorageSlice>,
     /// The bytes of the storage that the tensor shows.
     window: Range<usize>,
 }
 
-impl<'s> Filling<'s> {
+impl<'s> DeviceFill<'s> {
     pub(crate) fn new(name: &'s str, storage: &'s mut CudaStorage, window: Range<usize>) -> Self {
         Self {
             name,
@@ -63,21 +64,21 @@ impl<'s> Filling<'s> {
         }
     }
 
-    /// The windows to fill, in order. They are numbered from the tensor's first byte.
+    /// The windows to fill, in order, as byte ranges of the tensor.
     pub(crate) fn windows(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        turns::windows(0..self.window.len(), LEN)
+        double_buffer::windows(0..self.window.len(), LEN)
     }
 
-    /// Buffers to fill it through.
-    pub(crate) fn lane(&self) -> Result<Lane<'_, 's>> {
+    /// A copy lane with its own buffers.
+    pub(crate) fn lane(&self) -> Result<CopyLane<'_, 's>> {
         let buffers = Pinned::two(self.stream.context()).map_err(Error::candle(self.name))?;
-        Ok(Lane {
-            filling: self,
-            turns: Turns::new(self.name, buffers),
+        Ok(CopyLane {
+            fill: self,
+            buffer: DoubleBuffer::new(self.name, buffers),
         })
     }
 
-    fn begin(&self, buffer: &mut Pinned, window: &Range<usize>) -> candle_core::Result<()> {
+    fn begin_copy(&self, buffer: &mut Pinned, window: &Range<usize>) -> candle_core::Result<()> {
         let at = self.window.start + window.start;
         let mut slice = self.slice.lock().unwrap_or_else(PoisonError::into_inner);
         buffer.copy_by(
@@ -88,26 +89,30 @@ impl<'s> Filling<'s> {
     }
 }
 
-/// Fills one window after the other.
-pub(crate) struct Lane<'f, 's> {
-    filling: &'f Filling<'s>,
-    turns: Turns<'f, Pinned>,
+/// Fills one window after the other through two buffers.
+pub(crate) struct CopyLane<'f, 's> {
+    fill: &'f DeviceFill<'s>,
+    buffer: DoubleBuffer<'f, Pinned>,
 }
 
-impl Lane<'_, '_> {
-    /// Fills a window of at most [`LEN`] bytes, which may be on its way when this returns.
-    pub(crate) fn put(&mut self, window: &Range<usize>, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<()> {
-        if window.end > self.filling.window.len() {
-            return Err(Error::candle(self.filling.name)(outside()));
+impl CopyLane<'_, '_> {
+    /// Fills a window of at most [`LEN`] bytes, whose copy may still run when this returns.
+    pub(crate) fn fill_window(
+        &mut self,
+        window: &Range<usize>,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        if window.end > self.fill.window.len() {
+            return Err(Error::candle(self.fill.name)(outside()));
         }
-        self.turns
-            .send(window.len(), fill, |buffer| self.filling.begin(buffer, window))
+        self.buffer
+            .send(window.len(), fill, |buffer| self.fill.begin_copy(buffer, window))
     }
 
-    /// The same with bytes that are there already, as many as there may be, from `at` on.
-    pub(crate) fn put_bytes(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
-        for window in turns::windows(0..bytes.len(), LEN) {
-            self.put(&(at + window.start..at + window.end), |into| {
+    /// Copies bytes of any length to the tensor, from its byte `at` on.
+    pub(crate) fn fill_bytes(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        for window in double_buffer::windows(0..bytes.len(), LEN) {
+            self.fill_window(&(at + window.start..at + window.end), |into| {
                 into.copy_from_slice(&bytes[window]);
                 Ok(())
             })?;
@@ -115,14 +120,14 @@ impl Lane<'_, '_> {
         Ok(())
     }
 
-    /// Waits until everything has arrived.
+    /// Waits until all copies have ended.
     pub(crate) fn finish(self) -> Result<()> {
-        self.turns.finish()
+        self.buffer.finish()
     }
 }
 
-/// Hands the bytes of `window` to `take`, in runs of [`LEN`] bytes, the last of which may be shorter. While one is taken,
-/// the next is on its way.
+/// Hands the bytes of `window` to `take`, in runs of [`LEN`] bytes, the last of which may be shorter. The next run is
+/// copied while one is taken.
 pub(crate) fn read<E: From<Error>>(
     name: &str,
     storage: &CudaStorage,
@@ -138,7 +143,7 @@ pub(crate) fn read<E: From<Error>>(
             |bytes| elements!(&storage.slice, elements => from_device(elements, &stream, window.start, bytes)),
         )
     };
-    Turns::new(name, buffers).receive(turns::windows(window, LEN), begin, take)
+    DoubleBuffer::new(name, buffers).receive(double_buffer::windows(window, LEN), begin, take)
 }
 
 /// Begins a copy to the elements that begin at byte `at`.

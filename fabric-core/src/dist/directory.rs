@@ -1,9 +1,8 @@
-//! A checkpoint of ours in a directory: a manifest that says how tensors are cut, and a file for each rank that wrote.
+//! A checkpoint in a directory: a manifest that says how tensors are sharded, and a file for each rank that wrote.
 //!
-//! Opening reads the manifest. Which file holds a box follows from it, and a file is opened when something of it is read:
-//! a rank that needs its own rows of a tensor opens the files that overlap them, however many there are; those that were
-//! read last stay open. Each file has a
-//! manifest of its own, with checksums, and must say the same of every box as the directory does.
+//! Opening reads the manifest, from which a reader computes which file holds a box. A file is opened when a box in it
+//! is read; the files that were read last stay open. Each file has its own manifest with checksums, and must agree with
+//! the directory's manifest about every box.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,12 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::dist::manifest::{self, mesh_of, split_of};
-use crate::dist::mesh::Deal;
+use crate::dist::manifest::{self, mesh_of, sharding_of};
+use crate::dist::mesh::WriterAssignment;
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
-use crate::format::manifest::{Body, Kind, Manifest, TensorRecord};
+use crate::format::manifest::{Body, Manifest, ManifestKind, TensorRecord};
 use crate::format::{ManifestError, agree};
 use crate::hash::HashMap;
 use crate::source::limit::OverLimit;
@@ -32,8 +31,8 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
 const MAX_MANIFEST: u64 = crate::format::MAX_MANIFEST;
 
-/// Whether a directory is to be opened as a checkpoint of ours: it has an entry of the manifest's name. If that is a FIFO or a
-/// device, opening it says so.
+/// True if a directory has an entry with the name of the manifest. If the entry is a FIFO or a device, opening it
+/// returns the error.
 pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let manifest = path.join(FILE_NAME);
     let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
@@ -51,10 +50,10 @@ fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Mani
     };
     let bytes = read_manifest(file, path, placed)?;
     let manifest = Manifest::decode(&bytes).map_err(|error| refused(path, &error))?;
-    if manifest.head.kind != Kind::Shard {
+    if manifest.head.kind != ManifestKind::Shard {
         return Err(Error::corrupt(
             path,
-            "it is a checkpoint by itself, and no part of another one",
+            "it is a whole checkpoint, and not the file of a rank",
         ));
     }
     agree(&header, &manifest).map_err(|what| Error::corrupt(path, what))?;
@@ -78,8 +77,11 @@ fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Manifest> {
         }
         _ => refused(&path, &error),
     })?;
-    if manifest.head.kind != Kind::Directory {
-        return Err(Error::corrupt(&path, "its manifest is that of a file"));
+    if manifest.head.kind != ManifestKind::Directory {
+        return Err(Error::corrupt(
+            &path,
+            "its manifest is that of a file, and not of a directory",
+        ));
     }
     Ok(manifest)
 }
@@ -106,23 +108,23 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     let ranks = mesh.world_size();
     check_memory(&manifest, limit).map_err(|over| Refused::from(over).at(&path.join(FILE_NAME)))?;
     let tensors = &manifest.body.tensors;
-    let deal = Deal::new(mesh, tensors.iter().map(|record| (record.info(), split_of(record))));
+    let assignment = WriterAssignment::new(mesh, tensors.iter().map(|record| (record.info(), sharding_of(record))));
     let folder = path.join(&manifest.head.generation);
     let names = tensors.iter().map(|record| record.name.clone()).collect();
-    Ok(Arc::new(Directory {
+    Ok(Arc::new(RankDirectory {
         index: Arc::new(index(&manifest, path)?),
         open_files: OpenFiles::new(storage.clone()),
-        files: (0..ranks).map(|_| Slot::default()).collect(),
+        files: (0..ranks).map(|_| RankFile::default()).collect(),
         generation: manifest.head.generation,
         folder,
         names,
-        deal,
+        assignment,
         limit,
     }))
 }
 
-/// What is derived of a manifest is in proportion to it, but for these: which axes a tensor is not cut over, and what ties
-/// repeat.
+/// Bounds the memory that the index takes beyond the length of the manifest: the axes that a tensor is not sharded
+/// over, and the shapes that ties repeat.
 fn check_memory(Manifest { head, body }: &Manifest, limit: ReadLimit) -> std::result::Result<(), OverLimit> {
     let entries = body.tensors.len() + body.ties.len() + body.values.len();
     let mut memory = limit.budget(entries * size_of::<TensorRecord>());
@@ -168,19 +170,21 @@ fn index(manifest: &Manifest, path: &Path) -> Result<Index> {
     })
 }
 
-/// How tensors are cut, by the names of the mesh's axes.
+/// The sharded dimensions of each tensor, with the names of the mesh's axes.
 fn cuts(manifest: &Manifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
     let axis = |axis: &usize| manifest.head.mesh.get(*axis).map(|(name, _)| name.clone());
-    let records = manifest.body.tensors.iter().map(|record| (record, split_of(record)));
-    let cut = records.filter(|(_, split)| !split.is_whole()).map(|(record, split)| {
-        let cuts = split.cuts.iter();
-        let cuts = cuts.map(|cut| (cut.dim, cut.axes.iter().filter_map(axis).collect()));
-        (record.name.clone(), cuts.collect())
-    });
+    let records = manifest.body.tensors.iter().map(|record| (record, sharding_of(record)));
+    let cut = records
+        .filter(|(_, sharding)| !sharding.is_whole())
+        .map(|(record, sharding)| {
+            let cuts = sharding.dims.iter();
+            let cuts = cuts.map(|cut| (cut.dim, cut.axes.iter().filter_map(axis).collect()));
+            (record.name.clone(), cuts.collect())
+        });
     cut.collect()
 }
 
-/// A tensor whose files have not been looked at: its place has the number of its record.
+/// A tensor whose files have not been opened: the start of its place is the number of its record.
 fn unlocated(number: usize, record: &TensorRecord) -> StoredTensor {
     let info = record.info();
     let place = Place {
@@ -192,40 +196,40 @@ fn unlocated(number: usize, record: &TensorRecord) -> StoredTensor {
     StoredTensor { info, parts }
 }
 
-/// A directory, opened.
+/// An open directory.
 #[derive(Debug)]
-struct Directory {
+struct RankDirectory {
     index: Arc<Index>,
     open_files: OpenFiles,
     folder: PathBuf,
     generation: String,
     names: Vec<String>,
-    deal: Deal,
-    /// One for each rank that could have written, opened when it is needed.
-    files: Vec<Slot>,
+    assignment: WriterAssignment,
+    /// One for each rank of the mesh, opened when it is needed.
+    files: Vec<RankFile>,
     limit: ReadLimit,
 }
 
-/// Where the file of a rank is kept, once it is open. Threads that want it at the same time open it once.
+/// The file of a rank, opened at the first read. Threads that need it at the same time open it once.
 #[derive(Debug, Default)]
-struct Slot {
+struct RankFile {
     opening: Mutex<()>,
-    opened: OnceLock<Box<Opened>>,
+    opened: OnceLock<Box<OpenedRankFile>>,
 }
 
-/// The file of a rank.
+/// The open file of a rank.
 #[derive(Debug)]
-struct Opened {
+struct OpenedRankFile {
     file: Box<dyn ReadFile>,
     path: PathBuf,
     tensors: HashMap<String, TensorRecord>,
 }
 
-impl Directory {
-    fn opened(&self, rank: usize) -> Result<&Opened> {
+impl RankDirectory {
+    fn opened(&self, rank: usize) -> Result<&OpenedRankFile> {
         let Some(slot) = self.files.get(rank) else {
             let what = format!(
-                "it asks for a file of rank {rank}, and its mesh has {}",
+                "it refers to the file of rank {rank}, and its mesh has {} ranks",
                 self.files.len()
             );
             return Err(Error::corrupt(&self.folder, what));
@@ -241,7 +245,7 @@ impl Directory {
         Ok(slot.opened.get_or_init(|| Box::new(opened)))
     }
 
-    fn open(&self, rank: usize) -> Result<Opened> {
+    fn open(&self, rank: usize) -> Result<OpenedRankFile> {
         let path = self.folder.join(rank_file(rank));
         let file = self.open_files.open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::NotFound {
@@ -263,7 +267,7 @@ impl Directory {
             return Err(Error::corrupt(&path, what));
         }
         let tensors = body.tensors.into_iter();
-        Ok(Opened {
+        Ok(OpenedRankFile {
             file,
             path,
             tensors: tensors.map(|record| (record.name.clone(), record)).collect(),
@@ -297,7 +301,7 @@ impl Directory {
     }
 }
 
-impl Source for Directory {
+impl Source for RankDirectory {
     fn index(&self) -> &Arc<Index> {
         &self.index
     }
@@ -313,7 +317,7 @@ impl Source for Directory {
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
         match self.files.get(number).and_then(|slot| slot.opened.get()) {
             Some(opened) => (&*opened.file, &opened.path),
-            // No part has been given out with such a number.
+            // No part has such a number.
             None => (&Closed, &self.folder),
         }
     }
@@ -335,7 +339,7 @@ impl Source for Directory {
         let number = usize::try_from(placeholder.place.start).unwrap_or(usize::MAX);
         let whole = Region::whole(tensor.info.shape());
         let mut parts = Ok(Vec::new());
-        self.deal
+        self.assignment
             .overlapping(number, wanted.unwrap_or(&whole), &mut |region, rank| {
                 if let Ok(found) = &mut parts {
                     match self.part(number, &tensor.info, region, rank) {
@@ -351,7 +355,7 @@ impl Source for Directory {
     }
 }
 
-/// Stands for a file that was never opened.
+/// A file that was never opened.
 #[derive(Debug)]
 struct Closed;
 

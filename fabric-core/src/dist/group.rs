@@ -1,11 +1,11 @@
-//! Who else is there: the ranks of a run, and how they agree.
+//! Process groups: the ranks of a run, and the messages that they exchange.
 //!
-//! A checkpoint needs little of its neighbours: small messages, in steps that every rank takes in the same order. Tensors
-//! never travel here; they go by way of the files.
+//! Ranks exchange small messages, in steps that every rank takes in the same order. Tensors never travel through a
+//! group; they go through the files.
 
-mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod rendezvous;
 mod threads;
 
 use std::fmt::Debug;
@@ -26,22 +26,23 @@ use crate::io::pages;
 /// An implementation needs [`all_gather`](Self::all_gather); an engine that knows better ways for the others overrides
 /// them.
 pub trait ProcessGroup: Send + Sync + Debug {
-    /// This process's number, from 0.
+    /// The number of this process, from 0.
     fn rank(&self) -> usize;
 
-    /// How many there are.
+    /// The number of ranks.
     fn world_size(&self) -> usize;
 
-    /// Gives every rank the bytes of every rank, in the order of ranks. They may be of different lengths.
+    /// Gives every rank the bytes of every rank, in the order of ranks. The messages may differ in length.
     ///
     /// # Errors
-    /// If a rank does not come in time, has left, or is at another step.
+    /// [`GroupError::Timeout`] if a rank does not arrive at the step in time, [`GroupError::Left`] if a rank has left
+    /// the group, and [`GroupError::OutOfStep`] if a rank is at another step.
     fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError>;
 
-    /// Gives every rank the bytes of rank `root`; what the others bring is not looked at.
+    /// Gives every rank the bytes of rank `root`; the bytes of the other ranks are ignored.
     ///
     /// # Errors
-    /// As [`all_gather`](Self::all_gather); and if there is no such rank.
+    /// As [`all_gather`](Self::all_gather); and [`GroupError::NoSuchRank`].
     fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         let mut all = self.all_gather(step, if self.rank() == root { bytes } else { &[] })?;
         if root < all.len() {
@@ -54,7 +55,7 @@ pub trait ProcessGroup: Send + Sync + Debug {
         })
     }
 
-    /// Waits until every rank has come.
+    /// Waits until every rank has arrived.
     ///
     /// # Errors
     /// As [`all_gather`](Self::all_gather).

@@ -1,10 +1,11 @@
-//! A load that ranks carry out together: each goes through the phases of a load, and the ranks meet after each phase.
+//! A load of several ranks: each rank goes through the phases of a load, and the ranks exchange messages after each
+//! phase.
 
-mod parts;
+mod sharded_entries;
 
-use self::parts::Parts;
+use self::sharded_entries::ShardedEntries;
+use super::partial_crc;
 use super::ranks::Ranks;
-use super::shares;
 use crate::entry::of_rank;
 use crate::error::Result;
 use crate::load::loading::Loading;
@@ -15,7 +16,7 @@ use crate::phases::{Phase, Phases};
 use crate::source::read::PartialSums;
 use crate::state::AnyStateMut;
 
-/// Loads on all ranks: what one of them cannot load, none does.
+/// Loads on all ranks: if one rank cannot load, no rank loads.
 pub(crate) fn load(
     ranks: &Ranks,
     file: &RawCheckpoint,
@@ -26,7 +27,7 @@ pub(crate) fn load(
     watched(request, phases, |request, watch| {
         let ((mut loading, parts), said) = ranks.step("load: plan", || {
             let loading = Loading::begin(file, state, request, watch, |declared| own_names(ranks, declared))?;
-            let parts = Parts::of(ranks, &loading)?;
+            let parts = ShardedEntries::of(ranks, &loading)?;
             let said = parts.message(ranks, &loading);
             Ok(((loading, parts), said))
         })?;
@@ -35,14 +36,14 @@ pub(crate) fn load(
         let sums = PartialSums::default();
         let read = ranks.step("load: read", || {
             accepted.read(&sums)?;
-            shares::settle_own(&sums, &agreed.replicas, accepted.source())?;
-            Ok(((), shares::encode(&sums, &agreed.replicas)?))
+            partial_crc::verify_own(&sums, &agreed.replicas, accepted.source())?;
+            Ok(((), partial_crc::encode(&sums, &agreed.replicas)?))
         });
         let verified = read.and_then(|((), said)| {
             if said.iter().all(Vec::is_empty) {
                 return Ok(());
             }
-            let verify = || shares::settle(&sums, &agreed.replicas, accepted.source(), &said);
+            let verify = || partial_crc::verify(&sums, &agreed.replicas, accepted.source(), &said);
             ranks.together("load: verify", || phases.time(Phase::Verify, verify))
         });
         verified.map_err(|error| accepted.interrupted(error))?;
@@ -50,10 +51,10 @@ pub(crate) fn load(
     })
 }
 
-/// How the file calls a value that every rank has of its own. A value that one process saved by itself belongs to rank 0, and
-/// has no number.
+/// The names in the file of values marked `per_rank`. A value without a rank in its name, which one process saved,
+/// belongs to rank 0.
 fn own_names(ranks: &Ranks, declared: &[String]) -> OwnNames {
-    if ranks.alone() {
+    if ranks.is_single() {
         return OwnNames::alone(declared);
     }
     let rank = ranks.rank();

@@ -1,65 +1,65 @@
-//! The manifest of a directory in the words of a mesh: what it says of cuts, and of values of ranks.
+//! Shardings, meshes and coordinates as the records of a directory's manifest.
 //!
-//! It lists no file and no box: both follow from the mesh and the cuts, so it is as long for ten thousand ranks as for
-//! ten. Places and checksums are in the files themselves.
+//! The manifest lists no files and no boxes: readers compute both from the mesh and the shardings, so its length does
+//! not depend on the number of ranks. Places and checksums are in the files of the ranks.
 
-use super::mesh::{Cells, Cut, Mesh, Split};
+use super::mesh::{ChunkSizes, Mesh, ShardDim, Sharding};
 use crate::entry::{Dims, TensorInfo};
 use crate::format::ManifestError;
-use crate::format::manifest::{CellsRecord, Coordinate, CutRecord, Head, Manifest, TensorRecord};
+use crate::format::manifest::{CellsRecord, Coordinate, CutRecord, Manifest, ManifestHead, TensorRecord};
 
 /// The mesh of the ranks that saved.
-pub(crate) fn mesh_of(head: &Head) -> Mesh {
+pub(crate) fn mesh_of(head: &ManifestHead) -> Mesh {
     let size = |size: &u64| usize::try_from(*size).unwrap_or(usize::MAX);
     Mesh::new(head.mesh.iter().map(|(name, len)| (name.clone(), size(len))).collect())
 }
 
-/// A tensor of a directory.
-pub(crate) fn record(name: &str, info: &TensorInfo, split: &Split) -> TensorRecord {
+/// The record of a tensor in a directory's manifest.
+pub(crate) fn record(name: &str, info: &TensorInfo, sharding: &Sharding) -> TensorRecord {
     TensorRecord {
         name: name.to_owned(),
         dtype: info.dtype(),
         shape: Dims::from_slice(info.shape()),
-        cuts: split.cuts.iter().map(cut_record).collect(),
+        cuts: sharding.dims.iter().map(cut_record).collect(),
         part: None,
         digest: Vec::new(),
     }
 }
 
-fn cut_record(cut: &Cut) -> CutRecord {
+fn cut_record(cut: &ShardDim) -> CutRecord {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     CutRecord {
         dim: number(cut.dim),
         axes: cut.axes.iter().copied().map(number).collect(),
-        cells: match &cut.cells {
-            Cells::Balanced => CellsRecord::Balanced,
-            Cells::Chunked(len) => CellsRecord::Chunked(*len as u64),
-            Cells::Listed(lengths) => CellsRecord::Listed(lengths.iter().map(|len| len as u64).collect()),
+        cells: match &cut.sizes {
+            ChunkSizes::Balanced => CellsRecord::Balanced,
+            ChunkSizes::Chunked(len) => CellsRecord::Chunked(*len as u64),
+            ChunkSizes::Listed(lengths) => CellsRecord::Listed(lengths.iter().map(|len| len as u64).collect()),
         },
     }
 }
 
-/// How a tensor is cut. Numbers that do not fit this machine become ones that the check of splits refuses.
-pub(crate) fn split_of(record: &TensorRecord) -> Split {
+/// The sharding of a tensor. A number that does not fit this machine becomes one that the check of shardings refuses.
+pub(crate) fn sharding_of(record: &TensorRecord) -> Sharding {
     let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let cut = |cut: &CutRecord| Cut {
+    let cut = |cut: &CutRecord| ShardDim {
         dim: cut.dim as usize,
         axes: cut.axes.iter().map(|axis| *axis as usize).collect(),
-        cells: match &cut.cells {
-            CellsRecord::Balanced => Cells::Balanced,
-            CellsRecord::Chunked(len) => Cells::Chunked(number(*len)),
+        sizes: match &cut.cells {
+            CellsRecord::Balanced => ChunkSizes::Balanced,
+            CellsRecord::Chunked(len) => ChunkSizes::Chunked(number(*len)),
             CellsRecord::Listed(lengths) => {
                 let lengths: Vec<usize> = lengths.iter().copied().map(number).collect();
-                Cells::Listed(lengths.into())
+                ChunkSizes::Listed(lengths.into())
             }
         },
     };
-    Split {
-        cuts: record.cuts.iter().map(cut).collect(),
+    Sharding {
+        dims: record.cuts.iter().map(cut).collect(),
     }
 }
 
-/// Where a rank stands: an index along every axis of the mesh.
+/// The coordinate of a rank: an index along every axis of the mesh.
 pub(crate) fn coordinate(mesh: &Mesh, rank: usize) -> Coordinate {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let axes = 0..mesh.axes().len();
@@ -67,15 +67,14 @@ pub(crate) fn coordinate(mesh: &Mesh, rank: usize) -> Coordinate {
         .collect()
 }
 
-/// Checks the cuts of a directory. That the boxes of a tensor cover it needs no proof beyond that of its cuts: they fill their
-/// dimensions, and a grid of them fills the shape.
+/// Checks the shardings of a directory. If the chunks of every sharded dimension fill it, the boxes cover the tensor.
 ///
 /// # Errors
-/// The first cut that contradicts the mesh or the shape.
+/// Names the first entry whose sharding contradicts the mesh or the shape.
 pub(crate) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     let mesh = mesh_of(&manifest.head);
     manifest.body.tensors.iter().try_for_each(|tensor| {
-        let checked = split_of(tensor).check(&mesh, &tensor.shape);
+        let checked = sharding_of(tensor).check(&mesh, &tensor.shape);
         checked.map_err(|what| ManifestError::Invalid(format!("entry `{}`: {what}", tensor.name)))
     })
 }
@@ -84,26 +83,26 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
 mod tests {
     use super::*;
     use crate::entry::DType;
-    use crate::format::manifest::{Body, Kind};
+    use crate::format::manifest::{Body, ManifestKind};
 
     fn sample() -> Manifest {
-        let split = Split {
-            cuts: vec![Cut {
+        let sharding = Sharding {
+            dims: vec![ShardDim {
                 dim: 0,
                 axes: vec![1],
-                cells: Cells::Listed(vec![3, 1].into()),
+                sizes: ChunkSizes::Listed(vec![3, 1].into()),
             }],
         };
         let info = TensorInfo::new(DType::F32, vec![4, 2]);
         Manifest {
-            head: Head {
-                kind: Kind::Directory,
+            head: ManifestHead {
+                kind: ManifestKind::Directory,
                 mesh: vec![("dp".into(), 2), ("tp".into(), 2)],
                 generation: "g-1".into(),
-                ..Head::default()
+                ..ManifestHead::default()
             },
             body: Body {
-                tensors: vec![record("w", &info, &split)],
+                tensors: vec![record("w", &info, &sharding)],
                 ..Body::default()
             },
         }
@@ -114,7 +113,7 @@ mod tests {
         let manifest = sample();
         assert_eq!(check(&manifest), Ok(()));
         let record = &manifest.body.tensors[0];
-        assert_eq!(super::record("w", &record.info(), &split_of(record)), *record);
+        assert_eq!(super::record("w", &record.info(), &sharding_of(record)), *record);
         assert_eq!(mesh_of(&manifest.head).world_size(), 4);
         let coordinates = [0, 1, 2, 3].map(|rank| coordinate(&mesh_of(&manifest.head), rank).to_vec());
         assert_eq!(coordinates[2], [(0, 1), (1, 0)]);

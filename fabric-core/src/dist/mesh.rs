@@ -1,19 +1,21 @@
-//! Ranks in a grid with named axes, and how tensors lie over it: which rank holds which box, and which rank writes it.
+//! A mesh of ranks with named axes, and how tensors are sharded over it: which rank holds which box of a tensor, and
+//! which rank writes it.
 //!
-//! Everything here follows from the mesh and from how each tensor is cut, so every rank can say it of every other rank:
-//! nothing is asked, and nothing is stored, for each rank and tensor.
+//! Every rank computes the boxes of every other rank from the mesh and the sharding of each tensor: ranks exchange no
+//! message about boxes, and manifests list none.
 
-mod deal;
-mod split;
+mod sharding;
+mod writer_assignment;
 
-pub(crate) use deal::Deal;
-pub(crate) use split::{Cells, Cut, Split};
+pub(crate) use sharding::{ChunkSizes, ShardDim, Sharding};
+pub(crate) use writer_assignment::WriterAssignment;
 
-/// Named axes and their sizes. Ranks are numbered row by row: the last axis is the one along which neighbours lie.
+/// Named axes and their sizes. Ranks are numbered in row-major order: neighbours along the last axis have consecutive
+/// numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mesh {
     axes: Vec<(String, usize)>,
-    /// For each axis, how far apart in number two neighbours along it are.
+    /// The distance between the numbers of two neighbours along each axis.
     strides: Vec<usize>,
 }
 
@@ -53,38 +55,39 @@ impl Mesh {
         self.axes[axis].1
     }
 
-    /// How far apart in number two neighbours along an axis are.
+    /// The distance between the numbers of two neighbours along an axis.
     fn stride(&self, axis: usize) -> usize {
         self.strides[axis]
     }
 
-    /// A rank's place along an axis.
+    /// The coordinate of a rank along an axis.
     pub(crate) fn coordinate(&self, rank: usize, axis: usize) -> usize {
         rank / self.stride(axis) % self.size(axis)
     }
 
-    /// The product of the sizes of some axes.
-    pub(crate) fn cells(&self, axes: &[usize]) -> usize {
+    /// The number of shards of a tensor that is sharded over some axes: the product of their sizes.
+    pub(crate) fn shard_count(&self, axes: &[usize]) -> usize {
         axes.iter().map(|&axis| self.size(axis)).product()
     }
 
-    /// A rank's place in the grid that some axes span, counted row by row: the first of them is the outermost.
-    pub(crate) fn cell(&self, rank: usize, axes: &[usize]) -> usize {
+    /// The number of the shard that a rank holds of a tensor that is sharded over some axes, in row-major order: the
+    /// first axis is the outermost.
+    pub(crate) fn shard_index(&self, rank: usize, axes: &[usize]) -> usize {
         let places = axes.iter();
         places.fold(0, |at, &axis| at * self.size(axis) + self.coordinate(rank, axis))
     }
 
-    /// The first rank with a rank's places along some axes: the first of its replicas, for a tensor that is cut over them.
+    /// The first rank that holds the same shard as `rank`, of a tensor that is sharded over some axes.
     pub(crate) fn first_replica(&self, rank: usize, axes: &[usize]) -> usize {
-        self.rank_of_cell(self.cell(rank, axes), axes)
+        self.rank_of_shard(self.shard_index(rank, axes), axes)
     }
 
-    /// What a place in the grid that some axes span adds to the number of a rank: the reverse of [`cell`](Self::cell).
-    fn rank_of_cell(&self, mut cell: usize, axes: &[usize]) -> usize {
+    /// The first rank that holds the shard of this number: the reverse of [`shard_index`](Self::shard_index).
+    fn rank_of_shard(&self, mut shard: usize, axes: &[usize]) -> usize {
         let mut rank = 0;
         for &axis in axes.iter().rev() {
-            rank += cell % self.size(axis) * self.stride(axis);
-            cell /= self.size(axis);
+            rank += shard % self.size(axis) * self.stride(axis);
+            shard /= self.size(axis);
         }
         rank
     }
@@ -120,8 +123,8 @@ mod tests {
         let mesh = Mesh::new(vec![("a".into(), 2), ("b".into(), 3), ("c".into(), 4)]);
         for (inner, outer) in [(vec![0], vec![1, 2]), (vec![2, 0], vec![1]), (vec![], vec![2, 1, 0])] {
             for rank in 0..24 {
-                let parts = (mesh.cell(rank, &inner), mesh.cell(rank, &outer));
-                let back = mesh.rank_of_cell(parts.0, &inner) + mesh.rank_of_cell(parts.1, &outer);
+                let parts = (mesh.shard_index(rank, &inner), mesh.shard_index(rank, &outer));
+                let back = mesh.rank_of_shard(parts.0, &inner) + mesh.rank_of_shard(parts.1, &outer);
                 assert_eq!(back, rank);
             }
         }
@@ -131,7 +134,7 @@ mod tests {
     fn a_mesh_without_axes_is_one_rank() {
         let mesh = Mesh::default();
         assert_eq!(
-            (mesh.world_size(), mesh.cell(0, &[]), mesh.rank_of_cell(0, &[])),
+            (mesh.world_size(), mesh.shard_index(0, &[]), mesh.rank_of_shard(0, &[])),
             (1, 0, 0)
         );
     }

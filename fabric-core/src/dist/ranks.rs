@@ -1,7 +1,7 @@
-//! Ranks that act together: what each does by itself is a step, and every step ends with one verdict for all.
+//! Ranks that act together, in steps: each rank works by itself, and every step ends with one verdict for all ranks.
 //!
-//! A rank that fails, or panics, still comes to the end of its step and says so. So no rank leaves early, none waits for
-//! one that is gone already, and all return from a save or a load at the same step.
+//! A rank that fails or panics still arrives at the end of its step, with its error as the message. So no rank leaves
+//! early, none waits for a rank that is gone, and all ranks return from a save or a load at the same step.
 
 mod agree;
 
@@ -17,7 +17,7 @@ use crate::io::pages;
 
 pub(crate) use agree::{Lines, digest, value_line};
 
-/// This rank among its like.
+/// A rank, with its strategy and its process group.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranks {
     pub(crate) strategy: Strategy,
@@ -25,7 +25,7 @@ pub(crate) struct Ranks {
     group: Arc<dyn ProcessGroup>,
 }
 
-/// The last byte of what a rank says at the end of a step.
+/// The last byte of the message of a rank at a step.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
@@ -40,7 +40,7 @@ impl Ranks {
             return Ok(Self { strategy, mesh, group });
         }
         Err(Error::Strategy(format!(
-            "strategy `{}` is for {} ranks, and the process group has {world}",
+            "strategy `{}` is for {} ranks, and the process group has {world}; give both the same number",
             strategy.name(),
             mesh.world_size()
         )))
@@ -54,11 +54,11 @@ impl Ranks {
         self.mesh.world_size()
     }
 
-    pub(crate) fn alone(&self) -> bool {
+    pub(crate) fn is_single(&self) -> bool {
         self.world_size() == 1
     }
 
-    /// The same ranks with a channel of their own, for work in the background.
+    /// These ranks over a duplicate of the process group, for work in the background.
     pub(crate) fn duplicate(&self) -> Result<Self> {
         Ok(Self {
             group: Arc::from(self.group.duplicate()?),
@@ -66,22 +66,23 @@ impl Ranks {
         })
     }
 
-    /// Does `local` on this rank while the others do theirs; gives its result, and what every rank says, in their order.
+    /// Runs `local` on this rank, while the other ranks run theirs. Returns the result of `local`, and the messages of
+    /// all ranks in their order.
     ///
     /// # Errors
-    /// This rank's own error; [`Error::Rank`] if another one failed; [`Error::Group`] if ranks did not come together.
+    /// The error of this rank; [`Error::Rank`] if another rank failed; [`Error::Group`] if the process group failed.
     ///
     /// # Panics
-    /// If `local` does, after the others have been told.
+    /// If `local` panics, after the other ranks have its message.
     pub(crate) fn step<T>(
         &self,
         step: &str,
         local: impl FnOnce() -> Result<(T, Vec<u8>)>,
     ) -> Result<(T, Vec<Vec<u8>>)> {
-        if self.alone() {
+        if self.is_single() {
             return local().map(|(result, said)| (result, vec![said]));
         }
-        // Nothing of what a panic may have left half done is looked at: it goes on to unwind.
+        // State that a panic has left half changed is not used: the panic goes on.
         let outcome = catch_unwind(AssertUnwindSafe(local));
         let (outcome, message) = match outcome {
             Ok(Ok((result, mut said))) => match pages::push(&mut said, DONE) {
@@ -121,8 +122,8 @@ impl Ranks {
         Ok((result, said))
     }
 
-    /// This rank's own error, and that ranks did not come together: the one may be why the other happened. A rank that is
-    /// still writing finds its folder gone if the first one has given up the save for want of a third.
+    /// The error of this rank, with the error of the process group: the second may be the cause of the first. A rank
+    /// that still writes finds its folder gone if rank 0 has given up the save because a third rank is missing.
     fn with_the_group(&self, step: &str, error: Error, group: Option<GroupError>) -> Error {
         let Some(group) = group else { return error };
         Error::Rank {
@@ -132,14 +133,14 @@ impl Ranks {
         }
     }
 
-    /// The same where there is nothing to say.
+    /// A step whose messages are empty.
     pub(crate) fn together<T>(&self, step: &str, local: impl FnOnce() -> Result<T>) -> Result<T> {
         self.step(step, || local().map(|result| (result, Vec::new())))
             .map(|(result, _)| result)
     }
 
-    /// A step of rank 0, whose bytes all ranks get.
-    pub(crate) fn first(&self, step: &str, local: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    /// A step at which rank 0 alone works, and all ranks return its message.
+    pub(crate) fn on_rank_zero(&self, step: &str, local: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         let local = || {
             let said = if self.rank() == 0 { local()? } else { Vec::new() };
             Ok(((), said))
@@ -154,7 +155,7 @@ fn failed(what: &str) -> Vec<u8> {
     [what.as_bytes(), &[FAILED]].concat()
 }
 
-/// The error of a rank that has no memory for the messages of a step.
+/// The error of a rank without memory for the messages of a step.
 pub(crate) fn no_memory(step: &str, source: io::Error) -> Error {
     Error::Memory {
         purpose: format!("exchange messages at `{step}`"),

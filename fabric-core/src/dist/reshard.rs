@@ -1,29 +1,29 @@
-//! Checkpoints from one layout into another, without a state or a model: tensors go from file to file in pieces.
+//! Resharding: copies a checkpoint into another layout, without a state or a model, in blocks.
 
 mod contents;
-mod splits;
+mod shardings;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use self::contents::Stored;
+use self::contents::StoredContents;
+use self::shardings::sharding_over;
 use crate::dist::manifest::{coordinate, record};
-use crate::dist::mesh::{Deal, Mesh, Split};
+use crate::dist::mesh::{Mesh, Sharding, WriterAssignment};
 use crate::dist::save::generation::Generation;
-use crate::dist::save::origin;
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
 use crate::entry::{Row, of_rank, shown, without_rank};
 use crate::error::{Error, Result, StateError};
 use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, TieRecord, ValueRecord};
-use crate::format::safetensors::Layout as FileLayout;
+use crate::format::safetensors::FileLayout;
 use crate::hash::HashMap;
 use crate::options::Durability;
 use crate::phases::Phases;
 use crate::save::file::FileWriter;
-use crate::save::heading::{head, look_for};
+use crate::save::manifest::manifest_head;
 use crate::save::publish::publish;
-use crate::save::{Destination, SaveReport};
+use crate::save::{CommitTarget, SaveReport};
 use crate::source::{Index, Source, StoredTensor, check_tensors};
 use crate::storage::Storage;
 use crate::value::{Value, ValueError};
@@ -37,23 +37,25 @@ pub(crate) fn reshard(
     phases: &Phases,
 ) -> Result<SaveReport> {
     let mesh = strategy.grid().map_err(Error::Strategy)?;
-    let whole = Whole::of(source.index())?;
+    let mut whole = Whole::of(source.index())?;
     check_tensors(&**source, whole.rows.iter().map(|row| row.bytes))?;
-    let destination = Destination { storage, path, phases };
+    let target = CommitTarget { storage, path, phases };
+    let entries = whole.rows.len() + whole.ties.len() + whole.values.len();
+    let manifest = whole.take_manifest(source.index(), strategy, &mesh);
     let bytes = match strategy.layout() {
-        Layout::OneFile => one_file(&destination, source, strategy, &mesh, &whole)?,
-        Layout::Directory => directory(&destination, source, strategy, &mesh, &whole)?,
+        Layout::OneFile => one_file(&target, source, &whole.rows, manifest)?,
+        Layout::Directory => directory(&target, source, strategy, &mesh, &whole.rows, manifest)?,
     };
     phases.saved(bytes);
     Ok(SaveReport {
-        entries: whole.rows.len() + whole.ties.len() + whole.values.len(),
+        entries,
         bytes,
         filtered: source.index().filtered.iter().cloned().collect(),
         ..SaveReport::default()
     })
 }
 
-/// Everything that a source holds, each tensor once.
+/// The contents of a source, each tensor once.
 struct Whole<'s> {
     /// In the order of their bytes in a file.
     rows: Vec<Row<&'s StoredTensor>>,
@@ -67,8 +69,6 @@ impl<'s> Whole<'s> {
         tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &a_stored.info), (b, &b_stored.info)));
         let values = index.values.iter().map(|(name, value)| StoredValue::of(name, value));
         let values = values.collect::<Result<Vec<_>>>()?;
-        // The manifest has them once more.
-        look_for(values.iter().map(|value| value.bytes.len()).sum())?;
         let mut whole = Self {
             rows: Vec::new(),
             ties: Vec::new(),
@@ -102,14 +102,15 @@ impl<'s> Whole<'s> {
         Ok(whole)
     }
 
-    /// The manifest of one file, without its tensors.
-    fn manifest(&self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Manifest {
+    /// The manifest without its tensors. The values and the ties move into it.
+    fn take_manifest(&mut self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Manifest {
+        let values = std::mem::take(&mut self.values).into_iter();
         Manifest {
-            head: head(origin(strategy, mesh)),
+            head: manifest_head(strategy.origin()),
             body: Body {
                 structs: index.structs.clone(),
-                values: self.values.iter().map(|value| value.in_mesh(mesh)).collect(),
-                ties: self.ties.clone(),
+                values: values.map(|value| value.in_mesh(mesh)).collect(),
+                ties: std::mem::take(&mut self.ties),
                 filtered: index.filtered.iter().cloned().collect(),
                 ..Body::default()
             },
@@ -117,7 +118,7 @@ impl<'s> Whole<'s> {
     }
 }
 
-/// A value, and the rank that it belongs to, if its name says one.
+/// A value, and its rank, if its name has one.
 struct StoredValue {
     name: String,
     rank: Option<usize>,
@@ -144,75 +145,71 @@ impl StoredValue {
         })
     }
 
-    /// The record of a manifest of this mesh. A value of a rank that the mesh does not have, and of any rank in the file of one
-    /// process, keeps the name with the rank in it, as a value that all ranks share: nothing is lost.
-    fn in_mesh(&self, mesh: &Mesh) -> ValueRecord {
+    /// The record of the value in a manifest of this mesh. A value of a rank that the mesh does not have keeps its rank
+    /// in its name, as a value that all ranks share; so does a value of any rank in the file of one process. No value
+    /// is lost.
+    fn in_mesh(self, mesh: &Mesh) -> ValueRecord {
         let (name, coordinate) = match self.rank {
             Some(rank) if mesh.world_size() == 1 || rank >= mesh.world_size() => {
                 (of_rank(&self.name, rank), Coordinate::new())
             }
-            Some(rank) => (self.name.clone(), coordinate(mesh, rank)),
-            None => (self.name.clone(), Coordinate::new()),
+            Some(rank) => (self.name, coordinate(mesh, rank)),
+            None => (self.name, Coordinate::new()),
         };
         ValueRecord {
             name,
             coordinate,
             form: CBOR,
-            bytes: self.bytes.clone(),
+            bytes: self.bytes,
         }
     }
 }
 
 fn one_file(
-    destination: &Destination<'_>,
+    target: &CommitTarget<'_>,
     source: &Arc<dyn Source>,
-    strategy: &Strategy,
-    mesh: &Mesh,
-    whole: &Whole<'_>,
+    rows: &[Row<&StoredTensor>],
+    manifest: Manifest,
 ) -> Result<u64> {
-    let manifest = whole.manifest(source.index(), strategy, mesh);
-    let mut writer = FileWriter::new(&whole.rows, manifest, destination.path)?;
-    let contents = Stored::new(&**source, whole.rows.clone());
-    publish(destination, Durability::Durable, writer.len(), |file, path| {
+    let mut writer = FileWriter::new(rows, manifest, target.path)?;
+    let contents = StoredContents::new(&**source, rows.to_vec());
+    publish(target, Durability::Durable, writer.len(), |file, path| {
         writer.write(&contents, file, path)?;
-        contents.settle()
+        contents.verify_shared_blocks()
     })?;
     Ok(writer.len())
 }
 
 fn directory(
-    destination: &Destination<'_>,
+    target: &CommitTarget<'_>,
     source: &Arc<dyn Source>,
     strategy: &Strategy,
     mesh: &Mesh,
-    whole: &Whole<'_>,
+    rows: &[Row<&StoredTensor>],
+    mut manifest: Manifest,
 ) -> Result<u64> {
-    let Destination { storage, path, phases } = *destination;
-    let index = source.index();
-    let split = |row: &Row<&StoredTensor>| splits::split(index.cuts.get(&*row.name), &row.whole, strategy, mesh);
-    let splits: Vec<Split> = whole.rows.iter().map(split).collect();
-    let dealt = whole.rows.iter().zip(&splits);
-    let deal = Deal::new(
-        mesh.clone(),
-        dealt.map(|(row, split)| (row.whole.clone(), split.clone())),
-    );
-    let generation = Generation::begin(storage, path)?;
-    // One for all ranks: together they read every block as a whole.
-    let mut contents = Stored::new(&**source, Vec::new());
+    let CommitTarget { storage, path, phases } = *target;
+    let cuts = &source.index().cuts;
+    let sharding = |row: &Row<&StoredTensor>| sharding_over(cuts.get(&*row.name), &row.whole, strategy, mesh);
+    let shardings: Vec<Sharding> = rows.iter().map(sharding).collect();
+    let sharded = || rows.iter().zip(&shardings);
+    let tensors = sharded().map(|(row, sharding)| (row.whole.clone(), sharding.clone()));
+    let assignment = WriterAssignment::new(mesh.clone(), tensors);
+    let generation = Generation::create(storage, path)?;
+    // One source of contents for all ranks: together they read every block as a whole.
+    let mut contents = StoredContents::new(&**source, Vec::new());
     let mut bytes = 0;
     for rank in 0..mesh.world_size() {
-        let rows = whole.rows.iter().enumerate().filter_map(|(number, row)| {
-            let region = Some(deal.own(number, rank)?);
+        let written = rows.iter().enumerate().filter_map(|(number, row)| {
+            let region = Some(assignment.region_written_by(number, rank)?);
             Some(Row { region, ..row.clone() })
         });
-        contents.turn_to(rows.collect());
-        let (place, durability) = (generation.place(), Durability::Durable);
-        bytes += rank_file::write(storage, place, rank, contents.rows(), &contents, durability, phases)?;
+        contents.set_rows(written.collect());
+        let (shard_dir, durability) = (generation.shard_dir(), Durability::Durable);
+        bytes += rank_file::write(storage, shard_dir, rank, contents.rows(), &contents, durability, phases)?;
     }
-    contents.settle()?;
-    let mut manifest = whole.manifest(index, strategy, mesh);
-    let records = whole.rows.iter().zip(&splits);
-    let records = records.map(|(row, split)| record(&row.name, &row.whole, split));
+    contents.verify_shared_blocks()?;
+    let records = sharded().map(|(row, sharding)| record(&row.name, &row.whole, sharding));
     manifest.body.tensors = records.collect();
     let len = generation.commit(manifest, Durability::Durable, phases)?;
     Ok(bytes + len)

@@ -1,66 +1,67 @@
-//! A save that ranks carry out together: each decides by itself, all agree, each writes its rows, and rank 0 commits.
+//! A save of several ranks: each rank plans its own save, all ranks agree, each rank writes its rows, and rank 0
+//! commits.
 
 mod agree;
-mod asking;
-mod cut;
 mod directory;
 pub(crate) mod fingerprint;
 pub(crate) mod generation;
 mod one_file;
-pub(crate) mod place;
+mod plan;
+mod planned;
 pub(crate) mod rank_file;
 mod replicas;
 mod report;
+mod shape_queries;
+pub(crate) mod shard_dir;
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
-use self::replicas::Prints;
+use self::agree::agree;
+use self::planned::{AgreedTensor, PlannedTensor};
+use self::replicas::ReplicaGroups;
 pub(crate) use self::report::{decode_report, encode_report};
-use super::mesh::Split;
 use super::ranks::Ranks;
-use super::shard::{Global, Local};
-use super::strategy::{Layout, Strategy};
+use super::strategy::Layout;
 use crate::absolute::Absolute;
 use crate::error::Result;
 use crate::format::manifest::StructRecord;
-use crate::hash::HashMap;
 use crate::options::{Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases};
-use crate::save::heading::{Origin, RankValue, outermost};
-use crate::save::plan::{Reading, SavePlan, Wholes, plan, read};
-use crate::save::{Decided, note_bytes, settle};
+use crate::save::manifest::{RankValue, outermost};
+use crate::save::plan::{ResolvedState, SavePlan, WholeShapes, list_entries};
+use crate::save::{Decided, SaveReport, note_bytes, synchronize_devices};
 use crate::state::AnyState;
 
-/// A save that one rank has planned, before it has heard of the others.
+/// The save of one rank, before it has exchanged messages with the other ranks.
 struct Prepared {
+    /// The plan without its tensors.
     plan: SavePlan,
-    /// How the tensors of the plan are cut, in the order of the plan.
-    locals: Vec<Local>,
-    prints: Prints,
+    /// The tensors of the plan, in the order of their bytes in a file.
+    tensors: Vec<PlannedTensor>,
+    groups: ReplicaGroups,
     replicas: Replicas,
+    report: SaveReport,
     /// The outermost struct.
     state: StructRecord,
     durability: Durability,
 }
 
-/// What the ranks know of each other before anything is written.
+/// The save of one rank, after all ranks have agreed on it.
 struct Agreed {
-    /// The whole of each local tensor.
-    globals: Vec<Global>,
-    /// How a file holds tensors that only the first of their replicas writes.
-    of_first: HashMap<usize, Split>,
-    /// Tensors without dimensions that differ, as the first replica has them.
-    replaced: Vec<(usize, Tensor)>,
-    /// The names of what differs between ranks, sorted.
-    differing: Vec<String>,
-    /// The values that each rank has its own of.
+    /// The plan without its tensors.
+    plan: SavePlan,
+    /// The tensors of the plan, in the order of their bytes in a file.
+    tensors: Vec<AgreedTensor>,
+    /// The values of fields marked `per_rank`, of all ranks.
     per_rank: Vec<RankValue>,
+    report: SaveReport,
+    /// The outermost struct.
+    state: StructRecord,
+    durability: Durability,
 }
 
-/// Decides a save together with the other ranks. The ranks speak over the channel that `writing` gives while they write files. If
-/// `before` fails on any rank, no rank saves.
+/// Decides a save together with the other ranks. While the ranks write files, they exchange messages over the channel
+/// that `writing` gives. If `before` fails on any rank, no rank saves.
 pub(crate) fn decide(
     ranks: &Ranks,
     writing: impl FnOnce() -> Result<Arc<Ranks>>,
@@ -72,23 +73,26 @@ pub(crate) fn decide(
 ) -> Result<Decided> {
     let progress = options.progress.take();
     let mut planning = None;
-    let read = || {
+    let resolve = || {
         absolute.path()?;
         before()?;
-        // Not earlier: it may have waited for another save.
+        // The phase begins here, because `before` may have waited for another save.
         planning = Some(phases.begin(Phase::Plan));
-        Ok(read(state)?)
+        Ok(list_entries(state)?)
     };
-    let (mut prepared, said) = asking::plan(ranks, absolute.given(), &outermost(state), options, read)?;
-    let mut agreed = agree::agree(ranks, &prepared, absolute.given(), &said)?;
-    for (at, right) in std::mem::take(&mut agreed.replaced) {
-        prepared.plan.tensors[at].bytes.tensor = right;
-    }
+    let outermost = outermost(state);
+    let agreed = if ranks.is_single() {
+        let prepared = prepare(ranks, resolve()?, options, outermost, &WholeShapes::default())?;
+        agree::of_one_rank(ranks, prepared)?
+    } else {
+        let (prepared, said) = plan::plan(ranks, absolute.given(), outermost, options, resolve)?;
+        agree(ranks, prepared, absolute.given(), &said)?
+    };
     let decide = match ranks.strategy.layout() {
         Layout::OneFile => one_file::decide,
         Layout::Directory => directory::decide,
     };
-    let mut decided = decide(ranks, writing()?, prepared, agreed)?;
+    let mut decided = decide(ranks, writing()?, agreed);
     decided.progress = progress;
     if let Some(planning) = &planning {
         note_bytes(planning, &decided.rows);
@@ -96,40 +100,36 @@ pub(crate) fn decide(
     Ok(decided)
 }
 
-/// Plans the save of a state of which ranks hold parts. `wholes` are the whole tensors that filters ask about.
+/// Plans the save of a state of which ranks hold parts. `wholes` has the shapes of the whole tensors that filters ask
+/// about.
 fn prepare(
     ranks: &Ranks,
-    mut reading: Reading<'_>,
+    mut state: ResolvedState<'_>,
     options: SaveOptions,
-    state: &StructRecord,
-    wholes: &Wholes,
+    outermost: StructRecord,
+    wholes: &WholeShapes,
 ) -> Result<Prepared> {
     let (durability, replicas) = (options.durability, options.replicas);
-    let mut plan = plan(&mut reading, options, wholes)?;
-    let locals = cut::locals(&plan, ranks)?;
-    settle(&plan.tensors)?;
-    let prints = if ranks.alone() {
+    let mut plan = crate::save::plan::plan(&mut state, options, wholes)?;
+    let report = plan.report();
+    let rows = std::mem::take(&mut plan.tensors);
+    let mut tensors = planned::tensors(rows, ranks)?;
+    synchronize_devices(tensors.iter().map(|tensor| &tensor.row))?;
+    let groups = if ranks.is_single() {
         plan.share_values();
-        Prints::default()
+        ReplicaGroups::default()
     } else {
-        cut::check_per_rank(&reading)?;
-        cut::check_ties(&plan, &locals, ranks)?;
-        Prints::of(&plan.tensors, &locals, &ranks.mesh, replicas == Replicas::Whole)?
+        planned::check_per_rank(&state)?;
+        planned::check_ties(&plan.ties, &tensors, ranks)?;
+        ReplicaGroups::fingerprint(&mut tensors, &ranks.mesh, replicas == Replicas::Whole)?
     };
     Ok(Prepared {
         plan,
-        locals,
-        prints,
+        tensors,
+        groups,
         replicas,
-        state: state.clone(),
+        report,
+        state: outermost,
         durability,
     })
-}
-
-/// The strategy and the mesh as manifests record them.
-pub(crate) fn origin(strategy: &Strategy, mesh: &super::mesh::Mesh) -> Origin {
-    Origin {
-        strategy: strategy.name().to_owned(),
-        mesh: mesh.records(),
-    }
 }

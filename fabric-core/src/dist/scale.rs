@@ -1,39 +1,39 @@
-//! What planning costs where there are thousands of ranks, for benchmarks: the plans of a save and of a load, without a
-//! state and without a byte; and what it costs a rank to compare its replicas. No part of the public interface.
+//! The cost of planning for thousands of ranks, for benchmarks: the plans of a save and of a load without a state, and
+//! the comparison of replicas. Not a part of the public interface.
 
 use candle_core::Tensor;
 
 use crate::dist::manifest::record;
-use crate::dist::mesh::{Cells, Cut, Deal, Mesh, Split};
+use crate::dist::mesh::{ChunkSizes, Mesh, ShardDim, Sharding, WriterAssignment};
 use crate::dist::save::fingerprint::Fingerprint;
 use crate::entry::{DType, TensorInfo};
 use crate::error::Result;
-use crate::format::manifest::{Body, Head, Kind, Manifest};
+use crate::format::manifest::{Body, Manifest, ManifestHead, ManifestKind};
 
-/// A shape, and the dimensions that are cut, each over one axis: (dimension, axis).
+/// A shape, and its sharded dimensions, each over one axis: (dimension, axis).
 pub type CutShape = (Vec<usize>, Vec<(usize, usize)>);
 
-/// Tensors of `f32`, cut over a mesh.
+/// Tensors of `f32`, sharded over a mesh.
 #[derive(Clone, Debug)]
 pub struct World {
     mesh: Mesh,
-    tensors: Vec<(TensorInfo, Split)>,
+    tensors: Vec<(TensorInfo, Sharding)>,
 }
 
 impl World {
-    /// Axes with their sizes; tensors with their shapes, and the dimensions that are cut, each over one axis.
+    /// A mesh of axes with their sizes, and tensors with their shapes and sharded dimensions.
     #[must_use]
     pub fn new(axes: &[(&str, usize)], tensors: &[CutShape]) -> Self {
-        let cut = |&(dim, axis): &(usize, usize)| Cut {
+        let cut = |&(dim, axis): &(usize, usize)| ShardDim {
             dim,
             axes: vec![axis],
-            cells: Cells::Balanced,
+            sizes: ChunkSizes::Balanced,
         };
         let tensors = tensors.iter().map(|(shape, cuts)| {
-            let split = Split {
-                cuts: cuts.iter().map(cut).collect(),
+            let sharding = Sharding {
+                dims: cuts.iter().map(cut).collect(),
             };
-            (TensorInfo::new(DType::F32, shape.clone()), split)
+            (TensorInfo::new(DType::F32, shape.clone()), sharding)
         });
         Self {
             mesh: Mesh::new(axes.iter().map(|&(name, size)| (name.to_owned(), size)).collect()),
@@ -41,15 +41,15 @@ impl World {
         }
     }
 
-    /// Decides for every rank what it writes: the number of boxes, and the bytes of the rank with the most.
+    /// Assigns boxes to every rank: returns the number of boxes, and the bytes of the rank with the most.
     #[must_use]
     pub fn plan_save(&self) -> (usize, u64) {
-        let deal = Deal::new(self.mesh.clone(), self.tensors.iter().cloned());
+        let assignment = WriterAssignment::new(self.mesh.clone(), self.tensors.iter().cloned());
         let (mut boxes, mut most) = (0, 0);
         for rank in 0..self.mesh.world_size() {
             let mut bytes = 0;
             for tensor in 0..self.tensors.len() {
-                if let Some(region) = deal.own(tensor, rank) {
+                if let Some(region) = assignment.region_written_by(tensor, rank) {
                     boxes += 1;
                     bytes += region.size.iter().product::<usize>() as u64 * 4;
                 }
@@ -59,16 +59,16 @@ impl World {
         (boxes, most)
     }
 
-    /// Decides for every rank of `to`, which has the same tensors, what it reads of the files of this world: the number
-    /// of boxes.
+    /// Finds, for every rank of `to` and the same tensors, the boxes that it reads from the files of this world:
+    /// returns the number of boxes.
     #[must_use]
     pub fn plan_load(&self, to: &Self) -> usize {
-        let deal = Deal::new(self.mesh.clone(), self.tensors.iter().cloned());
+        let assignment = WriterAssignment::new(self.mesh.clone(), self.tensors.iter().cloned());
         let mut boxes = 0;
         for rank in 0..to.mesh.world_size() {
-            for (tensor, (info, split)) in to.tensors.iter().enumerate() {
-                let wanted = split.region(&to.mesh, info.shape(), rank);
-                deal.overlapping(tensor, &wanted, &mut |_, _| boxes += 1);
+            for (tensor, (info, sharding)) in to.tensors.iter().enumerate() {
+                let wanted = sharding.region(&to.mesh, info.shape(), rank);
+                assignment.overlapping(tensor, &wanted, &mut |_, _| boxes += 1);
             }
         }
         boxes
@@ -78,15 +78,15 @@ impl World {
     #[must_use]
     pub fn manifest_len(&self) -> usize {
         let tensors = self.tensors.iter().enumerate();
-        let record = |(number, (info, split)): (usize, &(TensorInfo, Split))| {
-            record(&format!("layers.{number:06}.weight"), info, split)
+        let record = |(number, (info, sharding)): (usize, &(TensorInfo, Sharding))| {
+            record(&format!("layers.{number:06}.weight"), info, sharding)
         };
         let manifest = Manifest {
-            head: Head {
-                kind: Kind::Directory,
+            head: ManifestHead {
+                kind: ManifestKind::Directory,
                 mesh: self.mesh.records(),
                 generation: "g-0123456789abcdef".to_owned(),
-                ..Head::default()
+                ..ManifestHead::default()
             },
             body: Body {
                 tensors: tensors.map(record).collect(),
@@ -97,7 +97,8 @@ impl World {
     }
 }
 
-/// What a save reads of these tensors to compare them with replicas: whole if they are small or `whole` says so, else a sample.
+/// Reads what a save reads of these tensors to compare replicas: small tensors whole, others by a sample, or all
+/// tensors whole with `whole`.
 ///
 /// # Errors
 /// If candle cannot read a tensor.

@@ -1,44 +1,45 @@
-//! What local tensors are parts of: schema, mesh and local sizes say where each lies in its whole.
+//! Local tensors and the global tensors that they are parts of: schema, mesh and local sizes give the place of each
+//! part.
 
 use std::sync::Arc;
 
-use super::cut::{Meant, check_state};
-use crate::dist::mesh::{Cells, Cut, Mesh, Split};
+use super::shard_attributes::{ActiveShard, check_state};
+use crate::dist::mesh::{ChunkSizes, Mesh, ShardDim, Sharding};
 use crate::dist::strategy::{Layout, Strategy};
 use crate::entry::{Dims, Region, TensorInfo};
 use crate::error::StateError;
 use crate::state::Shards;
 
-/// A tensor of this rank, and the dimensions that it is a part along.
+/// A tensor of this rank, with the dimensions along which it is a part of a global tensor.
 #[derive(Clone, Debug)]
-pub(crate) struct Local {
+pub(crate) struct LocalTensor {
     pub(crate) name: Arc<str>,
     pub(crate) info: TensorInfo,
-    /// Dimensions with the axes of the mesh that each is cut over, the outermost first.
-    pub(crate) cuts: Vec<(usize, Vec<usize>)>,
+    /// The sharded dimensions, each with the axes of the mesh that it is split over, the outermost first.
+    pub(crate) shard_dims: Vec<(usize, Vec<usize>)>,
 }
 
-/// A tensor as all ranks have it together.
+/// The tensor that the local tensors of all ranks make together.
 #[derive(Clone, Debug)]
-pub(crate) struct Global {
+pub(crate) struct GlobalTensor {
     pub(crate) info: TensorInfo,
-    pub(crate) split: Split,
+    pub(crate) sharding: Sharding,
 }
 
-impl Global {
-    /// The box that a rank holds; `None` if that is all of it.
+impl GlobalTensor {
+    /// The box that a rank holds; `None` if the rank holds the whole tensor.
     pub(crate) fn region(&self, mesh: &Mesh, rank: usize) -> Option<Region> {
-        (!self.split.is_whole()).then(|| self.split.region(mesh, self.info.shape(), rank))
+        (!self.sharding.is_whole()).then(|| self.sharding.region(mesh, self.info.shape(), rank))
     }
 }
 
-impl Local {
-    /// What the attributes above a tensor mean under a strategy. A tensor without the dimension is not cut: the bias of a
-    /// layer that is split along its inputs. Where one rank writes one file, nothing is cut.
+impl LocalTensor {
+    /// Applies the `shard` attributes above a tensor under a strategy. A tensor without the dimension is not sharded:
+    /// the bias of a layer that is sharded along its inputs. Where rank 0 writes one file, no tensor is sharded.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant or does not have it, the elements cannot be split, or an optimizer's
-    /// state cannot be cut as its parameter is.
+    /// If an attribute names no axis and the strategy has no default axis, if the mesh lacks the axis, if elements are
+    /// smaller than a byte, or if an optimizer's state cannot be sharded as its parameter is.
     pub(crate) fn new(
         name: &Arc<str>,
         info: TensorInfo,
@@ -46,8 +47,8 @@ impl Local {
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {
-        let local = Self::cut(name, info, shards, strategy, mesh)?;
-        if !local.cuts.is_empty() && local.info.dtype().bits() < 8 {
+        let local = Self::of_any_dtype(name, info, shards, strategy, mesh)?;
+        if !local.shard_dims.is_empty() && local.info.dtype().bits() < 8 {
             return Err(StateError::Tensor {
                 name: name.to_string(),
                 what: "has elements smaller than a byte, which cannot be split".to_owned(),
@@ -56,12 +57,12 @@ impl Local {
         Ok(local)
     }
 
-    /// The cuts of a tensor of any element type, also of one that is not written.
+    /// Applies the `shard` attributes to a tensor of any element type, also to one that is not written.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant or does not have it, or an optimizer's state cannot be cut as its
-    /// parameter is.
-    pub(crate) fn cut(
+    /// If an attribute names no axis and the strategy has no default axis, if the mesh lacks the axis, or if an
+    /// optimizer's state cannot be sharded as its parameter is.
+    pub(crate) fn of_any_dtype(
         name: &Arc<str>,
         info: TensorInfo,
         shards: &Shards,
@@ -69,13 +70,13 @@ impl Local {
         mesh: &Mesh,
     ) -> Result<Self, StateError> {
         let mut cuts: Vec<(usize, Vec<usize>)> = Vec::new();
-        // One file is written by one rank, which has everything.
+        // Rank 0, which writes the one file, holds whole tensors.
         if strategy.layout() == Layout::Directory {
-            let meant = Meant::of(name, shards, strategy, mesh)?;
+            let active = ActiveShard::of(name, shards, strategy, mesh)?;
             if let Some(parameter) = shards.parameter() {
-                check_state(name, &info, parameter, &meant, mesh)?;
+                check_state(name, &info, parameter, &active, mesh)?;
             }
-            for Meant { dim, axis, .. } in meant.into_iter().filter(|meant| meant.dim < info.shape().len()) {
+            for ActiveShard { dim, axis, .. } in active.into_iter().filter(|active| active.dim < info.shape().len()) {
                 match cuts.iter_mut().find(|(cut, _)| *cut == dim) {
                     Some((_, axes)) => axes.push(axis),
                     None => cuts.push((dim, vec![axis])),
@@ -86,13 +87,13 @@ impl Local {
         Ok(Self {
             name: name.clone(),
             info,
-            cuts,
+            shard_dims: cuts,
         })
     }
 
-    /// What all ranks must agree on: the shape with blanks where it is cut.
+    /// The text that must be equal on all ranks: the shape, with the names of axes in place of sharded dimensions.
     pub(crate) fn describe(&self, mesh: &Mesh) -> String {
-        let dim = |(dim, len): (usize, &usize)| match self.cuts.iter().find(|(cut, _)| *cut == dim) {
+        let dim = |(dim, len): (usize, &usize)| match self.shard_dims.iter().find(|(cut, _)| *cut == dim) {
             None => len.to_string(),
             Some((_, axes)) => {
                 let axes: Vec<&str> = axes.iter().map(|&axis| mesh.axes()[axis].0.as_str()).collect();
@@ -104,85 +105,103 @@ impl Local {
     }
 }
 
-/// The lengths of this rank's parts along the dimensions that are cut, as a message.
-pub(crate) fn sizes(locals: &[Local]) -> Vec<u8> {
-    let cut = locals.iter().flat_map(|local| {
-        let lens = local.cuts.iter().map(|(dim, _)| local.info.shape()[*dim] as u64);
+/// The message with the lengths of this rank's parts along the sharded dimensions.
+pub(crate) fn sizes<'l>(locals: impl IntoIterator<Item = &'l LocalTensor>) -> Vec<u8> {
+    let cut = locals.into_iter().flat_map(|local| {
+        let lens = local.shard_dims.iter().map(|(dim, _)| local.info.shape()[*dim] as u64);
         lens.flat_map(u64::to_le_bytes)
     });
     cut.collect()
 }
 
-/// The whole tensors, where every rank has parts of the same sizes.
-pub(crate) fn uniform(locals: &[Local], mesh: &Mesh) -> Result<Vec<Global>, StateError> {
-    let whole = |local: &Local| {
+/// The global tensors, if the parts of all ranks have equal sizes.
+pub(crate) fn uniform<'l>(
+    locals: impl IntoIterator<Item = &'l LocalTensor>,
+    mesh: &Mesh,
+) -> Result<Vec<GlobalTensor>, StateError> {
+    let whole = |local: &LocalTensor| {
         globally(local, |at| {
-            let (dim, axes) = &local.cuts[at];
-            let count = mesh.cells(axes);
+            let (dim, axes) = &local.shard_dims[at];
+            let count = mesh.shard_count(axes);
             Ok(vec![local.info.shape()[*dim]; count])
         })
     };
-    locals.iter().map(whole).collect()
+    locals.into_iter().map(whole).collect()
 }
 
-/// The whole tensors, where the [`sizes`] of the ranks differ.
+/// The global tensors, if the [`sizes`] of the ranks differ.
 ///
 /// # Errors
-/// If ranks that should hold the same rows hold different numbers of them.
-pub(crate) fn uneven(locals: &[Local], mesh: &Mesh, sizes: &[Vec<u8>]) -> Result<Vec<Global>, StateError> {
-    let mut globals = Vec::with_capacity(locals.len());
+/// If ranks that hold the same part have different sizes of it.
+pub(crate) fn uneven<'l>(
+    locals: impl IntoIterator<Item = &'l LocalTensor>,
+    mesh: &Mesh,
+    sizes: &[Vec<u8>],
+) -> Result<Vec<GlobalTensor>, StateError> {
+    let mut globals = Vec::new();
     let mut before = 0;
     for local in locals {
         let place = before;
-        before += local.cuts.len();
+        before += local.shard_dims.len();
         globals.push(globally(local, |at| lengths(local, at, place + at, mesh, sizes))?);
     }
     Ok(globals)
 }
 
-/// One whole tensor; `lengths` gives those of the pieces of its `n`th cut.
-fn globally(local: &Local, lengths: impl Fn(usize) -> Result<Vec<usize>, StateError>) -> Result<Global, StateError> {
+/// One global tensor; `lengths` gives the lengths of the chunks of its `n`th sharded dimension.
+fn globally(
+    local: &LocalTensor,
+    lengths: impl Fn(usize) -> Result<Vec<usize>, StateError>,
+) -> Result<GlobalTensor, StateError> {
     let mut shape = Dims::from_slice(local.info.shape());
-    let mut cuts = Vec::with_capacity(local.cuts.len());
-    for (at, (dim, axes)) in local.cuts.iter().enumerate() {
+    let mut dims = Vec::with_capacity(local.shard_dims.len());
+    for (at, (dim, axes)) in local.shard_dims.iter().enumerate() {
         let lengths = lengths(at)?;
         let total = lengths.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
         shape[*dim] = total.unwrap_or(usize::MAX);
-        cuts.push(Cut {
+        dims.push(ShardDim {
             dim: *dim,
             axes: axes.clone(),
-            cells: Cells::of(lengths),
+            sizes: ChunkSizes::of(lengths),
         });
     }
     let info = TensorInfo::of(local.info.dtype(), &shape);
     if info.byte_len().is_none() {
         return Err(StateError::Tensor {
             name: local.name.to_string(),
-            what: format!("would be {info} as a whole, larger than memory can be"),
+            what: format!(
+                "would be {info} as a whole, which is larger than any memory; correct the shapes of its parts"
+            ),
         });
     }
-    Ok(Global {
+    Ok(GlobalTensor {
         info,
-        split: Split { cuts },
+        sharding: Sharding { dims },
     })
 }
 
-/// The lengths of the pieces along one dimension, the `place`th in every rank's message.
-fn lengths(local: &Local, cut: usize, place: usize, mesh: &Mesh, sizes: &[Vec<u8>]) -> Result<Vec<usize>, StateError> {
-    let (dim, axes) = &local.cuts[cut];
-    let count = mesh.cells(axes);
+/// The lengths of the chunks along one dimension, whose length is the `place`th number in every rank's message.
+fn lengths(
+    local: &LocalTensor,
+    cut: usize,
+    place: usize,
+    mesh: &Mesh,
+    sizes: &[Vec<u8>],
+) -> Result<Vec<usize>, StateError> {
+    let (dim, axes) = &local.shard_dims[cut];
+    let count = mesh.shard_count(axes);
     let mut found: Vec<Option<(usize, usize)>> = vec![None; count];
     for (rank, sizes) in sizes.iter().enumerate() {
         let (numbers, _) = sizes.as_chunks::<8>();
         let number = numbers.get(place).map(|number| u64::from_le_bytes(*number));
         let len = usize::try_from(number.unwrap_or_default()).unwrap_or(usize::MAX);
-        match &mut found[mesh.cell(rank, axes)] {
+        match &mut found[mesh.shard_index(rank, axes)] {
             Some((known, first)) if *known != len => {
                 return Err(StateError::Tensor {
                     name: local.name.to_string(),
                     what: format!(
                         "has {known} indices along dimension {dim} on rank {first} and {len} on rank {rank}, which hold the \
-                         same part of it"
+                         same part of it; give the ranks equal parts"
                     ),
                 });
             }
@@ -203,10 +222,10 @@ mod tests {
         shape: &[usize],
         shards: &[(usize, Option<&'static str>)],
         strategy: &Strategy,
-    ) -> Result<Local, StateError> {
+    ) -> Result<LocalTensor, StateError> {
         let shards = Shards::new(shards.iter().map(|&(dim, axis)| Shard { dim, axis }).collect());
         let mesh = strategy.grid().unwrap();
-        Local::new(
+        LocalTensor::new(
             &"w".into(),
             TensorInfo::new(DType::F32, shape.to_vec()),
             &shards,
@@ -218,11 +237,11 @@ mod tests {
     #[test]
     fn the_same_schema_means_something_under_every_strategy() {
         let both = [(0, None), (1, Some("tp"))];
-        let cuts = |strategy: &Strategy| local(&[4, 6], &both, strategy).unwrap().cuts;
+        let cuts = |strategy: &Strategy| local(&[4, 6], &both, strategy).unwrap().shard_dims;
         assert_eq!(cuts(&Strategy::single_device()), []);
         assert_eq!(cuts(&Strategy::ddp().ranks(4)), []);
         let named = local(&[4, 6], &[(0, Some("dp"))], &Strategy::ddp().ranks(4)).unwrap();
-        assert_eq!(named.cuts, [], "rank 0 writes what it has");
+        assert_eq!(named.shard_dims, [], "rank 0 writes what it has");
         assert_eq!(cuts(&Strategy::fsdp().ranks(4)), [(0, vec![0])]);
         assert_eq!(
             cuts(&Strategy::mesh([("tp", 2)])),
@@ -231,21 +250,21 @@ mod tests {
         );
         let nearer = local(&[4], &[(1, Some("tp")), (0, Some("tp"))], &Strategy::mesh([("tp", 2)]));
         assert_eq!(
-            nearer.unwrap().cuts,
+            nearer.unwrap().shard_dims,
             [],
             "the nearer attribute says that a bias is whole"
         );
         let grid = Strategy::mesh([("dp", 2), ("tp", 2)]).shard_axis("dp");
         assert_eq!(cuts(&grid), [(0, vec![0]), (1, vec![1])]);
         let nested = local(&[4, 6], &[(0, Some("tp")), (0, Some("dp"))], &grid).unwrap();
-        assert_eq!(nested.cuts, [(0, vec![1, 0])]);
+        assert_eq!(nested.shard_dims, [(0, vec![1, 0])]);
     }
 
     #[test]
     fn a_tensor_without_the_dimension_is_whole() {
         let strategy = Strategy::fsdp().ranks(2);
-        assert_eq!(local(&[8], &[(1, None)], &strategy).unwrap().cuts, []);
-        assert_eq!(local(&[], &[(0, None)], &strategy).unwrap().cuts, []);
+        assert_eq!(local(&[8], &[(1, None)], &strategy).unwrap().shard_dims, []);
+        assert_eq!(local(&[], &[(0, None)], &strategy).unwrap().shard_dims, []);
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! Which files a checkpoint becomes: a mesh of ranks and a layout.
+//! Strategies: a mesh of ranks, and the layout of the files.
 
 use crate::dist::mesh::Mesh;
+use crate::save::manifest::Origin;
 
 /// The name of strategies whose axes a program lists.
 const MESH: &str = "mesh";
 
-/// Who writes what. A strategy is data: named mesh axes, the axis that `shard` means when none is named, and a layout.
+/// The mesh of ranks and the layout of the files. A strategy is data: named mesh axes, the axis that `shard` means when
+/// it names none, and a layout.
 ///
 /// | strategy | mesh | files | who writes |
 /// |---|---|---|---|
 /// | [`single_device`](Self::single_device) | one rank | one file | the process |
 /// | [`ddp`](Self::ddp) | `dp`: all ranks | one file | rank 0 |
-/// | [`fsdp`](Self::fsdp) | `fsdp`: all ranks, the axis of `shard` | a directory | every rank its shards, and its share of what is replicated |
-/// | [`mesh`](Self::mesh) | as given, the last axis innermost | a directory | the same, each box once |
+/// | [`fsdp`](Self::fsdp) | `fsdp`: all ranks, the axis of `shard` | a directory | every rank its shards, and its share of replicated tensors |
+/// | [`mesh`](Self::mesh) | as given, the last axis innermost | a directory | every rank its shards, each box once |
 ///
 /// A checkpoint of any strategy loads into any other.
 ///
@@ -32,7 +34,7 @@ pub struct Strategy {
     layout: Layout,
 }
 
-/// What a checkpoint is on disk.
+/// The layout of a checkpoint on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -43,7 +45,7 @@ pub enum Layout {
 }
 
 impl Strategy {
-    /// One process, one file.
+    /// One process, which writes one file.
     #[must_use]
     pub fn single_device() -> Self {
         Self {
@@ -54,7 +56,7 @@ impl Strategy {
         }
     }
 
-    /// Replicas of one state: rank 0 writes one file, the others say the same of theirs.
+    /// Data parallelism: every rank holds a replica of the state, and rank 0 writes one file.
     #[must_use]
     pub fn ddp() -> Self {
         Self {
@@ -65,7 +67,7 @@ impl Strategy {
         }
     }
 
-    /// Tensors of fields with `shard` lie in parts over all ranks.
+    /// Fully sharded data parallelism: tensors of fields with `shard` are split over all ranks.
     #[must_use]
     pub fn fsdp() -> Self {
         Self {
@@ -76,11 +78,11 @@ impl Strategy {
         }
     }
 
-    /// Ranks in a grid: axes with their sizes, the outermost first. Rank 0 is followed by its neighbour along the last
+    /// A mesh of ranks: axes with their sizes, the outermost first. Rank 0 is followed by its neighbour along the last
     /// axis.
     ///
-    /// `shard` without a name means the axis called `fsdp`, or the only axis; for others see
-    /// [`shard_axis`](Self::shard_axis).
+    /// `shard` without an axis means the axis named `fsdp`, or the only axis; [`shard_axis`](Self::shard_axis) sets
+    /// another one.
     #[must_use]
     pub fn mesh<N: Into<String>>(axes: impl IntoIterator<Item = (N, usize)>) -> Self {
         let axes: Vec<(String, Option<usize>)> =
@@ -104,8 +106,8 @@ impl Strategy {
         self
     }
 
-    /// Fixes the number of ranks of [`ddp`](Self::ddp) or [`fsdp`](Self::fsdp), which is otherwise that of the process
-    /// group: for [`Fabric::reshard`](crate::Fabric::reshard), where one process writes for all.
+    /// Sets the number of ranks of [`ddp`](Self::ddp) or [`fsdp`](Self::fsdp), which is otherwise that of the process
+    /// group: for [`Fabric::reshard`](crate::Fabric::reshard), where one process writes the files of all ranks.
     #[must_use]
     pub fn ranks(mut self, ranks: usize) -> Self {
         for (_, size) in &mut self.axes {
@@ -114,24 +116,24 @@ impl Strategy {
         self
     }
 
-    /// How checkpoints call it.
+    /// The name of the strategy in checkpoints.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What a checkpoint is on disk.
+    /// The layout of a checkpoint on disk.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The axes of the mesh with their sizes, the outermost first; `None`: as many ranks as the process group has.
+    /// The axes of the mesh with their sizes, the outermost first; `None` for the size of the process group.
     pub fn axes(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
         self.axes.iter().map(|(name, size)| (name.as_str(), *size))
     }
 
-    /// The number of ranks that take part; `None`: as many as the process group has. 1 for a single device.
+    /// The number of ranks; `None` for that of the process group. 1 for a single device.
     #[must_use]
     pub fn world_size(&self) -> Option<usize> {
         self.axes
@@ -139,8 +141,8 @@ impl Strategy {
             .try_fold(1usize, |ranks, (_, size)| ranks.checked_mul((*size)?))
     }
 
-    /// Whether the axes are those that a program listed, so that an attribute with another one is a mistake. The other
-    /// strategies have one axis each, and all others count as of size 1.
+    /// True if the program has listed the axes, so that an attribute with another axis is a mistake. The other
+    /// strategies have one axis each, and every other axis counts as of size 1.
     pub(crate) fn lists_its_axes(&self) -> bool {
         self.name == MESH
     }
@@ -150,22 +152,31 @@ impl Strategy {
         self.shard_axis.as_deref()
     }
 
-    /// The grid of ranks, once its sizes are known.
+    /// The strategy and its mesh as manifests record them. An axis without a size counts as of size 1.
+    pub(crate) fn origin(&self) -> Origin {
+        let axis = |(name, size): (&str, Option<usize>)| (name.to_owned(), size.unwrap_or(1) as u64);
+        Origin {
+            strategy: self.name.to_owned(),
+            mesh: self.axes().map(axis).collect(),
+        }
+    }
+
+    /// The mesh, once its sizes are known.
     ///
     /// # Errors
-    /// A sentence about axes without ranks, without names, or of one name.
+    /// Names an axis without a size, without ranks or without a name, or a name that is there twice.
     pub(crate) fn grid(&self) -> Result<Mesh, String> {
         let mut axes: Vec<(String, usize)> = Vec::new();
         for (name, size) in &self.axes {
             let size = size.ok_or_else(|| {
                 format!(
-                    "strategy `{}` needs the number of ranks; say .ranks(n), or give a process group",
+                    "strategy `{}` needs the number of ranks; call .ranks(n), or give a process group",
                     self.name
                 )
             })?;
             if size == 0 || name.is_empty() || axes.iter().any(|(other, _)| other == name) {
                 return Err(format!(
-                    "axis `{name}` of size {size}: every axis of a mesh needs a name of its own and at least one rank"
+                    "axis `{name}` of size {size} is not possible; give every axis of a mesh another name and at least one rank"
                 ));
             }
             axes.push((name.clone(), size));
@@ -176,7 +187,7 @@ impl Strategy {
             let names: Vec<&str> = axes.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(", ");
             return Err(format!(
-                "the axis of `shard` is to be `{own}`, and the mesh has {names}"
+                "the default axis of `shard` is `{own}`, and the mesh has {names}; call Strategy::shard_axis with one of these"
             ));
         }
         Ok(Mesh::new(axes))
@@ -217,8 +228,8 @@ mod tests {
         for (strategy, says) in [
             (Strategy::fsdp(), "number of ranks"),
             (Strategy::mesh([("a", 0)]), "`a` of size 0"),
-            (Strategy::mesh([("a", 2), ("a", 2)]), "a name of its own"),
-            (Strategy::mesh([("", 2)]), "a name of its own"),
+            (Strategy::mesh([("a", 2), ("a", 2)]), "another name"),
+            (Strategy::mesh([("", 2)]), "another name"),
             (Strategy::mesh([("a", 2)]).shard_axis("b"), "the mesh has a"),
         ] {
             let error = strategy.grid().unwrap_err();

@@ -1,14 +1,14 @@
-//! What a [`Fabric`] is made of, chosen one by one.
+//! The builder of a [`Fabric`].
 
 use std::sync::Arc;
 
 use super::Fabric;
 use crate::dist::group::{ProcessGroup, Single};
+use crate::dist::rank_channels::RankChannels;
 use crate::dist::ranks::Ranks;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::dist::world::World;
 use crate::error::Result;
-use crate::save::background::{Handle, STAGING};
+use crate::save::background::{BackgroundHandle, STAGING};
 use crate::source::ReadLimit;
 use crate::storage::{Local, Storage};
 
@@ -35,59 +35,58 @@ impl Builder {
         }
     }
 
-    /// Who writes what.
+    /// Sets the strategy; [`Strategy::single_device`] by default.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// Who else is there.
+    /// Sets the process group; one process by default.
     pub fn process_group(mut self, group: impl ProcessGroup + 'static) -> Self {
         self.group = Arc::new(group);
         self
     }
 
-    /// Where bytes live: the local file system, unless said otherwise.
+    /// Sets the storage; the local file system by default.
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Arc::new(storage);
         self
     }
 
-    /// How many bytes of memory [`Fabric::save_async`] may copy tensors into; 4 GiB, unless said otherwise.
+    /// Sets the size in bytes of the staging memory, into which [`Fabric::save_async`] copies tensors; 4 GiB by
+    /// default.
     ///
-    /// Memory is taken when it is first needed, as much as this rank's part of a checkpoint if that is less, and kept for
-    /// later saves. What does not fit goes through it while the file is written: tensors that wait for their turn cannot
-    /// be written to by an optimizer until then. At least 1 MiB is used.
+    /// The memory is allocated when it is first needed, at most as much as this rank's part of a checkpoint, and kept
+    /// for later saves. If a checkpoint is larger, its tensors pass through the memory while the file is written, and
+    /// an optimizer waits for each tensor that is not copied yet. At least 1 MiB is used.
     pub fn staging(mut self, bytes: usize) -> Self {
         self.staging = bytes;
         self
     }
 
-    /// How many bytes of memory a file may ask for beyond 8 times its own length; 64 MiB, unless said otherwise.
+    /// Sets how many bytes of memory a file may need beyond 8 times its own length; 64 MiB by default.
     ///
-    /// The bound holds for the index that opening a file builds, in proportion to the bytes that describe its entries, and for
-    /// the tensors that [`RawCheckpoint::tensors`], [`Fabric::export`] and [`Fabric::reshard`] make of it, in proportion to
-    /// the file. Tensors of a file that are views of the same bytes, or lists of millions of flags, ask for more than they hold;
-    /// so does a file that was made to exhaust the memory. What goes beyond the bound is [`Error::Limit`], and not read: raise the
-    /// bound for files that you trust.
-    ///
-    /// [`RawCheckpoint::tensors`]: crate::RawCheckpoint::tensors
-    /// [`Error::Limit`]: crate::Error::Limit
+    /// The bound holds for the index that opening a file builds, in proportion to the bytes that describe its entries,
+    /// and for the tensors that [`RawCheckpoint::tensors`](crate::RawCheckpoint::tensors), [`Fabric::export`] and
+    /// [`Fabric::reshard`] make of it, in proportion to the file. Tensors of a file that are views of the same bytes
+    /// need more memory than the file has bytes, and so do lists of millions of flags, and a file that was made to
+    /// exhaust the memory. A file beyond the bound is not read: the call returns [`Error::Limit`](crate::Error::Limit).
+    /// Raise the bound for files that you trust.
     pub fn read_limit(mut self, bytes: u64) -> Self {
         self.limit = ReadLimit::new(bytes);
         self
     }
 
-    /// The finished [`Fabric`].
+    /// Builds the [`Fabric`].
     ///
     /// # Errors
-    /// If the strategy's mesh and the process group are of different sizes.
+    /// [`Error::Strategy`](crate::Error::Strategy) if the strategy's mesh and the process group have different sizes.
     pub fn build(self) -> Result<Fabric> {
         let ranks = Arc::new(Ranks::new(self.strategy, self.group)?);
-        let is_one_process = ranks.alone() && ranks.strategy.layout() == Layout::OneFile;
+        let is_one_process = ranks.is_single() && ranks.strategy.layout() == Layout::OneFile;
         Ok(Fabric {
-            background: Handle::new(self.staging),
-            world: (!is_one_process).then(|| Arc::new(World::new(ranks.clone()))),
+            background: BackgroundHandle::new(self.staging),
+            world: (!is_one_process).then(|| Arc::new(RankChannels::new(ranks.clone()))),
             strategy: ranks.strategy.clone(),
             storage: self.storage,
             limit: self.limit,

@@ -1,4 +1,4 @@
-//! Checkpoints that become other files, without a state: one file, another layout, a format of other programs.
+//! Conversions of checkpoints without a state: into one file, another layout, or the format of another program.
 
 use std::path::Path;
 
@@ -14,11 +14,11 @@ use crate::save::SaveReport;
 use crate::source::open;
 
 impl Fabric {
-    /// Puts a checkpoint of any layout into one file: to hand it on, or to load it where its ranks are not needed.
+    /// Copies a checkpoint of any layout into one file, to pass it on, or to load it without its ranks.
     ///
-    /// No state and no model is needed, and no more than a few blocks of memory. Everything that is read is verified;
-    /// what is at `to` is replaced as by [`save`](Self::save). Where many ranks call it, rank 0 does it and the others
-    /// wait.
+    /// No state and no model is needed, and no more memory than a few blocks. Everything that is read is verified; the
+    /// checkpoint at `to` is replaced as by [`save`](Self::save). If several ranks call it, rank 0 does the work and
+    /// the others wait.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -38,19 +38,21 @@ impl Fabric {
     /// ```
     ///
     /// # Errors
-    /// As [`open`](Self::open); if the source is damaged or the storage fails: what was at `to` is still there then.
+    /// As [`open`](Self::open); and if the source is damaged or the storage fails: the old checkpoint at `to` is still
+    /// there then.
     pub fn consolidate(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
         self.reshard(from, to, Strategy::single_device())
     }
 
-    /// Lays a checkpoint out as another strategy would, for any number of ranks, in the same way.
+    /// Copies a checkpoint into the layout of another strategy, for any number of ranks, as
+    /// [`consolidate`](Self::consolidate) does.
     ///
-    /// Loading does not need it: every strategy loads what every other has saved. It spares the ranks small reads where
-    /// a checkpoint is loaded often.
+    /// Loading does not need it: every strategy loads the checkpoints of every other. It spares the ranks small reads
+    /// where a checkpoint is loaded often.
     ///
     /// # Errors
-    /// As [`consolidate`](Self::consolidate); and if the strategy does not know its number of ranks, see
-    /// [`Strategy::ranks`].
+    /// As [`consolidate`](Self::consolidate); and [`Error::Strategy`](crate::Error::Strategy) if the strategy has no
+    /// number of ranks, see [`Strategy::ranks`].
     #[allow(
         clippy::needless_pass_by_value,
         reason = "a strategy is given away, as to the builder"
@@ -59,7 +61,7 @@ impl Fabric {
         let _within = self.background.enter("Fabric::reshard")?;
         let (absolute_from, absolute_to) = (self.absolute(from.as_ref()), self.absolute(to.as_ref()));
         let alone = || {
-            self.background.finish();
+            self.background.join_last();
             let reshard = || {
                 let source = open(&self.storage, absolute_from.path()?, self.limit)?;
                 let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
@@ -69,16 +71,16 @@ impl Fabric {
         };
         match &self.world {
             None => alone(),
-            Some(world) => decode_report(&world.ranks.first("reshard", || encode_report(alone()?))?),
+            Some(world) => decode_report(&world.ranks.on_rank_zero("reshard", || encode_report(alone()?))?),
         }
     }
 
-    /// Writes a checkpoint, or a part of it, in a format that other programs read: plain safetensors, or what
-    /// `torch.load(path, weights_only=True)` opens, so that a run can go on in PyTorch.
+    /// Writes a checkpoint, or a part of it, in a format of other programs: plain safetensors, or a file for
+    /// `torch.load(path, weights_only=True)`, so that a run can go on in PyTorch.
     ///
-    /// Tensors are copied block by block and verified on the way; the file replaces one at `to` in one step, as with
-    /// [`save`](Self::save). In PyTorch, `torch.load` gives `{"model": ..., "optimizer": ..., "iteration": 7}` for a state
-    /// with those fields: `model` for `load_state_dict` of the module, `optimizer` for that of `torch.optim`.
+    /// Tensors are copied block by block and verified on the way; the file at `to` is replaced in one step, as by
+    /// [`save`](Self::save). In PyTorch, `torch.load` returns `{"model": ..., "optimizer": ..., "iteration": 7}` for a
+    /// state with those fields: `model` for `load_state_dict` of the module, `optimizer` for that of `torch.optim`.
     ///
     /// ```no_run
     /// use fabric_core::{ExportOptions, Fabric};
@@ -92,13 +94,14 @@ impl Fabric {
     /// ```
     ///
     /// # Errors
-    /// As [`open`](Self::open); if the name of `to` does not say which format; if an entry has no form in it: before
-    /// anything is written. If the source is damaged or the storage fails: what was at `to` is still there then.
+    /// As [`open`](Self::open); and if the name of `to` does not say which format, or if an entry has no form in it:
+    /// before anything is written. If the source is damaged or the storage fails, the old file at `to` is still there.
     pub fn export(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, options: ExportOptions) -> Result<ExportReport> {
         self.export_raw(&self.open(from)?, to, options)
     }
 
-    /// The same for what is open already: a part of a checkpoint, or the [remainder](crate::Loaded::remainder) of a load.
+    /// Exports open entries, as [`export`](Self::export) does from a path: a part of a checkpoint, or the
+    /// [remainder](crate::Loaded::remainder) of a load.
     ///
     /// # Errors
     /// As [`export`](Self::export).

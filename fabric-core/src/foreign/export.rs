@@ -19,7 +19,7 @@ use self::state_dict::Choices;
 use crate::error::{Error, Result};
 use crate::load::raw::RawCheckpoint;
 use crate::phases::Phases;
-use crate::save::Destination;
+use crate::save::CommitTarget;
 use crate::save::publish::publish;
 use crate::source::read::stream;
 use crate::source::{StoredTensor, check_tensors};
@@ -48,7 +48,7 @@ pub(crate) fn export(
     }
     check_tensors(&*raw.source, chosen.index.tensors.values())?;
     let phases = Phases::of_export(raw.origin(), path);
-    let destination = Destination {
+    let destination = CommitTarget {
         storage,
         path,
         phases: &phases,

@@ -1,14 +1,14 @@
-//! The names in the directory of a checkpoint.
+//! The names of files in the directory of a checkpoint.
 
 /// The name of the manifest in its directory.
 pub(crate) const FILE_NAME: &str = "manifest.fabric";
 
-/// The file of a rank, in the folder of its generation.
+/// The name of a rank's file in the folder of its generation.
 pub(crate) fn rank_file(rank: usize) -> String {
     format!("rank-{rank:05}.safetensors")
 }
 
-/// Whether a name is that of a rank's file.
+/// True if a name is that of a rank's file.
 pub(crate) fn is_rank_file(name: &str) -> bool {
     let digits = name
         .strip_prefix("rank-")

@@ -7,11 +7,12 @@
 //! |        |       |       |         |         |         | before  |         |             |
 //! ```
 //!
-//! The head can be read alone: it says who saved, and how, in a few hundred bytes whatever the checkpoint holds.
+//! The head can be read alone: it has the writer, the strategy and the mesh, in a few hundred bytes, whatever the size
+//! of the checkpoint.
 //!
-//! Versions: a reader refuses a newer *major*. A newer *minor* may only append fields to a payload, which an older reader
-//! passes over. The checksum is compared before the version is looked at, so that a flipped bit in the version is damage and
-//! not news from the future; for that, the envelope is the same in every version there will be.
+//! Versions: a reader refuses a newer *major* version. A newer *minor* version may only append fields to a payload,
+//! which an older reader ignores. A reader compares the checksum before the version, so that a flipped bit in the
+//! version is damage and not a newer version; for that, the envelope is the same in every version.
 
 use std::io;
 
@@ -24,7 +25,7 @@ use super::error::ManifestError;
 use crate::io::checksum;
 use crate::io::pages::Growing;
 
-/// Longer payloads are neither written nor read; a reader checks it before it allocates.
+/// The longest payload in bytes; a reader checks the length before it allocates.
 pub(crate) const MAX_LEN: u64 = LARGEST as u64 / CLAIM as u64;
 
 /// The bytes before the head.
@@ -33,13 +34,13 @@ pub(crate) const PREFIX: usize = 28;
 /// The bytes of an envelope around its payloads.
 pub(crate) const AROUND: usize = PREFIX + 2 * checksum::LEN;
 
-/// What bincode may count while it decodes, in the largest tier: 4 GiB, less one for 32-bit machines.
+/// The largest limit of bincode's count of decoded bytes: 4 GiB, less one for 32-bit machines.
 const LARGEST: usize = u32::MAX as usize;
 
-/// One encoded byte counts as this many at most: a small number is one byte long and counts as the 8 that it may have.
+/// The most that bincode counts for one encoded byte: a small number is one byte long, and counts as 8.
 pub(super) const CLAIM: usize = 8;
 
-/// The first bytes of an envelope. The first of them is no ASCII, and the last is one that text conversions change.
+/// The first bytes of an envelope. The first byte is not ASCII, and text conversions change the last.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89FABRIC\n";
 
 /// The version that this library writes, and the newest that it reads in full.
@@ -47,13 +48,13 @@ pub(super) const VERSION: (u16, u16) = (1, 0);
 
 /// The payloads of an envelope.
 #[derive(Debug)]
-pub(super) struct Opened<'b> {
+pub(super) struct OpenedEnvelope<'b> {
     minor: u16,
     head: &'b [u8],
     body: &'b [u8],
 }
 
-/// What the first bytes of an envelope say.
+/// The decoded first bytes of an envelope.
 struct Prefix {
     major: u16,
     minor: u16,
@@ -80,7 +81,7 @@ impl Prefix {
         })
     }
 
-    /// The version is looked at last, once a checksum has proved the bytes.
+    /// Reads the version last, after a checksum has proved the bytes.
     fn check_version(&self) -> Result<(), ManifestError> {
         match self.major {
             0 => Err(ManifestError::Version { found: 0 }),
@@ -93,10 +94,10 @@ impl Prefix {
     }
 }
 
-/// The payloads in their envelope.
+/// Encodes an envelope with these payloads.
 ///
 /// # Errors
-/// If it is longer than readers allow, or there is no memory for it.
+/// If the envelope is longer than readers allow, or there is no memory for it.
 pub(super) fn seal(version: (u16, u16), head: &[u8], body: &[u8]) -> Result<Vec<u8>, ManifestError> {
     let len = AROUND + head.len() + body.len();
     if len as u64 > MAX_LEN {
@@ -123,8 +124,8 @@ fn no_memory(error: &io::Error) -> ManifestError {
     ManifestError::NoMemory(error.to_string())
 }
 
-/// Opens an envelope of a version that is known.
-pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
+/// Opens an envelope of a known version.
+pub(super) fn open(bytes: &[u8]) -> Result<OpenedEnvelope<'_>, ManifestError> {
     let len = bytes.len();
     if len as u64 > MAX_LEN {
         return Err(ManifestError::TooLong { len: len as u64 });
@@ -145,14 +146,14 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
     proved(bytes, found + checksum::LEN as u64)?;
     prefix.check_version()?;
     let body = body.get(..body.len() - checksum::LEN).unwrap_or_default();
-    Ok(Opened {
+    Ok(OpenedEnvelope {
         minor: prefix.minor,
         head,
         body,
     })
 }
 
-/// How long the head of an envelope is, with all before it and its checksum: as many bytes are [opened alone](open_head).
+/// The length of an envelope up to the checksum of its head: the bytes that [`open_head`] needs.
 pub(super) fn head_len(first: &[u8]) -> Result<u64, ManifestError> {
     let around = (PREFIX + checksum::LEN) as u64;
     let len = Prefix::of(first)?.head.saturating_add(around);
@@ -163,18 +164,18 @@ pub(super) fn head_len(first: &[u8]) -> Result<u64, ManifestError> {
 }
 
 /// Opens the head alone. `bytes` end with its checksum.
-pub(super) fn open_head(bytes: &[u8]) -> Result<Opened<'_>, ManifestError> {
+pub(super) fn open_head(bytes: &[u8]) -> Result<OpenedEnvelope<'_>, ManifestError> {
     let prefix = Prefix::of(bytes)?;
     let (head, _) = proved(bytes, prefix.head)?;
     prefix.check_version()?;
-    Ok(Opened {
+    Ok(OpenedEnvelope {
         minor: prefix.minor,
         head,
         body: &[],
     })
 }
 
-/// The `len` bytes behind the prefix, once the checksum behind them is compared, and the bytes behind that.
+/// The `len` bytes behind the prefix, after their checksum is compared, and the bytes behind that.
 fn proved(bytes: &[u8], len: u64) -> Result<(&[u8], &[u8]), ManifestError> {
     let short = || ManifestError::TooShort { len: bytes.len() };
     let end = usize::try_from(len)
@@ -189,7 +190,7 @@ fn proved(bytes: &[u8], len: u64) -> Result<(&[u8], &[u8]), ManifestError> {
     Ok((&before[PREFIX..], rest))
 }
 
-impl Opened<'_> {
+impl OpenedEnvelope<'_> {
     pub(super) fn head<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
         decode_all(self.head, self.minor)
     }
@@ -199,7 +200,7 @@ impl Opened<'_> {
     }
 }
 
-/// Decodes a whole payload. Bytes behind it are stray, unless a newer minor version may have appended them.
+/// Decodes a whole payload. Bytes behind it are an error, unless a newer minor version may have appended them.
 fn decode_all<T: DeserializeOwned>(payload: &[u8], minor: u16) -> Result<T, ManifestError> {
     let (decoded, used) = decode(payload)?;
     let stray = payload.len() - used;
@@ -209,8 +210,8 @@ fn decode_all<T: DeserializeOwned>(payload: &[u8], minor: u16) -> Result<T, Mani
     Ok(decoded)
 }
 
-/// Decodes the first bytes of a payload, and says how many they are. A claimed length makes bincode allocate no more than the
-/// bytes that are there justify.
+/// Decodes the first bytes of a payload, and returns their number. A claimed length makes bincode allocate at most in
+/// proportion to the bytes of the payload.
 fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<(T, usize), ManifestError> {
     match payload.len().saturating_mul(CLAIM) {
         0..=0x1_0000 => decode_within::<T, 0x1_0000>(payload),
@@ -226,7 +227,7 @@ fn decode_within<T: DeserializeOwned, const LIMIT: usize>(payload: &[u8]) -> Res
         .map_err(|error| ManifestError::Payload(error.to_string()))
 }
 
-/// A payload as bytes.
+/// Encodes a payload.
 ///
 /// # Errors
 /// If there is no memory for them.

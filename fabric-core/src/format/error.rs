@@ -1,11 +1,11 @@
-//! Why bytes are not a manifest.
+//! The errors of manifests.
 
 use std::io;
 
 use super::envelope::{AROUND, MAGIC, MAX_LEN};
 use crate::error::Error;
 
-/// Why bytes are not a manifest, or a manifest cannot be written.
+/// The reason why bytes are not a manifest, or why a manifest cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ManifestError {
     #[error("the manifest has {len} bytes, and the shortest has {AROUND}")]
@@ -30,7 +30,7 @@ pub(crate) enum ManifestError {
     Invalid(String),
     #[error("{0}")]
     NoMemory(String),
-    /// Written by a later version, in a place that this format has for it.
+    /// Contents of a later version, for which this format has a field.
     #[error(
         "the manifest says {0}, which this version of the library does not read; read the checkpoint with the version that wrote it"
     )]

@@ -1,9 +1,9 @@
-//! The manifest: what a checkpoint holds, where, and the checksum of every block.
+//! The manifest: the entries of a checkpoint, their places, and the checksum of every block.
 //!
-//! A complete file, the file of a rank and a directory have the same manifest, in one [envelope](super::envelope); its
-//! [`Kind`] says which of them it is. Checksums and places in files have a fixed width, so the length of a manifest follows
-//! from names, shapes and values alone: the header can be written first, with the manifest's length in it, and the manifest
-//! last, when the checksums are known.
+//! A complete file, the file of a rank and a directory have the same manifest, in one [envelope](super::envelope), with
+//! another [`ManifestKind`]. Checksums and places in files have a fixed width, so the length of a manifest follows from names,
+//! shapes and values alone: the header is written first, with the manifest's length in it, and the manifest last, with
+//! the checksums.
 
 mod check;
 mod records;
@@ -19,16 +19,16 @@ pub(crate) use self::records::{
 use super::error::ManifestError;
 use super::{envelope, wire};
 
-/// What a checkpoint, or one file of it, holds.
+/// The contents of a checkpoint, or of one file of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Manifest {
-    pub(crate) head: Head,
+    pub(crate) head: ManifestHead,
     pub(crate) body: Body,
 }
 
-/// What the manifest is about.
+/// The kind of a manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum ManifestKind {
     /// A checkpoint in one file.
     #[default]
     File,
@@ -38,11 +38,11 @@ pub(crate) enum Kind {
     Directory,
 }
 
-/// The block that can be read alone, and can grow.
+/// The first block, which can be read alone, and to which later versions append fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) kind: Kind,
-    /// The library that wrote it, and its version. For people; nothing depends on it.
+pub(crate) struct ManifestHead {
+    pub(crate) kind: ManifestKind,
+    /// The library that wrote the manifest, and its version, for people: no code depends on it.
     #[serde(deserialize_with = "wire::text")]
     pub(crate) writer: String,
     /// The name of the strategy that the checkpoint was saved under.
@@ -51,26 +51,27 @@ pub(crate) struct Head {
     /// The axes of the strategy's mesh and their sizes.
     #[serde(deserialize_with = "wire::axes")]
     pub(crate) mesh: Vec<(String, u64)>,
-    /// The save that the files of a directory belong to, and the folder that they are in; empty in a complete file.
+    /// The name of the save that wrote the files of a directory, and of their folder; empty in a complete file.
     #[serde(deserialize_with = "wire::text")]
     pub(crate) generation: String,
     /// The rank that wrote the file of a rank; otherwise 0.
     pub(crate) rank: u32,
-    /// What a run says of the checkpoint: its step, metrics, time. Sorted by their keys; a reader passes over keys that it does
-    /// not know.
+    /// The facts of a run about the checkpoint: step, metrics, time. Sorted by their keys; a reader ignores unknown
+    /// keys.
     pub(crate) facts: Vec<Fact>,
 }
 
-/// All else.
+/// Everything that is not in the head.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Body {
     /// The structs of the state, by their paths.
     pub(crate) structs: Vec<StructRecord>,
     pub(crate) values: Vec<ValueRecord>,
-    /// In the order of their bytes in a file; in a directory, in the order in which they are dealt out to ranks, which is the same.
+    /// In the order of their bytes in a file; in a directory, in the order in which they are assigned to ranks, which
+    /// is the same.
     pub(crate) tensors: Vec<TensorRecord>,
     pub(crate) ties: Vec<TieRecord>,
-    /// Entries that a filter kept out of this checkpoint.
+    /// The entries that filters excluded from this checkpoint.
     #[serde(deserialize_with = "wire::texts")]
     pub(crate) filtered: Vec<String>,
     /// The file that the manifest is in; none in a directory.
@@ -80,20 +81,20 @@ pub(crate) struct Body {
 }
 
 impl Manifest {
-    /// The manifest as bytes, ready to be stored; one that [`decode`](Self::decode) would refuse is refused here.
+    /// Encodes the manifest. A manifest that [`decode`](Self::decode) would refuse is refused here.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, ManifestError> {
         check::check(self)?;
         let (head, body) = (envelope::encode(&self.head)?, envelope::encode(&self.body)?);
         envelope::seal(envelope::VERSION, &head, &body)
     }
 
-    /// The number of bytes that [`encode`](Self::encode) gives; no checksum and no place in a file changes it.
+    /// The number of bytes that [`encode`](Self::encode) gives. It does not depend on checksums and places.
     pub(crate) fn encoded_len(&self) -> Result<u64, ManifestError> {
         let payloads = envelope::encoded_len(&self.head)? + envelope::encoded_len(&self.body)?;
         Ok(payloads + envelope::AROUND as u64)
     }
 
-    /// Reads a manifest, and believes nothing: the manifest that this returns has been checked in itself.
+    /// Decodes a manifest, and checks that its numbers do not contradict each other.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let opened = envelope::open(bytes)?;
         let manifest = Self {
@@ -105,14 +106,13 @@ impl Manifest {
     }
 }
 
-impl Head {
-    /// How many bytes of a manifest, from its first one on, hold the head. `first` are the first
-    /// [`PREFIX`](envelope::PREFIX) bytes.
+impl ManifestHead {
+    /// The length of a manifest up to the end of its head. `first` are the first [`PREFIX`](envelope::PREFIX) bytes.
     pub(crate) fn len(first: &[u8]) -> Result<u64, ManifestError> {
         envelope::head_len(first)
     }
 
-    /// Reads the head alone, of as many bytes as [`len`](Self::len) says.
+    /// Decodes the head alone, from as many bytes as [`len`](Self::len) gives.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let head: Self = envelope::open_head(bytes)?.head()?;
         check::head(&head).map_err(ManifestError::Invalid)?;

@@ -1,4 +1,4 @@
-//! The header of a safetensors file, ours or anybody's: bytes in, names and places out, or the reverse.
+//! The header of a safetensors file of any program: bytes to names and places, and the reverse.
 //!
 //! ```text
 //! byte 0        8                                8 + n                             end of file
@@ -7,9 +7,9 @@
 //!                "name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}, ...}
 //! ```
 //!
-//! `data_offsets` count from the end of the header; elements are little-endian and row-major. The tensors cover the rest
-//! of the file exactly: no overlap, no hole, nothing behind the last. [`Layout`] writes headers whose data begins in
-//! the middle of a page; [`Header`] reads every header that the safetensors library reads, within the same bounds.
+//! `data_offsets` count from the end of the header; elements are little-endian and row-major. The tensors cover the
+//! rest of the file exactly: no overlap, no hole, nothing behind the last. [`FileLayout`] writes headers whose data begins
+//! in the middle of a page; [`Header`] reads every header that the safetensors library reads, within the same bounds.
 
 mod json;
 mod layout;
@@ -19,25 +19,26 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub(crate) use json::METADATA;
-pub(crate) use layout::Layout;
+pub(crate) use layout::FileLayout;
 
 use super::{MANIFEST, MARKER};
 use crate::entry::{DType, Dims, TensorInfo, first_twice};
 use crate::io::checksum;
 
-/// The bytes before the JSON: its length.
+/// The length in bytes of the length of the JSON.
 pub(crate) const LENGTH_BYTES: usize = 8;
 
-/// Longer headers are not written, since the safetensors library refuses them; they are read if the caller asks for it.
+/// The longest header that is written: the safetensors library refuses longer ones. Longer headers are read if the
+/// caller allows it.
 pub(crate) const MAX_JSON: u64 = 100_000_000;
 
 /// The shortest JSON object.
 const MIN_JSON: u64 = 2;
 
-/// What a safetensors header says.
+/// The contents of a safetensors header.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Header {
-    /// Where the tensors begin: the length bytes, the JSON and its padding.
+    /// The offset of the tensors: the length bytes, the JSON and its padding.
     pub(crate) len: u64,
     /// The tensors in the order of their bytes, [`MANIFEST`] among them.
     pub(crate) tensors: Vec<Placed>,
@@ -56,7 +57,7 @@ pub(crate) struct Placed<N = String> {
     pub(crate) end: u64,
 }
 
-/// Why bytes are not the header of a safetensors file of this length.
+/// The reason why bytes are not the header of a safetensors file of this length.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeaderError {
     #[error("the file has {len} bytes, and a safetensors file has at least {}", LENGTH_BYTES as u64 + MIN_JSON)]
@@ -108,8 +109,8 @@ pub(crate) enum HeaderError {
     ManifestForm { info: TensorInfo },
 }
 
-/// The length of a header (all that is before the data) from the first 8 bytes of a file; so that the caller knows how
-/// much to read, and never reads or allocates more than the file has. The caller bounds it further.
+/// The length of a header (all bytes before the data), from the first 8 bytes of a file, so that the caller reads and
+/// allocates no more than the file has. The caller sets a lower bound.
 pub(crate) fn header_len(first: &[u8], file_len: u64) -> Result<usize, HeaderError> {
     let length = LENGTH_BYTES as u64;
     let Some(&bytes) = first
@@ -130,7 +131,7 @@ pub(crate) fn header_len(first: &[u8], file_len: u64) -> Result<usize, HeaderErr
 }
 
 impl Header {
-    /// Reads a header from `bytes`, the first [`header_len`] of a file of `file_len`, or more of it.
+    /// Reads a header from `bytes`, which are at least the first [`header_len`] bytes of a file of `file_len` bytes.
     pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Result<Self, HeaderError> {
         let len = header_len(bytes, file_len)?;
         let Some(bytes) = bytes.get(..len) else {
@@ -148,7 +149,7 @@ impl Header {
         }
         let tensors = raw.tensors.into_iter().map(|(name, tensor)| place(name, tensor, data));
         let mut tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        // Stable: tensors without bytes stay where the header has them among their like.
+        // A stable sort keeps tensors without bytes in the order of the header.
         tensors.sort_by_key(|tensor| (tensor.start, tensor.end));
         check_tiling(&tensors, data, file_len)?;
         Ok(Self {
@@ -159,10 +160,10 @@ impl Header {
         })
     }
 
-    /// Where the manifest is, if this is a file of ours.
+    /// The place of the manifest, if the file has one.
     ///
-    /// A damaged name must not turn a checkpoint into a foreign file, whose bytes nobody verifies: [`MARKER`] says
-    /// a second time that there is a manifest.
+    /// A damaged name must not turn a checkpoint into a foreign file without checksums: [`MARKER`] says a second time
+    /// that there is a manifest.
     pub(crate) fn manifest(&self) -> Result<Option<&Placed>, HeaderError> {
         let Some(entry) = self.tensors.iter().find(|entry| entry.name == MANIFEST) else {
             let marked = self.metadata.contains_key(MARKER);
@@ -182,7 +183,7 @@ impl Header {
 }
 
 /// Checks one entry by itself, and finds its place in the file.
-fn place(name: String, tensor: json::Tensor, data: u64) -> Result<Placed, HeaderError> {
+fn place(name: String, tensor: json::RawTensor, data: u64) -> Result<Placed, HeaderError> {
     let Some(dtype) = DType::from_name(&tensor.dtype) else {
         let dtype = tensor.dtype.into_owned();
         return Err(HeaderError::UnknownDType { name, dtype });

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{Body, Coordinate, FileRecord, Head, Kind, Manifest, TensorRecord, TieRecord, ValueRecord};
-use super::safetensors::{Header, Layout, header_len};
+use super::manifest::{
+    Body, Coordinate, FileRecord, Manifest, ManifestHead, ManifestKind, TensorRecord, TieRecord, ValueRecord,
+};
+use super::safetensors::{FileLayout, Header, header_len};
 use super::*;
 use crate::entry::{DType, TensorInfo};
 use crate::io::checksum;
@@ -19,9 +21,9 @@ fn container() -> Vec<u8> {
         .map(|(name, dtype, shape)| (name.to_owned(), TensorInfo::new(dtype, shape)))
         .into();
     let mut manifest = Manifest {
-        head: Head {
+        head: ManifestHead {
             writer: "a test".to_owned(),
-            ..Head::default()
+            ..ManifestHead::default()
         },
         body: Body {
             file: Some(FileRecord::default()),
@@ -39,9 +41,11 @@ fn container() -> Vec<u8> {
             ..Body::default()
         },
     };
-    let places = Layout::new(tensors.clone(), &BTreeMap::new(), None).unwrap().tensors;
+    let places = FileLayout::new(tensors.clone(), &BTreeMap::new(), None)
+        .unwrap()
+        .tensors;
     manifest.body.tensors = places.iter().map(record).collect();
-    let layout = Layout::new(tensors, &BTreeMap::new(), Some(manifest.encoded_len().unwrap())).unwrap();
+    let layout = FileLayout::new(tensors, &BTreeMap::new(), Some(manifest.encoded_len().unwrap())).unwrap();
     manifest.body.tensors = layout.tensors[..3].iter().map(record).collect();
     manifest.body.file = Some(FileRecord {
         header_len: layout.header.len() as u64,
@@ -146,7 +150,7 @@ fn header_and_manifest_must_tell_the_same_story() {
     };
     assert!(refusal(|m| m.body.file.as_mut().unwrap().header_sum[3] ^= 1).contains("checksum"));
     assert!(refusal(|m| m.body.file.as_mut().unwrap().header_len += 1).contains("header"));
-    assert!(refusal(|m| (m.head.kind, m.body.file) = (Kind::Directory, None)).contains("that of a directory"));
+    assert!(refusal(|m| (m.head.kind, m.body.file) = (ManifestKind::Directory, None)).contains("that of a directory"));
     assert!(refusal(|m| m.body.tensors[1].name.push('s')).contains("`fc.bias` is in the header or in the manifest"));
     assert!(refusal(|m| drop(m.body.tensors.remove(0))).contains("`fc.weight` is in the header or in the manifest"));
     assert!(refusal(|m| m.body.tensors[1].dtype = DType::BF16).contains("`fc.bias` is F16 [3] at"));

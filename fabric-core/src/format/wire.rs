@@ -1,4 +1,4 @@
-//! How a manifest's fields become bytes, where serde's own way will not do.
+//! The encoding of a manifest's fields where that of serde does not fit.
 //!
 //! Texts and byte strings are read as slices of the payload first: bincode would allocate the length that a payload
 //! claims, and find only then that the bytes are not there.
@@ -28,7 +28,7 @@ pub(in crate::format) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Re
     <&[u8]>::deserialize(deserializer).map(<[u8]>::to_vec)
 }
 
-/// A byte string, of which a short one needs no allocation.
+/// A byte string; a short one needs no allocation.
 pub(in crate::format) mod short {
     use super::{Array, Deserialize, Deserializer, Serializer, SmallVec};
 
@@ -49,7 +49,8 @@ pub(in crate::format) mod short {
     }
 }
 
-/// A sequence, of which a short one needs no allocation. Room is made for what is there, not for what is claimed.
+/// A sequence; a short one needs no allocation. Memory is allocated for the items that are there, not for the claimed
+/// number.
 pub(in crate::format) mod few {
     use super::{Array, Deserialize, Deserializer, Few, PhantomData, Serialize, Serializer, SmallVec};
 

@@ -159,7 +159,7 @@ pub(crate) fn transfer_all(
     meter: Option<&Meter>,
 ) -> Result<()> {
     transfers.sort_by_key(Transfer::place);
-    device::settle(transfers.iter().map(|transfer| (transfer.name, transfer.tensor)))?;
+    device::synchronize(transfers.iter().map(|transfer| (transfer.name, transfer.tensor)))?;
     for transfer in &*transfers {
         // Here, where one thread after the other verifies a run, and not where several come upon it at once.
         let parts = &transfer.stored.parts;

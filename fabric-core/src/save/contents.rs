@@ -1,8 +1,8 @@
-//! The bytes of a live state: read where they are, however they are strided.
+//! The bytes of a live state, read from its tensors, whatever their strides.
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
-use super::file::{Contents, Run};
+use super::file::{ByteRun, Contents};
 use crate::entry::{DType, Region, Row};
 use crate::error::{Error, Result};
 use crate::io::bytes;
@@ -10,22 +10,22 @@ use crate::io::checksum::BLOCK;
 use crate::load::target::{Elements, window};
 use crate::state::Shards;
 
-/// The place of a row's bytes in a tensor of the state, and the attributes above it.
+/// The tensor of the state that holds the bytes of a row, and the attributes above it.
 #[derive(Clone, Debug)]
-pub(crate) struct Live {
+pub(crate) struct LiveTensor {
     pub(crate) tensor: Tensor,
-    /// The box of `tensor` that the row is about; `None`: all of it.
+    /// The box of `tensor` that holds the bytes; `None`: the whole tensor.
     pub(crate) within: Option<Region>,
     pub(crate) shards: Shards,
-    /// Kept and not learned: replicas may differ.
+    /// True for a buffer, which is not learned: its replicas may differ.
     pub(crate) buffer: bool,
 }
 
-impl Contents for Vec<Row<Live>> {
-    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
-        let take = &mut |bytes: &[u8]| take(Run::of(bytes));
+impl Contents for Vec<Row<LiveTensor>> {
+    fn read(&self, row: usize, take: &mut dyn FnMut(ByteRun<'_>) -> Result<()>) -> Result<()> {
+        let take = &mut |bytes: &[u8]| take(ByteRun::of(bytes));
         let Row { name, bytes, .. } = &self[row];
-        let Live { tensor, within, .. } = bytes;
+        let LiveTensor { tensor, within, .. } = bytes;
         let Some(region) = within else {
             return read_out(name, tensor, take);
         };
@@ -39,8 +39,8 @@ impl Contents for Vec<Row<Live>> {
     }
 }
 
-/// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple of
-/// [`BLOCK`] long.
+/// Hands every byte of a tensor to `take`, in row-major order. The length of every run but the last is a multiple of
+/// [`BLOCK`].
 pub(crate) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let dtype = DType::from(tensor.dtype());
     #[cfg(feature = "cuda")]
@@ -56,7 +56,7 @@ pub(crate) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) 
     let (guard, layout) = tensor.storage_and_layout();
     let CandleStorage::Cpu(storage) = &*guard else {
         return Err(Error::Internal(format!(
-            "tensor `{name}` says it is in main memory and is not"
+            "tensor `{name}` is on the CPU, and its storage is not"
         )));
     };
     let storage = bytes::of(storage);
@@ -80,7 +80,8 @@ pub(crate) fn read_out(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) 
     Ok(())
 }
 
-/// The same for a tensor on an accelerator: each block is copied out by itself, never the whole storage.
+/// Hands every byte of a tensor on an accelerator to `take`: each block is copied to the host by itself, never the
+/// whole storage.
 fn device_blocks(name: &str, tensor: &Tensor, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let item = (DType::from(tensor.dtype()).bits() / 8).max(1);
     let flat = tensor.flatten_all().map_err(Error::candle(name))?;

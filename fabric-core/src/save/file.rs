@@ -7,41 +7,42 @@ use std::sync::Arc;
 use crate::entry::{Row, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::manifest::{FileRecord, Manifest, Sums, TensorRecord};
-use crate::format::safetensors::Layout;
+use crate::format::safetensors::FileLayout;
 use crate::format::{MANIFEST, ManifestError};
 use crate::io::checksum::{self, BLOCK};
 use crate::io::pages;
 use crate::storage::WriteFile;
 use crate::threads;
 
-/// Runs from this length on are worth a thread.
+/// A second thread computes the checksums of runs of at least this length in bytes.
 const LONG: usize = 4 * BLOCK;
 
-/// What the header and the manifest take while they are written, at most so many times the manifest's bytes.
+/// The memory that the header and the manifest take while they are written is at most this multiple of the manifest's
+/// length.
 const INDICES: usize = 8;
 
-/// Where the bytes of a file's tensors come from.
+/// The contents of the tensors of a file.
 pub(crate) trait Contents {
-    /// Hands every byte of the row at this place to `take`, in row-major order, in runs of whole blocks: each but the last is a multiple
-    /// of [`BLOCK`] long.
-    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()>;
+    /// Hands every byte of a row to `take`, in row-major order. The length of every run but the last is a multiple of
+    /// [`BLOCK`].
+    fn read(&self, row: usize, take: &mut dyn FnMut(ByteRun<'_>) -> Result<()>) -> Result<()>;
 }
 
-/// Bytes of a row on their way to a file.
+/// Consecutive bytes of a row that are written to a file.
 #[derive(Clone, Copy)]
-pub(crate) struct Run<'r> {
+pub(crate) struct ByteRun<'r> {
     pub(crate) bytes: &'r [u8],
     /// The checksums of its blocks, if the thread that copied the bytes has computed them.
     pub(crate) sums: Option<&'r [u64]>,
 }
 
-impl<'r> Run<'r> {
-    /// Bytes that nobody has looked at.
+impl<'r> ByteRun<'r> {
+    /// A run without checksums.
     pub(crate) fn of(bytes: &'r [u8]) -> Self {
         Self { bytes, sums: None }
     }
 
-    /// The same in runs of at most so many blocks.
+    /// Splits the run into runs of at most `blocks` blocks.
     pub(crate) fn split(self, blocks: usize) -> impl Iterator<Item = Self> {
         let runs = self.bytes.chunks(blocks * BLOCK).enumerate();
         runs.map(move |(number, bytes)| {
@@ -54,21 +55,22 @@ impl<'r> Run<'r> {
     }
 }
 
-/// A file whose every byte is decided, but for its tensors and their checksums.
+/// A file of which every byte is decided, except its tensors and their checksums.
 pub(crate) struct FileWriter {
-    layout: Layout<Arc<str>>,
+    layout: FileLayout<Arc<str>>,
     manifest: Manifest,
 }
 
 impl FileWriter {
-    /// Decides the file's layout. Rows are in the order of their bytes; `manifest` is complete but for them and the file.
+    /// Decides the layout of the file. Rows are in the order of their bytes; `manifest` lacks only the tensors and the
+    /// record of the file.
     ///
     /// # Errors
     /// If there are more rows or larger tensors than the format can hold.
     pub(crate) fn new<T>(rows: &[Row<T>], mut manifest: Manifest, path: &Path) -> Result<Self> {
         let refused = |what: String| Error::destination(path, what);
         let infos: Vec<(Arc<str>, TensorInfo)> = rows.iter().map(|row| (row.name.clone(), row.info())).collect();
-        manifest.body.tensors = rows.iter().map(record).collect();
+        manifest.body.tensors = rows.iter().map(record_of).collect();
         manifest.body.file = Some(FileRecord::default());
         let manifest_len = manifest.encoded_len().map_err(|error| refused(error.to_string()))?;
         let indices = usize::try_from(manifest_len)
@@ -79,8 +81,8 @@ impl FileWriter {
             source,
         })?;
         let layout =
-            Layout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
-        place(&mut manifest, &layout);
+            FileLayout::new(infos, &BTreeMap::new(), Some(manifest_len)).map_err(|error| refused(error.to_string()))?;
+        set_offsets(&mut manifest, &layout);
         Ok(Self { layout, manifest })
     }
 
@@ -91,13 +93,13 @@ impl FileWriter {
 
     /// Writes the whole file, each byte once.
     pub(crate) fn write(&mut self, contents: &dyn Contents, file: &mut dyn WriteFile, path: &Path) -> Result<()> {
-        let mut runs = Runs {
+        let mut runs = BlockWriter {
             file,
             path,
             len: 0,
-            held: Vec::new(),
+            buffered: Vec::new(),
         };
-        runs.hold(&self.layout.header)?;
+        runs.buffer(&self.layout.header)?;
         for (at, record) in self.manifest.body.tensors.iter_mut().enumerate() {
             let Some(part) = &mut record.part else { continue };
             let sums = &mut part.sums;
@@ -105,48 +107,49 @@ impl FileWriter {
             contents.read(at, &mut |run| runs.write(run, sums))?;
         }
         let manifest = self.manifest.encode().map_err(ManifestError::at_save)?;
-        runs.hold(&manifest)?;
+        runs.buffer(&manifest)?;
         runs.flush()
     }
 }
 
-/// Runs of bytes on their way to a file. Neighbours shorter than a block go together: a call for each would take longer than
-/// to copy its bytes once more.
+/// Writes runs of bytes to a file. Runs shorter than a block are collected first: a system call for each takes longer
+/// than to copy its bytes once more.
 ///
-/// What is written begins and ends on multiples of a block where it can: the system keeps a file in memory in pages as
-/// large as writes let it, each on a multiple of its size, and few large ones take less time than many small ones.
-struct Runs<'f> {
+/// Writes begin and end on multiples of a block where possible: the page cache keeps a file in aligned pages as large
+/// as the writes, and few large pages take less time than many small ones.
+struct BlockWriter<'f> {
     file: &'f mut dyn WriteFile,
     path: &'f Path,
-    /// What has been written, and what is held back.
+    /// The number of bytes that are written or buffered.
     len: usize,
-    held: Vec<u8>,
+    buffered: Vec<u8>,
 }
 
-impl Runs<'_> {
+impl BlockWriter<'_> {
     /// Writes a run of blocks, and adds their checksums to `sums`.
-    fn write(&mut self, run: Run<'_>, sums: &mut Sums) -> Result<()> {
-        let Run { bytes, sums: known } = run;
+    fn write(&mut self, run: ByteRun<'_>, sums: &mut Sums) -> Result<()> {
+        let ByteRun { bytes, sums: known } = run;
         if bytes.len() >= BLOCK {
             self.flush()?;
         }
         if let Some(known) = known {
-            self.put_or_hold(bytes)?;
+            self.write_or_buffer(bytes)?;
             add(sums, known.iter().copied());
         } else if bytes.len() < LONG {
-            self.put_or_hold(bytes)?;
+            self.write_or_buffer(bytes)?;
             add(sums, bytes.chunks(BLOCK).map(checksum::of));
         } else {
-            add(sums, self.put_and_sum(bytes)?.into_iter());
+            add(sums, self.write_and_sum(bytes)?.into_iter());
         }
         Ok(())
     }
 
-    /// A second thread, if there is one, computes the checksums: the system takes longer to write a block than to read it.
-    fn put_and_sum(&mut self, bytes: &[u8]) -> Result<Vec<u64>> {
+    /// Writes a run while a second thread, if the system has one, computes its checksums: a write takes longer than a
+    /// checksum.
+    fn write_and_sum(&mut self, bytes: &[u8]) -> Result<Vec<u64>> {
         std::thread::scope(|scope| {
             let computing = threads::start_scoped(scope, || checksum::sums(bytes));
-            self.put(bytes)?;
+            self.write_through(bytes)?;
             match computing {
                 Ok(computing) => computing
                     .join()
@@ -156,21 +159,21 @@ impl Runs<'_> {
         })
     }
 
-    fn put_or_hold(&mut self, bytes: &[u8]) -> Result<()> {
+    fn write_or_buffer(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() < BLOCK {
-            self.hold(bytes)
+            self.buffer(bytes)
         } else {
-            self.put(bytes)
+            self.write_through(bytes)
         }
     }
 
-    /// Keeps bytes until a block is full.
-    fn hold(&mut self, mut bytes: &[u8]) -> Result<()> {
+    /// Buffers bytes until a block is full.
+    fn buffer(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(self.room().min(bytes.len()));
-            self.held.extend_from_slice(now);
+            let (now, later) = bytes.split_at(self.to_block_end().min(bytes.len()));
+            self.buffered.extend_from_slice(now);
             self.len += now.len();
-            if self.room() == BLOCK {
+            if self.to_block_end() == BLOCK {
                 self.flush()?;
             }
             bytes = later;
@@ -179,16 +182,18 @@ impl Runs<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.held.is_empty() {
+        if self.buffered.is_empty() {
             return Ok(());
         }
-        self.file.write_all(&self.held).map_err(Error::io("write", self.path))?;
-        self.held.clear();
+        self.file
+            .write_all(&self.buffered)
+            .map_err(Error::io("write", self.path))?;
+        self.buffered.clear();
         Ok(())
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let (first, rest) = bytes.split_at(self.room().min(bytes.len()));
+    fn write_through(&mut self, bytes: &[u8]) -> Result<()> {
+        let (first, rest) = bytes.split_at(self.to_block_end().min(bytes.len()));
         self.len += bytes.len();
         for bytes in [first, rest].into_iter().filter(|bytes| !bytes.is_empty()) {
             self.file.write_all(bytes).map_err(Error::io("write", self.path))?;
@@ -196,8 +201,8 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// The bytes to the next multiple of a block.
-    fn room(&self) -> usize {
+    /// The number of bytes to the next multiple of a block.
+    fn to_block_end(&self) -> usize {
         BLOCK - self.len % BLOCK
     }
 }
@@ -207,13 +212,13 @@ fn add(sums: &mut Sums, blocks: impl Iterator<Item = u64>) {
     blocks.for_each(|sum| sums.extend_from_slice(&sum.to_le_bytes()));
 }
 
-/// A row without its place and checksums.
-fn record<T>(row: &Row<T>) -> TensorRecord {
+/// The record of a row, without its place and its checksums.
+fn record_of<T>(row: &Row<T>) -> TensorRecord {
     TensorRecord::in_file(&row.name, &row.whole, row.region.as_ref(), row.len() as u64)
 }
 
-/// Writes the places that the layout found into the manifest; the length of the manifest does not depend on them.
-fn place(manifest: &mut Manifest, layout: &Layout<Arc<str>>) {
+/// Sets the offsets of the layout in the manifest, whose length does not depend on them.
+fn set_offsets(manifest: &mut Manifest, layout: &FileLayout<Arc<str>>) {
     for (record, placed) in manifest.body.tensors.iter_mut().zip(&layout.tensors) {
         debug_assert_eq!(*record.name, *placed.name, "rows are in the order of their bytes");
         if let Some(part) = &mut record.part {

@@ -1,12 +1,13 @@
-//! What of a state is written: one tensor for each piece of memory, its further names, values, and what filters left out.
+//! The plan of a save: one tensor for each piece of memory, its other names, the values, and the entries that filters
+//! exclude.
 
 use std::collections::hash_map::Entry;
 
-use super::contents::Live;
+use super::contents::LiveTensor;
 use super::report::SaveReport;
 use crate::entry::{DType, Row, TensorInfo, join, shown, strip};
 use crate::error::{Result, StateError};
-use crate::format::safetensors::Layout;
+use crate::format::safetensors::FileLayout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
 use crate::state::{
@@ -14,17 +15,17 @@ use crate::state::{
 };
 use crate::value::{Value, ValueError};
 
-/// A state that is being read, with all its names.
-pub(crate) type Reading<'a> = Resolved<Result<Value, ValueError>, &'a dyn OptimizerState>;
+/// The entries of a state, with their names.
+pub(crate) type ResolvedState<'a> = Resolved<Result<Value, ValueError>, &'a dyn OptimizerState>;
 
-/// The whole tensors of which the state holds parts, by place among the items of the state.
-pub(crate) type Wholes = HashMap<usize, TensorInfo>;
+/// The shapes of the whole tensors of which the state holds parts, by place among the items of the state.
+pub(crate) type WholeShapes = HashMap<usize, TensorInfo>;
 
-/// What a checkpoint will hold.
+/// The contents of the checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct SavePlan {
-    /// In the order of their bytes in a file: equal states have equal files.
-    pub(crate) tensors: Vec<Row<Live>>,
+    /// In the order of their bytes in a file, so that equal states give equal files.
+    pub(crate) tensors: Vec<Row<LiveTensor>>,
     /// Sorted by name.
     pub(crate) ties: Vec<Tie>,
     /// Names with CBOR bytes, sorted by name.
@@ -35,7 +36,7 @@ pub(crate) struct SavePlan {
     pub(crate) filtered: Vec<String>,
 }
 
-/// A further name of a tensor.
+/// Another name of a tensor.
 #[derive(Debug)]
 pub(crate) struct Tie {
     pub(crate) name: String,
@@ -45,15 +46,15 @@ pub(crate) struct Tie {
     pub(crate) shards: Shards,
 }
 
-/// Walks over a state, and gives every entry its name.
-pub(crate) fn read(state: &dyn AnyState) -> Result<Reading<'_>, StateError> {
+/// Lists the entries of a state, each with its name.
+pub(crate) fn list_entries(state: &dyn AnyState) -> Result<ResolvedState<'_>, StateError> {
     let mut visitor = Visitor::new();
     state.visit(&mut visitor);
     resolve(visitor.finish())
 }
 
-/// Asks the filters, of which `wholes` are to know what tensors in parts are, and decides what is written.
-pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Wholes) -> Result<SavePlan> {
+/// Asks the filters, which see the shapes in `wholes` for tensors in parts, and decides which entries are written.
+pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: &WholeShapes) -> Result<SavePlan> {
     let SaveOptions { filters, exclude, .. } = options;
     state.ask(|at| wholes.get(&at));
     for (field, filter) in &filters {
@@ -106,11 +107,11 @@ pub(crate) fn plan(state: &mut Reading<'_>, options: SaveOptions, wholes: &Whole
 }
 
 impl SavePlan {
-    /// Decides the order of bytes, for the file and for every thread that copies or writes.
+    /// Sorts the tensors by the order of their bytes, for the file and for every thread that copies or writes.
     fn sort_tensors(&mut self) {
         let tensors = std::mem::take(&mut self.tensors);
-        let mut order: Vec<(usize, Row<Live>)> = tensors.into_iter().enumerate().collect();
-        order.sort_by(|(_, a), (_, b)| Layout::compare((&a.name, &a.whole), (&b.name, &b.whole)));
+        let mut order: Vec<(usize, Row<LiveTensor>)> = tensors.into_iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| FileLayout::compare((&a.name, &a.whole), (&b.name, &b.whole)));
         let mut places = vec![0; order.len()];
         for (now, (before, _)) in order.iter().enumerate() {
             places[*before] = now;
@@ -122,26 +123,27 @@ impl SavePlan {
         self.tensors = order.into_iter().map(|(_, row)| row).collect();
     }
 
-    /// Where one process saves, a value of each rank is a value like all others.
+    /// Turns the values marked `per_rank` into ordinary values, for a save of one process.
     pub(crate) fn share_values(&mut self) {
         self.values.append(&mut self.per_rank);
         self.values.sort();
     }
 
-    /// The report of the save, once its files have `bytes` bytes.
-    pub(crate) fn report(&self, bytes: u64, differing: Vec<String>) -> SaveReport {
+    /// The report of the save, before the lengths of its files and the differences between ranks are known.
+    pub(crate) fn report(&self) -> SaveReport {
         SaveReport {
             entries: self.tensors.len() + self.ties.len() + self.values.len() + self.per_rank.len(),
-            bytes,
             filtered: self.filtered.clone(),
-            differing,
-            skipped: false,
+            ..SaveReport::default()
         }
     }
 }
 
-/// An optimizer whose state a load could not give back.
-fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn OptimizerState>) -> Result<(), StateError> {
+/// Refuses an optimizer whose state a load cannot restore.
+fn check_optimizer(
+    state: &ResolvedState<'_>,
+    optimizer: &NamedOptimizer<&dyn OptimizerState>,
+) -> Result<(), StateError> {
     let name = || {
         let kind = &state.items[optimizer.kind_item].scope.name;
         kind.strip_suffix("kind")
@@ -149,10 +151,10 @@ fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn Optimize
             .trim_end_matches('.')
             .to_owned()
     };
-    // An optimizer that is the state itself has the order of its parameters, and nothing else, as PyTorch's state dict does.
+    // An optimizer that is the whole state is saved by the order of its parameters, as PyTorch's state dict is.
     let is_field = !name().is_empty();
     if let (true, true, Some(first)) = (is_field, optimizer.by_position, optimizer.parameters.first()) {
-        // A `VarMap` hands its variables out in another order each time, and a number would mean another parameter.
+        // A `VarMap` lists its variables in another order each time, so a number would mean another parameter.
         let tensor = optimizer
             .handle
             .describe()
@@ -178,7 +180,7 @@ fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn Optimize
             let Some(parameter) = optimizer.parameters.get(at) else {
                 let count = optimizer.parameters.len();
                 return Err(refused(format!(
-                    "has a parameter {at}, and the optimizer has {count}, counted from 0"
+                    "refers to parameter {at}, and the optimizer has {count} parameters, numbered from 0"
                 )));
             };
             if !grouped.insert(at) {
@@ -190,11 +192,11 @@ fn check_optimizer(state: &Reading<'_>, optimizer: &NamedOptimizer<&dyn Optimize
         }
     }
     let check = optimizer.handle.check(&optimizer.groups);
-    check.map_err(|error| refused(format!("would be refused by the optimizer that it is from: {error}")))
+    check.map_err(|error| refused(format!("would be refused by the optimizer itself at a load: {error}")))
 }
 
-/// A filter that keeps nothing is a typing mistake. One in the schema may meet no tensors at all, in a `None`, say;
-/// one that a call gave for a field without tensors is a mistake too.
+/// Refuses a filter that keeps no entry, which is a typing mistake. A filter in the schema may see no tensors at all,
+/// in a `None` for example; a filter of a call may not.
 fn check_filter(used: &FilterUse) -> Result<(), StateError> {
     if used.kept > 0 || (used.rejected.is_empty() && !used.is_called()) {
         return Ok(());
@@ -213,7 +215,7 @@ fn check_filter(used: &FilterUse) -> Result<(), StateError> {
 }
 
 /// The row of a tensor that a file can hold and a load can fill.
-fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<Live>, StateError> {
+fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<LiveTensor>, StateError> {
     let info = TensorInfo::from(tensor);
     let whole_bytes = info.elements().is_some_and(|n| n.is_multiple_of(8)) || info.dtype().bits() >= 8;
     let refused = |what: &str| StateError::Tensor {
@@ -221,17 +223,21 @@ fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<Live>, StateEr
         what: what.to_owned(),
     };
     if info.dtype() == DType::Other {
-        return Err(refused("has an element type that is newer than this library"));
+        return Err(refused(
+            "has an element type of a newer candle, which this library cannot store; convert the tensor, or update fabric-core",
+        ));
     }
     if info.dtype().bits() < 8 && !(whole_bytes && tensor.is_contiguous()) {
         return Err(refused(
-            "has elements smaller than a byte that do not fill whole bytes in one run",
+            "has elements smaller than a byte, which do not fill whole bytes in contiguous memory; make the tensor contiguous, with a \
+             multiple of 8 elements",
         ));
     }
-    // The question that candle asks before it lets a load write: better here, while the run that has the values is alive.
+    // Candle refuses to write to such a tensor at a load, so the save refuses it while the process still has the
+    // values.
     if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
         return Err(refused(
-            "is expanded: several of its elements are one place in memory, which no load could fill; keep the tensor that it \
+            "is expanded: several of its elements share one place in memory, which no load can fill; keep the tensor that it \
              was expanded from in the state, call `.force_contiguous()`, or mark the field #[checkpoint(skip)]",
         ));
     }
@@ -239,7 +245,7 @@ fn row(scope: &Scope, tensor: &candle_core::Tensor) -> Result<Row<Live>, StateEr
         name: scope.name.as_str().into(),
         whole: info,
         region: None,
-        bytes: Live {
+        bytes: LiveTensor {
             tensor: tensor.clone(),
             within: None,
             shards: scope.shards.clone(),

@@ -3,49 +3,49 @@
 use std::io;
 use std::path::Path;
 
-use super::Destination;
-use super::claim::{self, Claim};
-use super::site::Site;
+use super::CommitTarget;
+use super::destination::Destination;
+use super::save_lock::{self, SaveLock};
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use crate::phases::{Phase, Phases};
 use crate::source::hidden::Ending;
 use crate::storage::{Storage, WriteFile};
 
-/// Puts a file that `write` writes, about `len` bytes long, at the destination, replacing a file that is there, or a checkpoint in a directory.
-/// A symbolic link is followed, not replaced.
+/// Writes a file of about `len` bytes with `write`, and commits it at the target, where it replaces a file or a
+/// checkpoint in a directory. A symbolic link is followed, not replaced.
 ///
-/// If anything fails before the rename, what was there is untouched, and the new file is removed. If making the rename
-/// durable fails, the new file is in place, but a power failure may bring the old one back: the error says so.
+/// If a step before the rename fails, the old checkpoint is unchanged, and the new file is removed. If making the
+/// rename durable fails, the new file is in place, but a power failure may restore the old one: the error says so.
 pub(crate) fn publish(
-    destination: &Destination<'_>,
+    target: &CommitTarget<'_>,
     durability: Durability,
     len: u64,
     write: impl FnOnce(&mut dyn WriteFile, &Path) -> Result<()>,
 ) -> Result<()> {
-    let Destination { storage, path, phases } = *destination;
-    let site = Site::at(storage, path)?;
-    site.check_for_file(storage)?;
-    site.create_parent(storage)?;
-    let left_aside = claim::sweep(storage, &site);
-    let claim = Claim::new(storage, &site.beside)?;
-    let partial = claim.path(Ending::Partial);
-    let replaced = site.replaced_file(storage)?;
+    let CommitTarget { storage, path, phases } = *target;
+    let destination = Destination::at(storage, path)?;
+    destination.check_for_file(storage)?;
+    destination.create_parent(storage)?;
+    let left_aside = save_lock::sweep(storage, &destination);
+    let lock = SaveLock::new(storage, &destination.beside)?;
+    let partial = lock.path(Ending::Partial);
+    let replaced = destination.replaced_file(storage)?;
     let mut file = create(storage, &partial, replaced.as_deref())?;
     let written = fill(&mut *file, &partial, durability, len, phases, write)
-        .and_then(|()| phases.time(Phase::Commit, || site.put_file(storage, &partial, &claim)));
+        .and_then(|()| phases.time(Phase::Commit, || destination.rename_to_target(storage, &partial, &lock)));
     drop(file);
     let stepped_aside = match written {
         Ok(stepped_aside) => stepped_aside,
         Err(error) => {
-            // The error that is returned is why the save failed; a file that cannot be removed either is swept later.
+            // The returned error is the cause of the failure; a later save sweeps a file that cannot be removed.
             let removed = storage.remove_file(&partial);
-            claim.end(removed.is_ok());
+            lock.end(removed.is_ok());
             return Err(error);
         }
     };
-    site.end(storage, claim, stepped_aside, left_aside, || {
-        sync_committed(storage, &site.parent, durability, phases)
+    destination.finish(storage, lock, stepped_aside, left_aside, || {
+        sync_committed(storage, &destination.parent, durability, phases)
     })
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn create(storage: &dyn Storage, path: &Path, replaced: Option<&Path>
     .map_err(Error::io("create", path))
 }
 
-/// Makes the names in a directory durable, if that was asked for.
+/// Makes the names in a directory durable, if the call asks for it.
 pub(crate) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Durability, phases: &Phases) -> Result<()> {
     match durability {
         Durability::Durable => phases
@@ -68,7 +68,7 @@ pub(crate) fn sync_dir(storage: &dyn Storage, directory: &Path, durability: Dura
     }
 }
 
-/// Makes durable that the new checkpoint has its place; an error says that it has it.
+/// Makes the commit durable; an error says that the new checkpoint is in place.
 pub(crate) fn sync_committed(
     storage: &dyn Storage,
     directory: &Path,
@@ -93,7 +93,7 @@ pub(crate) fn sync_committed(
     })
 }
 
-/// Writes a file and makes it durable, if that was asked for.
+/// Writes a file and makes it durable, if the call asks for it.
 pub(crate) fn fill(
     file: &mut dyn WriteFile,
     path: &Path,

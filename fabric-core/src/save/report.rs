@@ -1,20 +1,20 @@
 //! The report of a save.
 
-/// What a save wrote.
+/// The result of a save.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SaveReport {
-    /// The entries in the checkpoint, tensors and values, each name counted.
+    /// The number of entries in the checkpoint: tensors and values, each name counted.
     pub entries: usize,
-    /// The length in bytes of all files that were written, by all ranks together.
+    /// The length in bytes of all files, of all ranks together.
     pub bytes: u64,
-    /// The entries that filters left out, sorted. The checkpoint records them.
+    /// The names of the entries that filters excluded, sorted. The checkpoint records them.
     pub filtered: Vec<String>,
-    /// The tensors and values that were not the same on all ranks, sorted: buffers, and with
-    /// [`Replicas::RankZero`](crate::Replicas::RankZero) also others. The checkpoint has those of rank 0, or of the first rank that
-    /// holds the part.
+    /// The names of the tensors and values that differ between ranks, sorted: buffers, and with
+    /// [`Replicas::RankZero`](crate::Replicas::RankZero) also others. The checkpoint has those of rank 0, or of the
+    /// first rank that holds the part.
     pub differing: Vec<String>,
-    /// Whether nothing was written, because an earlier save was on its way and the call asked for
+    /// True if nothing was written, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     pub skipped: bool,
 }

@@ -8,7 +8,7 @@ use super::open::{first_bytes, open_file, read_whole};
 use super::single::read_header;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
-use crate::format::manifest::Head;
+use crate::format::manifest::ManifestHead;
 use crate::format::{MAGIC, ManifestError, PREFIX};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -53,9 +53,9 @@ pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String
 }
 
 /// The head of a manifest of `len` bytes at `start`, whose `first` bytes are known.
-fn read(file: &dyn ReadFile, path: &Path, first: &[u8], start: u64, len: u64) -> Result<Head> {
+fn read(file: &dyn ReadFile, path: &Path, first: &[u8], start: u64, len: u64) -> Result<ManifestHead> {
     let damaged = |error: ManifestError| Error::corrupt(path, error.to_string());
-    let wanted = Head::len(first).map_err(damaged)?;
+    let wanted = ManifestHead::len(first).map_err(damaged)?;
     let bytes = read_whole(file, path, start, wanted.min(len))?;
-    Head::decode(&bytes).map_err(damaged)
+    ManifestHead::decode(&bytes).map_err(damaged)
 }

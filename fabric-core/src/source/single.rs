@@ -11,7 +11,7 @@ use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
-use crate::format::manifest::{Kind, Manifest, TensorRecord};
+use crate::format::manifest::{Manifest, ManifestKind, TensorRecord};
 use crate::format::safetensors::{Header, HeaderError, LENGTH_BYTES, MAX_JSON, Placed, header_len};
 use crate::format::{MANIFEST, ManifestError, agree};
 use crate::source::recognized;
@@ -111,7 +111,7 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit
         },
         other => Error::corrupt(path, other.to_string()),
     })?;
-    if manifest.head.kind == Kind::Shard {
+    if manifest.head.kind == ManifestKind::Shard {
         return Err(Error::UnknownFormat {
             path: path.to_path_buf(),
             what: format!(

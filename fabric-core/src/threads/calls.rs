@@ -1,46 +1,46 @@
-//! Which Fabrics this thread does something for, so that a callback that would wait for itself is told instead.
+//! The calls of Fabrics that this thread is in, so that a callback that would wait for itself gets an error.
 //!
-//! A progress callback, a filter or an implementation of `Checkpoint` runs in the middle of a call. If it calls the same
-//! Fabric, that call waits for the one it runs in, or meets other ranks at a step that they do not take.
+//! A progress callback, a filter or an implementation of `Checkpoint` runs inside a call. If it calls the same Fabric,
+//! that call would wait for the outer one, or arrive at a step that the other ranks do not take.
 
 use std::cell::RefCell;
 
 thread_local! {
-    /// The Fabrics, each by a number that all of its clones share.
+    /// The numbers of the Fabrics; all clones of a Fabric share one number.
     static WITHIN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// True while this thread is within a call of the Fabric.
 pub(crate) fn is_within(fabric: u64) -> bool {
-    // A thread that is about to end is within nothing.
+    // A thread that is ending is in no call.
     WITHIN
         .try_with(|within| within.borrow().contains(&fabric))
         .unwrap_or(false)
 }
 
-/// This thread is within a call of the Fabric until what this gives is dropped.
+/// Enters a call of the Fabric, which lasts until the returned guard is dropped.
 pub(crate) fn enter(fabric: u64) -> Within {
     Within::enter(vec![fabric])
 }
 
-/// The calls that a thread is within.
+/// The calls that a thread is in.
 #[derive(Clone, Debug)]
 pub(crate) struct Calls(Vec<u64>);
 
 impl Calls {
-    /// Of this thread, for one that it starts.
+    /// The calls of this thread, for a thread that it starts.
     pub(crate) fn of_this_thread() -> Self {
         Self(WITHIN.try_with(|within| within.borrow().clone()).unwrap_or_default())
     }
 
-    /// Does the work of these calls, on whatever thread.
+    /// Runs `work` inside these calls, on any thread.
     pub(crate) fn within<T>(self, work: impl FnOnce() -> T) -> T {
         let _within = Within::enter(self.0);
         work()
     }
 }
 
-/// Calls on this thread, from now to the drop of this.
+/// A guard: this thread is in these calls until it is dropped.
 #[derive(Debug)]
 #[must_use = "the call ends when this is dropped"]
 pub(crate) struct Within {

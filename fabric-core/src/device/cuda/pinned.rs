@@ -1,4 +1,4 @@
-//! Memory of the host that stays where it is, so that a device can copy from and to it by itself.
+//! Pinned memory of the host, which a device copies from and to by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,30 +6,30 @@ use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, PinnedHostSlice};
 
-use super::super::turns::Buffer;
+use super::super::double_buffer::Buffer;
 use crate::io::checksum::BLOCK;
 
-/// How long a buffer is: long enough that beginning a copy takes no time beside it.
+/// The length of a buffer in bytes: long enough that beginning a copy takes no time beside it.
 pub(super) const LEN: usize = 4 * BLOCK;
 
-/// Buffers that nobody has. To pin memory takes longer than to copy it, so they are kept: as many as were ever in use at
+/// The free buffers. Pinning memory takes longer than copying it, so buffers are kept: as many as were ever in use at
 /// the same time, two for each thread that reads or saves.
-static FREE: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<PinnedMemory>> = Mutex::new(Vec::new());
 
-struct Memory {
+struct PinnedMemory {
     bytes: PinnedHostSlice<u8>,
-    /// When the last copy has ended. The one that comes with `bytes` is recorded only where cudarc counts more than one
-    /// stream, and it does not count those that each thread has by itself.
+    /// The event at the end of the last copy. The event of `bytes` is recorded only if cudarc counts more than one
+    /// stream, and it does not count the streams that each thread has by itself.
     copied: CudaEvent,
 }
 
-impl Memory {
+impl PinnedMemory {
     #[expect(unsafe_code, reason = "pinned memory has no contents at first")]
     fn new(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
         // Not write-combined, as would be the default: what a save receives is read by the host.
         let flags = 0;
-        // SAFETY: the caller must not read the memory before it was written. All `LEN` bytes of it are written here, and
-        // nobody else knows of it yet.
+        // SAFETY: the caller must not read the memory before it was written. All `LEN` bytes of it are written here,
+        // and no other code has access to it yet.
         let bytes = unsafe {
             let mut bytes = context.alloc_pinned_with_flags::<u8>(LEN, flags)?;
             bytes.as_mut_ptr()?.write_bytes(0, LEN);
@@ -40,10 +40,10 @@ impl Memory {
     }
 }
 
-/// A buffer, free again when this is dropped.
+/// A buffer, which is free again when this is dropped.
 pub(super) struct Pinned {
-    /// Always there until then.
-    memory: Option<Memory>,
+    /// `None` only while this is dropped.
+    memory: Option<PinnedMemory>,
 }
 
 impl Pinned {
@@ -59,7 +59,7 @@ impl Pinned {
         drop(free);
         let memory = match kept {
             Some(memory) => memory,
-            None => Memory::new(context).w()?,
+            None => PinnedMemory::new(context).w()?,
         };
         Ok(Self { memory: Some(memory) })
     }
@@ -76,18 +76,18 @@ impl Pinned {
             candle_core::bail!("{len} bytes do not fit in a buffer of {LEN}");
         };
         begin(bytes)?;
-        // If the end of the copy cannot be known later, it is waited for now.
+        // If the event cannot be recorded, the copy is waited for now.
         memory.copied.record(stream).or_else(|_| stream.synchronize()).w()
     }
 
-    fn memory(&mut self) -> candle_core::Result<&mut Memory> {
+    fn memory(&mut self) -> candle_core::Result<&mut PinnedMemory> {
         let gone = || candle_core::Error::Msg("a buffer was used after it was given back".into());
         self.memory.as_mut().ok_or_else(gone)
     }
 }
 
 impl Buffer for Pinned {
-    fn settled(&mut self) -> candle_core::Result<&mut [u8]> {
+    fn wait(&mut self) -> candle_core::Result<&mut [u8]> {
         let memory = self.memory()?;
         memory.copied.synchronize().w()?;
         memory.bytes.as_mut_slice().w()

@@ -1,13 +1,13 @@
 //! Ranks that are processes of an MPI job.
 //!
-//! One thread of the process speaks to MPI, and nobody else does: [`post`] is what it does all day. So a handle holds
-//! nothing of MPI's, and can be sent and shared, and a rank whose program is busy elsewhere still answers: the messages of
-//! a group meet at its first rank, and there it is known who is missing, also if it is that rank itself.
+//! One thread of the process calls MPI: the [`worker`]. So a handle is `Send` and `Sync`, and a rank whose program is
+//! busy elsewhere still answers messages. The first rank of a group is its coordinator: it collects the messages of all
+//! ranks, and finds out which ranks are missing, even if it is missing itself.
 
-mod frame;
-mod hub;
-mod post;
+mod coordinator;
+mod message;
 mod sending;
+mod worker;
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use self::frame::{GroupId, Place};
-use self::post::{Ground, Order, Outcome, Post};
-use super::meeting::{Call, Operation, encode_color};
+use self::message::{GroupId, Seat};
+use self::worker::{Command, MpiWorker, StepReply, WorldInfo};
+use super::rendezvous::{Call, Operation, encode_color};
 use super::{GroupError, ProcessGroup};
 use crate::io::pages;
 
@@ -34,36 +34,37 @@ use crate::io::pages;
 /// # }
 /// ```
 ///
-/// A program that uses MPI itself starts it with `Threading::Multiple` before it asks for the [`world`](Self::world), and
-/// keeps its `Universe` until the last handle is gone. Otherwise this starts MPI, and the end of the last handle ends it.
+/// A program that uses MPI itself starts it with `Threading::Multiple` before it calls [`world`](Self::world), and
+/// keeps its `Universe` until the last handle is dropped. Otherwise `world` starts MPI, and dropping the last handle
+/// ends it.
 ///
-/// What holds for [`ThreadGroup`](super::ThreadGroup) holds here: a step succeeds on all ranks or on none, a group that
-/// failed stays failed, a rank whose handle is dropped is told to those who wait at once, ranks at different steps too,
-/// threads that share a handle take turns. A *process* that dies is the business of `mpirun`, which ends the others.
+/// The rules of [`ThreadGroup`](super::ThreadGroup) hold: a step succeeds on all ranks or on none, a failed group stays
+/// failed, ranks that wait for a dropped handle or are at different steps return an error at once, and threads that
+/// share a handle take turns. If a *process* dies, `mpirun` ends the others.
 ///
 /// # The end
-/// MPI ends when all processes end it, so dropping the last handle of a process waits for the others to drop theirs: for
-/// the timeout, or for ten seconds if a step had failed. Processes that did not come by then are left behind; `mpirun`
-/// sees a process that went without MPI's farewell, and ends the job. A program that calls `process::exit` drops nothing,
-/// and ends the same way.
+/// MPI ends when all processes end it, so dropping the last handle of a process waits until the other processes drop
+/// theirs: for the timeout, or for ten seconds after a failed step. If a process does not end MPI by then, this process
+/// exits without it, and `mpirun` ends the job. A program that calls `process::exit` drops no handle, and ends in this
+/// way too.
 pub struct MpiGroup {
     engine: Arc<Engine>,
-    place: Place,
+    seat: Seat,
     timeout: Duration,
     turn: Mutex<()>,
     failed: OnceLock<GroupError>,
 }
 
-/// The way to the thread that speaks to MPI.
+/// The connection to the thread that calls MPI.
 struct Engine {
-    orders: Sender<Order>,
+    commands: Sender<Command>,
     ended: Mutex<Receiver<()>>,
-    /// How long the end waits for the other processes.
+    /// The time that the end of MPI waits for the other processes.
     farewell: Mutex<Duration>,
-    ground: Ground,
+    world_info: WorldInfo,
 }
 
-/// The one engine of this process, as MPI starts once.
+/// The engine of this process: MPI starts once.
 static LIVING: Mutex<Living> = Mutex::new(Living {
     engine: Weak::new(),
     ends_mpi: false,
@@ -72,21 +73,21 @@ static LIVING: Mutex<Living> = Mutex::new(Living {
 
 struct Living {
     engine: Weak<Engine>,
-    /// Whether the end of the engine was the end of MPI in this process.
+    /// True if MPI ends in this process with the engine.
     ends_mpi: bool,
-    /// How often the world was asked for: every rank asks as often, which gives each of these groups a name.
+    /// The number of calls of `world`: every rank makes as many calls, so the number names the group on every rank.
     groups: u64,
 }
 
-/// How much longer than its timeout a rank waits for word from the rank where messages meet, and what the farewell of a
-/// process waits after a failure.
+/// The time beyond its timeout that a rank waits for the coordinator, and the time that the end of a process waits
+/// after a failure.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl MpiGroup {
-    /// How long a step waits if nothing else is said: half an hour, as PyTorch's gloo.
+    /// The default timeout of a step: half an hour, as that of PyTorch's gloo.
     pub const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-    /// All processes of the job. A step itself: all processes call it, and equally often.
+    /// The group of all processes of the job. All processes take this step, and equally often.
     ///
     /// # Errors
     /// If MPI has ended in this process, or was started without `Threading::Multiple`; or if the others do not come.
@@ -98,31 +99,31 @@ impl MpiGroup {
             None => {
                 let engine = Arc::new(Engine::start()?);
                 living.engine = Arc::downgrade(&engine);
-                living.ends_mpi = engine.ground.starts_mpi;
+                living.ends_mpi = engine.world_info.starts_mpi;
                 engine
             }
         };
-        let place = Place {
+        let seat = Seat {
             group: GroupId::world(living.groups),
-            members: (0..engine.ground.world_size).collect(),
-            rank: engine.ground.rank,
+            members: (0..engine.world_info.world_size).collect(),
+            rank: engine.world_info.rank,
         };
         living.groups += 1;
-        let entered = engine.orders.send(Order::Enter(place.clone()));
+        let entered = engine.commands.send(Command::Enter(seat.clone()));
         entered.map_err(|_| starting(ENDED))?;
-        Ok(Self::new(engine, place, Self::TIMEOUT))
+        Ok(Self::new(engine, seat, Self::TIMEOUT))
     }
 
-    /// Sets how long a step of this rank waits for the others; [`TIMEOUT`](Self::TIMEOUT) at first. Groups made of this
-    /// one have the same.
+    /// Sets the timeout of the steps of this rank, and of the groups that are made of this one;
+    /// [`TIMEOUT`](Self::TIMEOUT) by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Smaller groups: the ranks with equal `color` come together, ordered by `key`, then by rank. A step that all ranks
-    /// take; errors of the new group number its ranks anew, from 0.
+    /// Splits the group: ranks with equal `color` form a new group, ordered by `key`, then by rank. All ranks take this
+    /// step. The new group numbers its ranks from 0.
     ///
     /// # Errors
     /// As [`all_gather`](ProcessGroup::all_gather).
@@ -130,10 +131,10 @@ impl MpiGroup {
         self.regroup(Call::new(step, Operation::Split), encode_color(color, key))
     }
 
-    fn new(engine: Arc<Engine>, place: Place, timeout: Duration) -> Self {
+    fn new(engine: Arc<Engine>, seat: Seat, timeout: Duration) -> Self {
         Self {
             engine,
-            place,
+            seat,
             timeout,
             turn: Mutex::new(()),
             failed: OnceLock::new(),
@@ -142,56 +143,56 @@ impl MpiGroup {
 
     fn regroup(&self, call: Call, bytes: Vec<u8>) -> Result<Self, GroupError> {
         let step = call.step.clone();
-        match self.meet(call, bytes)?.place {
-            Some(place) => Ok(Self::new(Arc::clone(&self.engine), place, self.timeout)),
+        match self.step(call, bytes)?.seat {
+            Some(seat) => Ok(Self::new(Arc::clone(&self.engine), seat, self.timeout)),
             None => Err(engine(&step, "the new group did not arrive")),
         }
     }
 
-    /// Comes to a step and waits for the others.
-    fn meet(&self, call: Call, bytes: Vec<u8>) -> Result<Outcome, GroupError> {
+    /// Arrives at a step and waits for the other ranks.
+    fn step(&self, call: Call, bytes: Vec<u8>) -> Result<StepReply, GroupError> {
         let _turn = lock(&self.turn);
         if let Some(error) = self.failed.get() {
             return Err(error.clone());
         }
-        let met = self.come(call, bytes);
+        let met = self.await_step(call, bytes);
         if let Err(error) = &met {
             self.failed.get_or_init(|| error.clone());
         }
         met
     }
 
-    /// A message in memory of its own. Without the memory, this rank cannot go on with the others, and all are told.
+    /// A copy of a message. If there is no memory for it, the whole group fails.
     fn copied(&self, step: &str, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         pages::copied(bytes).map_err(|error| {
-            let error = engine(step, &format!("rank {}: {error}", self.place.rank));
+            let error = engine(step, &format!("rank {}: {error}", self.seat.rank));
             let error = self.failed.get_or_init(|| error).clone();
-            // If the thread has ended, nobody is there to be told.
-            let _ = self.engine.orders.send(Order::Fail {
-                group: self.place.group,
+            // If the thread that calls MPI has ended, no group needs the message.
+            let _ = self.engine.commands.send(Command::Fail {
+                group: self.seat.group,
                 error: error.clone(),
             });
             error
         })
     }
 
-    fn come(&self, call: Call, bytes: Vec<u8>) -> Result<Outcome, GroupError> {
+    fn await_step(&self, call: Call, bytes: Vec<u8>) -> Result<StepReply, GroupError> {
         let step = call.step.clone();
         let (reply, answer) = sync_channel(1);
-        let order = Order::Come {
-            group: self.place.group,
+        let command = Command::Arrive {
+            group: self.seat.group,
             call,
             bytes,
             timeout: self.timeout,
             reply,
         };
-        self.engine.orders.send(order).map_err(|_| engine(&step, ENDED))?;
-        // The rank where messages meet keeps the time. If nothing comes from there, it is that one which is missing.
+        self.engine.commands.send(command).map_err(|_| engine(&step, ENDED))?;
+        // The coordinator keeps the time. If no message comes from it, the coordinator itself is missing.
         let patience = self.timeout.saturating_add(GRACE);
         match answer.recv_timeout(patience) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Disconnected) => Err(engine(&step, ENDED)),
-            Err(RecvTimeoutError::Timeout) if self.place.rank == 0 => Err(engine(&step, "MPI stands still")),
+            Err(RecvTimeoutError::Timeout) if self.seat.rank == 0 => Err(engine(&step, "MPI stands still")),
             Err(RecvTimeoutError::Timeout) => Err(GroupError::Timeout {
                 step,
                 missing: vec![0],
@@ -203,22 +204,22 @@ impl MpiGroup {
 
 impl ProcessGroup for MpiGroup {
     fn rank(&self) -> usize {
-        self.place.rank
+        self.seat.rank
     }
 
     fn world_size(&self) -> usize {
-        self.place.members.len()
+        self.seat.members.len()
     }
 
     fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        let outcome = self.meet(Call::new(step, Operation::AllGather), self.copied(step, bytes)?)?;
+        let outcome = self.step(Call::new(step, Operation::AllGather), self.copied(step, bytes)?)?;
         Ok(outcome.bytes)
     }
 
     fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         let bytes = if root == self.rank() { bytes } else { &[] };
         let bytes = self.copied(step, bytes)?;
-        let mut outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes)?;
+        let mut outcome = self.step(Call::new(step, Operation::Broadcast { root }), bytes)?;
         if root < outcome.bytes.len() {
             return Ok(outcome.bytes.swap_remove(root));
         }
@@ -230,7 +231,7 @@ impl ProcessGroup for MpiGroup {
     }
 
     fn barrier(&self, step: &str) -> Result<(), GroupError> {
-        self.meet(Call::new(step, Operation::Barrier), Vec::new()).map(drop)
+        self.step(Call::new(step, Operation::Barrier), Vec::new()).map(drop)
     }
 
     fn duplicate(&self) -> Result<Box<dyn ProcessGroup>, GroupError> {
@@ -247,8 +248,8 @@ impl Drop for MpiGroup {
         };
         let mut farewell = lock(&self.engine.farewell);
         *farewell = patience.min(*farewell);
-        // If the thread has ended, nobody is there to be told.
-        let _ = self.engine.orders.send(Order::Leave(self.place.group));
+        // If the thread that calls MPI has ended, no group needs the message.
+        let _ = self.engine.commands.send(Command::Leave(self.seat.group));
     }
 }
 
@@ -256,49 +257,50 @@ impl fmt::Debug for MpiGroup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("MpiGroup")
-            .field("rank", &self.place.rank)
-            .field("world_size", &self.place.members.len())
+            .field("rank", &self.seat.rank)
+            .field("world_size", &self.seat.members.len())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
 
 impl Engine {
-    /// Starts the thread, and MPI on it.
+    /// Starts the thread that calls MPI, and MPI itself.
     fn start() -> Result<Self, GroupError> {
-        let (orders, incoming) = channel();
+        let (commands, incoming) = channel();
         let (ready, started) = sync_channel(1);
         let (end, ended) = sync_channel::<()>(1);
         let speak = move || {
-            let post = Post::open();
-            let ground = post.as_ref().map(Post::ground).map_err(Clone::clone);
-            if ready.send(ground).is_ok()
-                && let Ok(post) = post
+            let worker = MpiWorker::open();
+            let world_info = worker.as_ref().map(MpiWorker::world_info).map_err(Clone::clone);
+            if ready.send(world_info).is_ok()
+                && let Ok(worker) = worker
             {
-                post.run(&incoming);
+                worker.run(&incoming);
             }
-            // It is the end of the channel that tells.
+            // The receiver sees that the channel has closed.
             drop(end);
         };
         let thread = thread::Builder::new().name("mpi".to_owned()).spawn(speak);
         thread.map_err(|error| starting(&format!("the thread for MPI did not start: {error}")))?;
-        let ground = started.recv_timeout(MpiGroup::TIMEOUT);
-        let ground = ground.map_err(|_| starting("MPI did not start, or the other processes did not come"))??;
+        let world_info = started.recv_timeout(MpiGroup::TIMEOUT);
+        let world_info =
+            world_info.map_err(|_| starting("MPI did not start, or the other processes did not come"))??;
         Ok(Self {
-            orders,
+            commands,
             ended: Mutex::new(ended),
             farewell: Mutex::new(MpiGroup::TIMEOUT),
-            ground,
+            world_info,
         })
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // If the thread has ended, nobody is there to be told.
-        let _ = self.orders.send(Order::End);
+        // If the thread that calls MPI has ended, no group needs the message.
+        let _ = self.commands.send(Command::End);
         let farewell = *lock(&self.farewell);
-        // Whoever has not come by now is left behind, as the documentation of `MpiGroup` says.
+        // The end of MPI in the other processes is not waited for any longer, as the documentation of `MpiGroup` says.
         let _ = lock(&self.ended).recv_timeout(farewell);
     }
 }

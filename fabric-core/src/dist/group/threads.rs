@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::meeting::{Call, Meeting, Operation, decode_colors, encode_color, split};
+use super::rendezvous::{Call, Operation, Rendezvous, decode_colors, encode_color, split};
 use super::{GroupError, ProcessGroup};
 use crate::io::pages;
 
@@ -26,75 +26,75 @@ use crate::io::pages;
 /// });
 /// ```
 ///
-/// A thread that ends or panics drops its handle, and the ranks that wait for it are told at once
-/// ([`GroupError::Left`]); so are ranks at different steps ([`GroupError::OutOfStep`]). A rank that merely does not come
-/// is waited for until the [`timeout`](Self::timeout) of the first that waits.
+/// A thread that ends or panics drops its handle, and the ranks that wait for it return [`GroupError::Left`] at once;
+/// ranks at different steps return [`GroupError::OutOfStep`]. A rank that does not arrive is waited for until the
+/// [`timeout`](Self::timeout) of the first rank that waits.
 ///
-/// A step succeeds on all ranks, or on none. After a step that failed, the group stays failed: each later step returns
-/// the same error at once, on the late rank too.
+/// A step succeeds on all ranks, or on none. After a failed step the group stays failed: each later step returns the
+/// same error at once, on the late rank too.
 ///
-/// A handle does one step at a time: threads that share one take turns.
+/// A handle takes one step at a time: threads that share a handle take turns.
 pub struct ThreadGroup {
-    room: Arc<Room>,
+    members: Arc<ThreadMembers>,
     rank: usize,
     timeout: Duration,
     turn: Mutex<()>,
 }
 
-/// What the ranks of one group share.
-struct Room {
+/// The state that the ranks of one group share.
+struct ThreadMembers {
     world_size: usize,
-    state: Mutex<State>,
+    state: Mutex<StepState>,
     changed: Condvar,
 }
 
-struct State {
-    meeting: Meeting,
-    /// The last complete step, until all have what they came for. There is never another one before: that would need
-    /// every rank to come again.
+struct StepState {
+    rendezvous: Rendezvous,
+    /// The last complete step, until every rank has collected its result. There is never an earlier one: the next step
+    /// needs every rank to arrive again.
     finished: Option<Finished>,
 }
 
 struct Finished {
     round: u64,
-    outcome: Outcome,
+    outcome: StepResult,
     to_collect: usize,
 }
 
 #[derive(Clone)]
-struct Outcome {
+struct StepResult {
     bytes: Arc<Vec<Vec<u8>>>,
-    /// Where each rank goes on, and as which rank there, after a step that makes groups.
-    rooms: Arc<Vec<(Arc<Room>, usize)>>,
+    /// The new group and the new number of each rank, after a step that makes groups.
+    places: Arc<Vec<(Arc<ThreadMembers>, usize)>>,
 }
 
 impl ThreadGroup {
-    /// How long a step waits if nothing else is said: half an hour, as PyTorch's gloo.
+    /// The default timeout of a step: half an hour, as that of PyTorch's gloo.
     pub const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-    /// A group of `world_size` ranks, in order; for none, no handle.
+    /// A group of `world_size` ranks: one handle for each rank, in the order of ranks.
     #[must_use]
     pub fn new(world_size: usize) -> Vec<Self> {
         Self::with_timeout(world_size, Self::TIMEOUT)
     }
 
-    /// The same with a timeout for all.
+    /// A group of `world_size` ranks whose steps all have this timeout.
     #[must_use]
     pub fn with_timeout(world_size: usize, timeout: Duration) -> Vec<Self> {
-        let room = Arc::new(Room::new(world_size));
-        let handle = |rank| Self::enter(Arc::clone(&room), rank, timeout);
+        let members = Arc::new(ThreadMembers::new(world_size));
+        let handle = |rank| Self::enter(Arc::clone(&members), rank, timeout);
         (0..world_size).map(handle).collect()
     }
 
-    /// Sets how long a step of this rank waits for the others; [`TIMEOUT`](Self::TIMEOUT) at first.
+    /// Sets the timeout of the steps of this rank; [`TIMEOUT`](Self::TIMEOUT) by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Smaller groups: the ranks with equal `color` come together, ordered by `key`, then by rank. A step that all ranks
-    /// take; errors of the new group number its ranks anew, from 0.
+    /// Splits the group: ranks with equal `color` form a new group, ordered by `key`, then by rank. All ranks take this
+    /// step. The new group numbers its ranks from 0.
     ///
     /// # Errors
     /// As [`all_gather`](ProcessGroup::all_gather).
@@ -102,9 +102,9 @@ impl ThreadGroup {
         self.regroup(Call::new(step, Operation::Split), encode_color(color, key))
     }
 
-    fn enter(room: Arc<Room>, rank: usize, timeout: Duration) -> Self {
+    fn enter(members: Arc<ThreadMembers>, rank: usize, timeout: Duration) -> Self {
         Self {
-            room,
+            members,
             rank,
             timeout,
             turn: Mutex::new(()),
@@ -112,47 +112,47 @@ impl ThreadGroup {
     }
 
     fn regroup(&self, call: Call, bytes: Vec<u8>) -> Result<Self, GroupError> {
-        let outcome = self.meet(call, bytes)?;
-        let (room, rank) = &outcome.rooms[self.rank];
-        Ok(Self::enter(Arc::clone(room), *rank, self.timeout))
+        let outcome = self.step(call, bytes)?;
+        let (members, rank) = &outcome.places[self.rank];
+        Ok(Self::enter(Arc::clone(members), *rank, self.timeout))
     }
 
-    /// A message in memory of its own. Without the memory, this rank cannot go on with the others, and all are told.
+    /// A copy of a message. If there is no memory for it, the whole group fails.
     fn copied(&self, step: &str, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         pages::copied(bytes).map_err(|error| {
             let error = GroupError::Engine {
                 step: step.to_owned(),
                 what: format!("rank {}: {error}", self.rank),
             };
-            lock(&self.room.state).meeting.fail(error.clone());
-            self.room.changed.notify_all();
+            lock(&self.members.state).rendezvous.fail(error.clone());
+            self.members.changed.notify_all();
             error
         })
     }
 
-    /// Comes to a step and waits for the others.
-    fn meet(&self, call: Call, bytes: Vec<u8>) -> Result<Outcome, GroupError> {
+    /// Arrives at a step and waits for the other ranks.
+    fn step(&self, call: Call, bytes: Vec<u8>) -> Result<StepResult, GroupError> {
         let _turn = lock(&self.turn);
         let began = Instant::now();
-        let mut state = lock(&self.room.state);
-        let round = state.meeting.round();
+        let mut state = lock(&self.members.state);
+        let round = state.rendezvous.round();
         let arrived = state.arrive(self.rank, call, bytes);
-        if arrived.is_err() || state.meeting.round() > round {
-            self.room.changed.notify_all();
+        if arrived.is_err() || state.rendezvous.round() > round {
+            self.members.changed.notify_all();
         }
         arrived?;
         loop {
             if let Some(outcome) = state.collect(round) {
                 return Ok(outcome);
             }
-            state.meeting.check(self.rank)?;
+            state.rendezvous.check(self.rank)?;
             let remaining = self.timeout.saturating_sub(began.elapsed());
             if remaining.is_zero() {
-                state.meeting.give_up(self.rank, self.timeout);
-                self.room.changed.notify_all();
+                state.rendezvous.give_up(self.rank, self.timeout);
+                self.members.changed.notify_all();
                 continue;
             }
-            let woken = self.room.changed.wait_timeout(state, remaining);
+            let woken = self.members.changed.wait_timeout(state, remaining);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -164,12 +164,12 @@ impl ProcessGroup for ThreadGroup {
     }
 
     fn world_size(&self) -> usize {
-        self.room.world_size
+        self.members.world_size
     }
 
     fn all_gather(&self, step: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
         let bytes = self.copied(step, bytes)?;
-        let outcome = self.meet(Call::new(step, Operation::AllGather), bytes)?;
+        let outcome = self.step(Call::new(step, Operation::AllGather), bytes)?;
         match Arc::try_unwrap(outcome.bytes) {
             Ok(bytes) => Ok(bytes),
             Err(shared) => shared.iter().map(|bytes| self.copied(step, bytes)).collect(),
@@ -179,7 +179,7 @@ impl ProcessGroup for ThreadGroup {
     fn broadcast(&self, step: &str, root: usize, bytes: &[u8]) -> Result<Vec<u8>, GroupError> {
         let bytes = if root == self.rank { bytes } else { &[] };
         let bytes = self.copied(step, bytes)?;
-        let outcome = self.meet(Call::new(step, Operation::Broadcast { root }), bytes)?;
+        let outcome = self.step(Call::new(step, Operation::Broadcast { root }), bytes)?;
         let found = outcome.bytes.get(root).ok_or_else(|| GroupError::NoSuchRank {
             step: step.to_owned(),
             rank: root,
@@ -189,7 +189,7 @@ impl ProcessGroup for ThreadGroup {
     }
 
     fn barrier(&self, step: &str) -> Result<(), GroupError> {
-        self.meet(Call::new(step, Operation::Barrier), Vec::new()).map(drop)
+        self.step(Call::new(step, Operation::Barrier), Vec::new()).map(drop)
     }
 
     fn duplicate(&self) -> Result<Box<dyn ProcessGroup>, GroupError> {
@@ -200,8 +200,8 @@ impl ProcessGroup for ThreadGroup {
 
 impl Drop for ThreadGroup {
     fn drop(&mut self) {
-        lock(&self.room.state).meeting.leave(self.rank);
-        self.room.changed.notify_all();
+        lock(&self.members.state).rendezvous.leave(self.rank);
+        self.members.changed.notify_all();
     }
 }
 
@@ -210,19 +210,19 @@ impl fmt::Debug for ThreadGroup {
         formatter
             .debug_struct("ThreadGroup")
             .field("rank", &self.rank)
-            .field("world_size", &self.room.world_size)
+            .field("world_size", &self.members.world_size)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
 
-impl Room {
+impl ThreadMembers {
     fn new(world_size: usize) -> Self {
-        let meeting = Meeting::new(world_size);
+        let rendezvous = Rendezvous::new(world_size);
         Self {
             world_size,
-            state: Mutex::new(State {
-                meeting,
+            state: Mutex::new(StepState {
+                rendezvous,
                 finished: None,
             }),
             changed: Condvar::new(),
@@ -230,20 +230,20 @@ impl Room {
     }
 }
 
-impl State {
+impl StepState {
     fn arrive(&mut self, rank: usize, call: Call, bytes: Vec<u8>) -> Result<(), GroupError> {
-        if let Some(complete) = self.meeting.arrive(rank, call, bytes)? {
+        if let Some(complete) = self.rendezvous.arrive(rank, call, bytes)? {
             let to_collect = complete.bytes.len();
-            let rooms = match complete.call.operation {
-                Operation::Duplicate => rooms(&[(0..to_collect).collect()], to_collect),
-                Operation::Split => rooms(&split(&decode_colors(&complete.bytes).unwrap_or_default()), to_collect),
+            let places = match complete.call.operation {
+                Operation::Duplicate => places(&[(0..to_collect).collect()], to_collect),
+                Operation::Split => places(&split(&decode_colors(&complete.bytes).unwrap_or_default()), to_collect),
                 _ => Vec::new(),
             };
             self.finished = Some(Finished {
                 round: complete.round,
-                outcome: Outcome {
+                outcome: StepResult {
                     bytes: Arc::new(complete.bytes),
-                    rooms: Arc::new(rooms),
+                    places: Arc::new(places),
                 },
                 to_collect,
             });
@@ -251,8 +251,8 @@ impl State {
         Ok(())
     }
 
-    /// What a rank came for, if the step is complete. The last one takes it away.
-    fn collect(&mut self, round: u64) -> Option<Outcome> {
+    /// The result of a step for one rank, if the step is complete. The last rank takes the result away.
+    fn collect(&mut self, round: u64) -> Option<StepResult> {
         let finished = self.finished.as_mut().filter(|finished| finished.round == round)?;
         finished.to_collect -= 1;
         if finished.to_collect > 0 {
@@ -262,19 +262,19 @@ impl State {
     }
 }
 
-/// For each of `world_size` ranks the room of the one of `groups` that it is in, and its number there.
-fn rooms(groups: &[Vec<usize>], world_size: usize) -> Vec<(Arc<Room>, usize)> {
-    let mut places: Vec<(usize, (Arc<Room>, usize))> = Vec::with_capacity(world_size);
+/// The new group of each of `world_size` ranks, and its number there.
+fn places(groups: &[Vec<usize>], world_size: usize) -> Vec<(Arc<ThreadMembers>, usize)> {
+    let mut places: Vec<(usize, (Arc<ThreadMembers>, usize))> = Vec::with_capacity(world_size);
     for group in groups {
-        let room = Arc::new(Room::new(group.len()));
-        let place = |(rank, &before): (usize, &usize)| (before, (Arc::clone(&room), rank));
+        let members = Arc::new(ThreadMembers::new(group.len()));
+        let place = |(rank, &before): (usize, &usize)| (before, (Arc::clone(&members), rank));
         places.extend(group.iter().enumerate().map(place));
     }
     places.sort_by_key(|(before, _)| *before);
     places.into_iter().map(|(_, place)| place).collect()
 }
 
-/// A thread that panics leaves nothing half done: it holds no lock while it runs code of others.
+/// Ignores the poison of a mutex: no thread holds one of these locks while it runs code that may panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,26 +1,26 @@
-//! Whether all ranks are about to do the same: they compare digests, and look closer only if those differ.
+//! The comparison of plans: ranks compare digests, and exchange the text behind them if the digests differ.
 
 use super::{Ranks, no_memory};
 use crate::error::{Error, Result};
 use crate::io::checksum;
 use crate::io::pages;
 
-/// Everything that must be the same on all ranks, in order: what it is about, and what is said of it.
+/// Everything that must be equal on all ranks, in order: a subject, and the text about it.
 pub(crate) type Lines = Vec<(String, String)>;
 
-/// How the text about a value begins, of which ranks see only the digest.
+/// The begin of the text about a value, of which ranks exchange only the digest.
 const VALUE: &str = "a value, digest ";
 
-/// What to do about entries that only some ranks have.
-const SAME_ENTRIES: &str = "; all ranks have entries of the same names: what only some ranks hold is stacked into one tensor, of \
-                            which each rank's part says #[checkpoint(shard(dim = …, axis = \"…\"))]";
+/// The advice about entries that only some ranks have.
+const SAME_ENTRIES: &str = "; all ranks must have entries of the same names: stack tensors that only some ranks hold into one \
+                            tensor, and mark each rank's part #[checkpoint(shard(dim = …, axis = \"…\"))]";
 
-/// What is said of a value.
+/// The text about a value.
 pub(crate) fn value_line(bytes: &[u8]) -> String {
     format!("{VALUE}{:016x}", checksum::of(bytes))
 }
 
-/// One number for all lines.
+/// The digest of all lines.
 pub(crate) fn digest(lines: &Lines) -> u64 {
     let mut digest = checksum::Running::new();
     for text in lines.iter().flat_map(|(about, what)| [about, what]) {
@@ -30,7 +30,7 @@ pub(crate) fn digest(lines: &Lines) -> u64 {
     digest.finish()
 }
 
-/// A line of a byte takes so many to be looked at: where it is, how long it is, and room to grow.
+/// The bytes of memory that one byte of text takes while it is compared: a slice, in a vector that grows.
 const SPLIT: usize = 2 * size_of::<&str>();
 
 fn look_for(step: &str, len: usize) -> Result<()> {
@@ -41,8 +41,9 @@ impl Ranks {
     /// Compares the digests of all ranks.
     ///
     /// # Errors
-    /// If they differ: with the first difference, which all ranks look for together.
-    pub(crate) fn same(&self, step: &str, digests: &[u64], lines: impl FnOnce() -> Lines) -> Result<()> {
+    /// [`Error::Disagreement`] if the digests differ: it has the first difference, for which all ranks exchange their
+    /// lines.
+    pub(crate) fn require_same(&self, step: &str, digests: &[u64], lines: impl FnOnce() -> Lines) -> Result<()> {
         if digests.iter().all(|digest| *digest == digests[0]) {
             return Ok(());
         }
@@ -67,13 +68,13 @@ impl Ranks {
                 return Err(Error::Disagreement { rank, what });
             }
         }
-        // Other digests of the same lines: the ranks are of different versions of this library.
+        // Equal lines with different digests: the ranks run different versions of this library.
         Err(Error::Disagreement {
             rank: digests
                 .iter()
                 .position(|digest| *digest != digests[0])
                 .unwrap_or_default(),
-            what: "its digest of the same schema is another".to_owned(),
+            what: "its digest of the same plan differs; build the program of all ranks with the same version of fabric-core".to_owned(),
         })
     }
 }
@@ -87,31 +88,33 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
     let said_of = |lines: &[&str], about: &str| lines.iter().map(split).find(|line| line.0 == about);
     let Some((about, here)) = first.get(at).map(split) else {
         let (about, _) = other.get(at).map(split)?;
-        return Some(format!("it has {about}, which rank 0 has not{SAME_ENTRIES}"));
+        return Some(format!("it has {about}, which rank 0 does not have{SAME_ENTRIES}"));
     };
     Some(match said_of(other, &about) {
-        None => format!("it does not have {about}{SAME_ENTRIES}"),
+        None => format!("it does not have {about}, which rank 0 has{SAME_ENTRIES}"),
         Some((_, there)) if there == here => match other.get(at).map(split) {
             Some((more, _)) if said_of(first, &more).is_none() => {
-                format!("it has {more}, which rank 0 has not{SAME_ENTRIES}")
+                format!("it has {more}, which rank 0 does not have{SAME_ENTRIES}")
             }
-            _ => format!("it has {about} in another place; the fields of a state are visited in one order"),
+            _ => format!(
+                "it visits {about} at another position; all ranks must visit the fields of a state in the same order"
+            ),
         },
         Some((_, there)) if here.starts_with(VALUE) => {
             let what = if there.starts_with(VALUE) {
-                "another one"
+                "differs from that of rank 0".to_owned()
             } else {
-                &there
+                format!("is {there}, and a value on rank 0")
             };
             format!(
-                "value {about} is {what} there; all ranks save the same values, and one that is meant to differ says \
-                 #[checkpoint(per_rank)]; SaveOptions::replicas(Replicas::RankZero) saves rank 0's and reports the difference"
+                "value {about} {what}; mark the field #[checkpoint(per_rank)] if each rank has its own value, or save rank 0's with \
+                 SaveOptions::replicas(Replicas::RankZero), which reports the difference"
             )
         }
         Some((_, there)) if here.contains('[') && there.contains('[') => format!(
-            "{about} is {there} there, and {here} on rank 0; ranks that hold parts of one tensor say #[checkpoint(shard(dim = …))]"
+            "{about} is {there}, and {here} on rank 0; if ranks hold parts of one tensor, mark the field #[checkpoint(shard(dim = …))]"
         ),
-        Some((_, there)) => format!("{about} is {there} there, and {here} on rank 0"),
+        Some((_, there)) => format!("{about} is {there}, and {here} on rank 0"),
     })
 }
 
@@ -123,35 +126,32 @@ mod tests {
     fn the_first_difference_is_said() {
         let first = ["the path\ta", "`w`\tF32 [2]", "`n`\ta value, digest 1"];
         for (other, says) in [
-            (
-                vec!["the path\tb", "`w`\tF32 [2]"],
-                "the path is b there, and a on rank 0",
-            ),
+            (vec!["the path\tb", "`w`\tF32 [2]"], "the path is b, and a on rank 0"),
             (
                 vec!["the path\ta", "`w`\tF32 [3]"],
-                "`w` is F32 [3] there, and F32 [2] on rank 0",
+                "`w` is F32 [3], and F32 [2] on rank 0",
             ),
             (vec!["the path\ta", "`n`\ta value, digest 1"], "it does not have `w`"),
             (
                 vec!["the path\ta", "`w`\tF32 [2]", "`n`\ta value, digest 2"],
-                "value `n` is another one there",
+                "value `n` differs from that of rank 0",
             ),
             (vec!["the path\ta", "`w`\tF32 [2]"], "it does not have `n`"),
             (
                 vec!["the path\ta", "`w`\tF32 [2]", "`n`\ta value, digest 1", "`x`\tF32 [2]"],
-                "it has `x`, which rank 0 has not",
+                "it has `x`, which rank 0 does not have",
             ),
             (
                 vec!["the path\ta", "`n`\ta value, digest 1", "`w`\tF32 [2]"],
-                "it has `w` in another place",
+                "it visits `w` at another position",
             ),
             (
                 vec!["the path\ta", "`n`\ta value, digest 1", "`w`\tleft out"],
-                "`w` is left out there, and F32 [2] on rank 0",
+                "`w` is left out, and F32 [2] on rank 0",
             ),
             (
                 vec!["the path\ta", "`v`\tF32 [2]", "`w`\tF32 [2]", "`n`\ta value, digest 1"],
-                "it has `v`, which rank 0 has not",
+                "it has `v`, which rank 0 does not have",
             ),
         ] {
             let found = first_difference(&first, &other).unwrap();

@@ -2,20 +2,20 @@
 
 use crate::entry::Row;
 use crate::error::Result;
-use crate::save::file::{Contents, Run};
+use crate::save::file::{ByteRun, Contents};
 use crate::source::read::{PartialSums, stream, stream_noting};
 use crate::source::{Source, StoredTensor};
 
-/// Boxes of stored tensors, read when they are written.
-pub(crate) struct Stored<'s> {
+/// Boxes of stored tensors, which are read when they are written.
+pub(super) struct StoredContents<'s> {
     source: &'s dyn Source,
     rows: Vec<Row<&'s StoredTensor>>,
-    /// Of blocks that boxes share. When all boxes have been read, they are complete.
+    /// The partial checksums of blocks that boxes share; complete once all boxes have been read.
     sums: PartialSums,
 }
 
-impl<'s> Stored<'s> {
-    pub(crate) fn new(source: &'s dyn Source, rows: Vec<Row<&'s StoredTensor>>) -> Self {
+impl<'s> StoredContents<'s> {
+    pub(super) fn new(source: &'s dyn Source, rows: Vec<Row<&'s StoredTensor>>) -> Self {
         Self {
             source,
             rows,
@@ -23,24 +23,24 @@ impl<'s> Stored<'s> {
         }
     }
 
-    /// Goes on with the rows of another file.
-    pub(crate) fn turn_to(&mut self, rows: Vec<Row<&'s StoredTensor>>) {
+    /// Sets the rows of the next file.
+    pub(super) fn set_rows(&mut self, rows: Vec<Row<&'s StoredTensor>>) {
         self.rows = rows;
     }
 
-    pub(crate) fn rows(&self) -> &[Row<&'s StoredTensor>] {
+    pub(super) fn rows(&self) -> &[Row<&'s StoredTensor>] {
         &self.rows
     }
 
-    /// Compares the checksums of blocks that were read in parts.
-    pub(crate) fn settle(&self) -> Result<()> {
+    /// Verifies the checksums of blocks that were read in parts.
+    pub(super) fn verify_shared_blocks(&self) -> Result<()> {
         self.sums.finish(self.source)
     }
 }
 
-impl Contents for Stored<'_> {
-    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
-        let take = |bytes: &[u8]| take(Run::of(bytes));
+impl Contents for StoredContents<'_> {
+    fn read(&self, row: usize, take: &mut dyn FnMut(ByteRun<'_>) -> Result<()>) -> Result<()> {
+        let take = |bytes: &[u8]| take(ByteRun::of(bytes));
         let Row {
             name,
             region,

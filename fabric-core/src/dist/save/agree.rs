@@ -1,4 +1,5 @@
-//! The agreement of ranks before a save: each rank sends a digest of its plan, and its own values.
+//! The agreement of ranks before a save: each rank sends digests of its plan, and its values of fields marked
+//! `per_rank`.
 
 use std::io;
 use std::path::Path;
@@ -9,70 +10,64 @@ use candle_core::{Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::replicas::{Compared, compare};
-use super::{Agreed, Prepared};
+use super::replicas::{Comparison, compare};
+use super::{Agreed, AgreedTensor, PlannedTensor, Prepared};
 use crate::dist::manifest::coordinate;
-use crate::dist::mesh::Split;
 use crate::dist::ranks::{Lines, Ranks, digest, no_memory, value_line};
-use crate::dist::shard::{self, Global, Local};
+use crate::dist::shard::{self, GlobalTensor, LocalTensor};
 use crate::dist::strategy::Layout;
 use crate::error::{Error, Result, StateError};
-use crate::hash::HashMap;
 use crate::io::checksum;
 use crate::io::pages::{self, Growing};
 use crate::options::Replicas;
+use crate::save::SaveReport;
 
-/// The step at which ranks say what they are about to do.
+/// The first step of a save: each rank sends a digest of its plan.
 pub(super) const PLAN: &str = "save: plan";
 
-/// What serde reads piece by piece grows to twice its length at most.
+/// A list that serde reads piece by piece grows to at most twice its length.
 const GROWN: usize = 2;
 
-/// What a rank says of its save.
+/// The message of a rank about its plan.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Hello {
-    /// Of everything that must be the same on all ranks.
+pub(super) struct Hello {
+    /// The digest of everything that must be equal on all ranks.
     schema: u64,
-    /// Of the sizes of its parts, which may differ.
+    /// The digest of the sizes of its parts, which may differ between ranks.
     sizes: u64,
-    /// Of the values that all ranks should have alike.
+    /// The digest of the values that all ranks should share.
     values: u64,
-    /// Of tensors that other ranks hold too.
+    /// The digests of the tensors that other ranks hold too, one for each group.
     replicas: Vec<u64>,
-    /// Its own values, in the order of their names.
+    /// The rank's values of fields marked `per_rank`, in the order of their names.
     per_rank: Vec<Vec<u8>>,
 }
 
 impl Hello {
-    ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is no memory for a copy of the `per_rank` values.
     pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Result<Self> {
-        if ranks.alone() {
-            return Ok(Self {
-                schema: 0,
-                sizes: 0,
-                values: 0,
-                replicas: Vec::new(),
-                per_rank: Vec::new(),
-            });
-        }
         let own = prepared.plan.per_rank.iter();
         let own = own.map(|(_, bytes)| pages::copied(bytes)).collect::<io::Result<_>>();
         Ok(Self {
             schema: digest(&lines(prepared, ranks, path)),
-            sizes: checksum::of(&shard::sizes(&prepared.locals)),
+            sizes: checksum::of(&shard::sizes(locals(&prepared.tensors))),
             values: digest(&value_lines(prepared)),
-            replicas: prepared.prints.digests(),
+            replicas: prepared.groups.digests(&prepared.tensors),
             per_rank: own.map_err(|source| no_memory(PLAN, source))?,
         })
     }
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
         encode(self)
     }
 }
 
+fn locals(tensors: &[PlannedTensor]) -> impl Iterator<Item = &LocalTensor> + Clone {
+    tensors.iter().map(|tensor| &tensor.local)
+}
+
+/// Everything that must be equal on all ranks, as text.
 fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     let plan = &prepared.plan;
     let mut lines = vec![
@@ -85,8 +80,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
         ),
     ];
     let quoted = |name: &str| format!("`{name}`");
-    let tensors = prepared.locals.iter().zip(&plan.tensors);
-    lines.extend(tensors.map(|(local, row)| {
+    lines.extend(prepared.tensors.iter().map(|PlannedTensor { row, local, .. }| {
         let kind = if row.bytes.buffer { ", a buffer" } else { "" };
         (quoted(&local.name), local.describe(&ranks.mesh) + kind)
     }));
@@ -94,7 +88,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     lines.extend(ties.map(|tie| {
         (
             quoted(&tie.name),
-            format!("tied to `{}`", plan.tensors[tie.target].name),
+            format!("tied to `{}`", prepared.tensors[tie.target].row.name),
         )
     }));
     let values = plan.values.iter();
@@ -106,7 +100,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     lines
 }
 
-/// What is compared of values that all ranks should have alike.
+/// The digests of the values that all ranks should share, as text.
 fn value_lines(prepared: &Prepared) -> Lines {
     let values = prepared.plan.values.iter();
     values
@@ -114,46 +108,66 @@ fn value_lines(prepared: &Prepared) -> Lines {
         .collect()
 }
 
-/// Compares what all ranks said, and puts together what they know.
+/// The agreement of a strategy with one rank: the rank holds every tensor whole.
 ///
 /// # Errors
-/// If a rank is about to save something else than rank 0, or what cannot be parts of one tensor, or another replica.
-pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
-    if ranks.alone() {
-        return Ok(Agreed {
-            globals: shard::uniform(&prepared.locals, &ranks.mesh)?,
-            of_first: HashMap::default(),
-            replaced: Vec::new(),
-            differing: Vec::new(),
-            per_rank: Vec::new(),
-        });
-    }
+/// If a tensor is larger than memory can be.
+pub(super) fn of_one_rank(ranks: &Ranks, prepared: Prepared) -> Result<Agreed> {
+    let globals = shard::uniform(locals(&prepared.tensors), &ranks.mesh)?;
+    let agreed = prepared.tensors.into_iter().zip(globals);
+    let agreed = agreed.map(|(PlannedTensor { row, .. }, global)| AgreedTensor {
+        row,
+        global,
+        stored: None,
+    });
+    Ok(Agreed {
+        plan: prepared.plan,
+        tensors: agreed.collect(),
+        per_rank: Vec::new(),
+        report: prepared.report,
+        state: prepared.state,
+        durability: prepared.durability,
+    })
+}
+
+/// Compares the messages of all ranks, and makes one agreement of them.
+///
+/// # Errors
+/// If a rank's plan differs from that of rank 0, if the parts of a tensor do not make one tensor, or if replicas
+/// differ.
+pub(super) fn agree(ranks: &Ranks, prepared: Prepared, path: &Path, said: &[Vec<u8>]) -> Result<Agreed> {
     let hellos = said
         .iter()
         .map(|bytes| decode::<Hello>(bytes))
         .collect::<Result<Vec<_>>>()?;
     let schemas: Vec<u64> = hellos.iter().map(|hello| hello.schema).collect();
-    ranks.same("save: compare", &schemas, || lines(prepared, ranks, path))?;
+    ranks.require_same("save: compare", &schemas, || lines(&prepared, ranks, path))?;
     let alike = hellos.iter().all(|hello| hello.sizes == hellos[0].sizes);
-    let globals = wholes(ranks, "save: sizes", &prepared.locals, alike)?;
-    let mut differing = other_values(ranks, prepared, &hellos)?;
+    let globals = wholes(ranks, "save: sizes", locals(&prepared.tensors), alike)?;
+    let mut differing = differing_values(ranks, &prepared, &hellos)?;
     let digests: Vec<&[u64]> = hellos.iter().map(|hello| &hello.replicas[..]).collect();
-    let compared = compare(ranks, prepared, &digests)?;
-    differing.extend(compared.tensors().map(|at| prepared.locals[at].name.to_string()));
+    let compared = compare(ranks, &prepared, &digests)?;
+    let names = compared.tensors().map(|at| prepared.tensors[at].row.name.to_string());
+    differing.extend(names);
     differing.sort();
-    let (of_first, replaced) = first_replicas(ranks, prepared, &globals, &compared)?;
     let mut per_rank = Vec::new();
     for (rank, hello) in hellos.into_iter().enumerate() {
         let at = coordinate(&ranks.mesh, rank);
         let names = prepared.plan.per_rank.iter().map(|(name, _)| name.clone());
         per_rank.extend(names.zip(hello.per_rank).map(|(name, bytes)| (name, at.clone(), bytes)));
     }
+    let tensors = prepared.tensors.into_iter().zip(globals).enumerate();
+    let tensors = tensors.map(|(at, (tensor, global))| agreed_tensor(ranks, tensor, global, at, &compared));
     Ok(Agreed {
-        globals,
-        of_first,
-        replaced,
-        differing,
+        plan: prepared.plan,
+        tensors: tensors.collect::<Result<_>>()?,
         per_rank,
+        report: SaveReport {
+            differing,
+            ..prepared.report
+        },
+        state: prepared.state,
+        durability: prepared.durability,
     })
 }
 
@@ -161,88 +175,82 @@ pub(super) fn agree(ranks: &Ranks, prepared: &Prepared, path: &Path, said: &[Vec
 ///
 /// # Errors
 /// If there are any, and the call did not ask for those of rank 0.
-fn other_values(ranks: &Ranks, prepared: &Prepared, hellos: &[Hello]) -> Result<Vec<String>> {
+fn differing_values(ranks: &Ranks, prepared: &Prepared, hellos: &[Hello]) -> Result<Vec<String>> {
     let values: Vec<u64> = hellos.iter().map(|hello| hello.values).collect();
     if prepared.replicas != Replicas::RankZero {
-        ranks.same("save: values", &values, || value_lines(prepared))?;
+        ranks.require_same("save: values", &values, || value_lines(prepared))?;
     }
     if values.iter().all(|value| *value == values[0]) {
         return Ok(Vec::new());
     }
     let own = prepared.plan.values.iter();
-    let say = || {
+    let digests = || {
         Ok((
             (),
             own.flat_map(|(_, bytes)| checksum::of(bytes).to_le_bytes()).collect(),
         ))
     };
-    let ((), said) = ranks.step("save: values", say)?;
+    let ((), said) = ranks.step("save: values", digests)?;
     let digest = |rank: &Vec<u8>, at: usize| rank.as_chunks::<8>().0.get(at).copied();
     let names = prepared.plan.values.iter().enumerate();
     let other = names.filter(|(at, _)| said.iter().any(|rank| digest(rank, *at) != digest(&said[0], *at)));
     Ok(other.map(|(_, (name, _))| name.clone()).collect())
 }
 
-/// By place in the plan: how a tensor is stored that only its first replica writes, and the tensors that take the place of
-/// this rank's own.
-type FirstReplicas = (HashMap<usize, Split>, Vec<(usize, Tensor)>);
-
-/// How tensors are stored that only the first of their replicas writes, and those without dimensions, which all write as the
-/// first one has them.
-fn first_replicas(
+/// Decides which boxes of a tensor files hold. Where replicas differ, the first replica of each box writes alone; of a
+/// tensor without dimensions, all replicas write the elements of the first.
+fn agreed_tensor(
     ranks: &Ranks,
-    prepared: &Prepared,
-    globals: &[Global],
-    compared: &Compared,
-) -> Result<FirstReplicas> {
-    let (mut of_first, mut replaced) = (HashMap::default(), Vec::new());
-    if ranks.strategy.layout() == Layout::OneFile {
-        // Rank 0 writes its own.
-        return Ok((of_first, replaced));
-    }
-    for at in (0..globals.len()).filter(|at| compared.of_first[*at]) {
-        let (local, Global { info, split }) = (&prepared.locals[at], &globals[at]);
-        let alone = split.of_first_replicas(&ranks.mesh, info.shape());
-        if let Some(alone) = alone.filter(|_| info.dtype().bits() >= 8) {
-            of_first.insert(at, alone);
-        } else if let Some(right) = compared.right(at) {
-            replaced.push((at, of_bytes(local, &prepared.plan.tensors[at].bytes.tensor, right)?));
+    PlannedTensor { mut row, local, .. }: PlannedTensor,
+    global: GlobalTensor,
+    at: usize,
+    compared: &Comparison,
+) -> Result<AgreedTensor> {
+    let mut stored = None;
+    // In one file, rank 0 writes its own tensors.
+    if ranks.strategy.layout() != Layout::OneFile && compared.only_first_writes(at) {
+        let GlobalTensor { info, sharding } = &global;
+        let alone = sharding.held_by_first_replicas(&ranks.mesh, info.shape());
+        stored = alone.filter(|_| info.dtype().bits() >= 8);
+        if let (None, Some(first)) = (&stored, compared.first_replica(at)) {
+            row.bytes.tensor = tensor_of(&local, &row.bytes.tensor, first)?;
         }
     }
-    Ok((of_first, replaced))
+    Ok(AgreedTensor { row, global, stored })
 }
 
-/// A tensor of a few bytes like `tensor`.
-fn of_bytes(local: &Local, tensor: &Tensor, bytes: [u8; 8]) -> Result<Tensor> {
+/// A tensor with the element type of `tensor` and these bytes, of which it has at most eight.
+fn tensor_of(local: &LocalTensor, tensor: &Tensor, bytes: [u8; 8]) -> Result<Tensor> {
     let len = local.info.byte_len().unwrap_or_default();
     let bytes = bytes.get(..len).ok_or_else(|| StateError::Tensor {
         name: local.name.to_string(),
-        what: "differs between ranks, and has elements smaller than a byte, of which no rank can write all".to_owned(),
+        what: "differs between ranks, and has elements smaller than a byte, which the first replica cannot write for all; save it \
+               with another element type"
+            .to_owned(),
     })?;
     Tensor::from_raw_buffer(bytes, tensor.dtype(), local.info.shape(), &Device::Cpu).map_err(Error::candle(&local.name))
 }
 
-impl Agreed {
-    /// How files hold a tensor.
-    pub(crate) fn stored<'a>(&'a self, at: usize, global: &'a Global) -> &'a Split {
-        self.of_first.get(&at).unwrap_or(&global.split)
-    }
-}
-
-/// What tensors in parts are as a whole. All ranks know whether their parts are `alike`; if not, they exchange the sizes.
+/// The whole tensors of which ranks hold parts. All ranks know whether the sizes of their parts are `alike`; if not,
+/// they exchange the sizes.
 ///
 /// # Errors
-/// If they cannot be parts of one tensor.
-pub(crate) fn wholes(ranks: &Ranks, step: &str, locals: &[Local], alike: bool) -> Result<Vec<Global>> {
+/// If the parts do not make one tensor.
+pub(super) fn wholes<'l>(
+    ranks: &Ranks,
+    step: &str,
+    locals: impl IntoIterator<Item = &'l LocalTensor> + Clone,
+    alike: bool,
+) -> Result<Vec<GlobalTensor>> {
     if alike {
         return Ok(shard::uniform(locals, &ranks.mesh)?);
     }
-    let ((), sizes) = ranks.step(step, || Ok(((), shard::sizes(locals))))?;
+    let ((), sizes) = ranks.step(step, || Ok(((), shard::sizes(locals.clone()))))?;
     Ok(shard::uneven(locals, &ranks.mesh, &sizes)?)
 }
 
 /// A message to the other ranks.
-pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
+pub(super) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = Growing::default();
     let written = bincode::serde::encode_into_std_write(message, &mut bytes, config::standard());
     written.map(|_| bytes.0).map_err(|error| match error {
@@ -251,9 +259,9 @@ pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     })
 }
 
-/// What another rank's [`encode`] made.
-pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M> {
-    // A rank's own values are as long as its user made them; what bincode may count is bounded all the same.
+/// Decodes the message that another rank's [`encode`] made.
+pub(super) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M> {
+    // A rank's own values have any length; the length that bincode counts is bounded all the same.
     const LIMIT: usize = 1 << 31;
     pages::look(bytes.len().saturating_mul(GROWN)).map_err(|source| no_memory(PLAN, source))?;
     bincode::serde::decode_from_slice(bytes, config::standard().with_limit::<LIMIT>())

@@ -1,5 +1,5 @@
-//! One number for the bytes of a tensor, by which ranks compare replicas without sending them: of all bytes where there are
-//! few, of a sample of every block where there are many.
+//! A number for the bytes of a tensor, by which ranks compare replicas without sending them: of all bytes of a small
+//! tensor, of a sample of a large one.
 
 use candle_core::{Device, Storage as CandleStorage, Tensor};
 
@@ -10,22 +10,22 @@ use crate::io::checksum::Running;
 use crate::load::target::{Elements, window};
 use crate::save::contents::read_out;
 
-/// Tensors of up to so many bytes are read whole.
+/// The fingerprint of a tensor of up to this many bytes covers all bytes.
 const SMALL: usize = 64 << 10;
 
-/// A sample is one line of so many bytes ...
+/// The length of one line of a sample in bytes.
 const LINE: usize = 64;
 
-/// ... out of so many: 65 lines of each block of 1 MiB. The number of lines in between is a prime, so that the lines of a
-/// sample lie in other columns from row to row of a matrix.
+/// The distance between two lines of a sample in bytes: 65 lines of each block of 1 MiB. The distance is a prime number
+/// of lines, so that the lines lie in different columns from row to row of a matrix.
 const STRIDE: usize = 251 * LINE;
 
-/// What stands for the bytes of a tensor.
+/// The fingerprint of the bytes of a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
-    /// Equal bytes have equal numbers. That of a tensor of up to eight bytes is those bytes, zeros behind them.
+    /// Equal bytes have equal numbers. The number of a tensor of up to eight bytes is its bytes, padded with zeros.
     pub(crate) number: u64,
-    /// Every byte is in it.
+    /// True if the number covers every byte.
     pub(crate) is_exact: bool,
 }
 
@@ -56,7 +56,7 @@ impl Fingerprint {
     }
 }
 
-/// A tensor that is its own fingerprint.
+/// The fingerprint of a tensor of up to eight bytes: the bytes themselves.
 fn few(name: &str, tensor: &Tensor) -> Result<Fingerprint> {
     let mut number = [0; size_of::<u64>()];
     let mut at = 0;
@@ -75,7 +75,7 @@ fn few(name: &str, tensor: &Tensor) -> Result<Fingerprint> {
     })
 }
 
-/// Where the lines of a sample begin, in row-major order: one for each stride, and the last line of all.
+/// The byte ranges of the lines of a sample, in row-major order: one for each stride, and the last line of the tensor.
 fn lines(len: usize) -> impl Iterator<Item = (usize, usize)> {
     let starts = (0..len).step_by(STRIDE).chain([len.saturating_sub(LINE)]);
     starts.map(move |start| (start, len.min(start + LINE)))
@@ -87,11 +87,11 @@ fn sample(name: &str, tensor: &Tensor, len: usize, sum: &mut Running) -> Result<
     let (guard, layout) = tensor.storage_and_layout();
     let CandleStorage::Cpu(storage) = &*guard else {
         return Err(Error::Internal(format!(
-            "tensor `{name}` says it is in main memory and is not"
+            "tensor `{name}` is on the CPU, and its storage is not"
         )));
     };
     let storage = bytes::of(storage);
-    // Lines go together: a call for each would take longer than to read it.
+    // Lines are collected first: a checksum call for each line takes longer than reading the line.
     let mut gathered = Vec::with_capacity(64 * LINE);
     let mut add = |line: &[u8]| {
         gathered.extend_from_slice(line);
@@ -118,8 +118,8 @@ fn sample(name: &str, tensor: &Tensor, len: usize, sum: &mut Running) -> Result<
     Ok(())
 }
 
-/// Adds the same sample of a tensor on an accelerator, which gathers the lines: a copy for each of them would take longer than
-/// to save the tensor.
+/// Adds a sample of a tensor on an accelerator, which gathers the lines of [`sample`]: a copy for each line would take
+/// longer than to save the tensor.
 fn sample_on_device(name: &str, tensor: &Tensor, sum: &mut Running) -> Result<()> {
     let item = (DType::from(tensor.dtype()).bits() / 8).max(1);
     let (line, stride) = (LINE / item, STRIDE / item);

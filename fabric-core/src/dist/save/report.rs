@@ -7,16 +7,16 @@ use crate::error::Result;
 use crate::save::SaveReport;
 
 #[derive(Serialize, Deserialize)]
-struct Message {
+struct ReportMessage {
     entries: usize,
     bytes: u64,
     filtered: Vec<String>,
     differing: Vec<String>,
 }
 
-/// A report as a message.
+/// Encodes a report.
 pub(crate) fn encode_report(report: SaveReport) -> Result<Vec<u8>> {
-    encode(&Message {
+    encode(&ReportMessage {
         entries: report.entries,
         bytes: report.bytes,
         filtered: report.filtered,
@@ -24,9 +24,9 @@ pub(crate) fn encode_report(report: SaveReport) -> Result<Vec<u8>> {
     })
 }
 
-/// The report in a message.
+/// Decodes a report.
 pub(crate) fn decode_report(bytes: &[u8]) -> Result<SaveReport> {
-    let Message {
+    let ReportMessage {
         entries,
         bytes,
         filtered,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{ExportReport, copy};
 use crate::error::{Error, Result};
-use crate::format::safetensors::Layout;
+use crate::format::safetensors::FileLayout;
 use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
 /// A file that is decided but for the bytes of its tensors.
 pub(crate) struct Image<'a> {
     raw: &'a RawCheckpoint,
-    layout: Layout,
+    layout: FileLayout,
 }
 
 impl<'a> Image<'a> {
@@ -22,7 +22,7 @@ impl<'a> Image<'a> {
         let infos = tensors.map(|(name, stored)| (name.clone(), stored.info.clone()));
         // Programs that know PyTorch, transformers among them, look for this key.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let layout = Layout::new(infos.collect(), &metadata, None)
+        let layout = FileLayout::new(infos.collect(), &metadata, None)
             .map_err(|error| Error::Options(format!("cannot be written as safetensors: {error}")))?;
         Ok(Self { raw, layout })
     }

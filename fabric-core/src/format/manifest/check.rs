@@ -1,34 +1,36 @@
-//! Whether a manifest is true in itself. A valid checksum proves that the bytes are the writer's, not that the writer
-//! meant well: every number that a load would trust is checked here, once.
+//! The check of a manifest. A valid checksum proves that the bytes are the writer's, and not that the writer is honest:
+//! every number that a load trusts is checked here, once.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use super::{Body, CBOR, FileRecord, Head, Kind, Manifest, PartRecord, TensorRecord, TieRecord, ValueRecord};
+use super::{
+    Body, CBOR, FileRecord, Manifest, ManifestHead, ManifestKind, PartRecord, TensorRecord, TieRecord, ValueRecord,
+};
 use crate::entry::{DType, TensorInfo, check_name, first_twice, shown};
 use crate::format::error::ManifestError;
 use crate::format::safetensors::{LENGTH_BYTES, MAX_JSON};
 use crate::hash::HashSet;
 use crate::io::checksum;
 
-/// Meshes of more ranks are refused.
+/// The largest number of ranks.
 const MAX_RANKS: u64 = 1 << 20;
 
-/// Checkpoints of more bytes are refused.
+/// The largest number of bytes in all tensors.
 const MAX_BYTES: u64 = 1 << 62;
 
-/// Checks a manifest in itself.
+/// Checks that a manifest does not contradict itself.
 ///
 /// # Errors
-/// The first contradiction; or what a later version may say, and this one does not read.
+/// The first contradiction, or contents of a later version.
 pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     unsupported(&manifest.body).map_err(ManifestError::Unsupported)?;
     is_true(manifest).map_err(ManifestError::Invalid)
 }
 
-/// What the format has a place for, and no version has written yet.
+/// Refuses fields that no version has written yet.
 fn unsupported(body: &Body) -> Result<(), String> {
     let elsewhere = |tensor: &&TensorRecord| tensor.part.as_ref().is_some_and(|part| part.file != 0);
     if let Some(tensor) = body.tensors.iter().find(elsewhere) {
@@ -59,19 +61,19 @@ fn is_true(manifest: &Manifest) -> Result<(), String> {
         }
     }
     match (head.kind, &body.file) {
-        (Kind::File | Kind::Shard, Some(file)) => in_file(head.kind, file, &body.tensors),
-        (Kind::Directory, None) => in_directory(&body.tensors),
-        (Kind::Directory, Some(_)) => Err("it is of a directory, and says that it is in a file".to_owned()),
+        (ManifestKind::File | ManifestKind::Shard, Some(file)) => in_file(head.kind, file, &body.tensors),
+        (ManifestKind::Directory, None) => in_directory(&body.tensors),
+        (ManifestKind::Directory, Some(_)) => Err("it is of a directory, and says that it is in a file".to_owned()),
         (_, None) => Err("it is of a file, and does not say of which".to_owned()),
     }
 }
 
-pub(super) fn head(head: &Head) -> Result<(), String> {
+pub(super) fn head(head: &ManifestHead) -> Result<(), String> {
     mesh(&head.mesh)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let generation = &head.generation;
     let is_named = !generation.is_empty() && generation.len() <= 64 && generation.chars().all(plain);
-    if is_named != (head.kind != Kind::File) {
+    if is_named != (head.kind != ManifestKind::File) {
         return Err(format!("the generation `{}` is no name of a folder", shown(generation)));
     }
     let keys = head.facts.iter().map(|fact| &fact.key);
@@ -101,7 +103,7 @@ fn mesh(axes: &[(String, u64)]) -> Result<(), String> {
     Ok(())
 }
 
-/// One entry, one name; only a value that differs by rank is there once for each.
+/// Refuses a name that is there twice, unless it is that of values of different ranks.
 fn names<'n>(tensors: impl Iterator<Item = &'n String>, body: &'n Body) -> Result<(), String> {
     let values = &body.values;
     let shared = values
@@ -130,7 +132,7 @@ fn names<'n>(tensors: impl Iterator<Item = &'n String>, body: &'n Body) -> Resul
     Ok(())
 }
 
-/// A value of a rank has an index along every axis of the mesh, in the order of the axes.
+/// Checks that the coordinate of a value has an index along every axis of the mesh, in the order of the axes.
 fn values(values: &[ValueRecord], mesh: &[(String, u64)]) -> Result<(), String> {
     for ValueRecord {
         name, coordinate, form, ..
@@ -153,7 +155,7 @@ fn values(values: &[ValueRecord], mesh: &[(String, u64)]) -> Result<(), String> 
     Ok(())
 }
 
-fn in_file(kind: Kind, file: &FileRecord, tensors: &[TensorRecord]) -> Result<(), String> {
+fn in_file(kind: ManifestKind, file: &FileRecord, tensors: &[TensorRecord]) -> Result<(), String> {
     let FileRecord { header_len, len, .. } = file;
     if header_len > len || *header_len > LENGTH_BYTES as u64 + MAX_JSON {
         return Err(format!("the file has {len} bytes with a header of {header_len}"));
@@ -164,7 +166,7 @@ fn in_file(kind: Kind, file: &FileRecord, tensors: &[TensorRecord]) -> Result<()
     places(tensors, file)
 }
 
-fn part(kind: Kind, tensor: &TensorRecord, file: &FileRecord) -> Result<(), String> {
+fn part(kind: ManifestKind, tensor: &TensorRecord, file: &FileRecord) -> Result<(), String> {
     let Some(part) = &tensor.part else {
         return Err("the file holds nothing of it".to_owned());
     };
@@ -173,8 +175,10 @@ fn part(kind: Kind, tensor: &TensorRecord, file: &FileRecord) -> Result<(), Stri
     }
     let info = tensor.info();
     match kind {
-        Kind::File if part.region.is_some() => return Err("a complete file holds all of it, and not a box".to_owned()),
-        Kind::File if bytes(tensor.dtype, &tensor.shape).is_none() => {
+        ManifestKind::File if part.region.is_some() => {
+            return Err("a complete file holds all of it, and not a box".to_owned());
+        }
+        ManifestKind::File if bytes(tensor.dtype, &tensor.shape).is_none() => {
             return Err(format!("{info} has no size in whole bytes"));
         }
         _ => {}
@@ -203,8 +207,8 @@ fn part(kind: Kind, tensor: &TensorRecord, file: &FileRecord) -> Result<(), Stri
     Ok(())
 }
 
-/// Parts leave no byte of the file's data to nobody, and none to two: a byte that no part holds is under no checksum. Behind the
-/// parts is the manifest itself, where the header says.
+/// Checks that the parts tile the data of the file, with the manifest behind them: a byte that no part holds would be
+/// under no checksum.
 fn places(tensors: &[TensorRecord], file: &FileRecord) -> Result<(), String> {
     let parts = tensors.iter().filter_map(|tensor| tensor.part.as_ref());
     let mut places: Vec<(u64, u64)> = parts.map(|part| (part.start, part.start + part.len)).collect();
@@ -221,7 +225,7 @@ fn places(tensors: &[TensorRecord], file: &FileRecord) -> Result<(), String> {
     Ok(())
 }
 
-/// Cuts are checked where meshes are known.
+/// Checks the records of shardings; `dist` checks them against the mesh.
 fn in_directory(tensors: &[TensorRecord]) -> Result<(), String> {
     let mut total = 0u64;
     for tensor in tensors {
@@ -233,7 +237,7 @@ fn in_directory(tensors: &[TensorRecord]) -> Result<(), String> {
         let Some(bytes) = info.byte_len() else {
             return Err(refused(format!("{info} has no size in bytes")));
         };
-        // Who writes what is counted in bytes of all tensors together.
+        // The assignment of writers counts the bytes of all tensors together.
         total = total.saturating_add(bytes as u64);
         if total > MAX_BYTES {
             return Err(format!(
@@ -247,7 +251,7 @@ fn in_directory(tensors: &[TensorRecord]) -> Result<(), String> {
     Ok(())
 }
 
-/// The bytes of a tensor, if it fills whole ones.
+/// The length of a tensor in bytes, if its elements fill whole bytes.
 fn bytes(dtype: DType, shape: &[usize]) -> Option<u64> {
     let info = TensorInfo::of(dtype, shape);
     let (bytes, bits) = (info.byte_len()?, info.elements()?.checked_mul(dtype.bits())?);

@@ -7,7 +7,7 @@ use crate::entry::{DType, Dims, Region, TensorInfo};
 use crate::format::wire;
 use crate::io::checksum;
 
-/// One thing that a run says of a checkpoint.
+/// One fact of a run about a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fact {
     #[serde(deserialize_with = "wire::text")]
@@ -20,13 +20,13 @@ pub(crate) struct Fact {
 /// A struct of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StructRecord {
-    /// The name of the entry that it is, or that its fields lie below; empty for the state itself.
+    /// The name below which its fields are; empty for the state itself.
     #[serde(deserialize_with = "wire::text")]
     pub(crate) path: String,
-    /// For messages.
+    /// The name of the type, for messages.
     #[serde(deserialize_with = "wire::text")]
     pub(crate) name: String,
-    /// As its author counts.
+    /// The version of the schema, as its author counts.
     pub(crate) version: u32,
 }
 
@@ -35,7 +35,8 @@ pub(crate) struct StructRecord {
 pub(crate) struct ValueRecord {
     #[serde(deserialize_with = "wire::text")]
     pub(crate) name: String,
-    /// The ranks that it belongs to: axes of the mesh, counted from 0, each with an index along it. Empty if all ranks share it.
+    /// The ranks to which the value belongs: axes of the mesh, counted from 0, each with an index along it. Empty if
+    /// all ranks share it.
     #[serde(with = "wire::few")]
     pub(crate) coordinate: Coordinate,
     /// The encoding of the bytes; see [`CBOR`].
@@ -55,15 +56,15 @@ pub(crate) const CBOR: u8 = 0;
 pub(crate) struct TensorRecord {
     #[serde(deserialize_with = "wire::text")]
     pub(crate) name: String,
-    /// By its name in safetensors headers.
+    /// Encoded as its name in safetensors headers.
     #[serde(with = "wire::dtype")]
     pub(crate) dtype: DType,
     /// The shape of the whole tensor.
     #[serde(with = "wire::few")]
     pub(crate) shape: Dims,
-    /// How a directory has it cut; empty in a file.
+    /// The sharded dimensions in a directory; empty in a file.
     pub(crate) cuts: Vec<CutRecord>,
-    /// The part of it that a file holds; none in a directory.
+    /// The part of the tensor that a file holds; `None` in a directory.
     pub(crate) part: Option<PartRecord>,
     /// A digest of the whole tensor: none in this version.
     #[serde(deserialize_with = "wire::bytes")]
@@ -73,9 +74,9 @@ pub(crate) struct TensorRecord {
 /// The part of a tensor that a file holds, and the place of its bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
-    /// The box of the tensor; none if it is all of it.
+    /// The box of the tensor; `None` for the whole tensor.
     pub(crate) region: Option<RegionRecord>,
-    /// 0 for the file that the manifest is in; otherwise one of the other files, counted from 1.
+    /// 0 for the file with the manifest; otherwise the number of one of the other files, counted from 1.
     pub(crate) file: u32,
     /// The first byte, counted from the start of the file.
     #[serde(with = "wire::fixed")]
@@ -98,13 +99,13 @@ pub(crate) struct RegionRecord {
     pub(crate) size: Dims,
 }
 
-/// Checksums as bytes; that of a small tensor needs no allocation.
+/// Checksums as bytes; the checksum of a small tensor needs no allocation.
 pub(crate) type Sums = SmallVec<[u8; 16]>;
 
-/// The file that a manifest is in.
+/// The file with the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FileRecord {
-    /// Where its tensors begin.
+    /// The offset of the tensors in bytes.
     #[serde(with = "wire::fixed")]
     pub(crate) header_len: u64,
     /// The checksum of the bytes before that, little-endian.
@@ -124,16 +125,16 @@ pub(crate) struct OtherFile {
     pub(crate) digest: Vec<u8>,
 }
 
-/// A further name of a tensor.
+/// Another name of a tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TieRecord {
     #[serde(deserialize_with = "wire::text")]
     pub(crate) name: String,
-    /// Which of the manifest's tensors, counted from 0.
+    /// The number of the tensor in the manifest, counted from 0.
     pub(crate) target: u32,
 }
 
-/// A dimension that is cut over axes of the mesh.
+/// A dimension that is sharded over axes of the mesh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CutRecord {
     pub(crate) dim: u32,
@@ -142,19 +143,19 @@ pub(crate) struct CutRecord {
     pub(crate) cells: CellsRecord,
 }
 
-/// How long the pieces are.
+/// The lengths of the chunks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum CellsRecord {
-    /// As equal as can be, longer ones first.
+    /// Lengths that differ by at most one index, longer chunks first.
     Balanced,
-    /// All of this length but for those at the end.
+    /// Chunks of this length, shorter or empty at the end.
     Chunked(u64),
-    /// One by one.
+    /// The length of each chunk.
     Listed(Vec<u64>),
 }
 
 impl TensorRecord {
-    /// A tensor, or the box of one, that a file holds; its place and its checksums are still to come.
+    /// The record of a tensor, or of a box of one, in a file, before its place and its checksums are known.
     pub(crate) fn in_file(name: &str, whole: &TensorInfo, region: Option<&Region>, len: u64) -> Self {
         let region = region.map(|region| RegionRecord {
             offset: Dims::from_slice(&region.offset),
@@ -206,7 +207,7 @@ impl PartRecord {
     }
 }
 
-/// Room for the checksums of `len` bytes.
+/// A buffer for the checksums of `len` bytes.
 fn blank_sums(len: u64) -> Sums {
     let blocks = usize::try_from(checksum::blocks(len)).unwrap_or(usize::MAX);
     Sums::from_elem(0, blocks.saturating_mul(checksum::LEN))

@@ -35,19 +35,19 @@ fn tensor(name: &str, dtype: DType, shape: &[usize], region: Option<&Region>, st
     record
 }
 
-fn common(kind: Kind) -> Manifest {
+fn common(kind: ManifestKind) -> Manifest {
     Manifest {
-        head: Head {
+        head: ManifestHead {
             kind,
             writer: "fabric-core 0.1.0".to_owned(),
             strategy: "mesh".to_owned(),
             mesh: vec![("dp".to_owned(), 2), ("tp".to_owned(), 4)],
-            generation: if kind == Kind::File {
+            generation: if kind == ManifestKind::File {
                 String::new()
             } else {
                 "g-1".to_owned()
             },
-            rank: u32::from(kind == Kind::Shard),
+            rank: u32::from(kind == ManifestKind::Shard),
             facts: vec![Fact {
                 key: "step".to_owned(),
                 value: vec![0x18, 0x2a],
@@ -76,7 +76,7 @@ fn common(kind: Kind) -> Manifest {
 
 /// A manifest of each kind, with every kind of record.
 pub(in crate::format) fn samples() -> [Manifest; 3] {
-    let mut file = common(Kind::File);
+    let mut file = common(ManifestKind::File);
     file.body.tensors = vec![
         tensor("scalar", DType::I64, &[], None, 4096),
         tensor("model.weight", DType::F32, &[3, 3], None, 4104),
@@ -87,7 +87,7 @@ pub(in crate::format) fn samples() -> [Manifest; 3] {
         header_sum: [7; 8],
         len: 5000,
     });
-    let mut shard = common(Kind::Shard);
+    let mut shard = common(ManifestKind::Shard);
     let rows = Region {
         offset: vec![2, 0],
         size: vec![1, 3],
@@ -98,7 +98,7 @@ pub(in crate::format) fn samples() -> [Manifest; 3] {
         tensor("last", DType::U8, &[1], None, 4109),
     ];
     shard.body.file.clone_from(&file.body.file);
-    let mut directory = common(Kind::Directory);
+    let mut directory = common(ManifestKind::Directory);
     let cut = |axes: &[u32], cells| CutRecord {
         dim: 0,
         axes: axes.to_vec(),
@@ -130,16 +130,16 @@ fn the_manifest_that_was_encoded_is_decoded() {
 fn the_head_is_read_alone() {
     for manifest in samples() {
         let bytes = manifest.encode().unwrap();
-        let len = usize::try_from(Head::len(&bytes[..28]).unwrap()).unwrap();
+        let len = usize::try_from(ManifestHead::len(&bytes[..28]).unwrap()).unwrap();
         assert!(len < bytes.len());
-        assert_eq!(Head::decode(&bytes[..len]).unwrap(), manifest.head);
+        assert_eq!(ManifestHead::decode(&bytes[..len]).unwrap(), manifest.head);
         for bit in 0..len * 8 {
             let mut flipped = bytes[..len].to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Head::decode(&flipped).is_err(), "bit {bit}");
+            assert!(ManifestHead::decode(&flipped).is_err(), "bit {bit}");
         }
         for short in 0..len {
-            assert!(Head::decode(&bytes[..short]).is_err(), "{short} bytes");
+            assert!(ManifestHead::decode(&bytes[..short]).is_err(), "{short} bytes");
         }
     }
 }
@@ -230,8 +230,8 @@ fn a_newer_major_version_is_refused_before_its_payloads_are_looked_at() {
         newer.to_string(),
         "the manifest is of format version 2, and this library reads up to 1"
     );
-    let len = usize::try_from(Head::len(&bytes).unwrap()).unwrap();
-    assert_eq!(Head::decode(&bytes[..len]), Err(newer));
+    let len = usize::try_from(ManifestHead::len(&bytes).unwrap()).unwrap();
+    assert_eq!(ManifestHead::decode(&bytes[..len]), Err(newer));
     assert_eq!(
         Manifest::decode(&seal((0, 9), b"", b"").unwrap()),
         Err(ManifestError::Version { found: 0 })
@@ -270,7 +270,7 @@ fn lengths_that_the_payload_does_not_have_are_refused() {
     let empty = payload(&Body::default());
     assert_eq!(empty, [0; 7]);
     // The kind, then writer, strategy, mesh, generation; the rank; facts.
-    let head = payload(&Head::default());
+    let head = payload(&ManifestHead::default());
     assert_eq!(head, [0; 7]);
     let long = [2, 1 << 20, 1 << 31, 1 << 40, 1 << 60, u64::MAX];
     for (at, n) in [0, 1, 2, 3, 4, 6].into_iter().flat_map(|at| long.map(|n| (at, n))) {
@@ -295,7 +295,7 @@ fn small_numbers_fit_the_limit_of_every_tier() {
     let tensor = |i| tensor(&format!("t{i}"), DType::U8, &[1; 16], Some(&region), i);
     let mut sizes = Vec::new();
     for count in [0, 90, 1_500, 25_000] {
-        let mut manifest = common(Kind::Shard);
+        let mut manifest = common(ManifestKind::Shard);
         manifest.body.ties.clear();
         manifest.body.tensors = (0..count).map(tensor).collect();
         manifest.body.file = Some(FileRecord {
@@ -341,7 +341,7 @@ proptest! {
         let len = shape.iter().product::<usize>() as u64 * 4;
         let tensor = |(name, at): (String, u64)| tensor(&name, DType::F32, &shape, None, 4096 + at * len);
         let manifest = Manifest {
-            head: Head::default(),
+            head: ManifestHead::default(),
             body: Body {
                 structs: vec![StructRecord { path: String::new(), name: String::new(), version }],
                 file: Some(FileRecord { header_len: 4096, header_sum, len: 4096 + 6 * len }),

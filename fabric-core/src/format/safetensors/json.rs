@@ -1,4 +1,4 @@
-//! The JSON of a header, as it stands: unlike a map, this sees a key that is there twice.
+//! The JSON of a header, with every key: unlike a map, the parser sees a key that is there twice.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use crate::format::wire::few;
 pub(crate) const METADATA: &str = "__metadata__";
 
 /// A header's contents, unchecked.
-pub(super) struct Raw<'h> {
-    pub(super) tensors: Vec<(String, Tensor<'h>)>,
+pub(super) struct RawHeader<'h> {
+    pub(super) tensors: Vec<(String, RawTensor<'h>)>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What a header says of one tensor. Further keys are passed over, as the safetensors library does.
+/// The header of one tensor. Further keys are ignored, as the safetensors library does.
 #[derive(serde::Deserialize)]
-pub(super) struct Tensor<'h> {
+pub(super) struct RawTensor<'h> {
     #[serde(borrow)]
     pub(super) dtype: Cow<'h, str>,
     #[serde(with = "few")]
@@ -30,7 +30,7 @@ pub(super) struct Tensor<'h> {
 }
 
 /// Reads the JSON of a header, spaces behind it allowed. Its nesting is bounded by `serde_json`.
-pub(super) fn parse(json: &[u8]) -> Result<Raw<'_>, HeaderError> {
+pub(super) fn parse(json: &[u8]) -> Result<RawHeader<'_>, HeaderError> {
     let text = std::str::from_utf8(json).map_err(|error| HeaderError::NotUtf8 {
         at: error.valid_up_to(),
     })?;
@@ -39,7 +39,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Raw<'_>, HeaderError> {
         Some(&found) => return Err(HeaderError::NotAnObject { found }),
         None => return Err(HeaderError::HeaderTooShort { claimed: 0 }),
     }
-    let Object { tensors, metadata } = serde_json::from_str(text).map_err(|e| HeaderError::Json(e.to_string()))?;
+    let HeaderObject { tensors, metadata } =
+        serde_json::from_str(text).map_err(|e| HeaderError::Json(e.to_string()))?;
     if metadata.len() > 1 {
         return Err(HeaderError::Duplicate {
             name: METADATA.to_owned(),
@@ -54,34 +55,34 @@ pub(super) fn parse(json: &[u8]) -> Result<Raw<'_>, HeaderError> {
         }
         texts.insert(key, text);
     }
-    Ok(Raw {
+    Ok(RawHeader {
         tensors,
         metadata: texts,
     })
 }
 
-/// The header's object: its keys in two heaps, every `__metadata__` kept.
-struct Object<'h> {
-    tensors: Vec<(String, Tensor<'h>)>,
-    metadata: Vec<Option<Pairs>>,
+/// The header's object: its tensors, and every `__metadata__`.
+struct HeaderObject<'h> {
+    tensors: Vec<(String, RawTensor<'h>)>,
+    metadata: Vec<Option<TextPairs>>,
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'de> Deserialize<'de> for HeaderObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
+        deserializer.deserialize_map(HeaderObjectVisitor)
     }
 }
 
-struct ObjectVisitor;
+struct HeaderObjectVisitor;
 
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object<'de>;
+impl<'de> Visitor<'de> for HeaderObjectVisitor {
+    type Value = HeaderObject<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a tensor under each key")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderObject<'de>, A::Error> {
         let (mut tensors, mut metadata) = (Vec::new(), Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             if key == METADATA {
@@ -90,33 +91,33 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 tensors.push((key, map.next_value()?));
             }
         }
-        Ok(Object { tensors, metadata })
+        Ok(HeaderObject { tensors, metadata })
     }
 }
 
-/// A map of texts as a list: nothing is swallowed.
-struct Pairs(Vec<(String, String)>);
+/// A map of texts as a list, with every key.
+struct TextPairs(Vec<(String, String)>);
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de> Deserialize<'de> for TextPairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PairsVisitor)
+        deserializer.deserialize_map(TextPairsVisitor)
     }
 }
 
-struct PairsVisitor;
+struct TextPairsVisitor;
 
-impl<'de> Visitor<'de> for PairsVisitor {
-    type Value = Pairs;
+impl<'de> Visitor<'de> for TextPairsVisitor {
+    type Value = TextPairs;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a text under each key")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextPairs, A::Error> {
         let mut pairs = Vec::new();
         while let Some(pair) = map.next_entry()? {
             pairs.push(pair);
         }
-        Ok(Pairs(pairs))
+        Ok(TextPairs(pairs))
     }
 }

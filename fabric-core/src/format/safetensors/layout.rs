@@ -1,4 +1,4 @@
-//! The order and the places of tensors in a new file, and the header that says so.
+//! The order and the places of tensors in a new file, and its header.
 
 #[cfg(test)]
 mod tests;
@@ -13,12 +13,12 @@ use crate::entry::{DType, TensorInfo, check_name, first_twice, shown};
 /// A page of memory.
 const PAGE: u64 = 4096;
 
-/// Data begins this far behind a multiple of a page. Allocators place a large tensor 16 bytes behind one, and a processor
-/// that copies from a page's start to just behind another's takes twice as long: each read waits for the write before it,
-/// which has the same low bits of address.
+/// The offset of the data from a multiple of a page. Allocators place a large tensor 16 bytes behind a page, and a copy
+/// from the start of one page to just behind the start of another takes twice as long: each read waits for the write
+/// before it, which has the same low bits of address.
 pub(crate) const START: u64 = PAGE / 2;
 
-/// The value of [`MARKER`]: there to be noticed, not to be interpreted.
+/// The value of [`MARKER`], which readers ignore.
 const MARKED: &str = "1";
 
 /// A safetensors file before its first byte is written.
@@ -27,7 +27,7 @@ const MARKED: &str = "1";
 /// that order, with blank places and checksums; lay out again with its encoded length; fill in the places. The bytes of
 /// the manifest are written last, when the checksums are known, and have the length that was promised.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layout<N = String> {
+pub(crate) struct FileLayout<N = String> {
     /// The first bytes of the file: length, JSON, padding.
     pub(crate) header: Vec<u8>,
     /// The tensors in the order of their bytes; the manifest last, if there is one.
@@ -36,7 +36,7 @@ pub(crate) struct Layout<N = String> {
     pub(crate) file_len: u64,
 }
 
-/// Why tensors have no place in a safetensors file.
+/// The reason why tensors do not fit in a safetensors file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LayoutError {
     #[error("entry `{0}` is there twice; a file holds one tensor of a name")]
@@ -53,24 +53,24 @@ pub(crate) enum LayoutError {
     HeaderTooLong(u64),
 }
 
-impl Layout {
-    /// Which of two tensors comes first in a file.
+impl FileLayout {
+    /// The order of two tensors in a file.
     pub(crate) fn compare((a_name, a): (&str, &TensorInfo), (b_name, b): (&str, &TensorInfo)) -> Ordering {
         (Reverse(width(a)), a_name).cmp(&(Reverse(width(b)), b_name))
     }
 }
 
-impl<N: AsRef<str> + From<&'static str>> Layout<N> {
+impl<N: AsRef<str> + From<&'static str>> FileLayout<N> {
     /// Finds a place for every tensor, and for a manifest of `manifest_len` bytes.
     ///
-    /// The same tensors have the same layout whatever order they come in: larger elements first, so that every tensor is
-    /// aligned to its element, equal ones by name; the manifest, which is known last, at the end.
+    /// The order of the tensors in a file does not depend on the order of `tensors`: larger elements come first, so
+    /// that every tensor is aligned to its element, then names; the manifest comes last.
     pub(crate) fn new(
         mut tensors: Vec<(N, TensorInfo)>,
         metadata: &BTreeMap<String, String>,
         manifest_len: Option<u64>,
     ) -> Result<Self, LayoutError> {
-        tensors.sort_by(|(a_name, a), (b_name, b)| Layout::compare((a_name.as_ref(), a), (b_name.as_ref(), b)));
+        tensors.sort_by(|(a_name, a), (b_name, b)| FileLayout::compare((a_name.as_ref(), a), (b_name.as_ref(), b)));
         check_names(&tensors)?;
         let mut metadata = metadata.clone();
         let mut sized = Vec::with_capacity(tensors.len() + 1);
@@ -99,7 +99,7 @@ impl<N: AsRef<str> + From<&'static str>> Layout<N> {
     }
 }
 
-/// The bytes that an element is aligned to.
+/// The alignment of an element in bytes.
 fn width(info: &TensorInfo) -> usize {
     info.dtype().bits().div_ceil(8)
 }
@@ -143,7 +143,7 @@ fn byte_len(name: &str, info: &TensorInfo) -> Result<u64, LayoutError> {
     Ok(bits as u64 / 8)
 }
 
-/// Places one after the other, counted from the start of the data; the longest header still fits before them.
+/// Assigns places one after the other, counted from the start of the data; the longest header still fits before them.
 fn consecutive<N: AsRef<str>>(sized: Vec<(N, TensorInfo, u64)>) -> Result<Vec<Placed<N>>, LayoutError> {
     let limit = i64::MAX.unsigned_abs() - 2 * MAX_JSON;
     let mut start = 0u64;
@@ -204,7 +204,7 @@ fn header<N: AsRef<str>>(tensors: &[Placed<N>], metadata: &BTreeMap<String, Stri
     Ok(bytes)
 }
 
-/// Ends a list or an object, behind whose last member stands a comma if it has any.
+/// Ends a list or an object, and removes the comma behind its last member.
 fn close(json: &mut Vec<u8>, end: u8) {
     if json.last() == Some(&b',') {
         json.pop();

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::in_place::on_cuda;
 use super::lanes::in_lanes;
 use super::window;
-use crate::device::cuda::{Filling, Lane};
+use crate::device::cuda::{CopyLane, DeviceFill};
 use crate::error::Result;
 use crate::source::read::{PartialSums, Stretches, stream_noting};
 use crate::source::{Source, StoredTensor};
@@ -29,21 +29,21 @@ pub(crate) fn write(
 ) -> Result<()> {
     let stored = &*source.locate(name, stored, None)?;
     on_cuda(name, tensor, |storage| {
-        let filling = Filling::new(name, storage, window);
+        let fill = DeviceFill::new(name, storage, window);
         match Stretches::of(source, name, stored)? {
             Some(stretches) => {
-                let threads = threads.min(filling.windows().count()).max(1);
-                let read = |lane: &mut Lane<'_, '_>, window: Range<usize>| {
-                    lane.put(&window, |into| stretches.read(window.start, into))
+                let threads = threads.min(fill.windows().count()).max(1);
+                let read = |lane: &mut CopyLane<'_, '_>, window: Range<usize>| {
+                    lane.fill_window(&window, |into| stretches.read(window.start, into))
                 };
-                let lanes = in_lanes(threads, filling.windows(), || filling.lane(), read)?;
-                lanes.into_iter().try_for_each(Lane::finish)?;
+                let lanes = in_lanes(threads, fill.windows(), || fill.lane(), read)?;
+                lanes.into_iter().try_for_each(CopyLane::finish)?;
                 stretches.finish()
             }
             None => {
-                let (mut lane, mut at) = (filling.lane()?, 0);
+                let (mut lane, mut at) = (fill.lane()?, 0);
                 stream_noting(source, name, stored, sums, |bytes| {
-                    lane.put_bytes(at, bytes)?;
+                    lane.fill_bytes(at, bytes)?;
                     at += bytes.len();
                     Ok(())
                 })?;
@@ -56,9 +56,9 @@ pub(crate) fn write(
 /// Fills `tensor` with bytes of its own element type.
 pub(crate) fn write_bytes(name: &str, tensor: &Tensor, window: Range<usize>, bytes: &[u8]) -> Result<()> {
     on_cuda(name, tensor, |storage| {
-        let filling = Filling::new(name, storage, window);
-        let mut lane = filling.lane()?;
-        lane.put_bytes(0, bytes)?;
+        let fill = DeviceFill::new(name, storage, window);
+        let mut lane = fill.lane()?;
+        lane.fill_bytes(0, bytes)?;
         lane.finish()
     })
 }

@@ -1,4 +1,4 @@
-//! Copies parts of a state out of the memory that guards keep still, in the order in which a file has them.
+//! Copies the rows of a save out of the tensors, under read guards and in the order of the file.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender};
@@ -6,45 +6,46 @@ use std::sync::mpsc::{Sender, SyncSender};
 use candle_core::{Layout, Storage};
 
 use super::device;
-use super::hold::{Held, Locks};
-use super::pack::{Filled, Packer, Stop};
+use super::read_guards::{ReadGuards, StorageLocks};
 use super::staging::Staging;
+use super::staging_writer::{FilledChunk, StagingWriter, Stop};
 use crate::entry::DType;
 use crate::entry::Row;
 use crate::error::{Error, Result};
 use crate::io::bytes;
 use crate::io::checksum::BLOCK;
 use crate::load::target::{Elements, window};
-use crate::save::contents::Live;
+use crate::save::contents::LiveTensor;
 
-/// Elements that are no run are gathered in runs of this many bytes.
+/// Elements that are not contiguous are gathered into runs of this many bytes.
 const GATHERED: usize = BLOCK / 16;
 
-/// What a thread needs that copies a state.
-pub(crate) struct Copy {
+/// The work of the thread that copies a state.
+pub(super) struct StateCopy {
     /// In the order of their bytes in the file.
-    pub(crate) rows: Vec<Row<Live>>,
-    pub(crate) locks: Locks,
-    pub(crate) staging: Arc<Staging>,
+    pub(super) rows: Vec<Row<LiveTensor>>,
+    pub(super) locks: StorageLocks,
+    pub(super) staging: Arc<Staging>,
 }
 
-impl Copy {
-    /// Takes the guards and says so; then copies, and releases them as it goes. Ends early if nobody takes what is copied.
-    pub(crate) fn run(self, held: &SyncSender<()>, filled: &Sender<Result<Filled>>) {
-        let mut guards = Held::take(&self.rows, self.locks);
-        // Who does not listen any more has been told that this thread could not be had.
+impl StateCopy {
+    /// Takes the guards and sends a message on `held`; then copies the rows, and releases each guard after its last
+    /// row. Ends early if the receiver of `filled` is gone.
+    pub(super) fn run(self, held: &SyncSender<()>, filled: &Sender<Result<FilledChunk>>) {
+        let mut guards = ReadGuards::take(&self.rows, self.locks);
+        // If the caller has stopped listening, it has returned already.
         let _ = held.send(());
-        // What was given to a device before the guards were held belongs to the state.
-        if let Err(error) = crate::save::settle(&self.rows) {
+        // Work that devices were given before the guards were taken belongs to the state.
+        if let Err(error) = crate::save::synchronize_devices(&self.rows) {
             return Stop::Failed(error).tell(filled);
         }
-        let mut packer = Packer::new(&self.staging, filled);
+        let mut writer = StagingWriter::new(&self.staging, filled);
         for (at, row) in self.rows.iter().enumerate() {
-            packer.begin(at, row.len());
+            writer.start_row(at, row.len());
             let copied = match guards.storage(at) {
-                Some(storage) => copy(row, storage, &mut packer),
+                Some(storage) => copy(row, storage, &mut writer),
                 None => Err(Stop::Failed(Error::Internal(format!(
-                    "the memory of `{}` was let go before it was copied",
+                    "the guard on `{}` was dropped before its row was copied",
                     row.name
                 )))),
             };
@@ -53,29 +54,30 @@ impl Copy {
             }
             guards.release(at);
         }
-        if let Err(stop) = packer.finish() {
+        if let Err(stop) = writer.finish() {
             stop.tell(filled);
         }
     }
 }
 
-/// Copies a row in row-major order. Of the tensor only the layout is looked at: its lock must not be taken again.
-fn copy(row: &Row<Live>, storage: &Storage, packer: &mut Packer<'_>) -> Result<(), Stop> {
+/// Copies a row in row-major order. Reads only the layout of the tensor: its lock is held already and must not be taken
+/// again.
+fn copy(row: &Row<LiveTensor>, storage: &Storage, writer: &mut StagingWriter<'_>) -> Result<(), Stop> {
     let layout = layout_of(row)?;
     let dtype = DType::from(row.bytes.tensor.dtype());
     let failed = |source| Stop::Failed(Error::candle(&row.name)(source));
     #[cfg(feature = "cuda")]
     if let (Storage::Cuda(storage), Some(window)) = (storage, window(&layout, dtype)) {
-        return crate::device::cuda::read(&row.name, storage, window, |bytes| packer.put(bytes));
+        return crate::device::cuda::read(&row.name, storage, window, |bytes| writer.write(bytes));
     }
     match storage {
-        Storage::Cpu(storage) => gather(bytes::of(storage), &layout, dtype, packer),
-        Storage::Cuda(storage) => device::copy(storage, &layout, dtype, &failed, packer),
-        Storage::Metal(storage) => device::copy(storage, &layout, dtype, &failed, packer),
+        Storage::Cpu(storage) => gather(bytes::of(storage), &layout, dtype, writer),
+        Storage::Cuda(storage) => device::copy(storage, &layout, dtype, &failed, writer),
+        Storage::Metal(storage) => device::copy(storage, &layout, dtype, &failed, writer),
     }
 }
 
-fn layout_of(row: &Row<Live>) -> Result<Layout, Stop> {
+fn layout_of(row: &Row<LiveTensor>) -> Result<Layout, Stop> {
     let mut layout = row.bytes.tensor.layout().clone();
     let Some(region) = &row.bytes.within else {
         return Ok(layout);
@@ -89,9 +91,9 @@ fn layout_of(row: &Row<Live>) -> Result<Layout, Stop> {
     Ok(layout)
 }
 
-fn gather(storage: &[u8], layout: &Layout, dtype: DType, packer: &mut Packer<'_>) -> Result<(), Stop> {
+fn gather(storage: &[u8], layout: &Layout, dtype: DType, writer: &mut StagingWriter<'_>) -> Result<(), Stop> {
     if let Some(bytes) = window(layout, dtype).and_then(|window| storage.get(window)) {
-        return packer.put(bytes);
+        return writer.write(bytes);
     }
     let item = dtype.bits() / 8;
     let mut elements = Elements::new(layout);
@@ -104,7 +106,7 @@ fn gather(storage: &[u8], layout: &Layout, dtype: DType, packer: &mut Packer<'_>
             let at = elements.next() * item;
             run.extend_from_slice(&storage[at..at + item]);
         }
-        packer.put(&run)?;
+        writer.write(&run)?;
         left -= now;
     }
     Ok(())

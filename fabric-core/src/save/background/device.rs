@@ -3,22 +3,22 @@
 use candle_core::Layout;
 use candle_core::backend::{BackendDevice, BackendStorage};
 
-use super::pack::{Packer, Stop};
+use super::staging_writer::{StagingWriter, Stop};
 use crate::entry::DType;
 use crate::io::bytes;
 use crate::io::checksum::BLOCK;
 
-/// As much is copied at a time.
+/// The longest copy in bytes.
 const LONGEST: usize = 8 * BLOCK;
 
-/// Copies what the layout shows, in row-major order. The storage is used as it is, behind the guard that its owner holds:
+/// Copies the elements of a layout in row-major order. Uses the storage behind the guard that its owner holds:
 /// operations on the tensor would take its lock.
-pub(crate) fn copy<S>(
+pub(super) fn copy<S>(
     storage: &S,
     layout: &Layout,
     dtype: DType,
     failed: &dyn Fn(candle_core::Error) -> Stop,
-    packer: &mut Packer<'_>,
+    writer: &mut StagingWriter<'_>,
 ) -> Result<(), Stop>
 where
     S: BackendStorage,
@@ -36,12 +36,12 @@ where
                     &layout.narrow(dim, from, len).map_err(failed)?,
                     dtype,
                     failed,
-                    packer,
+                    writer,
                 )?;
             }
             Ok(())
         }
-        _ => packer.put(bytes::of(&block(storage, layout).map_err(failed)?)),
+        _ => writer.write(bytes::of(&block(storage, layout).map_err(failed)?)),
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::save::background::staging::Staging;
 
-    /// Candle's CPU storage speaks the same trait as those of accelerators.
+    /// Candle's CPU storage implements the trait of accelerators, and stands in for one here.
     #[test]
     fn any_box_is_copied_in_row_major_order_in_bounded_blocks() {
         let whole = Tensor::arange(0u32, 3 << 20, &Device::Cpu).and_then(|t| t.reshape((3, 1 << 10, 1 << 10)));
@@ -76,15 +76,15 @@ mod tests {
             let expected: Vec<f32> = tensor.flatten_all().and_then(|t| t.to_vec1()).expect("f32");
             let staging = Arc::new(Staging::new(64 * BLOCK));
             let (sender, receiver) = channel();
-            let mut packer = Packer::new(&staging, &sender);
-            packer.begin(0, expected.len() * 4);
+            let mut writer = StagingWriter::new(&staging, &sender);
+            writer.start_row(0, expected.len() * 4);
             let (guard, layout) = tensor.storage_and_layout();
             let Storage::Cpu(storage) = &*guard else {
                 panic!("it is on the CPU");
             };
             let failed = |error: candle_core::Error| panic!("{error}");
-            copy(storage, layout, DType::F32, &failed, &mut packer).expect("copied");
-            packer.finish().expect("somebody listens");
+            copy(storage, layout, DType::F32, &failed, &mut writer).expect("copied");
+            writer.finish().expect("somebody listens");
             let mut found = Vec::new();
             for filled in receiver.try_iter() {
                 let filled = filled.expect("nothing fails");

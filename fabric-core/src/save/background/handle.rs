@@ -1,7 +1,8 @@
-//! The handles of one Fabric: the last one that a program has waits for the save in the background.
+//! The handles of one Fabric: dropping the last handle of a program waits for the save in the background.
 //!
-//! A progress callback may hold a handle itself, and is dropped when its save has ended. So a handle that was there when such
-//! a save started, and was not used since but by callbacks, may be the callback's: it does not count as the program's.
+//! A progress callback may hold a handle itself, and is dropped when its save has ended. So a handle that existed when
+//! such a save started, and that only callbacks have used since, may be the callback's: it does not count as the
+//! program's.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,23 +15,23 @@ use crate::phases::Phases;
 use crate::save::Decided;
 use crate::threads::calls::{self, Within};
 
-/// One handle. Its clones are others.
+/// One handle; each clone is another one.
 #[derive(Debug)]
-pub(crate) struct Handle {
+pub(crate) struct BackgroundHandle {
     background: Arc<Background>,
     number: u64,
 }
 
-/// All of them, by number.
+/// All handles of a Fabric, by number.
 #[derive(Debug, Default)]
-pub(crate) struct Handles {
+pub(crate) struct HandleRegistry {
     next: u64,
     there: Vec<u64>,
-    /// Those of them that the callback of the save on its way may have.
+    /// The handles that the callback of the save on its way may hold.
     perhaps_of_callback: Vec<u64>,
 }
 
-impl Handles {
+impl HandleRegistry {
     fn add(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -38,7 +39,7 @@ impl Handles {
         number
     }
 
-    /// Whether the program has others.
+    /// Removes a handle. True if the program has other handles.
     fn remove(&mut self, number: u64) -> bool {
         self.there.retain(|&there| there != number);
         self.perhaps_of_callback.retain(|&other| other != number);
@@ -49,7 +50,8 @@ impl Handles {
         self.perhaps_of_callback.retain(|&other| other != number);
     }
 
-    /// A save has started. If it has a callback, the handle `by` which it was started is not the callback's.
+    /// Records that a save has started. If it has a callback, the handle `by` which it was started is not the
+    /// callback's.
     fn saving(&mut self, by: Option<u64>) {
         self.perhaps_of_callback.clear();
         if let Some(by) = by {
@@ -59,8 +61,8 @@ impl Handles {
     }
 }
 
-impl Handle {
-    /// The first one to a new Fabric.
+impl BackgroundHandle {
+    /// The first handle of a new Fabric.
     pub(crate) fn new(staging: usize) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         Self::to(Arc::new(Background::new(
@@ -74,7 +76,7 @@ impl Handle {
         Self { background, number }
     }
 
-    /// Begins a call; it lasts until what this gives is dropped.
+    /// Begins a call, which lasts until the returned guard is dropped.
     ///
     /// # Errors
     /// If this thread is within a call of the same Fabric.
@@ -102,13 +104,13 @@ impl Handle {
     }
 }
 
-impl Clone for Handle {
+impl Clone for BackgroundHandle {
     fn clone(&self) -> Self {
         Self::to(Arc::clone(&self.background))
     }
 }
 
-impl Deref for Handle {
+impl Deref for BackgroundHandle {
     type Target = Background;
 
     fn deref(&self) -> &Background {
@@ -116,11 +118,11 @@ impl Deref for Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for BackgroundHandle {
     fn drop(&mut self) {
         let others = self.background.handles().remove(self.number);
         if !others && !calls::is_within(self.background.id) {
-            self.background.finish();
+            self.background.join_last();
         }
     }
 }

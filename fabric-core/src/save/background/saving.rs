@@ -3,45 +3,45 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::flight::Flight;
+use super::in_flight::InFlightSave;
 use crate::error::{Error, Result};
 use crate::save::SaveReport;
 
-/// A save on its way, from [`Fabric::save_async`](crate::Fabric::save_async).
+/// A save on its way, returned by [`Fabric::save_async`](crate::Fabric::save_async).
 ///
-/// Dropping it waits for the end, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not. An error is logged when
-/// it happens, through `tracing`. If nobody waits for it, [`Fabric::wait`](crate::Fabric::wait) or the next save of the same
-/// Fabric returns it. It is printed to standard error when a `Saving` is dropped without `wait`, and when the last handle of the
-/// Fabric is dropped and no call has returned it, unless a subscriber of `tracing` was told when it happened.
+/// Dropping a `Saving` waits for the end of the save, as [`wait`](Self::wait) does; [`detach`](Self::detach) does not
+/// wait. An error is logged through `tracing` when it happens. If `wait` is not called,
+/// [`Fabric::wait`](crate::Fabric::wait) or the next save of the same Fabric returns the error. The error is printed to
+/// standard error when a `Saving` is dropped without `wait`, or when the last handle of the Fabric is dropped and no
+/// call has returned it, unless a subscriber of `tracing` has received it.
 #[must_use = "dropping it waits for the save; keep it and wait() later, or detach() it"]
 pub struct Saving {
-    /// None if nothing is saved.
-    flight: Option<Arc<Flight>>,
+    /// `None` for a skipped save.
+    in_flight: Option<Arc<InFlightSave>>,
 }
 
 impl Saving {
-    pub(crate) fn new(flight: Arc<Flight>) -> Self {
-        Self { flight: Some(flight) }
+    pub(super) fn new(in_flight: Arc<InFlightSave>) -> Self {
+        Self {
+            in_flight: Some(in_flight),
+        }
     }
 
-    pub(crate) fn skipped() -> Self {
-        Self { flight: None }
+    pub(super) fn skipped() -> Self {
+        Self { in_flight: None }
     }
 
-    /// Waits until the checkpoint is complete, and durable if that was asked for.
+    /// Waits until the checkpoint is complete, and durable with [`Durability::Durable`](crate::Durability::Durable).
     ///
     /// # Errors
-    /// Why it was not saved: as [`Fabric::save`](crate::Fabric::save), [`Error::Panicked`], and [`Error::Background`]
-    /// if a later call has returned the error already. What was at the path before is still there. [`Error::Nested`] within a
-    /// callback of the same Fabric, which the save would wait for; the save goes on then.
-    ///
-    /// [`Error::Nested`]: crate::Error::Nested
-    /// [`Error::Panicked`]: crate::Error::Panicked
-    /// [`Error::Background`]: crate::Error::Background
+    /// The errors of [`Fabric::save`](crate::Fabric::save); [`Error::Panicked`](crate::Error::Panicked); and
+    /// [`Error::Background`](crate::Error::Background) if a later call has returned the error already. The old
+    /// checkpoint at the path is unchanged then. [`Error::Nested`](crate::Error::Nested) within a callback of the same
+    /// Fabric, which the save would wait for; the save goes on then.
     pub fn wait(mut self) -> Result<SaveReport> {
-        match self.flight.take() {
-            Some(flight) if flight.is_waited_for_here() => Err(Error::Nested { call: "Saving::wait" }),
-            Some(flight) => flight.outcome(),
+        match self.in_flight.take() {
+            Some(in_flight) if in_flight.would_wait_for_itself() => Err(Error::Nested { call: "Saving::wait" }),
+            Some(in_flight) => in_flight.outcome(),
             None => Ok(SaveReport {
                 skipped: true,
                 ..SaveReport::default()
@@ -49,52 +49,56 @@ impl Saving {
         }
     }
 
-    /// Lets the save go on by itself. The Fabric finishes it: its next call that saves, loads or opens waits for it, and so
-    /// do [`Fabric::wait`](crate::Fabric::wait) and the drop of the last of its clones.
+    /// Detaches the save: it goes on without this handle. The next call of the Fabric that saves, loads or opens waits
+    /// for it, and so do [`Fabric::wait`](crate::Fabric::wait) and the drop of the last clone of the Fabric.
     pub fn detach(mut self) {
-        self.flight = None;
+        self.in_flight = None;
     }
 
-    /// Whether nothing is saved, because an earlier save was on its way and the call asked for
+    /// True if nothing is saved, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     #[must_use]
     pub fn is_skipped(&self) -> bool {
-        self.flight.is_none()
+        self.in_flight.is_none()
     }
 
-    /// Whether the save has ended, well or not, so that waiting for it takes no time.
+    /// True if the save has ended, with or without an error: [`wait`](Self::wait) returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.flight.as_ref().is_none_or(|flight| flight.writing().is_finished())
+        self.in_flight
+            .as_ref()
+            .is_none_or(|in_flight| in_flight.write_progress().is_finished())
     }
 
     /// The bytes of tensors that this rank has written so far.
     #[must_use]
     pub fn bytes_done(&self) -> u64 {
-        self.flight.as_ref().map_or(0, |flight| flight.writing().meter().done())
+        self.in_flight
+            .as_ref()
+            .map_or(0, |in_flight| in_flight.write_progress().meter().done())
     }
 
-    /// The bytes of tensors that this rank writes in all.
+    /// The bytes of tensors that this rank writes in total.
     #[must_use]
     pub fn bytes_in_all(&self) -> u64 {
-        self.flight
+        self.in_flight
             .as_ref()
-            .map_or(0, |flight| flight.writing().meter().total())
+            .map_or(0, |in_flight| in_flight.write_progress().meter().total())
     }
 
     /// The entry that is being written; `None` before the first and after the end.
     #[must_use]
     pub fn entry(&self) -> Option<&str> {
-        self.flight.as_ref()?.writing().entry()
+        self.in_flight.as_ref()?.write_progress().entry()
     }
 }
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        if let Some(flight) = &self.flight
-            && !flight.is_waited_for_here()
+        if let Some(in_flight) = &self.in_flight
+            && !in_flight.would_wait_for_itself()
         {
-            flight.give_up();
+            in_flight.join_and_print();
         }
     }
 }
@@ -102,7 +106,7 @@ impl Drop for Saving {
 impl fmt::Debug for Saving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Saving")
-            .field("path", &self.flight.as_ref().map(|flight| flight.path()))
+            .field("path", &self.in_flight.as_ref().map(|in_flight| in_flight.path()))
             .field("bytes_done", &self.bytes_done())
             .field("bytes_in_all", &self.bytes_in_all())
             .field("is_finished", &self.is_finished())

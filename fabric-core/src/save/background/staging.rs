@@ -1,4 +1,4 @@
-//! The memory that tensors are copied into: chunks that are made when they are first needed, and used again ever after.
+//! The staging memory, into which tensors are copied: chunks that are allocated when they are first needed, and kept.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -7,13 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::io::checksum::BLOCK;
 use crate::io::pages;
 
-/// As long as a chunk gets: long enough to be worth handing over, short enough that the disk does not wait for the first.
+/// The longest chunk in bytes: long enough to be worth sending, short enough that the disk does not wait for the first
+/// one.
 const LONGEST: usize = 8 * BLOCK;
 
-/// A bounded number of chunks. Those that nobody has are kept: their pages are touched, and copying into them is as fast
-/// as memory.
+/// A bounded number of chunks. Free chunks are kept: their pages are mapped, so copying into them is as fast as memory.
 #[derive(Debug)]
-pub(crate) struct Staging {
+pub(super) struct Staging {
     /// The length of each chunk, a multiple of [`BLOCK`].
     chunk: usize,
     most: usize,
@@ -28,8 +28,8 @@ struct Pool {
 }
 
 impl Staging {
-    /// At most `bytes` in all; one block if that is less.
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// At most `bytes` bytes in total, and at least one block.
+    pub(super) fn new(bytes: usize) -> Self {
         let chunk = (bytes / 4 / BLOCK * BLOCK).clamp(BLOCK, LONGEST);
         Self {
             chunk,
@@ -39,11 +39,11 @@ impl Staging {
         }
     }
 
-    /// Makes sure that there is a chunk at all, so that [`take`](Self::take) comes to an end.
+    /// Allocates the first chunk, so that [`take`](Self::take) returns.
     ///
     /// # Errors
-    /// If there is no memory for one.
-    pub(crate) fn prepare(&self) -> io::Result<()> {
+    /// If there is no memory for a chunk.
+    pub(super) fn prepare(&self) -> io::Result<()> {
         let mut pool = self.lock();
         if pool.made == 0 {
             let bytes = pages::zeroed(self.chunk)?;
@@ -53,11 +53,12 @@ impl Staging {
         Ok(())
     }
 
-    /// A chunk with any contents. Waits until there is one, if all are made, or there is no memory for another one.
+    /// A chunk with arbitrary contents. Waits for a free chunk if all are in use, or if there is no memory for another
+    /// one.
     ///
     /// # Errors
-    /// If there is none at all, and no memory for one.
-    pub(crate) fn take(self: &Arc<Self>) -> io::Result<Chunk> {
+    /// If there is no chunk yet, and no memory for one.
+    pub(super) fn take(self: &Arc<Self>) -> io::Result<StagingChunk> {
         let mut pool = self.lock();
         let mut more = true;
         let bytes = loop {
@@ -77,7 +78,7 @@ impl Staging {
                 pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        Ok(Chunk {
+        Ok(StagingChunk {
             bytes,
             home: Arc::clone(self),
         })
@@ -88,14 +89,14 @@ impl Staging {
     }
 }
 
-/// A piece of the staging memory, which gets it back when this is dropped.
+/// A chunk of the staging memory, to which it returns when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub(super) struct StagingChunk {
     bytes: Box<[u8]>,
     home: Arc<Staging>,
 }
 
-impl Deref for Chunk {
+impl Deref for StagingChunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -103,13 +104,13 @@ impl Deref for Chunk {
     }
 }
 
-impl DerefMut for Chunk {
+impl DerefMut for StagingChunk {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 }
 
-impl Drop for Chunk {
+impl Drop for StagingChunk {
     fn drop(&mut self) {
         self.home.lock().free.push(std::mem::take(&mut self.bytes));
         self.home.returned.notify_one();
@@ -129,10 +130,10 @@ mod tests {
             (100 * BLOCK, 8 * BLOCK, 12),
         ] {
             let staging = Arc::new(Staging::new(bytes));
-            let all: Vec<Chunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
+            let all: Vec<StagingChunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
             assert!(all.iter().all(|each| each.len() == chunk), "{bytes} bytes");
             drop(all);
-            let again: Vec<Chunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
+            let again: Vec<StagingChunk> = (0..most).map(|_| staging.take().expect("memory")).collect();
             assert_eq!(staging.lock().made, again.len(), "{bytes} bytes");
         }
     }

@@ -114,7 +114,7 @@ fn other_paths_are_an_error_before_anything_is_written() {
         for error in errors {
             assert_eq!(
                 error,
-                "rank 2 does not agree with rank 0: the path is run/other there, and run/last on rank 0"
+                "rank 2 does not agree with rank 0: the path is run/other, and run/last on rank 0"
             );
         }
         assert_eq!(storage.list(Path::new("")).expect("the root"), Vec::<String>::new());
@@ -211,7 +211,7 @@ fn what_differs_is_named_before_anything_is_written() {
                 .map(drop)
         });
         assert!(
-            shape.contains("`weight` is F32 [3, 2] there, and F32 [2, 2] on rank 0"),
+            shape.contains("`weight` is F32 [3, 2], and F32 [2, 2] on rank 0"),
             "{shape}"
         );
         let schema = disagreement(&strategy, |fabric| {
@@ -247,7 +247,7 @@ fn other_options_of_a_load_are_named() {
                 .load_with(PATH, &mut state, options)
                 .expect_err("they differ")
                 .to_string();
-            let said = "the option LoadOptions::strict is false there, and true on rank 0";
+            let said = "the option LoadOptions::strict is false, and true on rank 0";
             assert!(error.contains("rank 1") && error.contains(said), "{error}");
             assert_eq!(state.contents(), State::new(fabric, 900).contents());
         });

@@ -153,7 +153,7 @@ fn parts_are_compared_with_replicas_of_the_same_part() {
         rows: (rows(fabric) + if fabric.rank() == 5 { 1. } else { 0. }).expect("floats"),
     });
     assert_eq!(rank, 5);
-    assert_says(&error, &["`rows`", "than on rank 1", "axis = \"dp\""]);
+    assert_says(&error, &["`rows`", "that of rank 1", "axis = \"dp\""]);
 }
 
 #[derive(Checkpoint)]
@@ -408,7 +408,7 @@ fn ranks_with_other_numbers_of_layers_are_told_what_to_do() {
             blocks: vec![fill(1., 3); 2 + fabric.rank()],
         };
         let error = fabric.save(PATH, &state).expect_err("one layer more").to_string();
-        for part in ["rank 1", "`blocks.2`", "stacked", "shard(dim"] {
+        for part in ["rank 1", "`blocks.2`", "stack tensors", "shard(dim"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
     });

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use ::mpi::point_to_point::Destination;
 use ::mpi::request::{Request, StaticScope};
 
-/// Keeps the bytes of a message alive until MPI has done with them. If it never has, because the receiver does not come,
-/// they are never freed: MPI cannot be told to stop reading.
-pub(crate) struct Sending {
+/// Keeps the bytes of a message alive until MPI has sent them. If MPI never sends them, because the receiver does not
+/// come, they are never freed: MPI has no call that stops a send.
+pub(super) struct Sending {
     request: Option<Request<'static, [u8]>>,
     bytes: *const [u8],
 }
 
 impl Sending {
-    pub(crate) fn start(to: &impl Destination, bytes: Arc<[u8]>) -> Self {
+    pub(super) fn start(to: &impl Destination, bytes: Arc<[u8]>) -> Self {
         let bytes = Arc::into_raw(bytes);
         // SAFETY: the pointer is one count of an `Arc`, which nobody but `drop` gives back, and that only after MPI has
         // completed the request that holds this reference. Until then, or for ever, the bytes live and do not change.
@@ -27,8 +27,8 @@ impl Sending {
         Self { request, bytes }
     }
 
-    /// Whether MPI has done with the bytes.
-    pub(crate) fn is_done(&mut self) -> bool {
+    /// True if MPI has sent the bytes.
+    pub(super) fn is_done(&mut self) -> bool {
         self.request = self.request.take().and_then(|request| request.test().err());
         self.request.is_none()
     }
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn the_bytes_live_until_they_are_received_and_no_longer() {
-        // A program that mpirun did not start is a world of its own.
+        // A program that `mpirun` did not start is the only process of its world.
         let (universe, _) = ::mpi::initialize_with_threading(Threading::Funneled).unwrap();
         let world = universe.world();
         let this = world.this_process();
-        // Too long to be sent before somebody receives.
+        // The message is too long to be sent before it is received.
         let bytes: Arc<[u8]> = vec![7; 32 << 20].into();
         let mut sending = Sending::start(&this, Arc::clone(&bytes));
         assert!(!sending.is_done());

@@ -3,12 +3,12 @@ use smallvec::smallvec;
 use crate::entry::DType;
 use crate::format::ManifestError;
 use crate::format::manifest::tests::{envelope, samples};
-use crate::format::manifest::{FileRecord, Kind, Manifest, OtherFile, PartRecord};
+use crate::format::manifest::{FileRecord, Manifest, ManifestKind, OtherFile, PartRecord};
 
 const VERSION: (u16, u16) = (1, 0);
 
 /// The answer to the sample of a kind after a change, of the writer and of the reader.
-fn answer(kind: Kind, change: impl FnOnce(&mut Manifest)) -> ManifestError {
+fn answer(kind: ManifestKind, change: impl FnOnce(&mut Manifest)) -> ManifestError {
     let mut manifest = samples()[kind as usize].clone();
     change(&mut manifest);
     let written = manifest.encode().map(drop);
@@ -17,14 +17,14 @@ fn answer(kind: Kind, change: impl FnOnce(&mut Manifest)) -> ManifestError {
     read.expect_err("a contradiction")
 }
 
-fn refusal(kind: Kind, change: impl FnOnce(&mut Manifest)) -> String {
+fn refusal(kind: ManifestKind, change: impl FnOnce(&mut Manifest)) -> String {
     match answer(kind, change) {
         ManifestError::Invalid(what) => what,
         other => panic!("expected a contradiction, found {other:?}"),
     }
 }
 
-const KINDS: [Kind; 3] = [Kind::File, Kind::Shard, Kind::Directory];
+const KINDS: [ManifestKind; 3] = [ManifestKind::File, ManifestKind::Shard, ManifestKind::Directory];
 
 #[test]
 fn names_must_be_valid_and_unique() {
@@ -74,11 +74,19 @@ fn a_part_is_in_its_tensor_and_in_its_file() {
             m.body.tensors[0].part = Some(changed);
         })
     };
-    assert!(refused(Kind::Shard, |p| p.region.as_mut().unwrap().size[0] = 2).contains("outside"));
-    assert!(refused(Kind::Shard, |p| p.region.as_mut().unwrap().offset[0] = usize::MAX).contains("outside"));
-    assert!(refused(Kind::Shard, |p| p.region.as_mut().unwrap().offset = smallvec![0]).contains("outside"));
-    assert!(refused(Kind::Shard, |p| p.region = None).contains("has 12 bytes"));
-    for kind in [Kind::File, Kind::Shard] {
+    assert!(refused(ManifestKind::Shard, |p| p.region.as_mut().unwrap().size[0] = 2).contains("outside"));
+    assert!(
+        refused(ManifestKind::Shard, |p| p.region.as_mut().unwrap().offset[0] =
+            usize::MAX)
+        .contains("outside")
+    );
+    assert!(
+        refused(ManifestKind::Shard, |p| p.region.as_mut().unwrap().offset =
+            smallvec![0])
+        .contains("outside")
+    );
+    assert!(refused(ManifestKind::Shard, |p| p.region = None).contains("has 12 bytes"));
+    for kind in [ManifestKind::File, ManifestKind::Shard] {
         assert!(refused(kind, |p| p.len = 16).contains("has 16 bytes"));
         assert!(refused(kind, |p| p.start = 4095).contains("has data at 4096..5000"));
         assert!(refused(kind, |p| p.start = 4999).contains("has data at 4096..5000"));
@@ -88,16 +96,16 @@ fn a_part_is_in_its_tensor_and_in_its_file() {
         assert!(refusal(kind, |m| drop(part(m))).contains("holds nothing of it"));
     }
     let shape = |m: &mut Manifest, shape: &[usize]| m.body.tensors[2].shape = shape.into();
-    assert!(refusal(Kind::File, |m| shape(m, &[usize::MAX, 2])).contains("no size"));
+    assert!(refusal(ManifestKind::File, |m| shape(m, &[usize::MAX, 2])).contains("no size"));
     let half = |m: &mut Manifest| (m.body.tensors[2].dtype, m.body.tensors[2].shape) = (DType::F4, smallvec![1]);
-    assert!(refusal(Kind::File, half).contains("no size"));
+    assert!(refusal(ManifestKind::File, half).contains("no size"));
     let boxed = |m: &mut Manifest| m.body.tensors[0].part.clone_from(&samples()[1].body.tensors[0].part);
-    assert!(refusal(Kind::File, boxed).contains("a complete file holds all of it"));
+    assert!(refusal(ManifestKind::File, boxed).contains("a complete file holds all of it"));
 }
 
 #[test]
 fn every_byte_of_a_file_belongs_to_one_part() {
-    for kind in [Kind::File, Kind::Shard] {
+    for kind in [ManifestKind::File, ManifestKind::Shard] {
         let start = |at: usize, to: u64| move |m: &mut Manifest| m.body.tensors[at].part.as_mut().unwrap().start = to;
         assert!(refusal(kind, start(0, 4100)).contains("ends at 4096, and the next begins at 4100"));
         assert!(refusal(kind, start(1, 4200)).contains("and the next begins at 4"));
@@ -107,19 +115,19 @@ fn every_byte_of_a_file_belongs_to_one_part() {
 #[test]
 fn a_kind_says_what_it_is_about() {
     let header = |m: &mut Manifest| m.body.file.as_mut().unwrap().header_len = 5001;
-    assert!(refusal(Kind::File, header).contains("with a header of 5001"));
-    assert!(refusal(Kind::File, |m| m.body.file = None).contains("does not say of which"));
+    assert!(refusal(ManifestKind::File, header).contains("with a header of 5001"));
+    assert!(refusal(ManifestKind::File, |m| m.body.file = None).contains("does not say of which"));
     let file = FileRecord::default();
-    assert!(refusal(Kind::Directory, |m| m.body.file = Some(file)).contains("in a file"));
+    assert!(refusal(ManifestKind::Directory, |m| m.body.file = Some(file)).contains("in a file"));
     let cuts = |m: &mut Manifest| m.body.tensors[0].cuts.clone_from(&samples()[2].body.tensors[0].cuts);
-    assert!(refusal(Kind::Shard, cuts).contains("said in a directory"));
+    assert!(refusal(ManifestKind::Shard, cuts).contains("said in a directory"));
     let part = |m: &mut Manifest| m.body.tensors[0].part.clone_from(&samples()[0].body.tensors[0].part);
-    assert!(refusal(Kind::Directory, part).contains("does not say where"));
-    assert!(refusal(Kind::Directory, |m| m.head.generation = "../x".into()).contains("folder"));
-    assert!(refusal(Kind::Shard, |m| m.head.generation.clear()).contains("folder"));
-    assert!(refusal(Kind::File, |m| m.head.generation = "g-1".into()).contains("folder"));
+    assert!(refusal(ManifestKind::Directory, part).contains("does not say where"));
+    assert!(refusal(ManifestKind::Directory, |m| m.head.generation = "../x".into()).contains("folder"));
+    assert!(refusal(ManifestKind::Shard, |m| m.head.generation.clear()).contains("folder"));
+    assert!(refusal(ManifestKind::File, |m| m.head.generation = "g-1".into()).contains("folder"));
     let facts = |m: &mut Manifest| m.head.facts.push(m.head.facts[0].clone());
-    assert!(refusal(Kind::File, facts).contains("order of their keys"));
+    assert!(refusal(ManifestKind::File, facts).contains("order of their keys"));
 }
 
 #[test]
@@ -152,7 +160,7 @@ fn a_place_that_later_versions_fill_is_no_contradiction_and_is_refused() {
             digest: vec![1; 32],
         });
     };
-    for error in [answer(Kind::File, file), answer(Kind::Directory, other)] {
+    for error in [answer(ManifestKind::File, file), answer(ManifestKind::Directory, other)] {
         assert!(matches!(error, ManifestError::Unsupported(_)), "{error:?}");
         assert!(
             error
@@ -171,6 +179,6 @@ fn a_directory_of_more_bytes_than_there_can_be_is_refused() {
             tensor.name = format!("x{number}");
         }
     };
-    let refused = refusal(Kind::Directory, huge);
+    let refused = refusal(ManifestKind::Directory, huge);
     assert!(refused.contains("more than"), "{refused}");
 }

@@ -19,12 +19,12 @@ fn named(tensors: &[(&str, DType, &[usize])]) -> Vec<(String, TensorInfo)> {
         .collect()
 }
 
-fn layout(tensors: &[(&str, DType, &[usize])], manifest_len: Option<u64>) -> Result<Layout, LayoutError> {
-    Layout::new(named(tensors), &BTreeMap::new(), manifest_len)
+fn layout(tensors: &[(&str, DType, &[usize])], manifest_len: Option<u64>) -> Result<FileLayout, LayoutError> {
+    FileLayout::new(named(tensors), &BTreeMap::new(), manifest_len)
 }
 
 /// The whole file of a layout, tensors filled with their number.
-fn filled(layout: &Layout) -> Vec<u8> {
+fn filled(layout: &FileLayout) -> Vec<u8> {
     let mut bytes = layout.header.clone();
     for (tensor, fill) in layout.tensors.iter().zip(1u8..) {
         assert_eq!(bytes.len() as u64, tensor.start);
@@ -132,7 +132,7 @@ fn a_header_longer_than_readers_accept_is_not_written() {
     let name = |i: usize| format!("{}{i}", "x".repeat(4000));
     let tensors = (0..25_000).map(|i| (name(i), info(DType::U8, &[0]))).collect();
     assert!(matches!(
-        Layout::new(tensors, &BTreeMap::new(), None),
+        FileLayout::new(tensors, &BTreeMap::new(), None),
         Err(LayoutError::HeaderTooLong(_))
     ));
 }
@@ -151,7 +151,7 @@ fn the_safetensors_library_reads_what_a_layout_writes() {
         ("z".to_owned(), "\"\n\u{1}".to_owned()),
         ("format".to_owned(), "pt".to_owned()),
     ]);
-    let layout = Layout::new(named(tensors), &metadata, Some(5)).unwrap();
+    let layout = FileLayout::new(named(tensors), &metadata, Some(5)).unwrap();
     let bytes = filled(&layout);
     let theirs = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(theirs.len(), tensors.len() + 1);
@@ -207,7 +207,7 @@ proptest! {
         metadata in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..3),
         manifest_len in prop::option::of(0..9u64),
     ) {
-        let layout = Layout::new(tensors.into_iter().collect(), &metadata, manifest_len).unwrap();
+        let layout = FileLayout::new(tensors.into_iter().collect(), &metadata, manifest_len).unwrap();
         prop_assert_eq!(layout.header.len() % 4096, 2048);
         let bytes = filled(&layout);
         let mut header = read(&bytes).unwrap();
@@ -226,7 +226,7 @@ proptest! {
         tensors in any_tensors(),
         edits in prop::collection::vec((0..600usize, any::<u8>()), 1..4),
     ) {
-        let layout = Layout::new(tensors.into_iter().collect(), &BTreeMap::new(), None).unwrap();
+        let layout = FileLayout::new(tensors.into_iter().collect(), &BTreeMap::new(), None).unwrap();
         let mut bytes = filled(&layout);
         let json = layout.header.iter().rposition(|&b| b == b'}').unwrap() + 1;
         for (at, byte) in edits {

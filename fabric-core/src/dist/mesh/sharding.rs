@@ -1,37 +1,38 @@
-//! How a tensor is cut over a mesh, and the boxes that come of it.
+//! The sharding of a tensor over a mesh, and the boxes that ranks hold.
 
 use super::Mesh;
 use crate::entry::Region;
 use crate::hash::HashSet;
 
-/// How a tensor lies over a mesh: cut along some of its dimensions. Along the axes that no cut uses, it is replicated.
+/// The sharding of a tensor: the dimensions that are split over axes of the mesh. Along the other axes the tensor is
+/// replicated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Split {
-    /// One for each dimension that is cut.
-    pub(crate) cuts: Vec<Cut>,
+pub(crate) struct Sharding {
+    /// The sharded dimensions, each once.
+    pub(crate) dims: Vec<ShardDim>,
 }
 
-/// One dimension, cut over one or more axes of a mesh.
+/// One dimension that is split over one or more axes of a mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Cut {
+pub(crate) struct ShardDim {
     pub(crate) dim: usize,
     /// Axes of the mesh, the outermost first.
     pub(crate) axes: Vec<usize>,
-    pub(crate) cells: Cells,
+    pub(crate) sizes: ChunkSizes,
 }
 
-/// How long the pieces of a dimension are.
+/// The lengths of the chunks of a dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Cells {
-    /// As equal as can be, longer ones first.
+pub(crate) enum ChunkSizes {
+    /// Lengths that differ by at most one index, longer chunks first.
     Balanced,
-    /// All of this length but for those at the end: the way of PyTorch.
+    /// Chunks of this length, shorter or empty at the end: the chunks of `torch.chunk`.
     Chunked(usize),
-    /// Anything else.
+    /// Any other lengths.
     Listed(Lengths),
 }
 
-/// Lengths of pieces one by one, kept as the places where pieces end: a mesh may have a million of them.
+/// The length of each chunk, stored as the ends of the chunks: a mesh may have a million of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lengths {
     ends: Vec<usize>,
@@ -58,18 +59,18 @@ impl Lengths {
         (start, self.ends[at] - start)
     }
 
-    /// Whether so many pieces make this length.
-    fn make(&self, count: usize, total: usize) -> bool {
+    /// True if there are `count` chunks, and `total` is the sum of their lengths.
+    fn fill(&self, count: usize, total: usize) -> bool {
         self.ends.len() == count && self.ends.last().copied().unwrap_or(0) == total
     }
 }
 
-impl Cells {
-    /// The shortest way to say that the pieces are this long.
+impl ChunkSizes {
+    /// The shortest form of these lengths.
     pub(crate) fn of(lengths: Vec<usize>) -> Self {
         let total = lengths.iter().sum();
         let count = lengths.len();
-        let same = |cells: &Self| (0..count).all(|at| cells.extent(at, count, total).1 == lengths[at]);
+        let same = |sizes: &Self| (0..count).all(|at| sizes.extent(at, count, total).1 == lengths[at]);
         let candidates = [Self::Balanced, Self::Chunked(lengths.first().copied().unwrap_or(0))];
         candidates
             .into_iter()
@@ -77,7 +78,7 @@ impl Cells {
             .unwrap_or(Self::Listed(lengths.into()))
     }
 
-    /// Where the piece at `at` of `count` begins in a dimension of length `total`, and how long it is.
+    /// The start and the length of chunk `at` of `count` chunks in a dimension of length `total`.
     pub(crate) fn extent(&self, at: usize, count: usize, total: usize) -> (usize, usize) {
         let start = |at: usize| match self {
             Self::Balanced => at * (total / count) + at.min(total % count),
@@ -90,7 +91,7 @@ impl Cells {
         }
     }
 
-    /// The pieces that hold any of `from..to`, as a range of their numbers.
+    /// The range of chunks that overlap the indices `from..to`.
     fn overlapping(&self, from: usize, to: usize, count: usize, total: usize) -> std::ops::Range<usize> {
         let end = |at: usize| {
             let (start, len) = self.extent(at, count, total);
@@ -102,8 +103,9 @@ impl Cells {
     }
 }
 
-/// The first number below `count` for which `before` no longer holds; it holds for none after that.
-pub(crate) fn lower_bound(count: usize, before: impl Fn(usize) -> bool) -> usize {
+/// The first number below `count` for which `before` is false, by binary search: `before` is true below it and false
+/// from it on.
+pub(super) fn lower_bound(count: usize, before: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -116,64 +118,65 @@ pub(crate) fn lower_bound(count: usize, before: impl Fn(usize) -> bool) -> usize
     low
 }
 
-impl Split {
-    /// The axes along which the tensor is not cut, in the mesh's order: ranks that differ only there are replicas.
+impl Sharding {
+    /// The axes that no dimension is split over, in the mesh's order: ranks that differ only along these axes are
+    /// replicas.
     pub(crate) fn free_axes(&self, mesh: &Mesh) -> Vec<usize> {
         let mut is_cut = vec![false; mesh.axes().len()];
-        for axis in self.cuts.iter().flat_map(|cut| &cut.axes) {
+        for axis in self.dims.iter().flat_map(|cut| &cut.axes) {
             is_cut[*axis] = true;
         }
         (0..is_cut.len()).filter(|axis| !is_cut[*axis]).collect()
     }
 
-    /// Whether each rank holds all of it.
+    /// True if every rank holds the whole tensor.
     pub(crate) fn is_whole(&self) -> bool {
-        self.cuts.is_empty()
+        self.dims.is_empty()
     }
 
     /// The box that a rank holds of a tensor of this shape.
     pub(crate) fn region(&self, mesh: &Mesh, shape: &[usize], rank: usize) -> Region {
         let mut region = Region::whole(shape);
-        for cut in &self.cuts {
-            let (cell, count) = (mesh.cell(rank, &cut.axes), mesh.cells(&cut.axes));
-            let (start, len) = cut.cells.extent(cell, count, shape[cut.dim]);
+        for cut in &self.dims {
+            let (index, count) = (mesh.shard_index(rank, &cut.axes), mesh.shard_count(&cut.axes));
+            let (start, len) = cut.sizes.extent(index, count, shape[cut.dim]);
             (region.offset[cut.dim], region.size[cut.dim]) = (start, len);
         }
         region
     }
 
-    /// The same boxes as a file holds them that only the first replica of each writes: the others hold nothing. `None` if the
-    /// tensor has no dimensions.
-    pub(crate) fn of_first_replicas(&self, mesh: &Mesh, shape: &[usize]) -> Option<Self> {
+    /// The sharding of the files if only the first replica of each box writes it: the first replicas have the boxes of
+    /// this sharding, and the other ranks have empty boxes. `None` if the tensor has no dimensions.
+    pub(crate) fn held_by_first_replicas(&self, mesh: &Mesh, shape: &[usize]) -> Option<Self> {
         let free = self.free_axes(mesh);
-        let mut split = self.clone();
-        let is_cut = |dim: usize| self.cuts.iter().any(|cut| cut.dim == dim);
+        let mut sharding = self.clone();
+        let is_cut = |dim: usize| self.dims.iter().any(|cut| cut.dim == dim);
         if let Some(dim) = (0..shape.len()).find(|&dim| !is_cut(dim)) {
-            split.cuts.push(Cut {
+            sharding.dims.push(ShardDim {
                 dim,
                 axes: free,
-                cells: Cells::Chunked(shape[dim]),
+                sizes: ChunkSizes::Chunked(shape[dim]),
             });
-            split.cuts.sort_by_key(|cut| cut.dim);
-            return Some(split);
+            sharding.dims.sort_by_key(|cut| cut.dim);
+            return Some(sharding);
         }
-        let cut = split.cuts.last_mut()?;
-        let (count, replicas) = (mesh.cells(&cut.axes), mesh.cells(&free));
+        let cut = sharding.dims.last_mut()?;
+        let (count, replicas) = (mesh.shard_count(&cut.axes), mesh.shard_count(&free));
         let lengths = (0..count * replicas).map(|at| {
-            let (_, len) = cut.cells.extent(at / replicas, count, shape[cut.dim]);
+            let (_, len) = cut.sizes.extent(at / replicas, count, shape[cut.dim]);
             if at % replicas == 0 { len } else { 0 }
         });
-        cut.cells = Cells::of(lengths.collect());
+        cut.sizes = ChunkSizes::of(lengths.collect());
         cut.axes.extend(free);
-        Some(split)
+        Some(sharding)
     }
 
-    /// A rank's number among those that hold the same box.
-    pub(crate) fn replica(&self, mesh: &Mesh, rank: usize) -> usize {
-        mesh.cell(rank, &self.free_axes(mesh))
+    /// The number of a rank among the replicas of its box.
+    pub(crate) fn replica_index(&self, mesh: &Mesh, rank: usize) -> usize {
+        mesh.shard_index(rank, &self.free_axes(mesh))
     }
 
-    /// Calls `take` with each box that has anything of `wanted`, and the first rank that holds it.
+    /// Calls `take` with each box that overlaps `wanted`, and the first rank that holds the box.
     pub(crate) fn overlapping(
         &self,
         mesh: &Mesh,
@@ -182,13 +185,13 @@ impl Split {
         take: &mut dyn FnMut(&Region, usize),
     ) {
         let grid = Grid { mesh, shape, wanted };
-        grid.descend(&self.cuts, &mut Region::whole(shape), 0, take);
+        grid.descend(&self.dims, &mut Region::whole(shape), 0, take);
     }
 
-    /// Says why this cannot be how a tensor of `shape` lies over `mesh`, if it cannot.
+    /// Checks the sharding against a mesh and a shape; the error names the dimension or the axis.
     pub(crate) fn check(&self, mesh: &Mesh, shape: &[usize]) -> Result<(), String> {
         let (mut dims, mut axes) = (HashSet::default(), HashSet::default());
-        for cut in &self.cuts {
+        for cut in &self.dims {
             let Some(&total) = shape.get(cut.dim) else {
                 return Err(format!(
                     "it is cut along dimension {}, and its shape is {shape:?}",
@@ -203,15 +206,15 @@ impl Split {
                     return Err(format!("axis {axis} of the mesh {mesh} is unknown, or cuts it twice"));
                 }
             }
-            let count = mesh.cells(&cut.axes);
-            let sound = match &cut.cells {
-                Cells::Balanced => true,
-                Cells::Chunked(len) => len.checked_mul(count).is_some_and(|reach| reach >= total),
-                Cells::Listed(lengths) => lengths.make(count, total),
+            let count = mesh.shard_count(&cut.axes);
+            let sound = match &cut.sizes {
+                ChunkSizes::Balanced => true,
+                ChunkSizes::Chunked(len) => len.checked_mul(count).is_some_and(|reach| reach >= total),
+                ChunkSizes::Listed(lengths) => lengths.fill(count, total),
             };
             if !sound {
                 return Err(format!(
-                    "the pieces of dimension {} do not make its length, {total}",
+                    "the chunks of dimension {} do not add up to its length, {total}",
                     cut.dim
                 ));
             }
@@ -220,7 +223,7 @@ impl Split {
     }
 }
 
-/// The boxes of a tensor, of which those are looked for that have anything of `wanted`.
+/// A search for the boxes of a tensor that overlap `wanted`.
 struct Grid<'g> {
     mesh: &'g Mesh,
     shape: &'g [usize],
@@ -228,19 +231,19 @@ struct Grid<'g> {
 }
 
 impl Grid<'_> {
-    /// Goes through the cells of the first cut, and of the others in each of them.
-    fn descend(&self, cuts: &[Cut], region: &mut Region, rank: usize, take: &mut dyn FnMut(&Region, usize)) {
-        let Some((cut, rest)) = cuts.split_first() else {
+    /// Visits the chunks of the first sharded dimension, and in each of them those of the other dimensions.
+    fn descend(&self, dims: &[ShardDim], region: &mut Region, rank: usize, take: &mut dyn FnMut(&Region, usize)) {
+        let Some((cut, rest)) = dims.split_first() else {
             take(region, rank);
             return;
         };
-        let (dim, count) = (cut.dim, self.mesh.cells(&cut.axes));
+        let (dim, count) = (cut.dim, self.mesh.shard_count(&cut.axes));
         let (from, len) = (self.wanted.offset[dim], self.wanted.size[dim]);
-        for cell in cut.cells.overlapping(from, from + len, count, self.shape[dim]) {
-            let (start, len) = cut.cells.extent(cell, count, self.shape[dim]);
+        for index in cut.sizes.overlapping(from, from + len, count, self.shape[dim]) {
+            let (start, len) = cut.sizes.extent(index, count, self.shape[dim]);
             if len > 0 {
                 (region.offset[dim], region.size[dim]) = (start, len);
-                let rank = rank + self.mesh.rank_of_cell(cell, &cut.axes);
+                let rank = rank + self.mesh.rank_of_shard(index, &cut.axes);
                 self.descend(rest, region, rank, take);
             }
         }
@@ -256,33 +259,33 @@ mod tests {
 
     #[test]
     fn lengths_are_said_in_the_shortest_way() {
-        assert_eq!(Cells::of(vec![3, 3, 3]), Cells::Balanced);
-        assert_eq!(Cells::of(vec![3, 3, 2, 2]), Cells::Balanced);
-        assert_eq!(Cells::of(vec![3, 3, 3, 1]), Cells::Chunked(3));
-        assert_eq!(Cells::of(vec![1, 1, 0, 0]), Cells::Balanced);
-        assert_eq!(Cells::of(vec![2, 1, 0]), Cells::Chunked(2));
-        assert_eq!(Cells::of(vec![1, 5, 0]), Cells::Listed(vec![1, 5, 0].into()));
+        assert_eq!(ChunkSizes::of(vec![3, 3, 3]), ChunkSizes::Balanced);
+        assert_eq!(ChunkSizes::of(vec![3, 3, 2, 2]), ChunkSizes::Balanced);
+        assert_eq!(ChunkSizes::of(vec![3, 3, 3, 1]), ChunkSizes::Chunked(3));
+        assert_eq!(ChunkSizes::of(vec![1, 1, 0, 0]), ChunkSizes::Balanced);
+        assert_eq!(ChunkSizes::of(vec![2, 1, 0]), ChunkSizes::Chunked(2));
+        assert_eq!(ChunkSizes::of(vec![1, 5, 0]), ChunkSizes::Listed(vec![1, 5, 0].into()));
     }
 
     #[test]
     fn cells_that_do_not_fill_the_dimension_are_refused() {
         let mesh = Mesh::new(vec![("a".into(), 3)]);
-        let split = |dim, axes: &[usize], cells| Split {
-            cuts: vec![Cut {
+        let sharding = |dim, axes: &[usize], sizes| Sharding {
+            dims: vec![ShardDim {
                 dim,
                 axes: axes.to_vec(),
-                cells,
+                sizes,
             }],
         };
-        assert_eq!(split(0, &[0], Cells::Balanced).check(&mesh, &[7, 2]), Ok(()));
+        assert_eq!(sharding(0, &[0], ChunkSizes::Balanced).check(&mesh, &[7, 2]), Ok(()));
         for (wrong, says) in [
-            (split(2, &[0], Cells::Balanced), "dimension 2"),
-            (split(0, &[1], Cells::Balanced), "axis 1"),
-            (split(0, &[0, 0], Cells::Balanced), "axis 0"),
-            (split(0, &[0], Cells::Chunked(2)), "length, 7"),
-            (split(0, &[0], Cells::Listed(vec![3, 4].into())), "length, 7"),
+            (sharding(2, &[0], ChunkSizes::Balanced), "dimension 2"),
+            (sharding(0, &[1], ChunkSizes::Balanced), "axis 1"),
+            (sharding(0, &[0, 0], ChunkSizes::Balanced), "axis 0"),
+            (sharding(0, &[0], ChunkSizes::Chunked(2)), "length, 7"),
+            (sharding(0, &[0], ChunkSizes::Listed(vec![3, 4].into())), "length, 7"),
             (
-                split(0, &[0], Cells::Listed(vec![usize::MAX, 8, 0].into())),
+                sharding(0, &[0], ChunkSizes::Listed(vec![usize::MAX, 8, 0].into())),
                 "length, 7",
             ),
         ] {
@@ -296,34 +299,34 @@ mod tests {
     }
 
     proptest! {
-        /// Boxes tile the tensor, and what overlaps is found.
+        /// The boxes tile the tensor, and `overlapping` finds those that overlap.
         #[test]
         fn boxes_tile_the_tensor(lengths in (1..4usize, 1..4usize).prop_flat_map(|(a, b)| (cells(a), cells(b))),
                                  from in (0..6usize, 0..6usize), size in (0..6usize, 0..6usize)) {
             let mesh = Mesh::new(vec![("a".into(), lengths.0.len()), ("f".into(), 2), ("b".into(), lengths.1.len())]);
             let shape = [lengths.0.iter().sum::<usize>(), lengths.1.iter().sum()];
-            let cut = |dim, axis, lengths: &[usize]| Cut { dim, axes: vec![axis], cells: Cells::of(lengths.to_vec()) };
-            let split = Split { cuts: vec![cut(0, 0, &lengths.0), cut(1, 2, &lengths.1)] };
-            prop_assert_eq!(split.check(&mesh, &shape), Ok(()));
-            let alone = split.of_first_replicas(&mesh, &shape).unwrap();
+            let cut = |dim, axis, lengths: &[usize]| ShardDim { dim, axes: vec![axis], sizes: ChunkSizes::of(lengths.to_vec()) };
+            let sharding = Sharding { dims: vec![cut(0, 0, &lengths.0), cut(1, 2, &lengths.1)] };
+            prop_assert_eq!(sharding.check(&mesh, &shape), Ok(()));
+            let alone = sharding.held_by_first_replicas(&mesh, &shape).unwrap();
             prop_assert_eq!(alone.check(&mesh, &shape), Ok(()));
             for rank in 0..mesh.world_size() {
                 let held = alone.region(&mesh, &shape, rank);
-                if split.replica(&mesh, rank) == 0 {
-                    prop_assert_eq!(held, split.region(&mesh, &shape, rank));
+                if sharding.replica_index(&mesh, rank) == 0 {
+                    prop_assert_eq!(held, sharding.region(&mesh, &shape, rank));
                 } else {
                     prop_assert!(held.size.contains(&0));
                 }
             }
-            let first: Vec<usize> = (0..mesh.world_size()).filter(|&rank| split.replica(&mesh, rank) == 0).collect();
-            let regions: Vec<Region> = first.iter().map(|&rank| split.region(&mesh, &shape, rank)).collect();
+            let first: Vec<usize> = (0..mesh.world_size()).filter(|&rank| sharding.replica_index(&mesh, rank) == 0).collect();
+            let regions: Vec<Region> = first.iter().map(|&rank| sharding.region(&mesh, &shape, rank)).collect();
             prop_assert_eq!(covers(&shape, &regions), Ok(()));
 
             let offset = vec![from.0.min(shape[0]), from.1.min(shape[1])];
             let size = vec![size.0.min(shape[0] - offset[0]), size.1.min(shape[1] - offset[1])];
             let wanted = Region { offset, size };
             let mut found = Vec::new();
-            split.overlapping(&mesh, &shape, &wanted, &mut |region, rank| found.push((region.clone(), rank)));
+            sharding.overlapping(&mesh, &shape, &wanted, &mut |region, rank| found.push((region.clone(), rank)));
             let expected: Vec<_> = regions.into_iter().zip(first).filter(|(r, _)| r.overlap(&wanted).is_some()).collect();
             let held: Vec<_> = found.into_iter().filter(|(r, _)| r.overlap(&wanted).is_some()).collect();
             prop_assert_eq!(held, expected);

@@ -1,7 +1,7 @@
-//! Checksums of blocks that no rank reads alone: the ranks exchange the shares of what each has read.
+//! Checksums of blocks that no rank reads alone: the ranks exchange the partial CRCs of the bytes that each has read.
 //!
-//! Each byte is read once, by the rank that needs it, and each is verified: together the ranks have the checksum of a block
-//! that none of them has seen.
+//! Each rank reads only the bytes that it needs, and every byte is verified: the partial CRCs of all ranks make the
+//! checksum of a block.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,23 +12,23 @@ use crate::io::pages;
 use crate::source::Source;
 use crate::source::read::{BlockKey, PartialSums, Share};
 
-/// For each entry of which this rank reads a box, its number among the ranks that read the same box. Ranks that hold the
-/// same boxes each have all shares of a block: only shares of the same replica complete each other.
+/// The number of this rank among the ranks that read the same box, for each entry of which it reads a box. Ranks that
+/// hold the same boxes each have a partial CRC of the same bytes: only those of one replica complete each other.
 pub(crate) type Replicas = HashMap<String, usize>;
 
-/// The length of a share in a message.
+/// The length of one partial CRC in a message.
 const ENCODED: usize = 5 * size_of::<u64>();
 
-/// The shares of this rank as a message to the other ranks.
+/// The message with the partial CRCs of this rank.
 ///
 /// # Errors
-/// If there is no memory for it.
+/// If there is no memory for the message.
 pub(crate) fn encode(sums: &PartialSums, replicas: &Replicas) -> Result<Vec<u8>> {
     let mut count = 0;
     sums.each(|entry, _, _| count += usize::from(replicas.contains_key(entry)));
     let mut bytes = pages::reserved(count * ENCODED).map_err(no_memory)?;
     sums.each(|entry, (file, start), share| {
-        // An entry that every rank reads as a whole needs no other rank.
+        // An entry that every rank reads as a whole needs no message.
         if let Some(replica) = replicas.get(entry) {
             for number in [file as u64, start, *replica as u64, share.crc, share.covered] {
                 bytes.extend(number.to_le_bytes());
@@ -45,20 +45,20 @@ fn no_memory(source: io::Error) -> Error {
     }
 }
 
-/// Compares the checksums of entries that every rank reads as a whole.
+/// Verifies the checksums of entries that every rank reads as a whole.
 ///
 /// # Errors
-/// If a block is not what was saved.
-pub(crate) fn settle_own(sums: &PartialSums, replicas: &Replicas, source: &dyn Source) -> Result<()> {
+/// [`Error::Checksum`] if a block does not match its checksum.
+pub(crate) fn verify_own(sums: &PartialSums, replicas: &Replicas, source: &dyn Source) -> Result<()> {
     sums.finish_with(source, |entry, _, own| (!replicas.contains_key(entry)).then_some(own))
 }
 
-/// Puts the shares of all ranks together, this one's among them, and compares the checksums of the blocks that this one has
-/// read of. A block that the ranks together have not read as a whole is read again.
+/// Combines the partial CRCs of all ranks, and verifies the blocks that this rank has read a part of. A block that the
+/// ranks together have not read as a whole is read again.
 ///
 /// # Errors
-/// If a block is not what was saved.
-pub(crate) fn settle(sums: &PartialSums, replicas: &Replicas, source: &dyn Source, messages: &[Vec<u8>]) -> Result<()> {
+/// [`Error::Checksum`] if a block does not match its checksum.
+pub(crate) fn verify(sums: &PartialSums, replicas: &Replicas, source: &dyn Source, messages: &[Vec<u8>]) -> Result<()> {
     let mut count = 0;
     sums.each(|_, _, _| count += 1);
     pages::look(count * 2 * size_of::<((BlockKey, usize), Share)>()).map_err(no_memory)?;

@@ -1,23 +1,23 @@
-//! Where the ranks write: the folder of a generation, as all of them know it, and the checkpoint that it replaces.
+//! The folder into which the ranks write their files, and the checkpoint that it replaces.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
-use crate::save::site::Site;
+use crate::save::destination::Destination;
 use crate::source::hidden::{Ending, Token};
 use crate::storage::{FileKind, Storage};
 
-/// How rank 0 says where the folder is.
+/// The words for the place of the folder in the message of rank 0.
 const IN_PLACE: &str = "in place";
 const BESIDE: &str = "beside";
 
-/// Where the ranks write.
+/// The folder of a generation.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// The directory that gets the manifest.
+pub(crate) struct ShardDir {
+    /// The directory of the manifest.
     pub(crate) directory: PathBuf,
-    /// The folder in it.
+    /// The name of the folder in that directory.
     pub(crate) generation: String,
     pub(crate) replaced: Replaced,
 }
@@ -25,14 +25,14 @@ pub(crate) struct Place {
 /// The file or generation that the checkpoint replaces.
 #[derive(Clone, Debug)]
 pub(crate) enum Replaced {
-    /// A file at this path, if there is one.
+    /// The file at this path, if there is one.
     File(PathBuf),
-    /// The folder of a generation, in the directory that is at the path.
+    /// The folder of a generation, in the directory at the path.
     Generation(PathBuf),
     Nothing,
 }
 
-impl Place {
+impl ShardDir {
     pub(crate) fn folder(&self) -> PathBuf {
         self.directory.join(&self.generation)
     }
@@ -41,23 +41,23 @@ impl Place {
         &self.generation
     }
 
-    pub(crate) fn new(site: &Site, token: Token, in_place: bool, replaced: &str) -> Self {
+    pub(crate) fn new(destination: &Destination, token: Token, in_place: bool, replaced: &str) -> Self {
         Self {
             directory: if in_place {
-                site.target.clone()
+                destination.target.clone()
             } else {
-                site.beside.path(token, Ending::Partial)
+                destination.beside.path(token, Ending::Partial)
             },
             generation: token.generation(),
             replaced: match (in_place, replaced) {
-                (false, _) => Replaced::File(site.target.clone()),
+                (false, _) => Replaced::File(destination.target.clone()),
                 (true, "") => Replaced::Nothing,
-                (true, generation) => Replaced::Generation(site.target.join(generation)),
+                (true, generation) => Replaced::Generation(destination.target.join(generation)),
             },
         }
     }
 
-    /// The place, as a message from rank 0.
+    /// The message of rank 0 that names the folder.
     pub(crate) fn message(&self) -> Vec<u8> {
         let token = Token::of_generation(&self.generation).map(|token| token.to_string());
         let (place, replaced) = match &self.replaced {
@@ -69,20 +69,21 @@ impl Place {
         words.map(Option::unwrap_or_default).join("\n").into_bytes()
     }
 
-    /// The place that rank 0 speaks of.
+    /// The folder that the message of rank 0 names.
     pub(crate) fn of_message(storage: &dyn Storage, path: &Path, message: &[u8]) -> Result<Self> {
-        let site = Site::at(storage, path)?;
-        let unreadable = || Error::Protocol("rank 0 does not say where to write".to_owned());
+        let destination = Destination::at(storage, path)?;
+        let unreadable = || Error::Protocol("rank 0 names no folder".to_owned());
         let text = std::str::from_utf8(message).map_err(|_| unreadable())?;
         let mut words = text.split('\n');
         let (Some(token), Some(place), Some(replaced)) = (words.next(), words.next(), words.next()) else {
             return Err(unreadable());
         };
         let token = Token::parse(token).ok_or_else(unreadable)?;
-        Ok(Self::new(&site, token, place == IN_PLACE, replaced))
+        Ok(Self::new(&destination, token, place == IN_PLACE, replaced))
     }
 
-    /// The file whose owner, mode and access control list the file of a rank keeps: that of the same rank, or of another one.
+    /// The file whose owner, mode and access control list the file of a rank keeps: that of the same rank, or of rank
+    /// 0, or the manifest.
     pub(crate) fn replaced_file(&self, storage: &dyn Storage, rank: usize) -> Result<Option<PathBuf>> {
         let files = match &self.replaced {
             Replaced::Nothing => Vec::new(),

@@ -1,7 +1,8 @@
-//! The thread that speaks to MPI: it carries messages between this process's handles, its hubs, and other processes.
+//! The thread that calls MPI: it carries messages between the handles of this process, its coordinators, and other
+//! processes.
 //!
-//! Nothing here blocks for another process. Messages are sent without waiting, and received once they have come; between
-//! them the thread sleeps, ever longer up to a few milliseconds.
+//! No call here blocks for another process. Messages are sent without waiting, and received once they have arrived; in
+//! between the thread sleeps, up to a few milliseconds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,77 +16,77 @@ use ::mpi::point_to_point::MatchedReceiveVec;
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, Equivalence, Source};
 
-use super::frame::{GroupId, Header, Place, Word, cut, decode, encode};
-use super::hub::{Hub, Letter};
+use super::coordinator::{Coordinator, Outgoing};
+use super::message::{Envelope, GroupId, GroupMessage, Seat, cut, decode, encode};
 use super::sending::Sending;
 use super::{engine, starting};
 use crate::dist::group::GroupError;
-use crate::dist::group::meeting::Call;
+use crate::dist::group::rendezvous::Call;
 use crate::io::pages;
 
-/// What a handle wants.
-pub(crate) enum Order {
-    /// To be in a group.
-    Enter(Place),
-    /// To come to a step.
-    Come {
+/// A command of a handle.
+pub(super) enum Command {
+    /// Enter a group.
+    Enter(Seat),
+    /// Arrive at a step.
+    Arrive {
         group: GroupId,
         call: Call,
         bytes: Vec<u8>,
         timeout: Duration,
-        reply: SyncSender<Result<Outcome, GroupError>>,
+        reply: SyncSender<Result<StepReply, GroupError>>,
     },
-    /// To tell a group that it cannot go on.
+    /// Fail a group.
     Fail { group: GroupId, error: GroupError },
-    /// To leave a group.
+    /// Leave a group.
     Leave(GroupId),
-    /// There are no handles any more.
+    /// End: the last handle was dropped.
     End,
 }
 
-/// What a step gives.
+/// The result of a step.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) bytes: Vec<Vec<u8>>,
-    pub(crate) place: Option<Place>,
+pub(super) struct StepReply {
+    pub(super) bytes: Vec<Vec<u8>>,
+    pub(super) seat: Option<Seat>,
 }
 
-/// Where this process stands.
+/// The place of this process in the job.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ground {
-    pub(crate) rank: usize,
-    pub(crate) world_size: usize,
-    /// Whether MPI was not there before.
-    pub(crate) starts_mpi: bool,
+pub(super) struct WorldInfo {
+    pub(super) rank: usize,
+    pub(super) world_size: usize,
+    /// True if the worker has started MPI.
+    pub(super) starts_mpi: bool,
 }
 
-// The order is that of the end: messages, communicator, MPI.
-pub(crate) struct Post {
+// The fields are dropped in this order: messages, communicator, MPI.
+pub(super) struct MpiWorker {
     sending: Vec<Sending>,
     world: SimpleCommunicator,
     universe: Option<Universe>,
-    ground: Ground,
+    world_info: WorldInfo,
     memberships: BTreeMap<GroupId, Membership>,
-    hubs: BTreeMap<GroupId, Hub>,
+    coordinators: BTreeMap<GroupId, Coordinator>,
     /// Messages of this process to itself.
     local: VecDeque<(usize, Arc<[u8]>)>,
-    /// Messages about groups of which this process has not heard yet: others were told before.
+    /// Messages about groups that this process has not entered yet.
     early: Vec<(usize, Arc<[u8]>)>,
     groups_made: u64,
     ending: bool,
 }
 
-/// A group as one of its ranks sees it.
+/// The state of a group on one of its ranks.
 struct Membership {
-    hub: usize,
+    coordinator: usize,
     rank: usize,
-    waiting: Option<SyncSender<Result<Outcome, GroupError>>>,
+    waiting: Option<SyncSender<Result<StepReply, GroupError>>>,
     broken: Option<GroupError>,
 }
 
-impl Post {
+impl MpiWorker {
     /// Starts MPI, unless the program has. All processes do this together.
-    pub(crate) fn open() -> Result<Self, GroupError> {
+    pub(super) fn open() -> Result<Self, GroupError> {
         let started = ::mpi::initialize_with_threading(Threading::Multiple);
         let threading = threading_support();
         let (universe, enough) = match started {
@@ -99,7 +100,7 @@ impl Post {
             return Err(starting(&what));
         }
         let world = SimpleCommunicator::world().duplicate();
-        let ground = Ground {
+        let world_info = WorldInfo {
             rank: usize::try_from(world.rank()).unwrap_or_default(),
             world_size: usize::try_from(world.size()).unwrap_or_default(),
             starts_mpi: universe.is_some(),
@@ -108,9 +109,9 @@ impl Post {
             sending: Vec::new(),
             world,
             universe,
-            ground,
+            world_info,
             memberships: BTreeMap::new(),
-            hubs: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
             local: VecDeque::new(),
             early: Vec::new(),
             groups_made: 0,
@@ -118,20 +119,20 @@ impl Post {
         })
     }
 
-    pub(crate) fn ground(&self) -> Ground {
-        self.ground
+    pub(super) fn world_info(&self) -> WorldInfo {
+        self.world_info
     }
 
-    /// Works until there are no handles any more, and every group in which this process was is closed.
-    pub(crate) fn run(mut self, orders: &Receiver<Order>) {
+    /// Works until the last handle is dropped, and every group of this process is closed.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut idle = 0_u32;
         while !self.is_over() {
             idle = idle.saturating_add(1);
-            while let Ok(order) = orders.try_recv() {
-                self.obey(order);
+            while let Ok(command) = commands.try_recv() {
+                self.execute(command);
                 idle = 0;
             }
-            if self.receive() || self.keep_time() {
+            if self.receive() || self.expire_timeouts() {
                 idle = 0;
             }
             self.sending.retain_mut(|sending| !sending.is_done());
@@ -139,9 +140,9 @@ impl Post {
                 continue;
             }
             let pause = self.pause(idle);
-            match orders.recv_timeout(pause) {
-                Ok(order) => {
-                    self.obey(order);
+            match commands.recv_timeout(pause) {
+                Ok(command) => {
+                    self.execute(command);
                     idle = 0;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -154,15 +155,15 @@ impl Post {
     }
 
     fn is_over(&self) -> bool {
-        let open = self.memberships.len() + self.hubs.len() + self.sending.len() + self.local.len();
+        let open = self.memberships.len() + self.coordinators.len() + self.sending.len() + self.local.len();
         self.ending && open == 0
     }
 
-    /// How long to sleep after `idle` rounds in which nothing happened.
+    /// The pause after `idle` rounds without work.
     fn pause(&self, idle: u32) -> Duration {
         const FIRST: Duration = Duration::from_micros(10);
         let waits = self.memberships.values().any(|membership| membership.waiting.is_some());
-        let busy = waits || !self.sending.is_empty() || self.hubs.values().any(Hub::is_busy);
+        let busy = waits || !self.sending.is_empty() || self.coordinators.values().any(Coordinator::is_busy);
         let longest = Duration::from_millis(if busy { 1 } else { 4 });
         if idle <= 16 {
             thread::yield_now();
@@ -171,10 +172,10 @@ impl Post {
         longest.min(FIRST.saturating_mul(1 << (idle / 16).min(10)))
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Enter(place) => self.enter(&place),
-            Order::Come {
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Enter(seat) => self.enter(&seat),
+            Command::Arrive {
                 group,
                 call,
                 bytes,
@@ -192,55 +193,59 @@ impl Post {
                 }
                 membership.waiting = Some(reply);
                 let rank = membership.rank;
-                if let Err(what) = self.tell_hub(group, Word::Come { rank, call, timeout }, &[bytes]) {
+                if let Err(what) =
+                    self.send_to_coordinator(group, GroupMessage::Arrive { rank, call, timeout }, &[bytes])
+                {
                     self.fail(group, engine(&step, &what));
                 }
             }
-            Order::Fail { group, error } => self.fail(group, error),
-            Order::Leave(group) => self.leave(group),
-            Order::End => self.ending = true,
+            Command::Fail { group, error } => self.fail(group, error),
+            Command::Leave(group) => self.leave(group),
+            Command::End => self.ending = true,
         }
     }
 
-    fn enter(&mut self, place: &Place) {
-        let Some(&hub) = place.members.first() else { return };
-        if hub == self.ground.rank {
-            self.hubs.insert(place.group, Hub::new(place));
+    fn enter(&mut self, seat: &Seat) {
+        let Some(&coordinator) = seat.members.first() else {
+            return;
+        };
+        if coordinator == self.world_info.rank {
+            self.coordinators.insert(seat.group, Coordinator::new(seat));
         }
         let membership = Membership {
-            hub,
-            rank: place.rank,
+            coordinator,
+            rank: seat.rank,
             waiting: None,
             broken: None,
         };
-        self.memberships.insert(place.group, membership);
+        self.memberships.insert(seat.group, membership);
         self.local.extend(self.early.drain(..));
     }
 
-    /// The hub's answer comes to this rank too.
+    /// Fails a group. The coordinator answers this rank too.
     fn fail(&mut self, group: GroupId, error: GroupError) {
         // It is short, and always goes.
-        let _ = self.tell_hub(group, Word::Fail { error }, &[]);
+        let _ = self.send_to_coordinator(group, GroupMessage::Fail { error }, &[]);
     }
 
     fn leave(&mut self, group: GroupId) {
         if let Some(rank) = self.memberships.get(&group).map(|membership| membership.rank) {
             // It is short, and always goes.
-            let _ = self.tell_hub(group, Word::Leave { rank }, &[]);
+            let _ = self.send_to_coordinator(group, GroupMessage::Leave { rank }, &[]);
         }
     }
 
-    fn tell_hub(&mut self, group: GroupId, word: Word, parts: &[Vec<u8>]) -> Result<(), String> {
-        if let Some(hub) = self.memberships.get(&group).map(|membership| membership.hub) {
-            let message = encode(&Header { group, word }, parts)?;
-            self.send([(hub, message)]);
+    fn send_to_coordinator(&mut self, group: GroupId, body: GroupMessage, parts: &[Vec<u8>]) -> Result<(), String> {
+        if let Some(coordinator) = self.memberships.get(&group).map(|membership| membership.coordinator) {
+            let message = encode(&Envelope { group, body }, parts)?;
+            self.send([(coordinator, message)]);
         }
         Ok(())
     }
 
-    fn send(&mut self, letters: impl IntoIterator<Item = Letter>) {
-        for (process, message) in letters {
-            if process == self.ground.rank {
+    fn send(&mut self, outgoing: impl IntoIterator<Item = Outgoing>) {
+        for (process, message) in outgoing {
+            if process == self.world_info.rank {
                 self.local.push_back((process, message));
             } else if let Ok(process) = i32::try_from(process) {
                 let process = self.world.process_at_rank(process);
@@ -249,12 +254,12 @@ impl Post {
         }
     }
 
-    /// Takes what has come; returns whether there was something.
+    /// Receives all messages that have arrived; true if there were any.
     fn receive(&mut self) -> bool {
         let mut any = false;
         loop {
-            let (from, message) = if let Some(letter) = self.local.pop_front() {
-                letter
+            let (from, message) = if let Some(message) = self.local.pop_front() {
+                message
             } else if !self.has_room() {
                 return any;
             } else if let Some(probed) = self.world.any_process().immediate_matched_probe() {
@@ -269,8 +274,8 @@ impl Post {
         }
     }
 
-    /// Looks for memory for the message that has come. If there is none, MPI keeps it until there is, or until the ranks that wait
-    /// for it give up.
+    /// Looks for memory for the message that has come. If there is none, MPI keeps it until there is, or until the
+    /// ranks that wait for it give up.
     fn has_room(&self) -> bool {
         let status = self.world.any_process().immediate_probe();
         let len = status.map_or(0, |status| status.count(u8::equivalent_datatype()));
@@ -279,82 +284,92 @@ impl Post {
     }
 
     fn take(&mut self, from: usize, message: Arc<[u8]>) {
-        let Some((Header { group, word }, bytes)) = decode(&message) else {
+        let Some((Envelope { group, body }, bytes)) = decode(&message) else {
             self.break_all(&format!(
                 "process {from} sent what is no message; do all run the same program?"
             ));
             return;
         };
-        let to_hub = matches!(word, Word::Come { .. } | Word::Leave { .. } | Word::Fail { .. });
-        if to_hub && self.hubs.contains_key(&group) {
-            self.hear(group, from, word, bytes);
-        } else if !to_hub && self.memberships.contains_key(&group) {
-            self.be_told(group, word, bytes);
+        let to_coordinator = matches!(
+            body,
+            GroupMessage::Arrive { .. } | GroupMessage::Leave { .. } | GroupMessage::Fail { .. }
+        );
+        if to_coordinator && self.coordinators.contains_key(&group) {
+            self.handle_at_coordinator(group, from, body, bytes);
+        } else if !to_coordinator && self.memberships.contains_key(&group) {
+            self.handle_at_member(group, body, bytes);
         } else {
             self.early.push((from, message));
         }
     }
 
-    /// A rank speaks to the hub of its group, which is here.
-    fn hear(&mut self, group: GroupId, from: usize, word: Word, bytes: &[u8]) {
-        let Some(hub) = self.hubs.get_mut(&group) else { return };
-        let letters = match word {
-            Word::Come { rank, call, timeout } if hub.knows(rank, from) => match pages::copied(bytes) {
+    /// Handles a message of a rank to the coordinator of its group, which is in this process.
+    fn handle_at_coordinator(&mut self, group: GroupId, from: usize, body: GroupMessage, bytes: &[u8]) {
+        let Some(coordinator) = self.coordinators.get_mut(&group) else {
+            return;
+        };
+        let outgoing = match body {
+            GroupMessage::Arrive { rank, call, timeout } if coordinator.knows(rank, from) => match pages::copied(bytes)
+            {
                 Ok(bytes) => {
-                    let (maker, made) = (self.ground.rank, &mut self.groups_made);
-                    hub.come((rank, call, timeout), bytes, || {
+                    let (maker, made) = (self.world_info.rank, &mut self.groups_made);
+                    coordinator.arrive((rank, call, timeout), bytes, || {
                         *made += 1;
                         GroupId::made_by(maker, *made)
                     })
                 }
-                Err(error) => hub.fail(engine(&call.step, &error.to_string())),
+                Err(error) => coordinator.fail(engine(&call.step, &error.to_string())),
             },
-            Word::Leave { rank } if hub.knows(rank, from) => hub.leave(rank),
-            Word::Fail { error } => hub.fail(error),
-            _ => hub.fail(engine(
+            GroupMessage::Leave { rank } if coordinator.knows(rank, from) => coordinator.leave(rank),
+            GroupMessage::Fail { error } => coordinator.fail(error),
+            _ => coordinator.fail(engine(
                 "a step",
                 &format!("process {from} spoke for a rank that it is not"),
             )),
         };
-        if hub.is_closed() {
-            self.hubs.remove(&group);
+        if coordinator.is_closed() {
+            self.coordinators.remove(&group);
         }
-        self.send(letters);
+        self.send(outgoing);
     }
 
-    /// The hub of a group speaks to this process.
-    fn be_told(&mut self, group: GroupId, word: Word, bytes: &[u8]) {
+    /// Handles a message of the coordinator of a group to this process.
+    fn handle_at_member(&mut self, group: GroupId, body: GroupMessage, bytes: &[u8]) {
         let Some(membership) = self.memberships.get_mut(&group) else {
             return;
         };
-        match word {
-            Word::Done { lengths, place } => {
+        match body {
+            GroupMessage::Done { lengths, seat } => {
                 let reply = membership.waiting.take();
-                if let Some(place) = &place {
-                    self.enter(place);
+                if let Some(seat) = &seat {
+                    self.enter(seat);
                 }
-                let entered = place.as_ref().map(|place| place.group);
+                let entered = seat.as_ref().map(|seat| seat.group);
                 let parts = cut(bytes, &lengths).map_err(|what| engine("a step", &what));
-                let outcome = parts.map(|bytes| Outcome { bytes, place });
+                let outcome = parts.map(|bytes| StepReply { bytes, seat });
                 let taken = reply.is_some_and(|reply| answer(&reply, outcome));
-                // The handle has given up meanwhile: nobody will ever leave the new group but this.
+                // The handle has stopped waiting, so this process leaves the new group for it.
                 if let (false, Some(group)) = (taken, entered) {
                     self.leave(group);
                 }
             }
-            Word::Broken { error } => membership.break_with(error),
+            GroupMessage::Broken { error } => membership.break_with(error),
             _ => {
                 self.memberships.remove(&group);
             }
         }
     }
 
-    /// Gives up for those whose time has passed; returns whether there were any.
-    fn keep_time(&mut self) -> bool {
+    /// Fails the groups whose deadlines have passed; true if there were any.
+    fn expire_timeouts(&mut self) -> bool {
         let now = Instant::now();
-        let letters: Vec<Letter> = self.hubs.values_mut().flat_map(|hub| hub.keep_time(now)).collect();
-        let any = !letters.is_empty();
-        self.send(letters);
+        let outgoing: Vec<Outgoing> = self
+            .coordinators
+            .values_mut()
+            .flat_map(|coordinator| coordinator.expire_timeouts(now))
+            .collect();
+        let any = !outgoing.is_empty();
+        self.send(outgoing);
         any
     }
 
@@ -374,7 +389,7 @@ impl Membership {
     }
 }
 
-/// Answers a handle; returns whether it still waited.
-fn answer(reply: &SyncSender<Result<Outcome, GroupError>>, outcome: Result<Outcome, GroupError>) -> bool {
+/// Answers a handle; true if it still waits.
+fn answer(reply: &SyncSender<Result<StepReply, GroupError>>, outcome: Result<StepReply, GroupError>) -> bool {
     reply.try_send(outcome).is_ok()
 }

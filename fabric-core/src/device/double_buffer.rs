@@ -1,6 +1,6 @@
-//! Two buffers in turn: while one is filled or emptied, the other is on its way between the host and a device.
+//! A double buffer: while one buffer is filled or emptied, the other is copied between the host and a device.
 //!
-//! Copies run by themselves once begun. So one thread is enough: it begins a copy, and goes on with the buffer whose own
+//! A copy runs asynchronously once begun. So one thread is enough: it begins a copy, and goes on with the buffer whose
 //! copy began before.
 
 use std::collections::VecDeque;
@@ -10,31 +10,31 @@ use crate::error::{Error, Result};
 
 /// Memory of the host that a device copies from or to.
 pub(super) trait Buffer {
-    /// The memory, as soon as no copy of it is under way.
+    /// Waits until no copy of the memory runs, and returns the memory.
     ///
     /// # Errors
     /// If the last copy failed.
-    fn settled(&mut self) -> candle_core::Result<&mut [u8]>;
+    fn wait(&mut self) -> candle_core::Result<&mut [u8]>;
 }
 
-/// Two buffers. When this is dropped, no copy is under way any more, whatever happened.
-pub(super) struct Turns<'n, B: Buffer> {
-    /// Of the entry whose bytes are copied.
+/// Two buffers. The drop waits for their copies, whatever has happened.
+pub(super) struct DoubleBuffer<'n, B: Buffer> {
+    /// The name of the entry whose bytes are copied.
     name: &'n str,
     buffers: [B; 2],
     next: usize,
 }
 
-impl<'n, B: Buffer> Turns<'n, B> {
+impl<'n, B: Buffer> DoubleBuffer<'n, B> {
     pub(super) fn new(name: &'n str, buffers: [B; 2]) -> Self {
         Self { name, buffers, next: 0 }
     }
 
-    /// To the device: fills the first `len` bytes of the next buffer, then begins a copy of it. It need not have ended when
-    /// this returns.
+    /// Copies to the device: fills the first `len` bytes of the next buffer, then begins its copy, which may still run
+    /// when this returns.
     ///
     /// # Errors
-    /// Those of `fill` and `begin`, and of the copy that the buffer was part of before.
+    /// The errors of `fill` and `begin`, and of the last copy of the buffer.
     pub(super) fn send(
         &mut self,
         len: usize,
@@ -48,20 +48,19 @@ impl<'n, B: Buffer> Turns<'n, B> {
         begin(buffer).map_err(Error::candle(self.name))
     }
 
-    /// Waits for every copy.
+    /// Waits for both copies.
     ///
     /// # Errors
-    /// If one of them failed.
+    /// If a copy failed.
     pub(super) fn finish(mut self) -> Result<()> {
-        let mut settled = self.buffers.iter_mut().map(|buffer| buffer.settled().map(drop));
-        settled.try_for_each(|settled| settled.map_err(Error::candle(self.name)))
+        let mut waited = self.buffers.iter_mut().map(|buffer| buffer.wait().map(drop));
+        waited.try_for_each(|waited| waited.map_err(Error::candle(self.name)))
     }
 
-    /// From the device: begins a copy of each window, two at a time, and hands what has arrived to
-    /// `take`, in order.
+    /// Copies from the device: begins a copy of each window, two at a time, and hands the bytes to `take`, in order.
     ///
     /// # Errors
-    /// Those of `begin` and `take`, and of the copies. Nothing is handed over after an error.
+    /// The errors of `begin` and `take`, and of the copies. `take` is not called after an error.
     pub(super) fn receive<E: From<Error>>(
         mut self,
         mut windows: impl Iterator<Item = Range<usize>>,
@@ -84,11 +83,12 @@ impl<'n, B: Buffer> Turns<'n, B> {
     }
 }
 
-impl<B: Buffer> Drop for Turns<'_, B> {
+impl<B: Buffer> Drop for DoubleBuffer<'_, B> {
     fn drop(&mut self) {
         for buffer in &mut self.buffers {
-            // After an error the memory must not be under a copy either. What failed has been said, or is the lesser evil.
-            let _ = buffer.settled();
+            // After an error the memory must not be under a copy either. What failed has been said, or is the lesser
+            // evil.
+            let _ = buffer.wait();
         }
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn windows(all: Range<usize>, len: usize) -> impl Iterator<Item = Ran
 
 /// The first `len` bytes of a buffer, as soon as no copy of it is under way.
 fn first<'b, B: Buffer>(name: &str, buffer: &'b mut B, len: usize) -> Result<&'b mut [u8]> {
-    let bytes = buffer.settled().map_err(Error::candle(name))?;
+    let bytes = buffer.wait().map_err(Error::candle(name))?;
     let whole = bytes.len();
     bytes
         .get_mut(..len)

@@ -1,8 +1,9 @@
-//! The whole tensors of which ranks hold parts: each rank sends the shapes of its parts, and all ranks compute the whole shapes.
+//! The whole tensors of which ranks hold parts: each rank sends the shapes of its parts, and all ranks compute the
+//! whole shapes.
 
+use crate::dist::partial_crc::Replicas;
 use crate::dist::ranks::{Lines, Ranks, digest};
-use crate::dist::shard::{Global, Local, sizes, uneven, uniform};
-use crate::dist::shares::Replicas;
+use crate::dist::shard::{GlobalTensor, LocalTensor, sizes, uneven, uniform};
 use crate::entry::{Selection, TensorInfo};
 use crate::error::{Result, StateError};
 use crate::io::checksum;
@@ -11,22 +12,22 @@ use crate::load::loading::Loading;
 use crate::state::Content;
 
 /// The tensors of this rank that the strategy cuts, each with its place among the items of the state.
-pub(crate) struct Parts {
-    locals: Vec<Local>,
+pub(super) struct ShardedEntries {
+    locals: Vec<LocalTensor>,
     items: Vec<usize>,
 }
 
 /// The whole tensors, after all ranks have sent the shapes of their parts.
-pub(crate) struct Agreed {
+pub(super) struct AgreedSelections {
     /// The boxes that this rank holds.
-    pub(crate) selections: Selections,
-    /// The number of this rank among those that hold the same box.
-    pub(crate) replicas: Replicas,
+    pub(super) selections: Selections,
+    /// The number of this rank among the ranks that hold the same box.
+    pub(super) replicas: Replicas,
 }
 
-impl Parts {
+impl ShardedEntries {
     /// Finds the tensors that are cut.
-    pub(crate) fn of(ranks: &Ranks, loading: &Loading<'_>) -> Result<Self, StateError> {
+    pub(super) fn of(ranks: &Ranks, loading: &Loading<'_>) -> Result<Self, StateError> {
         let (mut locals, mut items) = (Vec::new(), Vec::new());
         for (at, item) in loading.places.items.iter().enumerate() {
             let (Content::Tensor(tensor, _), scope) = (&item.content, &item.scope) else {
@@ -36,8 +37,8 @@ impl Parts {
                 continue;
             }
             let name = scope.name.as_str().into();
-            let local = Local::new(&name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;
-            if !local.cuts.is_empty() {
+            let local = LocalTensor::new(&name, tensor.into(), &scope.shards, &ranks.strategy, &ranks.mesh)?;
+            if !local.shard_dims.is_empty() {
                 locals.push(local);
                 items.push(at);
             }
@@ -45,15 +46,15 @@ impl Parts {
         Ok(Self { locals, items })
     }
 
-    /// Everything that must be the same on all ranks.
+    /// Everything that must be equal on all ranks.
     fn lines(&self, ranks: &Ranks, loading: &Loading<'_>) -> Lines {
         let file = loading.file;
         let contents = format!("{:016x}{}", file.index.digest(), file.source.mark().unwrap_or_default());
         let mut lines = vec![
             ("the path".to_owned(), file.index.origin.clone()),
             (
-                "what was opened there".to_owned(),
-                format!("a checkpoint with the digest {contents}"),
+                "the opened checkpoint".to_owned(),
+                format!("one with the digest {contents}"),
             ),
         ];
         lines.extend(loading.policy.options.lines());
@@ -74,8 +75,8 @@ impl Parts {
     }
 
     /// The message of this rank to the other ranks.
-    pub(crate) fn message(&self, ranks: &Ranks, loading: &Loading<'_>) -> Vec<u8> {
-        if ranks.alone() {
+    pub(super) fn message(&self, ranks: &Ranks, loading: &Loading<'_>) -> Vec<u8> {
+        if ranks.is_single() {
             return Vec::new();
         }
         let schema = digest(&self.lines(ranks, loading));
@@ -83,16 +84,16 @@ impl Parts {
         [schema.to_le_bytes(), sizes.to_le_bytes()].concat()
     }
 
-    /// Puts together what all ranks said.
+    /// Computes the boxes of this rank from the messages of all ranks.
     ///
     /// # Errors
-    /// If they are about to load into different states, or into what cannot be parts of one tensor.
-    pub(crate) fn agree(self, ranks: &Ranks, loading: &Loading<'_>, said: &[Vec<u8>]) -> Result<Agreed> {
-        let mut agreed = Agreed {
+    /// If ranks load into different states, or if the parts of a tensor do not make one tensor.
+    pub(super) fn agree(self, ranks: &Ranks, loading: &Loading<'_>, said: &[Vec<u8>]) -> Result<AgreedSelections> {
+        let mut agreed = AgreedSelections {
             selections: Selections::default(),
             replicas: Replicas::default(),
         };
-        if ranks.alone() {
+        if ranks.is_single() {
             return Ok(agreed);
         }
         let number = |said: &Vec<u8>, at: usize| {
@@ -100,7 +101,7 @@ impl Parts {
             numbers.get(at).map_or(0, |number| u64::from_le_bytes(*number))
         };
         let schemas: Vec<u64> = said.iter().map(|said| number(said, 0)).collect();
-        ranks.same("load: compare", &schemas, || self.lines(ranks, loading))?;
+        ranks.require_same("load: compare", &schemas, || self.lines(ranks, loading))?;
         let globals = if said.iter().all(|other| number(other, 1) == number(&said[0], 1)) {
             uniform(&self.locals, &ranks.mesh)?
         } else {
@@ -112,9 +113,9 @@ impl Parts {
             let Some(region) = global.region(mesh, rank) else {
                 continue;
             };
-            let Global { info: whole, split } = global;
+            let GlobalTensor { info: whole, sharding } = global;
             let name = &loading.places.items[item].scope.name;
-            agreed.replicas.insert(name.clone(), split.replica(mesh, rank));
+            agreed.replicas.insert(name.clone(), sharding.replica_index(mesh, rank));
             agreed.selections.insert(item, Selection { whole, region });
         }
         Ok(agreed)

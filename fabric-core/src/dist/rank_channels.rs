@@ -1,4 +1,4 @@
-//! The ranks that a Fabric saves and loads with, and the channels that they speak over.
+//! The ranks that a Fabric saves and loads with, and the channels over which they exchange messages.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// The ranks of one Fabric and its clones.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct RankChannels {
     pub(crate) ranks: Arc<Ranks>,
     channels: Mutex<Option<Channels>>,
 }
@@ -15,13 +15,13 @@ pub(crate) struct World {
 /// Duplicates of the process group: steps over one do not mix with those over another.
 #[derive(Clone, Debug)]
 struct Channels {
-    /// For saves that are written in the background.
+    /// The channel of saves in the background.
     writing: Arc<Ranks>,
-    /// For the question whether a save is on its way on any rank.
+    /// The channel on which ranks ask each other whether a save is on its way.
     asking: Arc<Ranks>,
 }
 
-impl World {
+impl RankChannels {
     pub(crate) fn new(ranks: Arc<Ranks>) -> Self {
         Self {
             ranks,
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// The ranks with the channel that a save in the background is written over: a step of all ranks, the first time.
+    /// The ranks with the channel of saves in the background. The first call is a step of all ranks.
     pub(crate) fn writing(&self) -> Result<Arc<Ranks>> {
         if let Some(channels) = &*self.channels() {
             return Ok(channels.writing.clone());
@@ -41,12 +41,12 @@ impl World {
         Ok(self.channels().insert(channels).writing.clone())
     }
 
-    /// Whether a save is on its way on any rank; `busy` says whether one is on this rank.
+    /// True if a save is on its way on any rank; `busy` says whether one is on its way on this rank.
     ///
-    /// Before the first save in the background the ranks have no channel but the one that the save starts over: `until_started`
-    /// waits for the start of a save that is starting.
+    /// Before the first save in the background, the ranks have one channel, over which that save starts:
+    /// `until_started` waits until it has started.
     pub(crate) fn is_any_busy(&self, busy: bool, until_started: &dyn Fn()) -> Result<bool> {
-        if self.ranks.alone() {
+        if self.ranks.is_single() {
             return Ok(busy);
         }
         let asking = || self.channels().as_ref().map(|channels| channels.asking.clone());
@@ -59,7 +59,7 @@ impl World {
         Ok(said.iter().any(|said| said.first() == Some(&1)))
     }
 
-    /// A thread that panicked with the lock left nothing half done.
+    /// Ignores the poison of the mutex: no code that may panic runs under it.
     fn channels(&self) -> MutexGuard<'_, Option<Channels>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }

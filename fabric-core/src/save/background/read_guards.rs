@@ -1,4 +1,4 @@
-//! Read guards on the memory of tensors: as long as one is held, nobody writes there.
+//! Read guards on the storages of tensors: no thread writes to a storage while its guard is held.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use candle_core::{Storage, StorageRef, Tensor};
 
 use crate::entry::Row;
 use crate::hash::HashMap;
-use crate::save::contents::Live;
+use crate::save::contents::LiveTensor;
 use crate::state::StorageKey;
 
-/// How long a lock is waited for at first while others are held: longer than a step of an optimizer writes to one tensor.
+/// The first timeout for a lock while other locks are held: longer than an optimizer's step writes to one tensor.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// A thread that has a lock may have no processor for a while.
+/// The longest such timeout: the thread that holds the lock may wait for a processor.
 const MOST_PATIENCE: Duration = Duration::from_millis(64);
 
-/// Which rows lie in one allocation and so behind one lock.
+/// The lock of each row: rows in one storage share a lock.
 ///
-/// A lock is taken once, whatever lies behind it: a writer that waits lets no new reader in, so a second guard beside a
-/// first could wait for a writer that waits for the first.
+/// A lock is taken once for all its rows: a waiting writer keeps new readers out, so a second guard on a lock could
+/// wait for a writer that waits for the first guard.
 #[derive(Debug)]
-pub(crate) struct Locks {
-    /// For each row, the number of its lock.
+pub(super) struct StorageLocks {
+    /// The number of the lock of each row.
     of_row: Vec<usize>,
-    /// For each lock, how many rows lie behind it.
+    /// The number of rows behind each lock.
     rows: Vec<usize>,
 }
 
-impl Locks {
-    /// Looks at each row's memory for a moment. Nothing is held yet.
-    pub(crate) fn of(rows: &[Row<Live>]) -> Self {
+impl StorageLocks {
+    /// Groups rows by their storage. No lock is held when this returns.
+    pub(super) fn of(rows: &[Row<LiveTensor>]) -> Self {
         let mut numbers = HashMap::default();
         let mut locks = Self {
             of_row: Vec::with_capacity(rows.len()),
@@ -50,26 +50,26 @@ impl Locks {
     }
 }
 
-/// The guards on all rows, taken by a thread that does not wait long for one while it holds others.
+/// The guards on all rows, taken by a thread that waits only a short time for a lock while it holds others.
 ///
-/// Threads that train may hold one lock and wait for another: to set a target network, one is written and another read. If the
-/// save held what such a thread waits for, and waited for what it holds, neither would go on. So a lock that cannot be had
-/// soon makes the save release all that it has, wait for that one alone, and begin again with it.
+/// A thread that trains may hold one lock and wait for another: to update a target network, it writes one tensor and
+/// reads another. If the save held the second lock and waited for the first, there would be a deadlock. So if a lock is
+/// not free in time, the save releases all guards, waits for that lock alone, and begins again with it.
 ///
-/// Each guard is dropped when the last row behind it was released.
-pub(crate) struct Held<'t> {
+/// A guard is dropped when the last row behind it has been released.
+pub(super) struct ReadGuards<'t> {
     guards: Vec<Option<StorageRef<'t>>>,
-    locks: Locks,
+    locks: StorageLocks,
 }
 
-impl<'t> Held<'t> {
-    /// Takes them all; waits for whoever writes to one now.
-    pub(crate) fn take(rows: &'t [Row<Live>], locks: Locks) -> Self {
+impl<'t> ReadGuards<'t> {
+    /// Takes all guards; waits for threads that write to the tensors.
+    pub(super) fn take(rows: &'t [Row<LiveTensor>], locks: StorageLocks) -> Self {
         let mut first: Vec<Option<&'t Tensor>> = locks.rows.iter().map(|_| None).collect();
         for (row, &lock) in rows.iter().zip(&locks.of_row) {
             first[lock].get_or_insert(&row.bytes.tensor);
         }
-        // Every lock has a row. Nothing is held from one to the next.
+        // Every lock has a row. No lock is held from one iteration to the next.
         let behind = first.into_iter().flatten();
         let behind: Vec<_> = behind
             .map(|tensor| StorageRef::rwlock(&tensor.storage_and_layout().0))
@@ -77,7 +77,7 @@ impl<'t> Held<'t> {
         let mut guards: Vec<Option<StorageRef<'t>>> = behind.iter().map(|_| None).collect();
         let mut patience = PATIENCE;
         loop {
-            // A writer that waits keeps ordinary readers out; it may wait for a guard that is held here.
+            // A recursive read passes a waiting writer, which may wait for a guard that is held here.
             let missing = guards.iter_mut().zip(&behind).position(|(guard, lock)| {
                 if guard.is_none() {
                     *guard = lock.try_read_recursive_for(patience);
@@ -92,13 +92,13 @@ impl<'t> Held<'t> {
         Self { guards, locks }
     }
 
-    /// The memory that a row lies in; `None` once it was released.
-    pub(crate) fn storage(&self, row: usize) -> Option<&Storage> {
+    /// The storage of a row; `None` once its guard is dropped.
+    pub(super) fn storage(&self, row: usize) -> Option<&Storage> {
         self.guards[self.locks.of_row[row]].as_deref()
     }
 
-    /// Says that a row is not needed any more.
-    pub(crate) fn release(&mut self, row: usize) {
+    /// Releases a row.
+    pub(super) fn release(&mut self, row: usize) {
         let lock = self.locks.of_row[row];
         self.locks.rows[lock] -= 1;
         if self.locks.rows[lock] == 0 {
@@ -113,12 +113,12 @@ mod tests {
     use crate::state::Shards;
     use candle_core::Device;
 
-    fn row(tensor: &Tensor) -> Row<Live> {
+    fn row(tensor: &Tensor) -> Row<LiveTensor> {
         Row {
             name: "".into(),
             whole: tensor.into(),
             region: None,
-            bytes: Live {
+            bytes: LiveTensor {
                 tensor: tensor.clone(),
                 within: None,
                 shards: Shards::default(),
@@ -136,7 +136,7 @@ mod tests {
             row(&other),
             row(&whole.narrow(0, 4, 6).unwrap()),
         ];
-        let mut held = Held::take(&rows, Locks::of(&rows));
+        let mut held = ReadGuards::take(&rows, StorageLocks::of(&rows));
         assert_eq!(held.guards.len(), 2);
         held.release(0);
         assert!(held.storage(0).is_some() && held.storage(2).is_some());

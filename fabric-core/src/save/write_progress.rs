@@ -1,28 +1,29 @@
-//! Contents that say how far their writing has come.
+//! The progress of a save: the number of bytes that are written, and the entry that is being written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::file::{Contents, Run};
+use super::file::{ByteRun, Contents};
 use crate::entry::Row;
 use crate::error::Result;
 use crate::progress::{Callback, Meter};
 
-/// Runs of more blocks are written in turns, with a word in between: long enough to be worth the thread that computes checksums.
+/// Longer runs are split, with a report of progress after each part: a part of this many blocks is worth the thread
+/// that computes checksums.
 const LONGEST: usize = 8;
 
-/// The tensors that this process writes, and how much of them is written: the thread that writes counts, any thread may ask.
+/// The progress of the writing thread, which any thread may read.
 #[derive(Debug)]
-pub(crate) struct Writing {
+pub(crate) struct WriteProgress {
     /// The names of the rows.
     names: Vec<Arc<str>>,
     meter: Meter,
-    /// The row that is being written; none before the first and after the end.
+    /// The row that is being written; `usize::MAX` before the first and after the last.
     current: AtomicUsize,
     finished: AtomicBool,
 }
 
-impl Writing {
+impl WriteProgress {
     pub(crate) fn new<T>(rows: &[Row<T>], callback: Option<Callback>) -> Self {
         let meter = Meter::new(callback);
         meter.announce(bytes(rows));
@@ -54,22 +55,22 @@ impl Writing {
     }
 }
 
-/// The bytes of rows.
+/// The sum of the lengths of rows in bytes.
 pub(crate) fn bytes<T>(rows: &[Row<T>]) -> u64 {
     rows.iter().map(|row| row.len() as u64).sum()
 }
 
-/// Contents on their way to a file.
-pub(crate) struct Watched<'c> {
+/// Contents that count the bytes which are read from them.
+pub(crate) struct ProgressContents<'c> {
     pub(crate) contents: &'c dyn Contents,
-    pub(crate) writing: &'c Writing,
+    pub(crate) write_progress: &'c WriteProgress,
 }
 
-impl Contents for Watched<'_> {
-    fn read(&self, row: usize, take: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
-        let Writing {
+impl Contents for ProgressContents<'_> {
+    fn read(&self, row: usize, take: &mut dyn FnMut(ByteRun<'_>) -> Result<()>) -> Result<()> {
+        let WriteProgress {
             names, meter, current, ..
-        } = self.writing;
+        } = self.write_progress;
         current.store(row, Ordering::Relaxed);
         let name = names.get(row).map_or("", |name| &**name);
         self.contents.read(row, &mut |run| {

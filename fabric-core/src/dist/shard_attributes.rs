@@ -1,4 +1,4 @@
-//! What the `shard` attributes above a tensor mean under a strategy, and where they can mean nothing.
+//! The `shard` attributes above a tensor that take effect under a strategy, and states to which they cannot apply.
 
 use crate::dist::mesh::Mesh;
 use crate::dist::strategy::Strategy;
@@ -6,33 +6,33 @@ use crate::entry::TensorInfo;
 use crate::error::StateError;
 use crate::state::{CutParameter, Shards};
 
-/// An attribute that has a meaning under the strategy, over an axis of more than one rank.
-pub(crate) struct Meant {
-    pub(crate) dim: usize,
-    pub(crate) axis: usize,
-    /// Its place among the attributes.
+/// An attribute that takes effect under the strategy: over an axis of more than one rank.
+pub(super) struct ActiveShard {
+    pub(super) dim: usize,
+    pub(super) axis: usize,
+    /// The place of the attribute among those above the tensor.
     attribute: usize,
 }
 
-impl Meant {
-    /// The attributes with a meaning, the nearest first. Of several over one axis only the nearest has one, also if the tensor
-    /// does not have its dimension.
+impl ActiveShard {
+    /// The attributes that take effect, the nearest first. Of several attributes over one axis the nearest takes
+    /// effect, even if the tensor does not have its dimension.
     ///
     /// # Errors
-    /// If the strategy does not say which axis is meant, or its mesh does not list the axis.
-    pub(crate) fn of(name: &str, shards: &Shards, strategy: &Strategy, mesh: &Mesh) -> Result<Vec<Self>, StateError> {
+    /// If an attribute names no axis and the strategy has no default axis, or if the mesh lacks the axis.
+    pub(super) fn of(name: &str, shards: &Shards, strategy: &Strategy, mesh: &Mesh) -> Result<Vec<Self>, StateError> {
         let refused = |what: String| StateError::Tensor {
             name: name.to_owned(),
             what,
         };
-        let mut meant: Vec<Self> = Vec::new();
+        let mut active: Vec<Self> = Vec::new();
         for (attribute, shard) in shards.attributes().iter().enumerate() {
             let dim = shard.dim;
             let axis = match shard.axis.or(strategy.own_axis()) {
                 Some(axis) => mesh.axis(axis),
                 None if mesh.world_size() > 1 => {
                     return Err(refused(format!(
-                        "is split over the strategy's own axis, and the mesh {mesh} has several; name one in the attribute, \
+                        "is split over no named axis, and the mesh {mesh} has several; name one in the attribute, \
                          shard(dim = {dim}, axis = \"…\"), or call Strategy::shard_axis",
                     )));
                 }
@@ -42,12 +42,12 @@ impl Meant {
                 return Err(refused(unlisted(dim, axis, mesh)));
             }
             if let Some(axis) = axis.filter(|&axis| mesh.size(axis) > 1)
-                && meant.iter().all(|nearer| nearer.axis != axis)
+                && active.iter().all(|nearer| nearer.axis != axis)
             {
-                meant.push(Self { dim, axis, attribute });
+                active.push(Self { dim, axis, attribute });
             }
         }
-        Ok(meant)
+        Ok(active)
     }
 }
 
@@ -56,32 +56,33 @@ fn unlisted(dim: usize, axis: &str, mesh: &Mesh) -> String {
     let listed: Vec<String> = listed.chain([format!("(\"{axis}\", 1)")]).collect();
     format!(
         "is split by shard(dim = {dim}, axis = \"{axis}\"), and the mesh {mesh} has no axis `{axis}`; correct the axis, or list \
-         it with size 1 if nothing is split over it: Strategy::mesh([{}])",
+         it with size 1 if nothing is sharding over it: Strategy::mesh([{}])",
         listed.join(", ")
     )
 }
 
-/// Refuses state that cannot be cut as its parameter is: factored state, and state of another view of the parameter's memory.
-/// A state without dimensions is not cut, and the optimizer's own attributes may have cut the state further.
+/// Refuses optimizer state that cannot be sharded as its parameter is: factored state, and state of another view of the
+/// parameter's memory. State without dimensions is not sharded, and attributes on the optimizer may shard its state
+/// further.
 ///
 /// # Errors
-/// That one; it names the parameter and the axis.
-pub(crate) fn check_state(
+/// Names the parameter and the axis.
+pub(super) fn check_state(
     name: &str,
     info: &TensorInfo,
     parameter: &CutParameter,
-    meant: &[Meant],
+    active: &[ActiveShard],
     mesh: &Mesh,
 ) -> Result<(), StateError> {
-    let of_parameter = |meant: &&Meant| meant.attribute < parameter.attributes;
-    let cut = meant
+    let of_parameter = |active: &&ActiveShard| active.attribute < parameter.attributes;
+    let cut = active
         .iter()
         .filter(of_parameter)
-        .find(|meant| meant.dim < parameter.shape.len());
+        .find(|active| active.dim < parameter.shape.len());
     let Some(cut) = cut.filter(|_| !info.shape().is_empty()) else {
         return Ok(());
     };
-    let cut_further = |dim: usize| meant.iter().any(|meant| !of_parameter(&meant) && meant.dim == dim);
+    let cut_further = |dim: usize| active.iter().any(|active| !of_parameter(&active) && active.dim == dim);
     let mut lengths = info.shape().iter().zip(parameter.shape.iter()).enumerate();
     let is_like = info.shape().len() == parameter.shape.len()
         && lengths.all(|(dim, (len, whole))| len == whole || cut_further(dim));

@@ -1,7 +1,8 @@
-//! One step of all ranks, without clocks or wires: who is here, who is missing, and what that means.
+//! The rendezvous of all ranks at one step, without clocks and connections: which ranks have arrived, which are
+//! missing, and whether the group has failed.
 //!
-//! Every engine that brings ranks together itself carries this out in its own way: threads under a lock, messages at the
-//! rank where they meet. What holds for all of them is decided here:
+//! Every engine that collects the messages of all ranks itself carries out the rendezvous: threads under a lock, MPI at
+//! the coordinator. These rules hold for all of them:
 //!
 //! - a step succeeds on every rank, or on none;
 //! - a group that has failed once stays failed: every later step gives the same error at once. Ranks that disagree about
@@ -13,15 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::GroupError;
 
-/// What a rank calls: it must be the same on all.
+/// The call of a rank at a step; it must be equal on all ranks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Call {
-    pub(crate) step: String,
-    pub(crate) operation: Operation,
+pub(super) struct Call {
+    pub(super) step: String,
+    pub(super) operation: Operation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Operation {
+pub(super) enum Operation {
     AllGather,
     Broadcast { root: usize },
     Barrier,
@@ -30,14 +31,14 @@ pub(crate) enum Operation {
 }
 
 impl Call {
-    pub(crate) fn new(step: &str, operation: Operation) -> Self {
+    pub(super) fn new(step: &str, operation: Operation) -> Self {
         Self {
             step: step.to_owned(),
             operation,
         }
     }
 
-    /// How this call is told from `other`: by the step, or if that is the same, by the operation too.
+    /// The text that tells this call from `other`: the step, and the operation if the steps are equal.
     fn told_from(&self, other: &Self) -> String {
         if self.step != other.step {
             return self.step.clone();
@@ -53,13 +54,13 @@ impl Call {
     }
 }
 
-/// The ranks of a group, between two steps or at one.
+/// The state of a group: the ranks that have arrived at the present step, and those that have left.
 #[derive(Debug)]
-pub(crate) struct Meeting {
+pub(super) struct Rendezvous {
     round: u64,
     here: Vec<Option<Arrival>>,
     left: Vec<bool>,
-    broken: Option<Break>,
+    broken: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -68,23 +69,23 @@ struct Arrival {
     bytes: Vec<u8>,
 }
 
-/// Why a group has failed: what its ranks are told, and what one of them is told instead.
+/// The error of a failed group, and the error of the one rank that caused it.
 #[derive(Debug)]
-struct Break {
+struct Failure {
     error: GroupError,
     culprit: Option<(usize, GroupError)>,
 }
 
-/// A step that all have come to: what each brought.
+/// A step at which all ranks have arrived, with the bytes of each.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Complete {
-    pub(crate) round: u64,
-    pub(crate) call: Call,
-    pub(crate) bytes: Vec<Vec<u8>>,
+pub(super) struct CompletedStep {
+    pub(super) round: u64,
+    pub(super) call: Call,
+    pub(super) bytes: Vec<Vec<u8>>,
 }
 
-impl Meeting {
-    pub(crate) fn new(world_size: usize) -> Self {
+impl Rendezvous {
+    pub(super) fn new(world_size: usize) -> Self {
         Self {
             round: 0,
             here: (0..world_size).map(|_| None).collect(),
@@ -93,13 +94,18 @@ impl Meeting {
         }
     }
 
-    /// The number of steps that are complete: the number of the one that comes next.
-    pub(crate) fn round(&self) -> u64 {
+    /// The number of complete steps, which is the number of the next step.
+    pub(super) fn round(&self) -> u64 {
         self.round
     }
 
-    /// Rank `rank` comes to a step. The last one completes it.
-    pub(crate) fn arrive(&mut self, rank: usize, call: Call, bytes: Vec<u8>) -> Result<Option<Complete>, GroupError> {
+    /// Rank `rank` arrives at a step. The last rank completes the step.
+    pub(super) fn arrive(
+        &mut self,
+        rank: usize,
+        call: Call,
+        bytes: Vec<u8>,
+    ) -> Result<Option<CompletedStep>, GroupError> {
         self.check(rank)?;
         let other = self.here.iter().flatten().next().map(|arrival| &arrival.call);
         if let Some(other) = other.filter(|other| **other != call) {
@@ -116,23 +122,23 @@ impl Meeting {
         self.round += 1;
         let call = arrivals[rank].call.clone();
         let bytes = arrivals.into_iter().map(|arrival| arrival.bytes).collect();
-        Ok(Some(Complete { round, call, bytes }))
+        Ok(Some(CompletedStep { round, call, bytes }))
     }
 
-    /// Rank `rank` will not come any more.
-    pub(crate) fn leave(&mut self, rank: usize) {
+    /// Rank `rank` leaves the group.
+    pub(super) fn leave(&mut self, rank: usize) {
         self.left[rank] = true;
         self.miss_those_who_left();
     }
 
-    /// Whether all ranks have left.
+    /// True if all ranks have left.
     #[cfg(feature = "mpi")]
-    pub(crate) fn is_deserted(&self) -> bool {
+    pub(super) fn is_deserted(&self) -> bool {
         self.left.iter().all(|left| *left)
     }
 
-    /// Rank `rank` has waited for `after`, and waits no longer.
-    pub(crate) fn give_up(&mut self, rank: usize, after: Duration) {
+    /// Rank `rank` has waited for `after`, and stops waiting: the group fails.
+    pub(super) fn give_up(&mut self, rank: usize, after: Duration) {
         let Some(arrival) = &self.here[rank] else { return };
         let missing = self.here.iter().enumerate();
         let error = GroupError::Timeout {
@@ -146,24 +152,24 @@ impl Meeting {
         self.fail(error);
     }
 
-    /// Nothing works from here on, for a reason that the engine has.
-    pub(crate) fn fail(&mut self, error: GroupError) {
-        self.broken.get_or_insert(Break { error, culprit: None });
+    /// Fails the group with an error of the engine.
+    pub(super) fn fail(&mut self, error: GroupError) {
+        self.broken.get_or_insert(Failure { error, culprit: None });
     }
 
-    /// The error that rank `rank` is to be told, if the group has failed.
-    pub(crate) fn check(&self, rank: usize) -> Result<(), GroupError> {
+    /// The error of rank `rank`, if the group has failed.
+    pub(super) fn check(&self, rank: usize) -> Result<(), GroupError> {
         match &self.broken {
             None => Ok(()),
-            Some(Break {
+            Some(Failure {
                 culprit: Some((culprit, error)),
                 ..
             }) if *culprit == rank => Err(error.clone()),
-            Some(Break { error, .. }) => Err(error.clone()),
+            Some(Failure { error, .. }) => Err(error.clone()),
         }
     }
 
-    fn out_of_step(&self, rank: usize, call: &Call, other: &Call) -> Break {
+    fn out_of_step(&self, rank: usize, call: &Call, other: &Call) -> Failure {
         let first = self.here.iter().position(Option::is_some).unwrap_or_default();
         let (step, elsewhere) = (other.told_from(call), call.told_from(other));
         let seen_by_the_late = GroupError::OutOfStep {
@@ -171,7 +177,7 @@ impl Meeting {
             rank: first,
             other: step.clone(),
         };
-        Break {
+        Failure {
             error: GroupError::OutOfStep {
                 step,
                 rank,
@@ -181,7 +187,7 @@ impl Meeting {
         }
     }
 
-    /// Who has left is missed only where others wait, and only if it had not come before.
+    /// Fails the group if ranks wait at a step and a rank has left without arriving there.
     fn miss_those_who_left(&mut self) {
         let Some(waiting) = self.here.iter().flatten().next() else {
             return;
@@ -197,26 +203,26 @@ impl Meeting {
     }
 }
 
-/// Who is with whom after a split: the ranks of each new group, in its own order.
+/// The ranks of each new group after a split, in the order of the new group.
 ///
 /// Ranks of equal `colors` come together, ordered by `keys`, then by their number before.
-pub(crate) fn split(colors_and_keys: &[(u64, u64)]) -> Vec<Vec<usize>> {
+pub(super) fn split(colors_and_keys: &[(u64, u64)]) -> Vec<Vec<usize>> {
     let mut ranks: Vec<usize> = (0..colors_and_keys.len()).collect();
     ranks.sort_by_key(|&rank| (colors_and_keys[rank], rank));
     let same_color = |a: &usize, b: &usize| colors_and_keys[*a].0 == colors_and_keys[*b].0;
     ranks.chunk_by(same_color).map(<[usize]>::to_vec).collect()
 }
 
-/// Color and key as the bytes that a rank brings to a split.
-pub(crate) fn encode_color(color: usize, key: usize) -> Vec<u8> {
+/// Color and key as the message of a rank at a split.
+pub(super) fn encode_color(color: usize, key: usize) -> Vec<u8> {
     [color as u64, key as u64]
         .into_iter()
         .flat_map(u64::to_le_bytes)
         .collect()
 }
 
-/// What [`encode_color`] wrote, for every rank; nothing if it was something else.
-pub(crate) fn decode_colors(all: &[Vec<u8>]) -> Option<Vec<(u64, u64)>> {
+/// Decodes the messages of [`encode_color`] of every rank; `None` if one is malformed.
+pub(super) fn decode_colors(all: &[Vec<u8>]) -> Option<Vec<(u64, u64)>> {
     let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
     let decode = |bytes: &Vec<u8>| {
         let (color, key) = bytes.split_at_checked(8)?;
@@ -235,20 +241,20 @@ mod tests {
 
     #[test]
     fn the_last_rank_completes_a_step_and_the_next_one_begins() {
-        let mut meeting = Meeting::new(2);
-        assert_eq!(meeting.arrive(1, barrier("a"), vec![1]), Ok(None));
-        let complete = meeting.arrive(0, barrier("a"), vec![0]).unwrap().unwrap();
+        let mut rendezvous = Rendezvous::new(2);
+        assert_eq!(rendezvous.arrive(1, barrier("a"), vec![1]), Ok(None));
+        let complete = rendezvous.arrive(0, barrier("a"), vec![0]).unwrap().unwrap();
         assert_eq!((complete.round, complete.bytes), (0, vec![vec![0], vec![1]]));
-        assert_eq!(meeting.arrive(0, barrier("b"), vec![]), Ok(None));
-        assert_eq!(meeting.round(), 1);
+        assert_eq!(rendezvous.arrive(0, barrier("b"), vec![]), Ok(None));
+        assert_eq!(rendezvous.round(), 1);
     }
 
     #[test]
     fn one_call_of_two_operations_is_out_of_step() {
-        let mut meeting = Meeting::new(2);
+        let mut rendezvous = Rendezvous::new(2);
         let broadcast = |root| Call::new("a", Operation::Broadcast { root });
-        meeting.arrive(0, broadcast(0), vec![]).unwrap();
-        let error = meeting.arrive(1, broadcast(1), vec![]).unwrap_err();
+        rendezvous.arrive(0, broadcast(0), vec![]).unwrap();
+        let error = rendezvous.arrive(1, broadcast(1), vec![]).unwrap_err();
         let (mine, other) = ("a (broadcast from rank 1)", "a (broadcast from rank 0)");
         assert_eq!(
             error,
@@ -262,36 +268,36 @@ mod tests {
 
     #[test]
     fn a_rank_that_left_is_missed_once_somebody_waits() {
-        let mut meeting = Meeting::new(3);
-        meeting.leave(2);
-        assert_eq!(meeting.check(0), Ok(()));
+        let mut rendezvous = Rendezvous::new(3);
+        rendezvous.leave(2);
+        assert_eq!(rendezvous.check(0), Ok(()));
         let left = Err(GroupError::Left {
             step: "a".into(),
             left: vec![2],
         });
-        assert_eq!(meeting.arrive(0, barrier("a"), vec![]), left);
-        // And everybody hears the same from then on, whatever else happens.
-        meeting.leave(0);
-        meeting.give_up(1, Duration::ZERO);
-        assert_eq!(meeting.arrive(1, barrier("b"), vec![]), left);
+        assert_eq!(rendezvous.arrive(0, barrier("a"), vec![]), left);
+        // Every later call returns the same error.
+        rendezvous.leave(0);
+        rendezvous.give_up(1, Duration::ZERO);
+        assert_eq!(rendezvous.arrive(1, barrier("b"), vec![]), left);
     }
 
     #[test]
     fn who_gives_up_names_all_who_are_missing() {
-        let mut meeting = Meeting::new(4);
-        meeting.give_up(0, Duration::ZERO);
-        assert_eq!(meeting.check(0), Ok(()), "nobody waits");
-        meeting.arrive(2, barrier("a"), vec![]).unwrap();
-        meeting.arrive(0, barrier("a"), vec![]).unwrap();
+        let mut rendezvous = Rendezvous::new(4);
+        rendezvous.give_up(0, Duration::ZERO);
+        assert_eq!(rendezvous.check(0), Ok(()), "nobody waits");
+        rendezvous.arrive(2, barrier("a"), vec![]).unwrap();
+        rendezvous.arrive(0, barrier("a"), vec![]).unwrap();
         let after = Duration::from_secs(3);
-        meeting.give_up(2, after);
+        rendezvous.give_up(2, after);
         let timeout = Err(GroupError::Timeout {
             step: "a".into(),
             missing: vec![1, 3],
             after,
         });
-        assert_eq!(meeting.check(0), timeout);
-        assert_eq!(meeting.arrive(1, barrier("a"), vec![]), timeout.map(|()| None));
+        assert_eq!(rendezvous.check(0), timeout);
+        assert_eq!(rendezvous.arrive(1, barrier("a"), vec![]), timeout.map(|()| None));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Who may start a save: one at a time, from before it waits for the earlier save until its own is on its way.
+//! The permit to start a save: one call at a time has it, from before it waits for the earlier save until its own save
+//! has started.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -7,32 +8,32 @@ use super::{Agree, lock};
 use crate::error::Result;
 use crate::options::WhenBusy;
 
-/// The turn of all saves of one Fabric and its clones. A call that asks whether the turn is free does not wait for the thread
+/// The permit of one Fabric and its clones. A call that asks whether the permit is free does not wait for the thread
 /// that has it.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(super) struct StartPermit {
     /// Held while a save starts.
     starting: Mutex<()>,
-    /// Where the thread that has the turn saves to. The lock is held for moments.
+    /// The path to which the thread with the permit saves. No thread waits while it holds this lock.
     path: Mutex<Option<PathBuf>>,
 }
 
-/// The turn, until this is dropped.
-pub(crate) struct Taken<'t> {
-    turn: &'t Turn,
+/// The permit, until this is dropped.
+pub(super) struct HeldPermit<'t> {
+    permit: &'t StartPermit,
     _starting: MutexGuard<'t, ()>,
 }
 
-impl Turn {
-    /// Takes the turn to save to `path`; waits for it if `asked` says so. `None` if a save is starting or `on_its_way`, and the
-    /// call is not to wait; with `agree`, if that holds on any process.
-    pub(crate) fn take(
+impl StartPermit {
+    /// Takes the permit for a save to `path`; waits for it if `asked` says so. `None` if a save is starting or
+    /// `on_its_way`, and the call does not wait; with `agree`, if that holds on any rank.
+    pub(super) fn take(
         &self,
         asked: WhenBusy,
         path: &Path,
         on_its_way: impl FnOnce() -> bool,
         agree: Option<&Agree<'_>>,
-    ) -> Result<Option<Taken<'_>>> {
+    ) -> Result<Option<HeldPermit<'_>>> {
         if asked == WhenBusy::Wait {
             return Ok(Some(self.taken(lock(&self.starting), path)));
         }
@@ -52,22 +53,22 @@ impl Turn {
         Ok(taken.filter(|_| !busy))
     }
 
-    fn taken<'t>(&'t self, starting: MutexGuard<'t, ()>, path: &Path) -> Taken<'t> {
+    fn taken<'t>(&'t self, starting: MutexGuard<'t, ()>, path: &Path) -> HeldPermit<'t> {
         *lock(&self.path) = Some(path.to_path_buf());
-        Taken {
-            turn: self,
+        HeldPermit {
+            permit: self,
             _starting: starting,
         }
     }
 
-    /// Where the thread that has the turn saves to.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
+    /// The path to which the thread with the permit saves.
+    pub(super) fn path(&self) -> Option<PathBuf> {
         lock(&self.path).clone()
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for HeldPermit<'_> {
     fn drop(&mut self) {
-        *lock(&self.turn.path) = None;
+        *lock(&self.permit.path) = None;
     }
 }

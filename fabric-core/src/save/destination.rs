@@ -1,53 +1,53 @@
-//! The place of a checkpoint: whether one can go there, and how it replaces the checkpoint that is there now.
+//! The destination of a save: whether a checkpoint can replace the file there, and how it does.
 //!
-//! A file replaces a file in one step, and so does a new manifest in a directory. A file cannot replace a directory in one
-//! step, nor the reverse: the replaced checkpoint steps aside, under a hidden name of the save's own, until the new one has the
-//! place. A reader that opens the path in between finds the one that stepped aside.
+//! A file replaces a file by one rename, and so does a new manifest in a directory. A file cannot replace a directory
+//! by one rename, nor the reverse: the replaced checkpoint steps aside, under a hidden name with the token of the save,
+//! until the new one is in place. A load in between finds the checkpoint that stepped aside.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::claim::{self, Claim};
-use super::parts;
+use super::own_files;
+use super::save_lock::{self, SaveLock};
 use crate::error::{Error, Result};
 use crate::format::directory::{FILE_NAME, rank_file};
 use crate::source::head::{generation_in, is_ours};
 use crate::source::hidden::{Ending, Hidden, Token};
 use crate::storage::{FileKind, Storage};
 
-/// How often the target may change between a file and a directory while a save takes its place.
+/// The number of times that the target may change between a file and a directory during one commit.
 const MOST_TURNS: usize = 100;
 
 /// Where a checkpoint goes.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
-    /// As the caller says it.
+pub(crate) struct Destination {
+    /// The path of the call.
     path: PathBuf,
-    /// Where that leads: symbolic links are followed, not replaced.
+    /// The path with symbolic links resolved: a link at the path stays.
     pub(crate) target: PathBuf,
-    /// The directory that the target is in.
+    /// The directory of the target.
     pub(crate) parent: PathBuf,
     /// The hidden names beside the target.
     pub(crate) beside: Hidden,
 }
 
-impl Site {
-    /// Finds the place; changes nothing.
+impl Destination {
+    /// Resolves the path; writes nothing.
     ///
     /// # Errors
     /// If the path names no file, or the storage cannot hold the names that a save needs there.
     pub(crate) fn at(storage: &dyn Storage, path: &Path) -> Result<Self> {
         if path.as_os_str().is_empty() {
-            let what = "the path is empty; give the name of a file, run/last.ckpt for instance";
+            let what = "the path is empty; give the name of a file, for example run/last.ckpt";
             return Err(Error::destination(path, what));
         }
-        // A slash at the end means the same file.
+        // A trailing slash does not change the file.
         let target = resolve(storage, path, path.components().as_path())?;
         let Some(name) = target.file_name().map(OsString::from) else {
             return Err(Error::destination(
                 path,
-                "it names no file; give the name of a file, run/last.ckpt for instance",
+                "it names no file; give the name of a file, for example run/last.ckpt",
             ));
         };
         let parent = match target.parent() {
@@ -55,33 +55,34 @@ impl Site {
             _ => PathBuf::from("."),
         };
         let target = target.with_file_name(name);
-        let site = Self {
+        let destination = Self {
             path: path.to_path_buf(),
             beside: Hidden::beside(&target),
             parent,
             target,
         };
         let token = Token::draw();
-        let deepest = site
+        let deepest = destination
             .beside
             .path(token, Ending::Partial)
             .join(token.generation())
             .join(rank_file(0));
         resolve(storage, path, &deepest)?;
-        Ok(site)
+        Ok(destination)
     }
 
     pub(crate) fn kind(&self, storage: &dyn Storage) -> Result<Option<FileKind>> {
         storage.kind(&self.target).map_err(Error::io("look at", &self.target))
     }
 
-    /// Creates the directory that the target is in.
+    /// Creates the directory of the target.
     pub(crate) fn create_parent(&self, storage: &dyn Storage) -> Result<()> {
         let parent = &self.parent;
         storage.create_dir_all(parent).map_err(Error::io("create", parent))
     }
 
-    /// Refuses a file where it would replace anything but a file, or a checkpoint in a directory with nothing else in it.
+    /// Refuses a destination for a file unless it is free, a file, or a checkpoint in a directory with nothing else in
+    /// it.
     pub(crate) fn check_for_file(&self, storage: &dyn Storage) -> Result<()> {
         match self.kind(storage)? {
             None | Some(FileKind::File) => return Ok(()),
@@ -93,13 +94,13 @@ impl Site {
             let what = format!("it is a directory; give the name of a file in it, {}", file.display());
             return Err(Error::destination(&self.path, what));
         }
-        match parts::first_stranger(storage, &self.target)? {
+        match own_files::first_foreign_entry(storage, &self.target)? {
             None => Ok(()),
             Some(stranger) => Err(self.would_lose(&stranger, "a file cannot take its place without losing that")),
         }
     }
 
-    /// Refuses a directory where it would replace anything but a file or a checkpoint in a directory.
+    /// Refuses a destination for a directory unless it is free, a file, or a checkpoint in a directory.
     pub(crate) fn check_for_directory(&self, storage: &dyn Storage) -> Result<()> {
         match self.kind(storage)? {
             None | Some(FileKind::File) => return Ok(()),
@@ -108,7 +109,7 @@ impl Site {
         }
         let target = &self.target;
         if !is_ours(storage, target)? {
-            return match parts::first_stranger(storage, target)? {
+            return match own_files::first_foreign_entry(storage, target)? {
                 None => Ok(()),
                 Some(stranger) => {
                     let directory = self.path.join("last");
@@ -129,7 +130,7 @@ impl Site {
                 format!("it holds `{other}`, which is part of another program's checkpoint; save to another name");
             return Err(Error::destination(&self.path, what));
         }
-        match parts::stranger_in_committed(storage, target)? {
+        match own_files::foreign_entry_in_committed(storage, target)? {
             None => Ok(()),
             Some(stranger) => Err(self.would_lose(&stranger, "a save removes the folder that it is in")),
         }
@@ -161,7 +162,7 @@ impl Site {
         })
     }
 
-    /// The file of the directory at the target that has the first tensors, if there is one, and the manifest otherwise.
+    /// The file of rank 0 in the directory at the target, if there is one, and the manifest otherwise.
     fn file_of_tensors(&self, storage: &dyn Storage) -> Result<PathBuf> {
         if let Ok(generation) = generation_in(storage, &self.target) {
             let file = self.target.join(generation).join(rank_file(0));
@@ -172,12 +173,12 @@ impl Site {
         Ok(self.target.join(FILE_NAME))
     }
 
-    /// Gives the file at `new` the target's name. Says whether something has stepped aside.
-    pub(crate) fn put_file(&self, storage: &dyn Storage, new: &Path, claim: &Claim<'_>) -> Result<bool> {
-        self.take_turns(storage, claim, |kind, aside| {
+    /// Renames the file at `new` to the target. True if a checkpoint has stepped aside.
+    pub(crate) fn rename_to_target(&self, storage: &dyn Storage, new: &Path, lock: &SaveLock<'_>) -> Result<bool> {
+        self.take_turns(storage, lock, |kind, aside| {
             if kind == Some(FileKind::Directory) {
                 self.check_for_file(storage)?;
-                if !self.step_aside(storage, claim, aside)? {
+                if !self.step_aside(storage, lock, aside)? {
                     return Ok(false);
                 }
             }
@@ -190,12 +191,12 @@ impl Site {
         })
     }
 
-    /// Calls `turn` with the kind of the target, and whether a checkpoint has stepped aside, until the new one has the place. If a
-    /// turn fails, the checkpoint that stepped aside comes back.
+    /// Calls `turn` with the kind of the target, and whether a checkpoint has stepped aside, until it returns true: the
+    /// new checkpoint is in place. If a turn fails, the checkpoint that stepped aside returns to the target.
     pub(crate) fn take_turns(
         &self,
         storage: &dyn Storage,
-        claim: &Claim<'_>,
+        lock: &SaveLock<'_>,
         mut turn: impl FnMut(Option<FileKind>, &mut bool) -> Result<bool>,
     ) -> Result<bool> {
         let mut aside = false;
@@ -214,20 +215,20 @@ impl Site {
         };
         let put = turns();
         if put.is_err() && aside && matches!(storage.kind(&self.target), Ok(None)) {
-            // If even this fails, the checkpoint is found under the name aside.
-            let _ = storage.rename(&claim.path(Ending::Replaced), &self.target);
+            // If this rename fails too, `open` finds the checkpoint under its hidden name.
+            let _ = storage.rename(&lock.path(Ending::Replaced), &self.target);
         }
         put.map(|()| aside)
     }
 
-    /// Moves the checkpoint at the target aside. `false` if nothing is there any more.
-    pub(crate) fn step_aside(&self, storage: &dyn Storage, claim: &Claim<'_>, aside: &mut bool) -> Result<bool> {
-        let replaced = claim.path(Ending::Replaced);
+    /// Moves the checkpoint at the target aside. False if the target is free.
+    pub(crate) fn step_aside(&self, storage: &dyn Storage, lock: &SaveLock<'_>, aside: &mut bool) -> Result<bool> {
+        let replaced = lock.path(Ending::Replaced);
         if *aside {
-            // Another save has put a whole checkpoint there since, so the one that stepped aside before is not needed.
-            parts::remove(storage, &replaced).map_err(Error::io("remove", &replaced))?;
+            // Another save has put a whole checkpoint there since, so the one that stepped aside before is obsolete.
+            own_files::remove(storage, &replaced).map_err(Error::io("remove", &replaced))?;
         }
-        claim::clear_aside(storage, self, claim.token());
+        save_lock::clear_aside(storage, self, lock.token());
         match storage.rename(&self.target, &replaced) {
             Ok(()) => {
                 *aside = true;
@@ -238,36 +239,37 @@ impl Site {
         }
     }
 
-    /// Makes durable that the new one has the place, and removes the checkpoints that stepped aside for it and for saves that were killed.
-    pub(crate) fn end(
+    /// Makes the commit durable, and removes the checkpoints that stepped aside, for this save and for saves that were
+    /// killed.
+    pub(crate) fn finish(
         &self,
         storage: &dyn Storage,
-        claim: Claim<'_>,
+        lock: SaveLock<'_>,
         stepped_aside: bool,
         left_aside: bool,
         sync: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         if stepped_aside {
             let synced = sync();
-            let removed = synced.is_ok() && parts::remove(storage, &claim.path(Ending::Replaced)).unwrap_or(false);
-            claim.end(removed);
+            let removed = synced.is_ok() && own_files::remove(storage, &lock.path(Ending::Replaced)).unwrap_or(false);
+            lock.end(removed);
             synced?;
         } else {
-            // Before the directory is synced, so that a power failure does not bring the lock's file back.
-            claim.end(true);
+            // The lock's file is removed before the directory is synced, so that a power failure does not restore it.
+            lock.end(true);
             sync()?;
         }
         if left_aside {
-            claim::sweep(storage, self);
+            save_lock::sweep(storage, self);
         }
         Ok(())
     }
 
-    /// Says that the directory which was saved into is gone.
+    /// The error that the directory of this save is gone.
     pub(crate) fn taken_away(&self) -> Error {
         Error::destination(
             &self.path,
-            "another save, or somebody else, took the directory away while this save wrote into it; save again",
+            "another save or program removed the directory while this save wrote into it; save again",
         )
     }
 }
@@ -281,7 +283,7 @@ fn resolve(storage: &dyn Storage, path: &Path, at: &Path) -> Result<PathBuf> {
     })
 }
 
-/// A directory that is somebody else's checkpoint would be hidden behind ours.
+/// True for a file of another program's checkpoint, which a manifest in the same directory would hide.
 fn is_of_others(name: &str) -> bool {
     name == ".metadata" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }

@@ -1,4 +1,4 @@
-//! What travels between processes: a header that says what it is, then the bytes it is about.
+//! The messages between processes: an envelope with the kind of the message, and the bytes of a step behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,72 +7,71 @@ use bincode::config::{Configuration, Limit, standard};
 use serde::{Deserialize, Serialize};
 
 use crate::dist::group::GroupError;
-use crate::dist::group::meeting::Call;
+use crate::dist::group::rendezvous::Call;
 use crate::io::pages;
 
-/// Tells groups from each other, in all processes alike.
+/// The identity of a group, equal in all processes.
 ///
-/// All groups share one communicator. Another one for each group would come from a collective call that cannot be given a
-/// time; and two groups that are duplicated at once, by two threads in another order in each process, would wait for each
-/// other for ever.
+/// All groups share one communicator. A communicator for each group would need a collective call without a timeout; and
+/// two groups that two threads duplicate at once, in another order in each process, would wait for each other for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct GroupId {
-    /// The process that named it, or none for those that all processes name alike.
+pub(super) struct GroupId {
+    /// The process that named the group; `None` for a group of all processes.
     maker: Option<usize>,
     number: u64,
 }
 
 impl GroupId {
-    pub(crate) fn world(number: u64) -> Self {
+    pub(super) fn world(number: u64) -> Self {
         Self { maker: None, number }
     }
 
-    pub(crate) fn made_by(process: usize, number: u64) -> Self {
+    pub(super) fn made_by(process: usize, number: u64) -> Self {
         let maker = Some(process);
         Self { maker, number }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Header {
-    pub(crate) group: GroupId,
-    pub(crate) word: Word,
+pub(super) struct Envelope {
+    pub(super) group: GroupId,
+    pub(super) body: GroupMessage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Word {
-    /// To the hub: a rank has come to a step; its bytes follow.
-    Come { rank: usize, call: Call, timeout: Duration },
-    /// To the hub: a rank will not come any more.
+pub(super) enum GroupMessage {
+    /// To the coordinator: a rank has arrived at a step; its bytes follow.
+    Arrive { rank: usize, call: Call, timeout: Duration },
+    /// To the coordinator: a rank has left the group.
     Leave { rank: usize },
-    /// To the hub: a rank cannot do what it was asked for.
+    /// To the coordinator: a rank has failed, and so has the group.
     Fail {
-        #[serde(with = "GroupErrorOnItsWay")]
+        #[serde(with = "GroupErrorRecord")]
         error: GroupError,
     },
-    /// From the hub: all have come. What each brought follows, one after the other.
-    Done { lengths: Vec<usize>, place: Option<Place> },
-    /// From the hub: the group has failed.
+    /// From the coordinator: all ranks have arrived. The bytes of each follow, in the order of ranks.
+    Done { lengths: Vec<usize>, seat: Option<Seat> },
+    /// From the coordinator: the group has failed.
     Broken {
-        #[serde(with = "GroupErrorOnItsWay")]
+        #[serde(with = "GroupErrorRecord")]
         error: GroupError,
     },
-    /// From the hub, its last word: all ranks have left.
+    /// From the coordinator, its last message: all ranks have left.
     Closed,
 }
 
-/// The place of a process in a group: which one, whom with (as numbers of processes, in the order of ranks), and as which
-/// rank.
+/// The membership of a process: the group, the numbers of its processes in the order of ranks, and the rank of this
+/// process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
-    pub(crate) group: GroupId,
-    pub(crate) members: Vec<usize>,
-    pub(crate) rank: usize,
+pub(super) struct Seat {
+    pub(super) group: GroupId,
+    pub(super) members: Vec<usize>,
+    pub(super) rank: usize,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "GroupError")]
-enum GroupErrorOnItsWay {
+enum GroupErrorRecord {
     Timeout {
         step: String,
         missing: Vec<usize>,
@@ -98,18 +97,18 @@ enum GroupErrorOnItsWay {
     },
 }
 
-/// The number of bytes before the header: its length.
+/// The length of the length of the envelope, in bytes.
 const PREFIX: usize = size_of::<u64>();
 
-/// The largest header: names of steps, and two numbers for each rank.
+/// The longest envelope: it has the name of a step, and two numbers for each rank.
 const LIMIT: usize = 1 << 28;
 
 fn config() -> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<LIMIT>> {
     standard().with_limit::<LIMIT>()
 }
 
-/// A message as MPI carries it, or why it cannot: its length is a C `int` there.
-pub(crate) fn encode(header: &Header, parts: &[Vec<u8>]) -> Result<Arc<[u8]>, String> {
+/// Encodes a message. The error says that it is too long: MPI counts its bytes with a C `int`.
+pub(super) fn encode(header: &Envelope, parts: &[Vec<u8>]) -> Result<Arc<[u8]>, String> {
     let header = bincode::serde::encode_to_vec(header, config()).map_err(|error| error.to_string())?;
     let length = PREFIX + header.len() + parts.iter().map(Vec::len).sum::<usize>();
     if i32::try_from(length).is_err() {
@@ -126,8 +125,8 @@ pub(crate) fn encode(header: &Header, parts: &[Vec<u8>]) -> Result<Arc<[u8]>, St
     Ok(all.concat().into())
 }
 
-/// The parts of a message, or nothing if it is none.
-pub(crate) fn decode(message: &[u8]) -> Option<(Header, &[u8])> {
+/// Decodes a message; `None` if it is malformed.
+pub(super) fn decode(message: &[u8]) -> Option<(Envelope, &[u8])> {
     let (length, rest) = message.split_first_chunk::<PREFIX>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (header, bytes) = rest.split_at_checked(length)?;
@@ -135,9 +134,9 @@ pub(crate) fn decode(message: &[u8]) -> Option<(Header, &[u8])> {
     (used == length).then_some((header, bytes))
 }
 
-/// The bytes behind a [`Word::Done`], cut into the message of each rank; an error if the lengths are not those, or if there is no
-/// memory for the parts.
-pub(crate) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Result<Vec<Vec<u8>>, String> {
+/// Splits the bytes behind a [`GroupMessage::Done`] into the message of each rank. The error says that the lengths do
+/// not fit the bytes, or that there is no memory.
+pub(super) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Result<Vec<Vec<u8>>, String> {
     let torn = || "what came back is not whole".to_owned();
     let mut parts = Vec::with_capacity(lengths.len().min(bytes.len() + 1));
     for &length in lengths {
@@ -151,11 +150,11 @@ pub(crate) fn cut(mut bytes: &[u8], lengths: &[usize]) -> Result<Vec<Vec<u8>>, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::group::meeting::Operation;
+    use crate::dist::group::rendezvous::Operation;
 
-    fn header(word: Word) -> Header {
+    fn envelope(body: GroupMessage) -> Envelope {
         let group = GroupId::made_by(3, 9);
-        Header { group, word }
+        Envelope { group, body }
     }
 
     #[test]
@@ -165,36 +164,36 @@ mod tests {
             missing: vec![1, 2],
             after: Duration::from_millis(7),
         };
-        let place = Place {
+        let seat = Seat {
             group: GroupId::world(1),
             members: vec![2, 0],
             rank: 1,
         };
         let call = Call::new("save", Operation::Broadcast { root: 4 });
-        let words = [
-            Word::Come {
+        let bodies = [
+            GroupMessage::Arrive {
                 rank: 1,
                 call,
                 timeout: Duration::MAX,
             },
-            Word::Leave { rank: 0 },
-            Word::Fail { error: error.clone() },
-            Word::Done {
+            GroupMessage::Leave { rank: 0 },
+            GroupMessage::Fail { error: error.clone() },
+            GroupMessage::Done {
                 lengths: vec![1, 0, 2],
-                place: Some(place),
+                seat: Some(seat),
             },
-            Word::Broken { error },
-            Word::Closed,
+            GroupMessage::Broken { error },
+            GroupMessage::Closed,
         ];
-        for word in words.map(header) {
-            let message = encode(&word, &[vec![1], vec![], vec![2, 3]]).unwrap();
-            assert_eq!(decode(&message), Some((word, &[1, 2, 3][..])));
+        for body in bodies.map(envelope) {
+            let message = encode(&body, &[vec![1], vec![], vec![2, 3]]).unwrap();
+            assert_eq!(decode(&message), Some((body, &[1, 2, 3][..])));
         }
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
-        let message = encode(&header(Word::Closed), &[]).unwrap();
+        let message = encode(&envelope(GroupMessage::Closed), &[]).unwrap();
         for end in 0..message.len() {
             assert_eq!(decode(&message[..end]), None);
         }

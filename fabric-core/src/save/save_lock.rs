@@ -1,35 +1,35 @@
-//! The token of a save, and the lock that claims every file with this token for the save.
+//! The token of a save, and the lock that marks every file with this token as one of a running save.
 //!
-//! The lock's file is the first thing that a save creates and the last that it removes, and the system releases the lock
-//! when the process ends. So a save that can take the lock of a marked file knows that the file's save is dead, and removes the
-//! leftovers. Nothing without a mark is removed.
+//! The lock's file is the first file that a save creates and the last that it removes. The system releases the lock
+//! when the process ends, so a save that can take the lock of a marked file knows that the other save is dead, and
+//! removes its leftovers. Files without a mark stay.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::parts::{self, Mark};
-use super::site::Site;
+use super::destination::Destination;
+use super::own_files::{self, Mark};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
 use crate::source::head::{generation_in, is_ours};
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage, WriteFile};
 
-/// The token of a save, and its lock. Dropped, the lock's file is removed.
+/// The token of a save, and its lock. If it is dropped, the lock's file is removed.
 #[derive(Debug)]
-pub(crate) struct Claim<'s> {
+pub(crate) struct SaveLock<'s> {
     storage: &'s dyn Storage,
     hidden: Hidden,
     token: Token,
     held: Option<Box<dyn WriteFile>>,
 }
 
-impl<'s> Claim<'s> {
+impl<'s> SaveLock<'s> {
     /// Draws a token, and locks it.
     pub(crate) fn new(storage: &'s dyn Storage, hidden: &Hidden) -> Result<Self> {
         loop {
-            if let Some(claim) = Self::of(storage, hidden, Token::draw())? {
-                return Ok(claim);
+            if let Some(lock) = Self::of(storage, hidden, Token::draw())? {
+                return Ok(lock);
             }
         }
     }
@@ -42,11 +42,11 @@ impl<'s> Claim<'s> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(Error::io("create", &path)(error)),
         };
-        let mut claim = Self::holding(storage, hidden, token, held);
-        if let Some(held) = &mut claim.held {
+        let mut lock = Self::holding(storage, hidden, token, held);
+        if let Some(held) = &mut lock.held {
             held.write_all(MARK).map_err(Error::io("write", &path))?;
         }
-        Ok(Some(claim))
+        Ok(Some(lock))
     }
 
     fn holding(storage: &'s dyn Storage, hidden: &Hidden, token: Token, held: Box<dyn WriteFile>) -> Self {
@@ -62,17 +62,17 @@ impl<'s> Claim<'s> {
         self.token
     }
 
-    /// One of its names.
+    /// The path of a file with this token.
     pub(crate) fn path(&self, ending: Ending) -> PathBuf {
         self.hidden.path(self.token, ending)
     }
 
-    /// Releases the lock and leaves its file: a later save finds the files that could not be removed now.
+    /// Releases the lock and leaves its file: a later save finds the files that cannot be removed now.
     pub(crate) fn leave(&mut self) {
         self.held = None;
     }
 
-    /// Releases the lock if everything of it is gone, and leaves its file otherwise.
+    /// Releases the lock, and leaves its file unless all other files of the token are gone.
     pub(crate) fn end(mut self, is_gone: bool) {
         if !is_gone {
             self.leave();
@@ -80,11 +80,11 @@ impl<'s> Claim<'s> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for SaveLock<'_> {
     fn drop(&mut self) {
         if self.held.is_some() {
-            // The file's name goes first: it stands for a save as long as it is there. A device that fails once may work
-            // the next time; a later save finds a file that stays.
+            // The file is removed before the lock is released: a lock's file marks a running save. The second attempt
+            // is for a device that fails once; a later save finds a file that stays.
             let path = self.path(Ending::Lock);
             let _ = self
                 .storage
@@ -94,13 +94,12 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Removes the leftovers of dead saves beside the target, of either kind, and in a directory that is there. A courtesy: a
-/// save does not fail for it. Says whether something stepped aside for a save that did not come to its end: it stays until
-/// there is something in its place.
-pub(crate) fn sweep(storage: &dyn Storage, site: &Site) -> bool {
-    let left_aside = sweep_names(storage, &site.beside, &site.target);
-    if matches!(storage.kind(&site.target), Ok(Some(FileKind::Directory))) {
-        sweep_inside(storage, &site.target);
+/// Removes the leftovers of dead saves beside the target, and in the directory at the target. A failure does not fail
+/// the save. True if a checkpoint of a dead save stepped aside: it stays until the target exists.
+pub(crate) fn sweep(storage: &dyn Storage, destination: &Destination) -> bool {
+    let left_aside = sweep_names(storage, &destination.beside, &destination.target);
+    if matches!(storage.kind(&destination.target), Ok(Some(FileKind::Directory))) {
+        sweep_inside(storage, &destination.target);
     }
     left_aside
 }
@@ -114,11 +113,12 @@ pub(crate) fn sweep_inside(storage: &dyn Storage, directory: &Path) {
         let Some(token) = Token::of_generation(name) else {
             continue;
         };
-        // In this order: a generation without a lock was committed before, or never will be.
+        // The lock is looked at before the manifest is read: a generation without a lock was committed before, or never
+        // will be.
         let unlocked = matches!(storage.kind(&inside.path(token, Ending::Lock)), Ok(None));
         let replaced = || generation_in(storage, directory).is_ok_and(|committed| committed != *name);
-        if unlocked && replaced() && parts::is_generation(storage, directory, token) {
-            let _ = parts::remove_generation(storage, &directory.join(name));
+        if unlocked && replaced() && own_files::is_generation(storage, directory, token) {
+            let _ = own_files::remove_generation(storage, &directory.join(name));
         }
     }
 }
@@ -128,7 +128,7 @@ fn sweep_names(storage: &dyn Storage, hidden: &Hidden, target: &Path) -> bool {
     let ours: Vec<(Token, Ending)> = names.iter().filter_map(|name| hidden.parse(name)).collect();
     for &(token, _) in ours.iter().filter(|(_, ending)| *ending == Ending::Lock) {
         // A courtesy, as said above.
-        let _ = sweep_claim(storage, hidden, token, target);
+        let _ = sweep_locked(storage, hidden, token, target);
     }
     for &(token, ending) in ours.iter().filter(|(_, ending)| *ending != Ending::Lock) {
         let _ = sweep_orphan(storage, hidden, token, ending, target);
@@ -137,55 +137,56 @@ fn sweep_names(storage: &dyn Storage, hidden: &Hidden, target: &Path) -> bool {
 }
 
 /// Removes everything of a token whose save is dead.
-fn sweep_claim(storage: &dyn Storage, hidden: &Hidden, token: Token, target: &Path) -> io::Result<()> {
-    let lock = hidden.path(token, Ending::Lock);
-    // Before, since nothing but a lock's file is touched; and after, since its save may have written meanwhile.
-    let before = Mark::of(storage, &lock, MARK)?;
+fn sweep_locked(storage: &dyn Storage, hidden: &Hidden, token: Token, target: &Path) -> io::Result<()> {
+    let path = hidden.path(token, Ending::Lock);
+    // The mark is read before the lock is taken, because no foreign file may be locked, and again after, because the
+    // save may have written its mark in between.
+    let before = Mark::of(storage, &path, MARK)?;
     if before.is_none() {
         return Ok(());
     }
-    let Some(held) = storage.take_over(&lock)? else {
+    let Some(held) = storage.take_over(&path)? else {
         return Ok(());
     };
-    let claim = Claim::holding(storage, hidden, token, held);
-    let is_marked = [before, Mark::of(storage, &lock, MARK)?].contains(&Some(Mark::Whole));
-    // A lock without all of its mark was there before anything else.
-    let is_gone = !is_marked || remove_claimed(storage, &claim, target).unwrap_or(false);
-    claim.end(is_gone);
+    let lock = SaveLock::holding(storage, hidden, token, held);
+    let is_marked = [before, Mark::of(storage, &path, MARK)?].contains(&Some(Mark::Whole));
+    // A lock's file without its whole mark is older than every other file of its token.
+    let is_gone = !is_marked || remove_locked(storage, &lock, target).unwrap_or(false);
+    lock.end(is_gone);
     Ok(())
 }
 
-/// Removes the files of a token, but never the only checkpoint that there is. Says whether nothing is left.
-fn remove_claimed(storage: &dyn Storage, claim: &Claim<'_>, target: &Path) -> io::Result<bool> {
-    let mut is_gone = parts::remove(storage, &claim.path(Ending::Partial))?;
-    let replaced = claim.path(Ending::Replaced);
+/// Removes the files of a token, but never the only checkpoint. True if nothing is left.
+fn remove_locked(storage: &dyn Storage, lock: &SaveLock<'_>, target: &Path) -> io::Result<bool> {
+    let mut is_gone = own_files::remove(storage, &lock.path(Ending::Partial))?;
+    let replaced = lock.path(Ending::Replaced);
     if storage.kind(&replaced)?.is_some() {
-        // Its save is dead, so a checkpoint at the target came later.
-        is_gone &= storage.kind(target)?.is_some() && parts::remove(storage, &replaced)?;
+        // The save of the token is dead, so a checkpoint at the target is newer.
+        is_gone &= storage.kind(target)?.is_some() && own_files::remove(storage, &replaced)?;
     }
-    let directory = &claim.hidden.directory;
-    let folder = directory.join(claim.token.generation());
+    let directory = &lock.hidden.directory;
+    let folder = directory.join(lock.token.generation());
     if directory == target && storage.kind(&folder)?.is_some() {
-        // The manifest is read after the lock was taken: nobody can commit the folder any more.
+        // The manifest is read after the lock was taken: no save can commit the folder any more.
         let committed = match storage.kind(&directory.join(FILE_NAME))? {
             None => None,
             Some(_) => match generation_in(storage, directory) {
                 Ok(committed) => Some(committed),
-                // Which folder a damaged manifest speaks of is not known, and it may be mended.
+                // A damaged manifest may be repaired, and may name this folder.
                 Err(_) => return Ok(false),
             },
         };
-        if committed != Some(claim.token.generation()) {
-            is_gone &= parts::remove_generation(storage, &folder)?;
+        if committed != Some(lock.token.generation()) {
+            is_gone &= own_files::remove_generation(storage, &folder)?;
         }
     }
     Ok(is_gone)
 }
 
-/// Removes the checkpoints that stepped aside for other saves, dead ones and living ones: the checkpoint at the target came
-/// later. So one at most is there when a save moves another one aside, and `open` finds the last.
-pub(crate) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
-    let hidden = &site.beside;
+/// Removes the checkpoints that stepped aside for other saves: the checkpoint at the target is newer. So at most one
+/// checkpoint is aside when a save moves another one aside, and `open` finds the latest.
+pub(crate) fn clear_aside(storage: &dyn Storage, destination: &Destination, own: Token) {
+    let hidden = &destination.beside;
     let names = storage.list(&hidden.directory).unwrap_or_default();
     let replaced = names.iter().filter_map(|name| match hidden.parse(name) {
         Some((token, Ending::Replaced)) if token != own => Some(token),
@@ -194,14 +195,14 @@ pub(crate) fn clear_aside(storage: &dyn Storage, site: &Site, own: Token) {
     for token in replaced {
         let is_marked = || Mark::of(storage, &hidden.path(token, Ending::Lock), MARK);
         // In this order: a checkpoint at the target now came after one that was aside before.
-        if matches!(storage.kind(&site.target), Ok(Some(_))) && matches!(is_marked(), Ok(Some(Mark::Whole))) {
+        if matches!(storage.kind(&destination.target), Ok(Some(_))) && matches!(is_marked(), Ok(Some(Mark::Whole))) {
             // A courtesy, as said above.
-            let _ = parts::remove(storage, &hidden.path(token, Ending::Replaced));
+            let _ = own_files::remove(storage, &hidden.path(token, Ending::Replaced));
         }
     }
 }
 
-/// Removes a leftover that has lost its lock, after a power failure for instance. Its contents must prove that a save made it.
+/// Removes a leftover without a lock's file, as a power failure leaves it. Its contents must prove that a save made it.
 fn sweep_orphan(storage: &dyn Storage, hidden: &Hidden, token: Token, ending: Ending, target: &Path) -> Result<()> {
     let path = hidden.path(token, ending);
     let io = |error| Error::io("look at", &path)(error);
@@ -211,13 +212,13 @@ fn sweep_orphan(storage: &dyn Storage, hidden: &Hidden, token: Token, ending: En
         return Ok(());
     }
     match storage.kind(&path).map_err(io)? {
-        Some(FileKind::File) if parts::is_our_file(storage, &path) => {
+        Some(FileKind::File) if own_files::is_own_file(storage, &path) => {
             storage.remove_if_abandoned(&path).map_err(io)?;
         }
         Some(FileKind::Directory) => {
             let is_empty = storage.list_os(&path).map_err(io)?.is_empty();
-            if is_empty || is_ours(storage, &path)? && parts::first_stranger(storage, &path)?.is_none() {
-                parts::remove(storage, &path).map_err(io)?;
+            if is_empty || is_ours(storage, &path)? && own_files::first_foreign_entry(storage, &path)?.is_none() {
+                own_files::remove(storage, &path).map_err(io)?;
             }
         }
         _ => {}

@@ -1,37 +1,37 @@
-//! Packs pieces into chunks of the staging memory, one behind the other, and hands over each chunk that is full.
+//! Copies rows into chunks of the staging memory, one behind the other, and sends each chunk that is full.
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::staging::{Chunk, Staging};
+use super::staging::{Staging, StagingChunk};
 use crate::error::{Error, Result};
 use crate::io::checksum::{BLOCK, Running};
 
-/// A chunk with the bytes of pieces.
+/// A chunk with the bytes of rows.
 #[derive(Debug)]
-pub(crate) struct Filled {
-    pub(crate) chunk: Chunk,
-    pub(crate) runs: Vec<Packed>,
+pub(super) struct FilledChunk {
+    pub(super) chunk: StagingChunk,
+    pub(super) runs: Vec<PackedRun>,
     /// The checksums of all blocks, in order.
-    pub(crate) sums: Vec<u64>,
+    pub(super) sums: Vec<u64>,
 }
 
-/// A run of a piece in a chunk: whole blocks, if the piece does not end there.
+/// Consecutive bytes of a row in a chunk: whole blocks, unless the row ends there.
 #[derive(Debug)]
-pub(crate) struct Packed {
-    pub(crate) piece: usize,
-    pub(crate) bytes: Range<usize>,
-    pub(crate) sums: Range<usize>,
+pub(super) struct PackedRun {
+    pub(super) row: usize,
+    pub(super) bytes: Range<usize>,
+    pub(super) sums: Range<usize>,
 }
 
-/// Why nothing more is copied.
+/// The reason why the copy ends early.
 #[derive(Debug)]
-pub(crate) enum Stop {
-    /// Nobody takes what is copied: the save has failed.
+pub(super) enum Stop {
+    /// The receiver is gone: the save has failed.
     Unwanted,
-    /// It cannot be copied.
+    /// A row cannot be copied.
     Failed(Error),
 }
 
@@ -42,10 +42,10 @@ impl From<Error> for Stop {
 }
 
 impl Stop {
-    /// Tells whoever takes what is copied.
-    pub(crate) fn tell(self, filled: &Sender<Result<Filled>>) {
+    /// Sends the error to the thread that writes.
+    pub(super) fn tell(self, filled: &Sender<Result<FilledChunk>>) {
         if let Self::Failed(error) = self {
-            // If nobody listens, the save has failed for another reason.
+            // If the receiver is gone, the save has failed for another reason.
             let _ = filled.send(Err(error));
         }
     }
@@ -58,48 +58,48 @@ fn no_memory(source: io::Error) -> Stop {
     })
 }
 
-/// Fills chunks.
-pub(crate) struct Packer<'a> {
+/// Fills chunks and sends them.
+pub(super) struct StagingWriter<'a> {
     staging: &'a Arc<Staging>,
-    filled: &'a Sender<Result<Filled>>,
-    open: Option<Open>,
-    /// The piece that is being put, and how much of it is to come.
-    piece: usize,
+    filled: &'a Sender<Result<FilledChunk>>,
+    open: Option<OpenChunk>,
+    /// The present row, and the number of its bytes that are not copied yet.
+    row: usize,
     left: usize,
 }
 
 /// The chunk that is being filled.
-struct Open {
-    filled: Filled,
+struct OpenChunk {
+    filled: FilledChunk,
     used: usize,
-    /// How much of the piece may still be put behind what was put last.
+    /// The number of bytes of the present row that still fit behind the last ones.
     room: usize,
-    /// The checksum of what was put of the present block, and how much that is. No block goes on in another chunk.
+    /// The checksum of the copied bytes of the present block, and their number. No block continues in another chunk.
     sum: Running,
     summed: usize,
 }
 
-impl<'a> Packer<'a> {
-    pub(crate) fn new(staging: &'a Arc<Staging>, filled: &'a Sender<Result<Filled>>) -> Self {
+impl<'a> StagingWriter<'a> {
+    pub(super) fn new(staging: &'a Arc<Staging>, filled: &'a Sender<Result<FilledChunk>>) -> Self {
         Self {
             staging,
             filled,
             open: None,
-            piece: 0,
+            row: 0,
             left: 0,
         }
     }
 
-    /// What is put from now on are the bytes of this piece, which has `len` of them.
-    pub(crate) fn begin(&mut self, piece: usize, len: usize) {
-        (self.piece, self.left) = (piece, len);
+    /// Starts a row of `len` bytes.
+    pub(super) fn start_row(&mut self, row: usize, len: usize) {
+        (self.row, self.left) = (row, len);
         if let Some(open) = &mut self.open {
             open.room = 0;
         }
     }
 
-    /// Puts the next bytes of the piece.
-    pub(crate) fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+    /// Copies the next bytes of the row.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         if bytes.len() > self.left {
             return Err(Stop::Failed(Error::Internal(format!(
                 "{} bytes were copied where {} belong",
@@ -109,30 +109,30 @@ impl<'a> Packer<'a> {
         }
         while !bytes.is_empty() {
             let left = self.left;
-            let put = self.roomy()?.put(bytes, left);
+            let put = self.open_chunk()?.append(bytes, left);
             self.left -= put;
             bytes = &bytes[put..];
         }
         Ok(())
     }
 
-    /// Hands over the last chunk.
-    pub(crate) fn finish(mut self) -> Result<(), Stop> {
+    /// Sends the last chunk.
+    pub(super) fn finish(mut self) -> Result<(), Stop> {
         self.hand_over()
     }
 
-    /// A chunk with room for the piece: for its rest where that fits, otherwise for as many whole blocks as do.
-    fn roomy(&mut self) -> Result<&mut Open, Stop> {
-        let (piece, left) = (self.piece, self.left);
-        if !self.open.as_mut().is_some_and(|open| open.make_room(piece, left)) {
+    /// A chunk with room for the row: for the rest of the row if it fits, otherwise for as many whole blocks as fit.
+    fn open_chunk(&mut self) -> Result<&mut OpenChunk, Stop> {
+        let (row, left) = (self.row, self.left);
+        if !self.open.as_mut().is_some_and(|open| open.make_room(row, left)) {
             self.hand_over()?;
         }
         let open = match self.open.take() {
             Some(open) => open,
-            None => Open::new(self.staging.take().map_err(no_memory)?),
+            None => OpenChunk::new(self.staging.take().map_err(no_memory)?),
         };
         let open = self.open.insert(open);
-        open.make_room(piece, left);
+        open.make_room(row, left);
         Ok(open)
     }
 
@@ -144,10 +144,10 @@ impl<'a> Packer<'a> {
     }
 }
 
-impl Open {
-    fn new(chunk: Chunk) -> Self {
+impl OpenChunk {
+    fn new(chunk: StagingChunk) -> Self {
         Self {
-            filled: Filled {
+            filled: FilledChunk {
                 chunk,
                 runs: Vec::new(),
                 sums: Vec::new(),
@@ -159,15 +159,15 @@ impl Open {
         }
     }
 
-    /// Begins a run of a piece of which `left` bytes are to come, unless one has room; says whether there is any.
-    fn make_room(&mut self, piece: usize, left: usize) -> bool {
+    /// Begins a run of a row of which `left` bytes are missing, unless one has room; true if there is room.
+    fn make_room(&mut self, row: usize, left: usize) -> bool {
         if self.room == 0 {
             let free = self.filled.chunk.len() - self.used;
             self.room = if left <= free { left } else { free / BLOCK * BLOCK };
             if self.room > 0 {
                 let sums = self.filled.sums.len();
-                self.filled.runs.push(Packed {
-                    piece,
+                self.filled.runs.push(PackedRun {
+                    row,
                     bytes: self.used..self.used,
                     sums: sums..sums,
                 });
@@ -176,9 +176,9 @@ impl Open {
         self.room > 0
     }
 
-    /// Puts bytes of the present block, as many as there are and there is room for, and says how many. `left` are to come of
-    /// the piece.
-    fn put(&mut self, bytes: &[u8], left: usize) -> usize {
+    /// Copies bytes of the present block, as many as fit, and returns their number. `left` bytes of the row are
+    /// missing.
+    fn append(&mut self, bytes: &[u8], left: usize) -> usize {
         let len = bytes.len().min(self.room).min(BLOCK - self.summed);
         let end = self.used + len;
         self.sum.copy(&bytes[..len], &mut self.filled.chunk[self.used..end]);
@@ -209,27 +209,27 @@ mod tests {
         let staging = Arc::new(Staging::new(64 * BLOCK));
         let (sender, receiver) = channel();
         let lens = [5, 3 * BLOCK + 1, 17 * BLOCK + 9, 1, 0, 8 * BLOCK];
-        let mut packer = Packer::new(&staging, &sender);
-        for (piece, &len) in (0u8..).zip(&lens) {
-            packer.begin(piece.into(), len);
-            for put in vec![piece; len].chunks(BLOCK / 2 + 3) {
-                packer.put(put).expect("there is room");
+        let mut writer = StagingWriter::new(&staging, &sender);
+        for (row, &len) in (0u8..).zip(&lens) {
+            writer.start_row(row.into(), len);
+            for put in vec![row; len].chunks(BLOCK / 2 + 3) {
+                writer.write(put).expect("there is room");
             }
         }
         assert!(
-            matches!(packer.put(&[1]), Err(Stop::Failed(_))),
-            "the piece is complete"
+            matches!(writer.write(&[1]), Err(Stop::Failed(_))),
+            "the row is complete"
         );
-        packer.finish().expect("somebody listens");
+        writer.finish().expect("somebody listens");
         let mut seen = lens.map(|_| 0);
         for filled in receiver.try_iter() {
             let filled = filled.expect("nothing fails");
-            for Packed { piece, bytes, sums } in filled.runs {
-                seen[piece] += bytes.len();
-                assert!(bytes.len() % BLOCK == 0 || seen[piece] == lens[piece], "piece {piece}");
+            for PackedRun { row, bytes, sums } in filled.runs {
+                seen[row] += bytes.len();
+                assert!(bytes.len() % BLOCK == 0 || seen[row] == lens[row], "row {row}");
                 let bytes = &filled.chunk[bytes];
-                assert!(bytes.iter().all(|&byte| usize::from(byte) == piece));
-                assert_eq!(filled.sums[sums], checksum::sums(bytes), "piece {piece}");
+                assert!(bytes.iter().all(|&byte| usize::from(byte) == row));
+                assert_eq!(filled.sums[sums], checksum::sums(bytes), "row {row}");
             }
         }
         assert_eq!(seen, lens);

@@ -1,4 +1,4 @@
-//! A device that copies as late as it may, and one that copies at once: what is in between is between these.
+//! A fake device that copies as late as it may, and one that copies at once: real devices are between these two.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +10,13 @@ use super::*;
 const LEN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
+enum Direction {
     Up,
     Down,
 }
 
 #[derive(Default)]
-struct Device {
+struct FakeDevice {
     memory: Vec<u8>,
     /// Copies only when it is waited for.
     late: bool,
@@ -26,28 +26,28 @@ struct Device {
     story: Vec<String>,
 }
 
-type Shared = Rc<RefCell<Device>>;
+type Shared = Rc<RefCell<FakeDevice>>;
 
 struct Fake {
     device: Shared,
     memory: [u8; LEN],
-    under_way: Option<(Way, Range<usize>)>,
+    under_way: Option<(Direction, Range<usize>)>,
 }
 
 impl Fake {
-    fn begin(&mut self, way: Way, window: Range<usize>) -> candle_core::Result<()> {
-        assert_eq!(self.under_way, None, "a copy of this buffer is under way");
+    fn begin(&mut self, direction: Direction, window: Range<usize>) -> candle_core::Result<()> {
+        assert_eq!(self.under_way, None, "a copy of this buffer is under direction");
         let late = {
             let mut device = self.device.borrow_mut();
             device.story.push(format!("+{}", window.start));
             device.late
         };
-        self.under_way = Some((way, window));
+        self.under_way = Some((direction, window));
         if late { Ok(()) } else { self.copy() }
     }
 
     fn copy(&mut self) -> candle_core::Result<()> {
-        let Some((way, window)) = self.under_way.take() else {
+        let Some((direction, window)) = self.under_way.take() else {
             return Ok(());
         };
         let mut device = self.device.borrow_mut();
@@ -56,26 +56,26 @@ impl Fake {
             candle_core::bail!("the copy at {} failed", window.start);
         }
         let len = window.len();
-        match way {
-            Way::Up => device.memory[window].copy_from_slice(&self.memory[..len]),
-            Way::Down => self.memory[..len].copy_from_slice(&device.memory[window]),
+        match direction {
+            Direction::Up => device.memory[window].copy_from_slice(&self.memory[..len]),
+            Direction::Down => self.memory[..len].copy_from_slice(&device.memory[window]),
         }
         Ok(())
     }
 }
 
 impl Buffer for Fake {
-    fn settled(&mut self) -> candle_core::Result<&mut [u8]> {
+    fn wait(&mut self) -> candle_core::Result<&mut [u8]> {
         self.copy()?;
         Ok(&mut self.memory)
     }
 }
 
 fn device(memory: Vec<u8>, late: bool) -> (Shared, [Fake; 2]) {
-    let device = Rc::new(RefCell::new(Device {
+    let device = Rc::new(RefCell::new(FakeDevice {
         memory,
         late,
-        ..Device::default()
+        ..FakeDevice::default()
     }));
     let fake = || Fake {
         device: device.clone(),
@@ -92,7 +92,7 @@ fn bytes(len: usize) -> Vec<u8> {
 
 /// Sends all of `bytes` to the device; `fill` can fail.
 fn send_all(buffers: [Fake; 2], bytes: &[u8], fill: impl Fn(usize) -> Result<()>) -> Result<()> {
-    let mut turns = Turns::new("weight", buffers);
+    let mut turns = DoubleBuffer::new("weight", buffers);
     for window in windows(0..bytes.len(), LEN) {
         turns.send(
             window.len(),
@@ -101,7 +101,7 @@ fn send_all(buffers: [Fake; 2], bytes: &[u8], fill: impl Fn(usize) -> Result<()>
                 into.copy_from_slice(&bytes[window.clone()]);
                 Ok(())
             },
-            |buffer| buffer.begin(Way::Up, window.clone()),
+            |buffer| buffer.begin(Direction::Up, window.clone()),
         )?;
     }
     turns.finish()
@@ -110,9 +110,9 @@ fn send_all(buffers: [Fake; 2], bytes: &[u8], fill: impl Fn(usize) -> Result<()>
 /// Receives all that the device has; `take` can fail.
 fn receive_all(buffers: [Fake; 2], len: usize, take: impl Fn(usize) -> Result<()>) -> (Vec<u8>, Result<()>) {
     let mut found = Vec::new();
-    let outcome = Turns::new("weight", buffers).receive(
+    let outcome = DoubleBuffer::new("weight", buffers).receive(
         windows(0..len, LEN),
-        |buffer, window| buffer.begin(Way::Down, window),
+        |buffer, window| buffer.begin(Direction::Down, window),
         |bytes| {
             take(found.len())?;
             found.extend_from_slice(bytes);
@@ -166,7 +166,7 @@ fn one_buffer_is_emptied_while_the_other_is_copied() {
         Ok(())
     };
     receive_all(buffers, 4 * LEN, take).1.expect("nothing fails");
-    // When 0 is taken, 8 is under way; when 8 is taken, 16 is.
+    // When 0 is taken, 8 is under direction; when 8 is taken, 16 is.
     let expected = [
         "+0", "+8", "=0", "take 0", "+16", "=8", "take 8", "+24", "=16", "take 16", "=24", "take 24",
     ];
@@ -244,6 +244,6 @@ fn a_panic_of_the_host_leaves_nothing_under_way() {
 #[test]
 fn a_window_longer_than_a_buffer_is_an_error() {
     let (device, buffers) = device(vec![0; 2 * LEN], true);
-    let outcome = Turns::new("weight", buffers).send(LEN + 1, |_| Ok(()), |_| panic!("not begun"));
+    let outcome = DoubleBuffer::new("weight", buffers).send(LEN + 1, |_| Ok(()), |_| panic!("not begun"));
     assert!(failed(outcome, &device).contains("9 bytes of `weight` do not fit in a buffer of 8"));
 }
