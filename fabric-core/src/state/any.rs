@@ -20,6 +20,9 @@ pub(crate) trait AnyStateMut {
 
     /// The keys at its first level.
     fn keys(&self) -> Keys;
+
+    /// Whether `visit` and `visit_mut` may show different entries.
+    fn may_differ(&self) -> bool;
 }
 
 /// A state of the type `S`.
@@ -53,5 +56,9 @@ impl<S: Checkpoint + ?Sized> AnyStateMut for StateMut<'_, S> {
 
     fn keys(&self) -> Keys {
         S::KEYS
+    }
+
+    fn may_differ(&self) -> bool {
+        S::KIND.is_component()
     }
 }

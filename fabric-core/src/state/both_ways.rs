@@ -14,11 +14,11 @@ use crate::value::{Value, ValueError};
 /// # Errors
 /// [`StateError::Asymmetric`] with the first entry that `visit` shows otherwise.
 pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
-    let listed = listed(&*state);
+    let listed = state.may_differ().then(|| listed(&*state));
     let mut visitor = VisitorMut::new();
     state.visit_mut(&mut visitor);
     let places = visitor.finish();
-    match difference(&listed, &places) {
+    match listed.and_then(|listed| difference(&listed, &places)) {
         None => Ok(places),
         Some((visit, visit_mut)) => Err(StateError::Asymmetric { visit, visit_mut }),
     }

@@ -1,6 +1,6 @@
 //! What a type is to a walk: one value, one tensor, or several entries.
 
-/// Whether a type is one plain value, one tensor, or is made of named entries.
+/// Whether a type is one plain value, one tensor, several tensors, or is made of other types.
 ///
 /// Decides what a container of it is: a `Vec<f32>` is one value that is replaced whole, a `Vec<Linear>` is a component
 /// whose entries are matched one by one. No program outside of this crate can name the type, so a hand-written
@@ -11,7 +11,9 @@ pub enum Kind {
     Value,
     /// One tensor, whose entry has the name of the field and no other.
     Tensor,
-    /// Modules, optimizers, structs, containers of them: entries with names of their own.
+    /// Tensors alone, of a module or a map of this crate: one function shows them in both directions.
+    Tensors,
+    /// Structs, optimizers, containers of components: entries with names of their own.
     Component,
 }
 
@@ -29,7 +31,7 @@ impl Kind {
     #[must_use]
     pub const fn of_entries(self) -> Self {
         match self {
-            Self::Tensor => Self::Tensor,
+            Self::Tensor | Self::Tensors => self,
             Self::Value | Self::Component => Self::Component,
         }
     }
@@ -37,6 +39,12 @@ impl Kind {
     #[must_use]
     pub const fn is_value(self) -> bool {
         matches!(self, Self::Value)
+    }
+
+    /// Whether code outside of this crate may have a part in showing the entries.
+    #[must_use]
+    pub const fn is_component(self) -> bool {
+        matches!(self, Self::Component)
     }
 
     #[must_use]

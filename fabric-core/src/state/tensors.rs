@@ -14,6 +14,7 @@ macro_rules! tensors_only {
     ($($type:ty, $keys:expr => $entries:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl $crate::state::Checkpoint for $type {
+            const KIND: $crate::state::Kind = $crate::state::Kind::Tensors;
             const KEYS: $crate::state::Keys = $keys;
 
             fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
@@ -68,6 +69,7 @@ impl Checkpoint for Var {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for VarMap {
+    const KIND: Kind = Kind::Tensors;
     const KEYS: Keys = Keys::ANY;
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

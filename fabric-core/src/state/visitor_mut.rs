@@ -13,7 +13,7 @@ type Places<'a> = Walk<Place<'a>, &'a mut dyn OptimizerState>;
 
 /// Takes the places of a state for a load. [`Checkpoint::visit_mut`] shows them to it.
 ///
-/// It has the methods of [`Visitor`], which take values and optimizers by `&mut`. Tensors stay shared borrows: a load
+/// It has the methods of [`Visitor`](crate::Visitor), which take values and optimizers by `&mut`. Tensors stay shared borrows: a load
 /// writes through the handle.
 pub struct VisitorMut<'a> {
     pub(super) walk: Places<'a>,
@@ -30,17 +30,17 @@ impl<'a> VisitorMut<'a> {
         self.walk.finish()
     }
 
-    /// A plain value, replaced whole; see [`Visitor::value`].
+    /// A plain value, replaced whole; see [`Visitor::value`](crate::Visitor::value).
     pub fn value<T: Checkpoint>(&mut self, name: &str, place: &'a mut T) {
         self.field(name).value(place);
     }
 
-    /// A serde value, replaced whole; see [`Visitor::metadata`].
+    /// A serde value, replaced whole; see [`Visitor::metadata`](crate::Visitor::metadata).
     pub fn metadata<T: Serialize + DeserializeOwned>(&mut self, name: &str, place: &'a mut T) {
         self.field(name).metadata(place);
     }
 
-    /// An optimizer; see [`Visitor::optimizer`].
+    /// An optimizer; see [`Visitor::optimizer`](crate::Visitor::optimizer).
     pub fn optimizer(&mut self, name: &str, optimizer: &'a mut dyn OptimizerState) {
         self.field(name).optimizer(optimizer);
     }
