@@ -15,13 +15,12 @@ pub(crate) mod read;
 pub(crate) mod recognized;
 pub(crate) mod refused;
 pub(crate) mod single;
-pub(crate) mod sorted;
 pub(crate) mod values;
 pub(crate) mod window;
 
 pub(crate) use block::{Block, Sum};
 pub(crate) use cut::Cut;
-pub(crate) use index::{Entry, Index};
+pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use lookup::Lookup;
 pub(crate) use open::open;

@@ -23,9 +23,8 @@ use crate::error::{Error, Result};
 use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
 use crate::source::recognized;
-use crate::source::sorted::sorted;
 use crate::source::window::Slice;
-use crate::source::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor};
+use crate::source::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor, by_name};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The index of a checkpoint.
@@ -67,7 +66,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     let twice = |name| Error::corrupt(&metadata_path, format!("two entries have the name `{name}`"));
     let mut index = Index {
         origin: path.display().to_string(),
-        tensors: sorted(metadata.tensors.into_iter().map(framed).collect()).map_err(twice)?,
+        tensors: by_name(metadata.tensors.into_iter().map(framed)).map_err(twice)?,
         order,
         ..Index::default()
     };

@@ -39,7 +39,7 @@ pub(crate) fn zeroed<T: Zeroable>(len: usize) -> io::Result<Vec<T>> {
         return Err(missing(size));
     }
     // SAFETY: the global allocator gave this memory for as many elements, zeros are elements, and nobody else has it.
-    let mut elements = unsafe { Vec::from_raw_parts(memory.cast(), len, len) };
+    let mut elements = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast::<T>(), len)) }.into_vec();
     leave_some(size)?;
     prefer_large(&mut elements);
     Ok(elements)

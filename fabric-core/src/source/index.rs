@@ -1,6 +1,6 @@
 //! The index of a source: its entries by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -165,6 +165,23 @@ fn inside(value: &Value, path: &str) -> Option<Value> {
         })
 }
 
+/// Entries by their names.
+///
+/// # Errors
+/// The name that two entries have.
+pub(crate) fn by_name<V>(entries: impl IntoIterator<Item = (String, V)>) -> Result<BTreeMap<String, V>, String> {
+    let mut map = BTreeMap::new();
+    for (name, entry) in entries {
+        match map.entry(name) {
+            btree_map::Entry::Vacant(place) => {
+                place.insert(entry);
+            }
+            btree_map::Entry::Occupied(place) => return Err(place.key().clone()),
+        }
+    }
+    Ok(map)
+}
+
 /// An entry of an index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entry<'i> {
@@ -186,5 +203,18 @@ impl<'i> Entry<'i> {
         };
         let same = |other: &Self| matches!(other, Self::Tensor(_, other) if first.same_contents(other) == Some(true));
         rest.iter().all(same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_two_entries_have_is_told() {
+        let entries = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), ())).collect::<Vec<_>>();
+        assert_eq!(by_name(entries(&["b", "a", ""])).unwrap().len(), 3);
+        assert_eq!(by_name(entries(&["a", "b", "a"])), Err("a".to_owned()));
+        assert_eq!(by_name(entries(&["", ""])), Err(String::new()));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each test fails as soon as a new version of the crate refuses such a file as well.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read, Write};
 
 use safetensors::tensor::{Metadata, SafeTensors};
@@ -33,7 +34,7 @@ fn by_the_crate(bytes: &[u8]) -> Result<Vec<String>, String> {
     let say = |error: zip_crate::result::ZipError| error.to_string();
     let mut archive = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(say)?;
     archive.validate_header_consistency().map_err(say)?;
-    let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
+    let names = archive.file_names().map(|name| name.map(Cow::into_owned));
     names.collect::<Result<_, _>>().map_err(say)
 }
 

@@ -10,8 +10,7 @@ use crate::entry::join;
 use crate::foreign::pickle::{Id, Object, Pickle};
 use crate::source::limit::{Budget, OverLimit, ReadLimit};
 use crate::source::refused::Refused;
-use crate::source::sorted::sorted;
-use crate::source::{Part, StoredTensor};
+use crate::source::{Part, StoredTensor, by_name};
 use crate::value::Value;
 
 /// Longer names are refused.
@@ -162,8 +161,8 @@ impl<'p> Walk<'p> {
         } else {
             Vec::new()
         };
-        let tensors = sorted(self.tensors).map_err(twice)?;
-        let values = sorted(self.values).map_err(twice)?;
+        let tensors = by_name(self.tensors).map_err(twice)?;
+        let values = by_name(self.values).map_err(twice)?;
         match values.keys().find(|name| tensors.contains_key(*name)) {
             None => Ok(Named { tensors, values, order }),
             Some(name) => Err(twice(name.clone())),
