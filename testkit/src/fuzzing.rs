@@ -108,7 +108,7 @@ pub fn directory_manifest(payload: &[u8]) -> bool {
 pub fn hub_index(json: &[u8]) -> bool {
     let memory = Memory::new();
     for (file, tensor) in [("model-1.safetensors", "a"), ("model-2.safetensors", "b")] {
-        write(&memory, &format!("hub/{file}"), &weights(tensor));
+        write(&memory, format!("hub/{file}"), &weights(tensor));
     }
     write(
         &memory,

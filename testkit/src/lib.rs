@@ -7,6 +7,7 @@
     clippy::missing_panics_doc,
     clippy::missing_errors_doc,
     clippy::must_use_candidate,
+    clippy::new_without_default,
     reason = "a test that calls these panics where they fail, and their names say what they return"
 )]
 
