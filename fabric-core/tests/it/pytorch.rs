@@ -12,11 +12,11 @@ mod optimizers;
 mod states;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Linear, VarBuilder, VarMap, layer_norm, linear};
 use fabric_core::Checkpoint;
+use testkit::files::fixture;
 
 /// The model of the fixtures.
 #[derive(Checkpoint)]
@@ -39,15 +39,9 @@ impl Mlp {
     }
 }
 
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/fixtures/pytorch")
-        .join(name)
-}
-
 /// What PyTorch says is in a file.
 fn expected(name: &str) -> HashMap<String, Tensor> {
-    candle_core::safetensors::load(fixture(&format!("{name}.expected.safetensors")), &Device::Cpu).unwrap()
+    candle_core::safetensors::load(fixture(format!("{name}.expected.safetensors")), &Device::Cpu).unwrap()
 }
 
 fn bits(tensor: &Tensor) -> Vec<u32> {

@@ -7,9 +7,9 @@ use std::thread;
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::Storage;
 use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Saving, Strategy};
+use testkit::files::on;
 use tracing::Level;
 
 use self::listener::{Listener, Said};
@@ -34,10 +34,6 @@ impl State {
             step: 7,
         }
     }
-}
-
-fn on(storage: impl Storage + 'static) -> Fabric {
-    Fabric::builder().storage(storage).build().expect("one device")
 }
 
 fn saved() -> Fabric {

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
-use fabric_core::storage::{FileKind, ReadFile, Storage, WriteFile};
-use fabric_core::testing::Memory;
+use fabric_core::storage::Storage;
+use fabric_core::testing::{Layer, Memory};
 
 type Ask = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
 
@@ -41,50 +41,16 @@ impl fmt::Debug for Odd {
     }
 }
 
-impl Storage for Odd {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        (self.ask)(path)?;
-        self.memory.create(path)
+impl Layer for Odd {
+    fn below(&self) -> &dyn Storage {
+        &self.memory
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        self.memory.open(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.memory.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.memory.remove_file(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.memory.create_dir_all(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.memory.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.memory.sync_dir(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.memory.kind(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.memory.list(path)
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.memory.resolve(path)
-    }
-
-    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.memory.remove_if_abandoned(path)
+    fn before(&self, method: &'static str, path: &Path) -> io::Result<()> {
+        match method {
+            "create" | "create_like" => (self.ask)(path),
+            _ => Ok(()),
+        }
     }
 }
 

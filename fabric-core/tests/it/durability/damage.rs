@@ -1,10 +1,8 @@
 //! Flips every bit of a small checkpoint and cuts it at every length.
 
-use std::path::Path;
-
-use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Error, LoadOptions};
+use testkit::files::{holding, read};
 
 use super::state::{PATH, State, on};
 
@@ -14,29 +12,14 @@ fn checkpoint() -> Vec<u8> {
     on(memory.clone())
         .save(PATH, &State::new(1))
         .expect("memory does not fail");
-    let file = memory.open(Path::new(PATH)).expect("it was saved");
-    let mut bytes = vec![0; usize::try_from(file.len().expect("memory")).expect("small")];
-    file.read_exact_at(&mut bytes, 0).expect("memory");
-    bytes
-}
-
-/// A store that holds these bytes in place of a checkpoint.
-fn holding(bytes: &[u8]) -> Memory {
-    let memory = Memory::new();
-    memory.create_dir_all(Path::new("run")).expect("memory");
-    memory
-        .create(Path::new(PATH))
-        .expect("memory")
-        .write_all(bytes)
-        .expect("memory");
-    memory
+    read(&memory, PATH)
 }
 
 /// Loads what must not load; the error must be typed and name the file.
 fn refused(bytes: &[u8], what: &str) -> Error {
     let mut state = State::new(9);
     let before = state.contents();
-    let fabric = on(holding(bytes));
+    let fabric = on(holding([(PATH, bytes)]));
     let Err(error) = fabric.load_with(PATH, &mut state, LoadOptions::new().verify_first(true)) else {
         panic!("{what}: loaded, and holds {:?}", state.contents());
     };
@@ -101,7 +84,7 @@ fn damage_without_verify_first_names_what_was_written() {
     bytes[at] ^= 1;
     let mut state = State::new(9);
     let before = state.contents();
-    let error = on(holding(&bytes))
+    let error = on(holding([(PATH, &bytes)]))
         .load(PATH, &mut state)
         .expect_err("a damaged weight");
     assert!(error.to_string().contains("entry `weight`, block 0"), "{error}");

@@ -1,7 +1,8 @@
 //! A small state, comparable bit for bit.
 
 use candle_core::{Device, Tensor, Var};
-use fabric_core::{Checkpoint, Fabric};
+use fabric_core::Checkpoint;
+pub(crate) use testkit::files::on;
 
 pub(crate) const PATH: &str = "run/last.ckpt";
 
@@ -36,9 +37,4 @@ impl State {
         let bias = self.bias.to_vec1();
         (weight.expect("f32"), bias.expect("u8"), self.step, self.note.clone())
     }
-}
-
-/// A fabric on this storage.
-pub(crate) fn on(storage: impl fabric_core::storage::Storage + 'static) -> Fabric {
-    Fabric::builder().storage(storage).build().expect("one device")
 }

@@ -1,17 +1,16 @@
 //! Two savers of one path: one waits before any of its operations while the other one saves, or dies in the middle of it;
 //! then the first goes on, or dies as well. After each course a complete checkpoint is at the path, and the last commit wins.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 use fabric_core::group::ThreadGroup;
-use fabric_core::storage::{FileKind, ReadFile, Storage, WriteFile};
-use fabric_core::testing::{Fault, Faulty, Memory};
+use fabric_core::storage::{FileKind, Storage};
+use fabric_core::testing::{Fault, Faulty, Layer, Memory};
 use fabric_core::{Checkpoint, Error, Fabric, Result, Strategy};
 
 use super::state::on;
@@ -102,8 +101,14 @@ impl Waiting {
         };
         (waiting, is_reached, go)
     }
+}
 
-    fn pass(&self) -> io::Result<&Faulty> {
+impl Layer for Waiting {
+    fn below(&self) -> &dyn Storage {
+        &self.inner
+    }
+
+    fn before(&self, _: &'static str, _: &Path) -> io::Result<()> {
         if self.operations.fetch_add(1, Ordering::SeqCst) == self.at {
             // The channel closes when the test does not come to this point.
             if let Some(reached) = self.reached.lock().expect("no panic").take() {
@@ -114,60 +119,9 @@ impl Waiting {
                 .store(usize::from(!go_on.recv().expect("a word")), Ordering::SeqCst);
         }
         match self.dead.load(Ordering::SeqCst) {
-            0 => Ok(&self.inner),
+            0 => Ok(()),
             _ => Err(io::Error::other("the saver is dead")),
         }
-    }
-}
-
-impl Storage for Waiting {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
-        self.pass()?.open(path)
-    }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.pass()?.create(path)
-    }
-    fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
-        self.pass()?.create_like(path, replaced)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.pass()?.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.pass()?.remove_file(path)
-    }
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.pass()?.create_dir_all(path)
-    }
-    fn create_dir_like(&self, path: &Path, replaced: &Path) -> io::Result<()> {
-        self.pass()?.create_dir_like(path, replaced)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.pass()?.remove_dir(path)
-    }
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.pass()?.remove_dir_all(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.pass()?.sync_dir(path)
-    }
-    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        self.pass()?.kind(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.pass()?.list(path)
-    }
-    fn list_os(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.pass()?.list_os(path)
-    }
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.pass()?.resolve(path)
-    }
-    fn remove_if_abandoned(&self, path: &Path) -> io::Result<bool> {
-        self.pass()?.remove_if_abandoned(path)
-    }
-    fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
-        self.pass()?.take_over(path)
     }
 }
 

@@ -2,19 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
 use fabric_core::{Error, Fabric, Result};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use tempfile::TempDir;
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/fixtures/pytorch")
-        .join(name)
-}
+use testkit::files::fixture;
 
 /// A copy that a test may damage.
 fn copy_of(name: &str) -> TempDir {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, Var};
-use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Checkpoint, Fabric, Progress};
+pub(crate) use testkit::files::on;
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -46,10 +46,6 @@ impl State {
 #[derive(Checkpoint)]
 pub(crate) struct Values {
     pub(crate) step: u64,
-}
-
-pub(crate) fn on(storage: impl Storage + 'static) -> Fabric {
-    Fabric::builder().storage(storage).build().expect("one device")
 }
 
 /// A checkpoint of a state whose elements are all 1.
