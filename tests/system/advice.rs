@@ -416,6 +416,39 @@ fn what_is_none_or_empty_in_the_state_is_named() {
 }
 
 #[test]
+fn a_flattened_field_that_is_none_is_named_by_its_level() {
+    #[derive(Checkpoint)]
+    struct Part {
+        #[checkpoint(flatten)]
+        head: Option<Linear>,
+        bottom: Linear,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        #[checkpoint(flatten)]
+        extra: Option<Mlp>,
+        model: Part,
+    }
+    let state = |full: bool| State {
+        extra: full.then(|| Mlp::new(1)),
+        model: Part {
+            head: full.then(|| linear(2, 2, 2)),
+            bottom: linear(3, 2, 2),
+        },
+    };
+    let fabric = fabric();
+    fabric.save(PATH, &state(true)).unwrap();
+    let text = refused(&fabric, &mut state(false), LoadOptions::new()).to_string();
+    contains(
+        &text,
+        &[
+            "a flattened field of the state is None, so nothing can be restored into it",
+            "a flattened field of `model` is None, so nothing can be restored into it, and the file has 2 entries there",
+        ],
+    );
+}
+
+#[test]
 fn a_load_that_is_not_strict_is_the_last_resort_and_says_what_it_leaves() {
     #[derive(Checkpoint)]
     struct State {

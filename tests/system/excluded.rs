@@ -1,6 +1,6 @@
 //! A load leaves the fields alone that it is told to.
 
-use fabric_core::{Checkpoint, Error, LoadOptions, StateError};
+use fabric_core::{Checkpoint, Error, LoadOptions, SaveOptions, StateError};
 
 use crate::states::{Mlp, PATH, Train, fabric, image, linear, refused, weights};
 
@@ -187,6 +187,51 @@ fn a_value_of_another_type_is_left_out_by_the_call_that_the_message_names() {
     fabric.load_with(PATH, &mut state, options).unwrap();
     assert_eq!(weights(&state.model), weights(&saved.model));
     assert_eq!((state.done, state.counters.seen, state.counters.step), (3, 4, 0));
+}
+
+#[test]
+fn options_that_leave_nothing_are_refused_at_the_save_and_at_the_load() {
+    #[derive(Checkpoint)]
+    struct State {
+        model: Mlp,
+        step: u64,
+    }
+    let fabric = fabric();
+    let mut state = State {
+        model: Mlp::new(1),
+        step: 3,
+    };
+    let nothing = SaveOptions::new()
+        .exclude(State::FIELDS.model)
+        .exclude(State::FIELDS.step);
+    let error = fabric.save_with(PATH, &state, nothing).unwrap_err();
+    assert!(matches!(error, Error::Options(_)), "{error}");
+    assert!(
+        error.to_string().contains("all 5 entries of the state are excluded"),
+        "{error}"
+    );
+    fabric.save(PATH, &state).unwrap();
+    for (options, says) in [
+        (
+            LoadOptions::new().only(State::FIELDS.step).exclude(State::FIELDS.step),
+            "LoadOptions::only with LoadOptions::exclude leaves nothing",
+        ),
+        (
+            LoadOptions::new()
+                .exclude(State::FIELDS.model)
+                .exclude(State::FIELDS.step),
+            "LoadOptions::exclude leaves nothing",
+        ),
+    ] {
+        for strict in [true, false] {
+            let options = options.clone().strict(strict);
+            let error = fabric.load_with(PATH, &mut state, options).unwrap_err();
+            assert!(
+                matches!(error, Error::Options(_)) && error.to_string().contains(says),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]

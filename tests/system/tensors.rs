@@ -88,7 +88,7 @@ fn element_types_that_candle_only_carries_come_back_too() {
     let odd = one(Tensor::from_raw_buffer(&[1, 2], DType::F4, &[3], &CPU).unwrap());
     let error = fabric.save(PATH, &odd).unwrap_err().to_string();
     assert!(
-        error.contains("smaller than a byte that do not fill whole bytes"),
+        error.contains("smaller than a byte, which do not fill whole bytes"),
         "{error}"
     );
 }

@@ -107,7 +107,7 @@ pub enum StateError {
     /// An optimizer holds a parameter that has no name in this state.
     #[error(
         "optimizer `{optimizer}` updates parameter {position} ({tensor}), which no module of this state holds; \
-         add the module or its VarMap to the state, or name the parameters with `from_named`"
+         add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in an OptimizerState of another one"
     )]
     UnnamedParameter {
         /// The optimizer's field.

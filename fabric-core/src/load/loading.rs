@@ -3,7 +3,7 @@
 use super::accepted::Accepted;
 use super::entries::{Selections, entries};
 use super::matching::numbered::{Names, accept_numbers};
-use super::matching::{LoadPlan, Policy, plan};
+use super::matching::{LoadPlan, Policy, check_not_empty, plan};
 use super::own::{OwnNames, OwnValue};
 use super::transfer::{Transfer, locate};
 use super::{Places, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
@@ -109,6 +109,7 @@ impl<'l> Loading<'l> {
             &file.index,
         );
         let components = || places.fields.components(entries.iter().map(|entry| entry.name));
+        check_not_empty(&entries, &policy.options)?;
         let mut plan = plan(&entries, components, &places.optionals, &file.index, policy);
         ties::compare(file, &entries, &mut plan)?;
         overlaps::compare(file, &mut plan)?;

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use super::entries::{Held, StateEntry};
 use super::transfer::Transfer;
 use crate::entry::{TensorInfo, strip};
+use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
@@ -102,6 +103,35 @@ pub(crate) enum Fate {
     Withheld,
 }
 
+/// True if the options of the call ask for an entry.
+fn is_asked_for(options: &LoadOptions, entry: &StateEntry<'_>) -> bool {
+    let is_below = |handle: &Handle| strip(entry.declared(), &handle.name).is_some();
+    let LoadOptions { only, exclude, .. } = options;
+    (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
+}
+
+/// Refuses options that leave nothing of the state to restore.
+///
+/// # Errors
+/// If there are entries, and the options ask for none of them.
+pub(crate) fn check_not_empty(entries: &[StateEntry<'_>], options: &LoadOptions) -> Result<()> {
+    if entries.is_empty() || entries.iter().any(|entry| is_asked_for(options, entry)) {
+        return Ok(());
+    }
+    let options: Vec<&str> = [
+        ("LoadOptions::only", &options.only),
+        ("LoadOptions::exclude", &options.exclude),
+    ]
+    .into_iter()
+    .filter(|(_, fields)| !fields.is_empty())
+    .map(|(option, _)| option)
+    .collect();
+    Err(Error::Options(format!(
+        "{} leaves nothing of the state to restore: name a field that holds entries, or make no load",
+        options.join(" with ")
+    )))
+}
+
 pub(crate) struct Matching<'p, 'i> {
     pub(crate) entries: &'p [StateEntry<'i>],
     pub(crate) index: &'i Index,
@@ -140,12 +170,6 @@ impl<'p, 'i> Matching<'p, 'i> {
         }
     }
 
-    fn is_asked_for(&self, entry: &StateEntry<'_>) -> bool {
-        let LoadOptions { only, exclude, .. } = &self.policy.options;
-        let is_below = |handle: &Handle| strip(entry.declared(), &handle.name).is_some();
-        (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
-    }
-
     /// Bare weights are tensors: a value beside them is not looked for.
     pub(crate) fn is_bare_value(&self, entry: &StateEntry<'_>) -> bool {
         self.policy.whole && matches!(entry.held, Held::Value(_))
@@ -155,7 +179,7 @@ impl<'p, 'i> Matching<'p, 'i> {
     fn find(&mut self) {
         let mut lookup = Lookup::of(self.index);
         for (at, entry) in self.entries.iter().enumerate() {
-            let is_asked_for = self.is_asked_for(entry);
+            let is_asked_for = is_asked_for(&self.policy.options, entry);
             let takes_part = is_asked_for && !self.is_bare_value(entry);
             if takes_part && !entry.filtered {
                 self.take_for_others(entry);

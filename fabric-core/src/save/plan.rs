@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::contents::LiveTensor;
 use super::report::SaveReport;
-use crate::entry::{DType, Row, TensorInfo, join, shown, strip};
-use crate::error::{Result, StateError};
+use crate::entry::{DType, Row, TensorInfo, entries, join, shown, strip};
+use crate::error::{Error, Result, StateError};
 use crate::format::safetensors::FileLayout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
@@ -99,11 +99,24 @@ pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: 
             Content::Optimizer { value, .. } => plan.values.push(encoded(name, Ok(value))?),
         }
     }
+    check_not_empty(&plan, exclude.is_empty())?;
     plan.values.sort();
     plan.per_rank.sort();
     plan.filtered.sort();
     plan.sort_tensors();
     Ok(plan)
+}
+
+/// Refuses a save whose options leave nothing of the state.
+fn check_not_empty(plan: &SavePlan, is_all_asked_for: bool) -> Result<()> {
+    let is_empty = plan.tensors.is_empty() && plan.values.is_empty() && plan.per_rank.is_empty();
+    if is_all_asked_for || !is_empty || plan.filtered.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Options(format!(
+        "SaveOptions::exclude leaves nothing to save: all {} of the state are excluded",
+        entries(plan.filtered.len())
+    )))
 }
 
 impl SavePlan {

@@ -11,9 +11,17 @@ pub(crate) type Lines = Vec<(String, String)>;
 /// The begin of the text about a value, of which ranks exchange only the digest.
 const VALUE: &str = "a value, digest ";
 
-/// The advice about entries that only some ranks have.
-const SAME_ENTRIES: &str = "; all ranks must have entries of the same names: stack tensors that only some ranks hold into one \
-                            tensor, and mark each rank's part #[checkpoint(shard(dim = …, axis = \"…\"))]";
+/// The text about a value that all ranks must have.
+pub(crate) const SHARED: &str = "a value of all ranks";
+
+/// The advice about a tensor that only some ranks have.
+const SAME_TENSORS: &str = "; all ranks must have entries of the same names: stack tensors that only some ranks hold into one \
+                            tensor, mark each rank's part #[checkpoint(shard(dim = …, axis = \"…\"))], and save under a \
+                            Strategy::mesh with that axis";
+
+/// The advice about a value that only some ranks have.
+const SAME_VALUES: &str = "; a value that is None on some ranks and Some on others needs #[checkpoint(per_rank)], with which each \
+                           rank saves its own";
 
 /// The text about a value.
 pub(crate) fn value_line(bytes: &[u8]) -> String {
@@ -87,15 +95,12 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
     };
     let said_of = |lines: &[&str], about: &str| lines.iter().map(split).find(|line| line.0 == about);
     let Some((about, here)) = first.get(at).map(split) else {
-        let (about, _) = other.get(at).map(split)?;
-        return Some(format!("it has {about}, which rank 0 does not have{SAME_ENTRIES}"));
+        return other.get(at).map(split).map(|more| additional(&more));
     };
     Some(match said_of(other, &about) {
-        None => format!("it does not have {about}, which rank 0 has{SAME_ENTRIES}"),
+        None => format!("it does not have {about}, which rank 0 has{}", same_entries(&here)),
         Some((_, there)) if there == here => match other.get(at).map(split) {
-            Some((more, _)) if said_of(first, &more).is_none() => {
-                format!("it has {more}, which rank 0 does not have{SAME_ENTRIES}")
-            }
+            Some(more) if said_of(first, &more.0).is_none() => additional(&more),
             _ => format!(
                 "it visits {about} at another position; all ranks must visit the fields of a state in the same order"
             ),
@@ -106,9 +111,14 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
             } else {
                 format!("is {there}, and a value on rank 0")
             };
+            let own = if is_of_optimizer(&about) {
+                "give the optimizers of all ranks the same steps and hyper-parameters"
+            } else {
+                "mark the field #[checkpoint(per_rank)] if each rank has its own value"
+            };
             format!(
-                "value {about} {what}; mark the field #[checkpoint(per_rank)] if each rank has its own value, or save rank 0's with \
-                 SaveOptions::replicas(Replicas::RankZero), which reports the difference"
+                "value {about} {what}; {own}, or save rank 0's with SaveOptions::replicas(Replicas::RankZero), which reports the \
+                 difference"
             )
         }
         Some((_, there)) if here.contains('[') && there.contains('[') => format!(
@@ -116,6 +126,21 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
         ),
         Some((_, there)) => format!("{about} is {there}, and {here} on rank 0"),
     })
+}
+
+/// The text about an entry that rank 0 lacks.
+fn additional((about, what): &(String, String)) -> String {
+    format!("it has {about}, which rank 0 does not have{}", same_entries(what))
+}
+
+fn same_entries(what: &str) -> &'static str {
+    if what == SHARED { SAME_VALUES } else { SAME_TENSORS }
+}
+
+/// True for the steps and the hyper-parameters of an optimizer, which have no attribute of their own.
+fn is_of_optimizer(about: &str) -> bool {
+    let name = about.trim_matches('`');
+    name.ends_with("param_groups") || (name.contains("state.") && name.ends_with(".step"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::replicas::{Comparison, compare};
 use super::{Agreed, AgreedTensor, PlannedTensor, Prepared};
 use crate::dist::manifest::coordinate;
-use crate::dist::ranks::{Lines, Ranks, digest, no_memory, value_line};
+use crate::dist::ranks::{Lines, Ranks, SHARED, digest, no_memory, value_line};
 use crate::dist::shard::{self, GlobalTensor, LocalTensor};
 use crate::dist::strategy::Layout;
 use crate::error::{Error, Result, StateError};
@@ -39,8 +39,8 @@ pub(super) struct Hello {
     values: u64,
     /// The digests of the tensors that other ranks hold too, one for each group.
     replicas: Vec<u64>,
-    /// The rank's values of fields marked `per_rank`, in the order of their names.
-    per_rank: Vec<Vec<u8>>,
+    /// The rank's values of fields marked `per_rank`, with their names. A rank whose field is `None` has no value.
+    per_rank: Vec<(String, Vec<u8>)>,
 }
 
 impl Hello {
@@ -48,7 +48,8 @@ impl Hello {
     /// If there is no memory for a copy of the `per_rank` values.
     pub(super) fn of(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Result<Self> {
         let own = prepared.plan.per_rank.iter();
-        let own = own.map(|(_, bytes)| pages::copied(bytes)).collect::<io::Result<_>>();
+        let own = own.map(|(name, bytes)| Ok((name.clone(), pages::copied(bytes)?)));
+        let own = own.collect::<io::Result<_>>();
         Ok(Self {
             schema: digest(&lines(prepared, ranks, path)),
             sizes: checksum::of(&shard::sizes(locals(&prepared.tensors))),
@@ -92,9 +93,7 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
         )
     }));
     let values = plan.values.iter();
-    lines.extend(values.map(|(name, _)| (quoted(name), "a value of all ranks".to_owned())));
-    let own = plan.per_rank.iter();
-    lines.extend(own.map(|(name, _)| (quoted(name), "a value of each rank".to_owned())));
+    lines.extend(values.map(|(name, _)| (quoted(name), SHARED.to_owned())));
     let filtered = plan.filtered.iter();
     lines.extend(filtered.map(|name| (quoted(name), "left out by a filter".to_owned())));
     lines
@@ -153,8 +152,12 @@ pub(super) fn agree(ranks: &Ranks, prepared: Prepared, path: &Path, said: &[Vec<
     let mut per_rank = Vec::new();
     for (rank, hello) in hellos.into_iter().enumerate() {
         let at = coordinate(&ranks.mesh, rank);
-        let names = prepared.plan.per_rank.iter().map(|(name, _)| name.clone());
-        per_rank.extend(names.zip(hello.per_rank).map(|(name, bytes)| (name, at.clone(), bytes)));
+        per_rank.extend(
+            hello
+                .per_rank
+                .into_iter()
+                .map(|(name, bytes)| (name, at.clone(), bytes)),
+        );
     }
     let tensors = prepared.tensors.into_iter().zip(globals).enumerate();
     let tensors = tensors.map(|(at, (tensor, global))| agreed_tensor(ranks, tensor, global, at, &compared));

@@ -25,6 +25,7 @@ impl Matching<'_, '_> {
         let mut advice = self.lists_of_other_lengths();
         advice.extend(self.part_of_a_tensor());
         advice.extend(self.filled_with_nothing());
+        advice.extend(self.flattened_nothing());
         advice.extend(self.named_and_numbered());
         advice.extend(self.two_names());
         let is_open = !self.plan.report.missing.is_empty() || self.plan.consumed.is_empty();

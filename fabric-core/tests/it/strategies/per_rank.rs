@@ -175,3 +175,53 @@ fn whoever_does_not_ask_for_them_finds_all_in_the_remainder() {
         assert_eq!(loaded.remainder.names(), ["epoch", "random@0", "random@1", "weight"]);
     });
 }
+
+#[derive(Checkpoint)]
+struct Sometimes {
+    weight: Tensor,
+    #[checkpoint(per_rank)]
+    position: Option<u64>,
+}
+
+#[test]
+fn a_value_that_only_some_ranks_have_is_restored_on_those() {
+    let state = |rank: usize, seed: u64| Sometimes {
+        weight: Tensor::zeros(3, candle_core::DType::F32, &candle_core::Device::Cpu).expect("memory"),
+        position: (rank == 1).then_some(seed),
+    };
+    for strategy in [Strategy::ddp(), Strategy::fsdp()] {
+        let storage = Memory::new();
+        run(&strategy, 2, &storage, |fabric| {
+            fabric.save("run/last", &state(fabric.rank(), 7)).expect("saved");
+            let mut live = state(fabric.rank(), 0);
+            fabric.load("run/last", &mut live).expect("loaded");
+            assert_eq!(live.position, (fabric.rank() == 1).then_some(7));
+        });
+    }
+}
+
+#[test]
+fn a_shared_value_that_only_some_ranks_have_names_the_attribute() {
+    #[derive(Checkpoint)]
+    struct State {
+        best: Option<f64>,
+        step: u64,
+    }
+    for on in [0, 1] {
+        run(&Strategy::ddp(), 2, &Memory::new(), |fabric| {
+            let state = State {
+                best: (fabric.rank() == on).then_some(0.5),
+                step: 3,
+            };
+            let error = fabric
+                .save("run/last", &state)
+                .expect_err("one rank lacks a value")
+                .to_string();
+            assert!(
+                error.contains("`best`") && error.contains("needs #[checkpoint(per_rank)]"),
+                "{error}"
+            );
+            assert!(!error.contains("shard"), "{error}");
+        });
+    }
+}

@@ -68,6 +68,30 @@ impl Matching<'_, '_> {
         self.policy.states.iter().filter_map(sentence).collect()
     }
 
+    /// A sentence for each level of the state at which a flattened field is `None`, and for which the file has entries that
+    /// nothing takes.
+    pub(crate) fn flattened_nothing(&self) -> Vec<String> {
+        let unexpected = &self.plan.report.unexpected;
+        let holds_entries = |level: &&String| self.entries.iter().any(|entry| strip(entry.name, level).is_some());
+        let levels: BTreeSet<&String> = self.policy.none.iter().filter(holds_entries).collect();
+        let sentence = |level: &String| {
+            let count = unexpected.iter().filter(|name| strip(name, level).is_some()).count();
+            let part = if level.is_empty() {
+                "the state".to_owned()
+            } else {
+                format!("`{level}`")
+            };
+            (count > 0).then(|| {
+                format!(
+                    "a flattened field of {part} is None, so nothing can be restored into it, and the file has {} there that no \
+                     other field takes: set it to Some before the load",
+                    entries(count)
+                )
+            })
+        };
+        levels.into_iter().filter_map(sentence).take(MOST_LISTS).collect()
+    }
+
     /// A sentence for each part of the state that holds nothing, and that the file has entries for.
     pub(crate) fn filled_with_nothing(&self) -> Vec<String> {
         let unexpected = &self.plan.report.unexpected;
