@@ -1,4 +1,4 @@
-//! The trait that makes a type a state, and its implementations.
+//! The trait `Checkpoint`, the visitors that walk over a state, and the implementations for common types.
 
 mod any;
 mod attributes;
@@ -59,12 +59,12 @@ pub(crate) use walk::{Content, Item, OptimizerPart, Role, Scope, Walked};
 
 use crate::value::{Value, ValueError};
 
-/// A state, or a part of one: something with named entries that can be saved and restored in place.
+/// A state, or a part of one: a type with named entries that can be saved and restored in place.
 ///
 /// Derive it. Implement it by hand for a type that hides its fields, for an enum of components, or for a list of trait
-/// objects. Both methods show the same entries in the same order: [`visit`](Self::visit) to a save, which has a shared
-/// borrow of the state, [`visit_mut`](Self::visit_mut) to a load, which replaces values. [`Visitor`] has the method for
-/// each attribute of the derive macro, and an example for each kind of entry.
+/// objects. [`visit`](Self::visit) shows the entries to a save, which has a shared borrow of the state.
+/// [`visit_mut`](Self::visit_mut) shows them in the same order to a load, which replaces values. [`Visitor`] has a
+/// method for each attribute of the derive macro, and an example for each kind of entry.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -89,9 +89,9 @@ use crate::value::{Value, ValueError};
 /// }
 /// ```
 ///
-/// A load compares the two methods and refuses a state of which they differ
-/// ([`StateError::Asymmetric`](crate::StateError::Asymmetric)), before it changes anything.
-/// `testing::assert_symmetric`, of the feature `testing`, compares them in a unit test.
+/// A load calls both methods and compares their entries. If they differ, it returns
+/// [`StateError::Asymmetric`](crate::StateError::Asymmetric) and changes nothing. `testing::assert_symmetric`, of the
+/// feature `testing`, makes this comparison in a unit test.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a checkpoint",
     label = "this type has no checkpoint representation",
@@ -100,15 +100,17 @@ use crate::value::{Value, ValueError};
     note = "if `{Self}` need not be restored, mark the field #[checkpoint(skip)]"
 )]
 pub trait Checkpoint {
-    /// One plain value, one tensor, or named entries. No program can name the type and override it.
+    /// The kind of the type: one plain value, one tensor, or named entries. No other crate can name [`Kind`] and
+    /// override it.
     #[doc(hidden)]
     const KIND: Kind = Kind::Component;
 
-    /// The keys that the type is known to use at its own level. Derived implementations alone override it.
+    /// The keys that the type uses at its own level, if they are known. Only derived implementations override it.
     #[doc(hidden)]
     const KEYS: Keys = Keys::UNKNOWN;
 
-    /// The version of the type's entries, as `#[checkpoint(version = n)]` declares it. The file records it.
+    /// The version of the type's entries, which the file records. `#[checkpoint(version = n)]` sets it; the default is
+    /// 1.
     const VERSION: u32 = 1;
 
     /// Shows every entry to `entries`, in declared order.
@@ -118,13 +120,13 @@ pub trait Checkpoint {
     /// values that can be replaced.
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
 
-    /// A plain value's stored form. No program can name [`Sealed`] and override it.
+    /// The stored form of a plain value. No other crate can name [`Sealed`] and override it.
     #[doc(hidden)]
     fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
         Err(ValueError::new("is made of several entries"))
     }
 
-    /// A plain value from its stored form. No program can name [`Sealed`] and override it.
+    /// The plain value of a stored form. No other crate can name [`Sealed`] and override it.
     #[doc(hidden)]
     fn from_value(_: &Value, _: Sealed) -> Result<Self, ValueError>
     where
@@ -133,8 +135,8 @@ pub trait Checkpoint {
         Err(ValueError::new("is made of several entries"))
     }
 
-    /// The value to assume when a file has no entry for it; only `Option` has one. No program can name [`Sealed`] and
-    /// override it.
+    /// The value of a field that a file lacks; only `Option` has one. No other crate can name [`Sealed`] and override
+    /// it.
     #[doc(hidden)]
     #[must_use]
     fn when_absent(_: Sealed) -> Option<Self>

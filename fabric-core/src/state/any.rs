@@ -1,34 +1,34 @@
-//! A state of any type behind one object: all that lies below the entry points is compiled once, and not for each state.
+//! Trait objects for states: the code below the entry points is compiled once, and not for each type of state.
 
 use super::{Checkpoint, Keys, Visitor, VisitorMut};
 
-/// A state that is saved.
+/// A state to save.
 pub(crate) trait AnyState {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
 
-    /// As its author counts.
+    /// The version of the type's entries, as its author declares it.
     fn version(&self) -> u32;
 
     fn type_name(&self) -> &'static str;
 }
 
-/// A state that is loaded into.
+/// A state to load into.
 pub(crate) trait AnyStateMut {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
 
-    /// The keys at its first level.
+    /// The keys at the first level of the state.
     fn keys(&self) -> Keys;
 
-    /// Whether `visit` and `visit_mut` may show different entries.
+    /// True if `visit` and `visit_mut` may show different entries.
     fn may_differ(&self) -> bool;
 }
 
-/// A state of the type `S`.
+/// A shared borrow of a state of the type `S`.
 pub(crate) struct StateRef<'s, S: ?Sized>(pub(crate) &'s S);
 
-/// A state of the type `S`, to be changed.
+/// A mutable borrow of a state of the type `S`.
 pub(crate) struct StateMut<'s, S: ?Sized>(pub(crate) &'s mut S);
 
 impl<S: Checkpoint + ?Sized> AnyState for StateRef<'_, S> {

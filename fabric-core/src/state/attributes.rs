@@ -1,4 +1,4 @@
-//! What the attributes of a field say of the entries below it.
+//! The attributes of a field, which apply to all entries below it.
 
 use std::panic::Location;
 
@@ -6,7 +6,7 @@ use super::Schema;
 use super::shard::Shard;
 use crate::filter::Filter;
 
-/// The attributes of one field, whether a derive macro read them or a hand-written implementation said them.
+/// The attributes of one field, from the derive macro or from a hand-written implementation.
 #[derive(Clone, Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -14,7 +14,7 @@ use crate::filter::Filter;
 )]
 pub(crate) struct Attributes {
     pub(crate) filter: Option<Filter>,
-    /// In the order in which the source has them.
+    /// The `shard` attributes in the order of the source.
     pub(crate) shards: Vec<Shard>,
     pub(crate) optional: bool,
     pub(crate) flatten: bool,
@@ -28,11 +28,11 @@ impl Attributes {
     }
 }
 
-/// The place in the source where a field and its filter are declared.
+/// The place in the source that declares a field and its filter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
-    /// In a derived struct.
+    /// A derived struct.
     Derived(Schema),
-    /// In this line of a hand-written implementation.
+    /// A line of a hand-written implementation.
     ByHand(&'static Location<'static>),
 }

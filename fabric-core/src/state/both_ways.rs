@@ -1,7 +1,7 @@
-//! Whether `visit` and `visit_mut` of a state show the same entries.
+//! Compares the entries that `visit` and `visit_mut` of a state show.
 //!
-//! Only a hand-written implementation can show others. A save has a shared borrow of the state and calls `visit` alone, so
-//! each load compares the two before it matches anything.
+//! Only in a hand-written implementation can the two methods differ. A save has a shared borrow of the state and calls
+//! `visit` alone, so each load compares the methods before it matches entries.
 
 use super::walk::{PendingOptimizer, Scope};
 use super::{AnyStateMut, Content, Item, OptimizerState, Place, Role, Visitor, VisitorMut, Walked, same_view};
@@ -9,10 +9,10 @@ use crate::entry::shown;
 use crate::error::StateError;
 use crate::value::{Value, ValueError};
 
-/// The entries that a state shows for a load.
+/// The entries that `visit_mut` shows for a load.
 ///
 /// # Errors
-/// [`StateError::Asymmetric`] with the first entry that `visit` shows otherwise.
+/// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
 pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
     let listed = state.may_differ().then(|| listed(&*state));
     let mut visitor = VisitorMut::new();
@@ -24,7 +24,7 @@ pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &m
     }
 }
 
-/// What `visit` shows.
+/// The entries and optimizers that `visit` shows.
 struct Listed {
     entries: Vec<Item<Result<Value, ValueError>>>,
     optimizers: Vec<Scope>,
@@ -41,7 +41,7 @@ fn listed(state: &dyn AnyStateMut) -> Listed {
     }
 }
 
-/// The first entry that the two directions show in different ways, in words.
+/// The first difference between `visit` and `visit_mut`: the entry of each, in words.
 fn difference<V, O>(visit: &Listed, visit_mut: &Walked<V, O>) -> Option<(String, String)> {
     let (ours, theirs) = (&visit.entries, &visit_mut.items);
     let same = ours.iter().zip(theirs).take_while(|(a, b)| is_same_entry(a, b)).count();
@@ -107,7 +107,7 @@ fn entry<V>(item: &Item<V>) -> String {
     described(kind, &item.scope)
 }
 
-/// An entry with all that attributes say of it.
+/// An entry with all its attributes, in words.
 fn described(kind: &str, scope: &Scope) -> String {
     let mut words = vec![format!("{kind} `{}`", shown(&scope.name))];
     let aliases = scope.alternatives.iter();

@@ -1,18 +1,18 @@
-//! The names at the first level of a state: what calls name when they speak of a part of it.
+//! The names at the first level of a state, by which calls select a part of it.
 
 use super::{FieldSchema, Handle, Resolved};
 use crate::entry::{root, strip};
 use crate::error::StateError;
 use crate::hash::HashSet;
 
-/// The fields at the first level, also those that hold no entry at present. The other names there are those of entries.
+/// The fields at the first level, including fields without entries at present.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
-    /// Each with the number of entries before it.
+    /// The names of the fields, each with the number of entries before it.
     declared: Vec<(usize, String)>,
-    /// The expressions of their handles.
+    /// The fields that have handles: the name and the expression of the handle.
     handles: Vec<(&'static str, String)>,
-    /// Parts of the state at any level that are `None`.
+    /// The names of all parts of the state that are `None`, at any level.
     pub(crate) none: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ impl Fields {
         self.declared.push((entries_before, root(name).to_owned()));
     }
 
-    /// Takes note of a field at the first level that has a handle.
+    /// Records the handle of a field at the first level, if the field has one.
     pub(super) fn handle(&mut self, field: &FieldSchema) {
         if let Some((_, declared)) = field.declared.rsplit_once('.') {
             let handle = format!("{}::FIELDS.{declared}", field.schema.short_name());
@@ -29,7 +29,7 @@ impl Fields {
         }
     }
 
-    /// The field at the first level that an entry lies in, and the expression of its handle.
+    /// The field at the first level that contains an entry: its name and the expression of its handle.
     pub(crate) fn handle_of(&self, entry: &str) -> Option<(&'static str, &str)> {
         let mut handles = self.handles.iter();
         let (name, handle) = handles.find(|(name, _)| strip(entry, name).is_some())?;
@@ -60,7 +60,7 @@ impl<V, O> Resolved<V, O> {
             .components(self.items.iter().map(|item| item.scope.name.as_str()))
     }
 
-    /// The parts of the state that are known to hold no entry: components, and what is `None`.
+    /// The parts of the state without entries: empty components, and parts that are `None`.
     pub(crate) fn empty(&self) -> Vec<String> {
         let mut names: Vec<String> = self.fields.none.clone();
         let has_entries: HashSet<&str> = self.items.iter().map(|item| root(&item.scope.name)).collect();
@@ -71,7 +71,7 @@ impl<V, O> Resolved<V, O> {
         names
     }
 
-    /// Refuses a handle of another type, and one that names nothing.
+    /// Refuses a handle that belongs to another type, and a handle to a field that the state does not have.
     pub(crate) fn check_handle(&self, handle: &Handle) -> Result<(), StateError> {
         let of = &handle.schema;
         let refused = |what: String| {
@@ -113,7 +113,7 @@ impl<V, O> Resolved<V, O> {
         })
     }
 
-    /// Whether this is the name of a component, or of something inside of one.
+    /// True if `name` names a component or an entry within one.
     fn knows(&self, name: &str) -> bool {
         self.fields.declared.iter().any(|(_, field)| field == name)
             || self.items.iter().any(|item| strip(&item.scope.name, name).is_some())

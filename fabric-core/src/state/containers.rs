@@ -1,4 +1,4 @@
-//! Containers: one value if they hold plain values, otherwise their parts, named by index or key.
+//! Containers: a container of plain values is one value; any other container shows its parts, named by index or key.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -21,7 +21,7 @@ fn items_of<T: Checkpoint, C: FromIterator<T>>(value: &Value) -> Result<C, Value
     items.iter().map(|item| T::from_value(item, Sealed)).collect()
 }
 
-/// A sequence: parts are named `0`, `1`, …
+/// A sequence, whose parts are named `0`, `1`, …
 macro_rules! sequences {
     ($($sequence:ty, [$($generics:tt)*], $from:expr;)*) => {$(
         impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
@@ -66,7 +66,7 @@ sequences! {
     };
 }
 
-/// A type of keys whose text is a part of the names of entries.
+/// A key type for maps: the text of a key becomes a part of entry names.
 #[diagnostic::on_unimplemented(
     message = "a map in a checkpoint needs keys that are names, and `{Self}` is none",
     label = "this key cannot be part of an entry's name",
@@ -77,7 +77,7 @@ pub trait MapKey: Clone + Ord + Hash {
     /// The text of the key.
     fn text(&self) -> &str;
 
-    /// The key of this text.
+    /// The key with this text.
     fn of_text(text: String) -> Self;
 }
 
@@ -111,7 +111,7 @@ fn entries_of<K: MapKey, T: Checkpoint, C: FromIterator<(K, T)>>(value: &Value) 
         .collect()
 }
 
-/// A map whose keys are names: parts are named by key, in the order of the keys.
+/// A map, whose parts are named by key and shown in the order of the keys.
 macro_rules! maps {
     ($($map:ty, [$($generics:tt)*];)*) => {$(
         impl<K: MapKey, T: Checkpoint, $($generics)*> Checkpoint for $map {
@@ -154,7 +154,8 @@ maps! {
     HashMap<K, T, S>, [S: BuildHasher + Default];
 }
 
-/// `None` holds no entry. A value in an `Option` is replaced either way; a component is restored if it is there.
+/// `None` has no entries. A load replaces a plain value in an `Option`, also `None` by a value and a value by `None`;
+/// it restores a component in place if the `Option` holds one.
 impl<T: Checkpoint> Checkpoint for Option<T> {
     const KIND: Kind = T::KIND;
     const KEYS: Keys = T::KEYS;
@@ -162,7 +163,7 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         match self {
-            // Not the inner value by itself: that may be a `None` which is there.
+            // The `Option` is encoded as a whole: the inner value may itself be a `None`.
             Some(_) if T::KIND.is_value() => entries.plain(self),
             None if T::KIND.is_value() => entries.absent(),
             Some(inner) => inner.visit(entries),
@@ -223,7 +224,7 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
     }
 }
 
-/// A borrowed part of a larger state. It is always named entries of its own, never part of a value.
+/// A mutable borrow of a part of a larger state. It always has named entries and is never part of a value.
 impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     const KIND: Kind = T::KIND.of_entries();
     const KEYS: Keys = T::KEYS;

@@ -1,4 +1,4 @@
-//! A field of a hand-written implementation, with what attributes say of it.
+//! A field of a hand-written implementation, and the methods that set its attributes.
 
 use std::fmt;
 use std::panic::Location;
@@ -12,7 +12,8 @@ use super::{Checkpoint, OptimizerState, Visitor, VisitorMut};
 use crate::entry::{TensorInfo, join};
 use crate::filter::Filter;
 
-/// A field that [`Visitor::field`] began: attributes first, then the method that shows its contents.
+/// A field of a hand-written implementation, from [`Visitor::field`]. Call its attributes first, then the method that
+/// shows its contents.
 ///
 /// ```
 /// use candle_core::Tensor;
@@ -41,7 +42,7 @@ pub struct FieldVisitor<'v, 'a> {
     pub(super) line: &'static Location<'static>,
 }
 
-/// A field that [`VisitorMut::field`] began; see [`FieldVisitor`].
+/// A field of a hand-written implementation, from [`VisitorMut::field`]; see [`FieldVisitor`].
 #[must_use = "a field is part of the checkpoint when a method has shown its place"]
 pub struct FieldVisitorMut<'v, 'a> {
     pub(super) visitor: &'v mut VisitorMut<'a>,
@@ -51,7 +52,7 @@ pub struct FieldVisitorMut<'v, 'a> {
     pub(super) line: &'static Location<'static>,
 }
 
-/// Refuses at compile time what is made of several entries.
+/// Refuses at compile time a type with several entries.
 macro_rules! only_values {
     ($T:ident) => {
         const {
@@ -63,66 +64,68 @@ macro_rules! only_values {
     };
 }
 
-/// The attributes, and the methods that are the same in both directions.
+/// The attributes, and the methods that do not differ between a save and a load.
 macro_rules! both_directions {
     ($field:ident, $visitor:ident) => {
         impl<'v, 'a> $field<'v, 'a> {
-            /// A further name that a load accepts; may be repeated.
+            /// Adds a name that a load accepts beside the field's name. Repeat the call for further names.
             pub fn alias(mut self, name: &'v str) -> Self {
                 self.aliases.push(name);
                 self
             }
 
-            /// A file may lack the field; a load then leaves it unchanged.
+            /// Lets a load accept a file that lacks the field; the load then leaves the field unchanged.
             pub fn optional(mut self) -> Self {
                 self.attributes.optional = true;
                 self
             }
 
-            /// The entries of the field join the present level. Messages alone use its name.
+            /// Joins the entries of the field to the present level. Only messages use the field's name.
             pub fn flatten(mut self) -> Self {
                 self.attributes.flatten = true;
                 self
             }
 
-            /// The tensors of the field are this rank's part, split along `dim` over the strategy's shard axis.
+            /// Declares the field's tensors as this rank's part, split along `dim` over the strategy's shard axis.
             pub fn shard(mut self, dim: usize) -> Self {
                 self.attributes.shard(dim, None);
                 self
             }
 
-            /// The tensors of the field are this rank's part, split along `dim` over the axis of the mesh called `axis`.
-            /// May be repeated for further axes; the first cuts first.
+            /// Declares the field's tensors as this rank's part, split along `dim` over the mesh axis `axis`. Repeat
+            /// the call for further axes; the axis of the first call splits first.
             pub fn shard_over(mut self, dim: usize, axis: &'static str) -> Self {
                 self.attributes.shard(dim, Some(axis));
                 self
             }
 
-            /// The value of the field differs by rank: each rank stores its own and is given it back.
+            /// Declares that the field's value differs by rank: each rank saves its value, and a load gives it back to
+            /// that rank.
             pub fn per_rank(mut self) -> Self {
                 self.attributes.per_rank = true;
                 self
             }
 
-            /// The tensors of the field are kept and not learned: ranks may hold different ones, and rank 0's are saved.
+            /// Declares the field's tensors as buffers, which are saved and not learned. Buffers may differ between
+            /// ranks; the file holds those of rank 0.
             pub fn buffer(mut self) -> Self {
                 self.attributes.buffer = true;
                 self
             }
 
-            /// Only tensors whose name, relative to the field, contains one of these texts belong to the checkpoint.
+            /// Keeps only tensors whose name, relative to the field, contains one of these texts.
             pub fn filter_text(self, any_of: &'static [&'static str]) -> Self {
                 self.filtered(Filter::text(any_of))
             }
 
-            /// Only tensors whose name, relative to the field, matches one of these shell patterns belong to the
-            /// checkpoint; `*` crosses dots.
+            /// Keeps only tensors whose name, relative to the field, matches one of these shell patterns; `*` also
+            /// matches dots.
             pub fn filter_glob(self, any_of: &'static [&'static str]) -> Self {
                 self.filtered(Filter::glob(any_of))
             }
 
-            /// Only tensors for which `keep` returns true belong to the checkpoint. It is given the name relative to the
-            /// field, and the dtype and shape of the whole tensor.
+            /// Keeps only tensors for which `keep` returns true. `keep` gets the name relative to the field, and the
+            /// dtype and shape of the whole tensor.
             pub fn filter(self, keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static) -> Self {
                 self.filtered(Filter::closure(keep))
             }
@@ -137,7 +140,7 @@ macro_rules! both_directions {
                 self.show(|entries| entries.tensor("", tensor));
             }
 
-            /// Shows entries of a further level.
+            /// Shows the entries of a level below the field.
             pub fn nested(self, below: impl FnOnce(&mut $visitor<'a>)) {
                 let is_refused = self.name.is_empty() && !self.attributes.flatten;
                 self.show(|entries| {
@@ -148,7 +151,7 @@ macro_rules! both_directions {
                 });
             }
 
-            /// Goes down to the field, and comes back.
+            /// Enters the field, calls `below`, and returns to the level around the field.
             fn show(self, below: impl FnOnce(&mut $visitor<'a>)) {
                 let entries = self.visitor;
                 let is_filtered = self.attributes.filter.is_some();
@@ -197,20 +200,20 @@ impl<'a> FieldVisitor<'_, 'a> {
         self.show(|entries| entries.push_optimizer(optimizer));
     }
 
-    /// Shows a part that implements [`Checkpoint`] itself.
+    /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(self, part: &'a T) {
         self.nested(|entries| part.visit(entries));
     }
 }
 
 impl<'a> FieldVisitorMut<'_, 'a> {
-    /// Shows the place of a plain value, which a load replaces whole.
+    /// Shows the place of a plain value, which a load replaces as a whole.
     pub fn value<T: Checkpoint>(self, place: &'a mut T) {
         only_values!(T);
         self.show(|entries| place.visit_mut(entries));
     }
 
-    /// Shows the place of a serde value, which a load replaces whole.
+    /// Shows the place of a serde value, which a load replaces as a whole.
     pub fn metadata<T: Serialize + DeserializeOwned>(self, place: &'a mut T) {
         self.show(|entries| entries.readable(place));
     }
@@ -220,7 +223,7 @@ impl<'a> FieldVisitorMut<'_, 'a> {
         self.show(|entries| entries.push_optimizer(optimizer));
     }
 
-    /// Shows a part that implements [`Checkpoint`] itself.
+    /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(self, part: &'a mut T) {
         self.nested(|entries| part.visit_mut(entries));
     }

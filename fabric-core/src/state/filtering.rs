@@ -1,25 +1,25 @@
-//! Asks the filters of a schema and of a call which entries belong, once it is known what each tensor is as a whole.
+//! Applies the filters of a schema and of a call, once the shape of each whole tensor is known.
 
 use super::attributes::Origin;
 use super::{Content, Handle, Resolved};
 use crate::entry::{TensorInfo, strip};
 use crate::filter::Filter;
 
-/// A filter above an entry.
+/// A filter that applies to an entry.
 #[derive(Clone)]
 pub(super) struct ActiveFilter {
-    /// Where names relative to the filtered field begin.
+    /// The index in the entry's name at which the name relative to the filtered field begins.
     pub(super) from: usize,
     pub(super) filter: Filter,
-    /// Its record, which it shares with the other places of its declaration.
+    /// The index of the filter's record. All places of one declaration share a record.
     pub(super) log: usize,
 }
 
-/// How a filter fared over the whole state.
+/// The record of a filter over the whole state: the names that it rejected, and the number that it kept.
 #[derive(Clone, Debug)]
 pub(crate) struct FilterUse {
     pub(crate) declared: String,
-    /// Where the source declares it; `None` if a call gave it.
+    /// The declaration in the source; `None` for a filter of a call.
     origin: Option<Origin>,
     filter: Filter,
     pub(crate) rejected: Vec<String>,
@@ -37,13 +37,13 @@ impl FilterUse {
         }
     }
 
-    /// A filter of a schema.
+    /// The record of a schema's filter.
     pub(super) fn declared(origin: Origin, declared: &str, filter: Filter) -> Self {
         Self::new(declared.to_owned(), Some(origin), filter)
     }
 
-    /// Whether a filter is the one that this record is about: the same field of the same declaration. A function may
-    /// follow from the generic arguments; then it is another filter for others.
+    /// True if this record belongs to `filter`: to the same field of the same declaration. A filter function may depend
+    /// on generic arguments; different functions have different records.
     pub(super) fn is_of(&self, origin: Origin, declared: &str, filter: &Filter) -> bool {
         match (self.origin, origin) {
             (Some(Origin::Derived(own)), Origin::Derived(schema)) => {
@@ -56,17 +56,17 @@ impl FilterUse {
         }
     }
 
-    /// Whether a call gave the filter, and no schema.
+    /// True for a filter of a call, false for a filter of a schema.
     pub(crate) fn is_called(&self) -> bool {
         self.origin.is_none()
     }
 
-    /// The rule, for messages.
+    /// The filter itself, for messages.
     pub(crate) fn rule(&self) -> &Filter {
         &self.filter
     }
 
-    /// Counts what a filter said.
+    /// Counts one answer of the filter, and returns it.
     fn count(&mut self, relative: &str, keeps: bool) -> bool {
         if keeps {
             self.kept += 1;
@@ -78,7 +78,8 @@ impl FilterUse {
 }
 
 impl<V, O> Resolved<V, O> {
-    /// Asks the schema's own filters. `whole` is what the item at a place is a part of, `None` if it is no part.
+    /// Applies the schema's filters. `whole` gives the whole tensor of which the item at an index is a part; `None`
+    /// means that the item is the whole tensor.
     pub(crate) fn ask<'w>(&mut self, whole: impl Fn(usize) -> Option<&'w TensorInfo>) {
         for (at, item) in self.items.iter_mut().enumerate() {
             let Content::Tensor(tensor, _) = &item.content else {
@@ -96,7 +97,7 @@ impl<V, O> Resolved<V, O> {
         }
     }
 
-    /// Applies a filter that a call gave for everything below `component`.
+    /// Applies the filter of a call to all tensors below `component`.
     pub(crate) fn filter<'w>(
         &mut self,
         component: &str,
@@ -117,7 +118,7 @@ impl<V, O> Resolved<V, O> {
         self.filters.push(used);
     }
 
-    /// Whether a filter that looks at shapes, of the schema or of the `called` ones, is about the item at this place.
+    /// True if a filter that looks at shapes, of the schema or of the call (`called`), applies to this item.
     pub(crate) fn is_shape_asked(&self, item: usize, called: &[(Handle, Filter)]) -> bool {
         let scope = &self.items[item].scope;
         let mut above = scope.filters.iter().map(|active| &active.filter);

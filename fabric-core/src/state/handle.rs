@@ -1,4 +1,4 @@
-//! Typed handles to fields: names that the compiler has checked.
+//! Typed handles to fields, whose names the compiler checks.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,17 +6,17 @@ use std::marker::PhantomData;
 use super::Schema;
 use super::schema::Declaration;
 
-/// A handle to the field `T` of the state `S`, as in `TrainState::FIELDS.model`: a name that the compiler has checked.
+/// A handle to the field `T` of the state `S`, as in `TrainState::FIELDS.model`. The compiler checks the name.
 ///
-/// Handles compose: `TrainState::FIELDS.model.then(Mlp::FIELDS.fc1)` is `model.fc1`. A handle belongs to the type that it
-/// begins at: a call that loads or saves a state of another type refuses it.
+/// Handles compose: `TrainState::FIELDS.model.then(Mlp::FIELDS.fc1)` is `model.fc1`. A handle belongs to the type of
+/// its first segment: a call that loads or saves a state of another type refuses it.
 pub struct Field<S: ?Sized, T: ?Sized> {
     schema: Schema,
     path: Path,
     of: PhantomData<fn(&S) -> &T>,
 }
 
-/// Up to four segments, so that handles stay `Copy` and constant.
+/// The segments of a handle, up to four, so that handles are `Copy` and constant.
 #[derive(Clone, Copy)]
 struct Path {
     segments: [&'static str; 4],
@@ -37,7 +37,8 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
         }
     }
 
-    /// The handle of a flattened field: it adds no name of its own, so only its own fields can be reached through it.
+    /// The handle of a flattened field. It adds no segment to the name, and leads only to the fields of the flattened
+    /// struct.
     #[doc(hidden)]
     #[must_use]
     pub const fn flattened(declaration: &'static Declaration) -> Self {
@@ -51,10 +52,10 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
         }
     }
 
-    /// The handle to a field of this field.
+    /// The handle to the field `inner` of this field.
     ///
     /// # Panics
-    /// At five levels and more; inside a constant that is a compile error.
+    /// If the handle would have more than four levels; in a constant, this is a compile error.
     #[must_use]
     pub const fn then<U: ?Sized>(self, inner: Field<T, U>) -> Field<S, U> {
         let mut path = self.path;
@@ -72,13 +73,13 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
         }
     }
 
-    /// The entry name that everything below this field starts with, such as `"model.fc1"`; empty for a flattened field.
+    /// The name that all entries of this field begin with, such as `"model.fc1"`; empty for a flattened field.
     #[must_use]
     pub fn name(&self) -> String {
         self.path.segments[..self.path.len].join(".")
     }
 
-    /// The handle without its types: what options keep.
+    /// The handle without its types, as options keep it.
     pub(crate) fn handle(&self) -> Handle {
         Handle {
             schema: self.schema,
@@ -87,7 +88,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     }
 }
 
-/// A handle that a call was given: which state it is for, and what it names there.
+/// An untyped handle: the state that it belongs to, and the name of the field.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     pub(crate) schema: Schema,

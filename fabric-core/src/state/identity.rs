@@ -1,13 +1,14 @@
-//! Which tensors are the same memory.
+//! Compares tensors by their memory.
 
 use candle_core::{Layout, Tensor};
 
 use crate::entry::Dims;
 
-/// The allocation behind a tensor and the window that the tensor shows of it.
+/// The storage of a tensor, and the view that the tensor shows of it.
 ///
-/// The address of the storage behind the read guard is equal for clones, views and detached copies of a handle, and
-/// different for any two allocations that are alive together; data pointers are not, because empty tensors share one.
+/// The address of the storage behind the read guard is equal for clones, views and detached copies of a tensor, and
+/// differs between any two storages that exist at the same time. Data pointers do not tell storages apart, because
+/// empty tensors share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StorageKey {
     storage: usize,
@@ -28,20 +29,20 @@ impl StorageKey {
         }
     }
 
-    /// The allocation alone, whatever is shown of it.
+    /// The address of the storage, which all views share.
     pub(crate) fn storage(&self) -> usize {
         self.storage
     }
 }
 
-/// The stride of a dimension of one element says nothing.
+/// The strides, with 0 for dimensions of length 1, whose stride has no effect.
 fn strides_that_matter(layout: &Layout) -> Dims {
     let dims = layout.dims().iter();
     let strides = layout.stride().iter();
     dims.zip(strides).map(|(&d, &s)| if d > 1 { s } else { 0 }).collect()
 }
 
-/// Whether two tensors are the same elements of the same allocation, in the same order.
+/// True if two tensors show the same elements of the same storage, in the same order.
 pub(crate) fn same_view(a: &Tensor, b: &Tensor) -> bool {
     StorageKey::of(a) == StorageKey::of(b)
 }

@@ -1,7 +1,7 @@
-//! The keys that a type uses at its own level, as far as they are known before there is a value.
+//! The keys that a type uses at its own level, as far as the type alone determines them.
 
-/// The keys of a type: how collisions with a flattened field become compile errors, and how a load knows which entries of a
-/// file belong to a field that holds none of them at present.
+/// The keys of a type. The derive macro turns collisions with a flattened field into compile errors, and a load finds
+/// the entries of a file that belong to a field without entries at present.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys {
     own: &'static [&'static str],
@@ -10,17 +10,17 @@ pub struct Keys {
     rest: Rest,
 }
 
-/// The keys beside those that are listed.
+/// The keys beside the listed ones.
 #[derive(Clone, Copy, Debug)]
 enum Rest {
     Nothing,
-    /// Which of these there are is decided by the value: a bias.
+    /// Any subset of these keys, depending on the value: a layer has a bias or none.
     Some(&'static [&'static str]),
-    /// Indices.
+    /// Indices from 0.
     Numbers,
-    /// Keys of a map.
+    /// Any key, as in a map.
     Anything,
-    /// A hand-written implementation says nothing of its keys.
+    /// Unknown keys, as of a hand-written implementation.
     Unknown,
 }
 
@@ -34,13 +34,13 @@ impl Keys {
     /// Indices from 0.
     pub const NUMBERS: Self = Self::rest(Rest::Numbers);
 
-    /// Nobody knows.
+    /// Unknown keys, as of a hand-written implementation.
     pub const UNKNOWN: Self = Self::rest(Rest::Unknown);
 
     /// The keys of an optimizer.
     pub const OPTIMIZER: Self = Self::some_of(&["kind", "param_groups", "state"]);
 
-    /// A type's own keys, and those of the fields that it flattens.
+    /// The type's own keys, and the keys of the fields that it flattens.
     #[must_use]
     pub const fn new(own: &'static [&'static str], flattened: &'static [&'static Keys]) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Keys {
         }
     }
 
-    /// Some of these keys.
+    /// Any subset of these keys.
     #[must_use]
     pub const fn some_of(names: &'static [&'static str]) -> Self {
         Self::rest(Rest::Some(names))
@@ -66,32 +66,32 @@ impl Keys {
         }
     }
 
-    /// Further names of the own keys.
+    /// Adds further names of the own keys.
     #[must_use]
     pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
 
-    /// A key of `other` that is a key here as well.
+    /// The first key of `other` that is a key here as well.
     #[must_use]
     pub const fn collision(&self, other: &Self) -> Option<&'static str> {
         self.first(other, Which::Keys, Which::Keys)
     }
 
-    /// An alias of `other` that is a key here.
+    /// The first alias of `other` that is a key here.
     #[must_use]
     pub const fn alias_collision(&self, other: &Self) -> Option<&'static str> {
         self.first(other, Which::Keys, Which::Aliases)
     }
 
-    /// An alias of `other` that is an alias here as well.
+    /// The first alias of `other` that is an alias here as well.
     #[must_use]
     pub const fn common_alias(&self, other: &Self) -> Option<&'static str> {
         self.first(other, Which::Aliases, Which::Aliases)
     }
 
-    /// The first of those names of `other` that is one of those here.
+    /// The first name of `other`, of the kind `there`, that is a name here, of the kind `here`.
     const fn first(&self, other: &Self, here: Which, there: Which) -> Option<&'static str> {
         let names = other.listed(there);
         let mut at = 0;
@@ -137,9 +137,9 @@ impl Keys {
         }
     }
 
-    /// Whether an entry of a file whose name begins with `key` belongs to a state with these keys, also where the state holds
-    /// no such entry at present. Of a module or a map that is the state itself, each entry is a component of its own, and
-    /// others are none of it; one that is flattened into a state claims what it could hold.
+    /// True if a file's entry whose name begins with `key` belongs to a state with these keys, even if the state holds
+    /// no such entry at present. A module or a map that is itself the state claims no key; a flattened one claims every
+    /// key that it could hold.
     pub(crate) fn claims(&self, key: &str) -> bool {
         self.own.contains(&key) || self.aliases.contains(&key) || self.flattened.iter().any(|keys| keys.could_hold(key))
     }
@@ -160,7 +160,7 @@ impl Default for Keys {
     }
 }
 
-/// Names of one kind.
+/// The kind of a name: key or alias.
 #[derive(Clone, Copy)]
 enum Which {
     Keys,

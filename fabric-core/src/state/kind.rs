@@ -1,24 +1,24 @@
-//! What a type is to a walk: one value, one tensor, or several entries.
+//! The kind of a type: one value, one tensor, or several entries.
 
-/// Whether a type is one plain value, one tensor, several tensors, or is made of other types.
+/// The kind of a type, which also decides the kind of a container of it: a `Vec<f32>` is one value, which a load
+/// replaces as a whole; a `Vec<Linear>` is a component, whose entries a load matches one by one.
 ///
-/// Decides what a container of it is: a `Vec<f32>` is one value that is replaced whole, a `Vec<Linear>` is a component
-/// whose entries are matched one by one. No program outside of this crate can name the type, so a hand-written
-/// implementation of [`Checkpoint`](super::Checkpoint) is always a component.
+/// No other crate can name this type, so a hand-written implementation of [`Checkpoint`](super::Checkpoint) is always a
+/// component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A number, `bool`, text, or a container of those.
+    /// A number, `bool`, text, or a container of such values.
     Value,
-    /// One tensor, whose entry has the name of the field and no other.
+    /// One tensor, whose entry has exactly the name of the field.
     Tensor,
-    /// Tensors alone, of a module or a map of this crate: one function shows them in both directions.
+    /// Tensors only, of a module or a map of this crate: one function shows them in both directions.
     Tensors,
-    /// Structs, optimizers, containers of components: entries with names of their own.
+    /// A struct, an optimizer, or a container of components, each with named entries.
     Component,
 }
 
 impl Kind {
-    /// The kind of something that holds both as parts: a value only if each part is.
+    /// The kind of a container whose parts have these two kinds: a value only if both are values.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// The kind of something that shows the entries of this, and is never a part of a value.
+    /// The kind of a type that shows the entries of this kind, and is never part of a value.
     #[must_use]
     pub const fn of_entries(self) -> Self {
         match self {
@@ -41,7 +41,7 @@ impl Kind {
         matches!(self, Self::Value)
     }
 
-    /// Whether code outside of this crate may have a part in showing the entries.
+    /// True if another crate's code may show some of the entries.
     #[must_use]
     pub const fn is_component(self) -> bool {
         matches!(self, Self::Component)
@@ -53,6 +53,6 @@ impl Kind {
     }
 }
 
-/// An argument that no program outside of this crate can name, so that no implementation outside overrides the method.
+/// An argument type that no other crate can name, so that no other crate overrides the method.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed;

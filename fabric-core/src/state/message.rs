@@ -1,8 +1,8 @@
-//! The text of a compile error, put together while constants are evaluated.
+//! The text of a compile error, joined while constants are evaluated.
 
 const CAPACITY: usize = 1024;
 
-/// A text made of parts, in a constant: what generated code panics with.
+/// A text of several parts in a constant, with which generated code panics.
 #[derive(Clone, Copy, Debug)]
 pub struct Message {
     bytes: [u8; CAPACITY],
@@ -10,7 +10,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The parts in a row; a part that would make it longer than a kilobyte is left out.
+    /// Joins the parts. A part that would exceed a total of 1024 bytes is skipped.
     #[must_use]
     pub const fn of(parts: &[&str]) -> Self {
         let mut message = Self {
@@ -40,7 +40,7 @@ impl Message {
     /// The text.
     #[must_use]
     pub const fn as_str(&self) -> &str {
-        // Whole parts only, each of them a text: the rest is unreachable.
+        // The buffer holds whole `str` parts only, so it is valid UTF-8.
         match str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
             Err(_) => "two fields write the same key",

@@ -1,12 +1,12 @@
-//! Serde values as fields: what `#[checkpoint(metadata)]` stands for.
+//! Serde values as fields: the trait behind `#[checkpoint(metadata)]`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Visitor, VisitorMut};
 
-/// A type that `#[checkpoint(metadata)]` can store. Named by generated code only, so that a type without serde's traits
-/// is told what it lacks, once, at the field.
+/// A type that `#[checkpoint(metadata)]` can store. Only generated code names this trait, so that the compiler reports
+/// a type without serde's traits once, at the field.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored as metadata",
     label = "this type lacks serde's Serialize or DeserializeOwned",

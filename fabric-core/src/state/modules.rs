@@ -1,7 +1,7 @@
-//! The modules of `candle_nn` that show their tensors, under the names that PyTorch gives them.
+//! `Checkpoint` for the modules of `candle_nn` that give access to their tensors, under PyTorch's names.
 //!
-//! `GroupNorm`, `LSTM`, `GRU`, `Sequential` and the models of candle-transformers hide theirs: hold the `VarMap` they
-//! were built from, or a [`Recording`](super::Recording).
+//! `GroupNorm`, `LSTM`, `GRU`, `Sequential` and the models of candle-transformers hide their tensors: put the `VarMap`
+//! that they were built from, or a [`Recording`](super::Recording), into the state.
 
 use candle_core::Tensor;
 use candle_nn::{
@@ -39,7 +39,7 @@ tensors_only! {
     RmsNorm, WEIGHT => |module| vec![learned("weight", module.weight())];
     PReLU, WEIGHT => |module| vec![learned("weight", module.weight())];
     Embedding, WEIGHT => |module| vec![learned("weight", module.embeddings())];
-    // The order of PyTorch's state dict: learned tensors first.
+    // The order of PyTorch's state dict: learned tensors come first.
     BatchNorm, NORM => |module| {
         let mut listed = Listed::new();
         if let Some((weight, bias)) = module.weight_and_bias() {

@@ -1,11 +1,11 @@
-//! Names that no file can hold, and names that a file could not tell apart.
+//! Refuses names that no file can hold, and names that a load could not tell apart.
 
 use super::{Content, Item};
 use crate::entry::{check_name, first_twice, without_rank};
 use crate::error::StateError;
 use crate::hash::HashMap;
 
-/// Refuses them: what is saved under its names must be found under them.
+/// Checks the names and aliases of all entries, so that a load finds each entry under its name.
 pub(super) fn check<V>(items: &[Item<V>]) -> Result<(), StateError> {
     let mut names: Vec<&str> = items.iter().map(|item| item.scope.name.as_str()).collect();
     for name in &names {
@@ -21,7 +21,7 @@ pub(super) fn check<V>(items: &[Item<V>]) -> Result<(), StateError> {
     values_of_ranks(items)
 }
 
-/// No alias of an entry is a name or an alias of another one: an entry of a file would go to both.
+/// Refuses an alias that is a name or an alias of another entry: a load would give one entry of a file to both.
 fn one_field_a_name<V>(items: &[Item<V>]) -> Result<(), StateError> {
     if items.iter().all(|item| item.scope.alternatives.is_empty()) {
         return Ok(());
@@ -45,7 +45,8 @@ fn one_field_a_name<V>(items: &[Item<V>]) -> Result<(), StateError> {
     Ok(())
 }
 
-/// In a file, the values of a `per_rank` field `position` are called `position@0`, `position@1`, …
+/// Refuses a name that a file gives to a value of a `per_rank` field: the values of `position` are named `position@0`,
+/// `position@1`, …
 fn values_of_ranks<V>(items: &[Item<V>]) -> Result<(), StateError> {
     let is_per_rank = |item: &&Item<V>| item.scope.per_rank && matches!(item.content, Content::Value(_));
     let mut per_rank: HashMap<&str, &str> = HashMap::default();

@@ -1,4 +1,4 @@
-//! What an optimizer tells a checkpoint, and takes back from one.
+//! The interface between an optimizer and a checkpoint.
 
 use candle_core::{Tensor, Var};
 
@@ -10,9 +10,9 @@ pub(crate) const PARAMS: &str = "params";
 /// An optimizer whose state can be saved and restored: [`AdamW`](crate::optim::AdamW), [`Sgd`](crate::optim::Sgd), or
 /// your own.
 ///
-/// State is keyed by the *name* of each parameter, found by looking for the same memory among the modules of the
-/// state; the order in which an optimizer got its parameters does not matter. To take part, implement this trait and
-/// hand the optimizer to the visitor:
+/// A file stores state under the *name* of each parameter. The library finds the name by looking for the parameter's
+/// memory among the modules of the state, so the order of an optimizer's parameters does not matter. For an optimizer
+/// of your own, implement this trait and hand the optimizer to the visitor:
 ///
 /// ```
 /// use candle_core::{Tensor, Var};
@@ -46,23 +46,23 @@ pub(crate) const PARAMS: &str = "params";
 /// }
 /// ```
 pub trait OptimizerState {
-    /// The kind, the parameters with their state tensors, and the hyper-parameters.
+    /// The kind of the optimizer, its parameters with their state tensors, and its hyper-parameters.
     fn describe(&self) -> OptimizerDescription;
 
-    /// Whether hyper-parameters from a file fit this optimizer; called before anything is changed. The groups are as
-    /// many as [`describe`](Self::describe) gave.
+    /// Checks that the hyper-parameters of a file fit this optimizer. A load calls it before it changes anything, with
+    /// as many groups as [`describe`](Self::describe) returned.
     ///
     /// # Errors
-    /// If one is missing, of another type, or asks for state that this optimizer does not keep.
+    /// If a hyper-parameter is missing, has the wrong type, or asks for state that this optimizer does not keep.
     fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError>;
 
-    /// Takes over hyper-parameters that passed [`check`](Self::check), and the step counts, one for each parameter;
-    /// `None` where the file had none. State tensors have been written in place by then. State of a parameter that begins
-    /// anew is zero by then, and its count is 0.
+    /// Takes over the hyper-parameters, which passed [`check`](Self::check), and the step counts, one for each
+    /// parameter. `groups` or a step count is `None` if the file had none. The load has already written the state
+    /// tensors in place. A parameter whose state begins anew has zeros in its state tensors, and the step count 0.
     fn restore(&mut self, groups: Option<&[ParamGroup]>, steps: &[Option<u64>]);
 }
 
-/// An optimizer as a checkpoint sees it.
+/// The contents of an optimizer for a checkpoint.
 #[derive(Clone, Debug)]
 pub struct OptimizerDescription {
     pub(crate) kind: &'static str,
@@ -71,8 +71,8 @@ pub struct OptimizerDescription {
 }
 
 impl OptimizerDescription {
-    /// An optimizer of this kind over these parameters, in the order in which it was given them. Its state loads only
-    /// into an optimizer of the same kind.
+    /// Describes an optimizer of this kind over these parameters, in the order in which the optimizer got them. Its
+    /// state loads only into an optimizer of the same kind.
     #[must_use]
     pub fn new(kind: &'static str, parameters: Vec<ParamState>) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl OptimizerDescription {
         }
     }
 
-    /// Adds a group of parameters with hyper-parameters of their own.
+    /// Adds a group of parameters that share hyper-parameters.
     #[must_use]
     pub fn group(mut self, group: ParamGroup) -> Self {
         self.groups.push(group);
@@ -90,7 +90,7 @@ impl OptimizerDescription {
     }
 }
 
-/// One parameter with what an optimizer keeps for it.
+/// One parameter and its optimizer state.
 #[derive(Clone, Debug)]
 pub struct ParamState {
     pub(crate) var: Var,
@@ -100,7 +100,7 @@ pub struct ParamState {
 }
 
 impl ParamState {
-    /// A parameter without state.
+    /// A parameter without optimizer state.
     #[must_use]
     pub fn new(var: Var) -> Self {
         Self {
@@ -111,21 +111,21 @@ impl ParamState {
         }
     }
 
-    /// The name to use where no module of the state holds the parameter.
+    /// Sets the name for a parameter that no module of the state holds.
     #[must_use]
     pub fn named(mut self, name: Option<String>) -> Self {
         self.name = name;
         self
     }
 
-    /// Adds a state tensor, called as PyTorch calls it (`"exp_avg"`); it is written in place on load.
+    /// Adds a state tensor under PyTorch's name for it, such as `"exp_avg"`. A load writes the tensor in place.
     #[must_use]
     pub fn tensor(mut self, name: &'static str, tensor: &Tensor) -> Self {
         self.tensors.push((name, tensor.clone()));
         self
     }
 
-    /// The number of steps taken for this parameter.
+    /// Sets the number of steps that the optimizer has taken for this parameter.
     #[must_use]
     pub fn step(mut self, step: u64) -> Self {
         self.step = Some(step);
@@ -136,15 +136,15 @@ impl ParamState {
 /// Parameters that share hyper-parameters.
 #[derive(Clone, Debug)]
 pub struct ParamGroup {
-    /// Positions in the order in which the optimizer was given its parameters.
+    /// Indices into the optimizer's list of parameters.
     pub(crate) parameters: Vec<usize>,
     pub(crate) options: Vec<(String, Value)>,
-    /// What is wrong with an option that was given; a save says it.
+    /// The error of an option that no file can hold; a save returns it.
     refused: Option<String>,
 }
 
 impl ParamGroup {
-    /// A group of the parameters at these positions.
+    /// A group of the parameters at these indices of the optimizer's list.
     #[must_use]
     pub fn new(parameters: Vec<usize>) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl ParamGroup {
         }
     }
 
-    /// A group as a file has it.
+    /// A group from a file.
     pub(crate) fn stored(parameters: Vec<usize>, options: Vec<(String, Value)>) -> Self {
         Self {
             parameters,
@@ -163,10 +163,10 @@ impl ParamGroup {
         }
     }
 
-    /// Adds a hyper-parameter, called as PyTorch calls it (`"lr"`).
+    /// Adds a hyper-parameter under PyTorch's name for it, such as `"lr"`.
     ///
-    /// A save refuses a value that serde cannot represent, a name that is given twice, and the name `params`, under which the
-    /// file has the group's parameters.
+    /// A save refuses a value that serde cannot represent, a repeated name, and the name `params`, which the file uses
+    /// for the group's parameters.
     #[must_use]
     pub fn option(mut self, name: &str, value: impl serde::Serialize) -> Self {
         let value = Value::of(&value);
@@ -191,12 +191,12 @@ impl ParamGroup {
             .get_or_insert_with(|| format!("has a hyper-parameter `{name}` that {what}"));
     }
 
-    /// What is wrong with the first option that no file can hold.
+    /// The error of the first option that no file can hold.
     pub(crate) fn refused(&self) -> Option<String> {
         self.refused.clone()
     }
 
-    /// The positions of the group's parameters.
+    /// The indices of the group's parameters in the optimizer's list.
     #[must_use]
     pub fn parameters(&self) -> &[usize] {
         &self.parameters
@@ -206,10 +206,10 @@ impl ParamGroup {
         self.options.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The hyper-parameter called `name`.
+    /// The hyper-parameter `name`.
     ///
     /// # Errors
-    /// If there is none, or it is of another type.
+    /// If the group has no such hyper-parameter, or it has another type.
     pub fn get<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, ValueError> {
         let (_, value) = self
             .options

@@ -1,18 +1,18 @@
-//! Fields marked `optional`: what tells that one of them is in a file.
+//! Fields marked `optional`, and the names by which a load looks for them in a file.
 
 use super::walk::Scope;
 
 /// A field whose absence in a file is no error.
 #[derive(Clone, Debug)]
 pub(crate) struct OptionalField {
-    /// The `optional` field around it, as a place in the list of all.
+    /// The index of the enclosing `optional` field.
     pub(crate) around: Option<usize>,
-    /// What its entries are called in a file, or what their names begin with; nothing for a flattened field.
+    /// The names of the field in a file, with its aliases; empty for a flattened field.
     pub(crate) names: Vec<String>,
 }
 
 impl OptionalField {
-    /// A field at this place; `None` if its entries join the level around it.
+    /// A field in this scope; `None` for a flattened field.
     pub(super) fn new(around: Option<usize>, at: Option<&Scope>) -> Self {
         let names = at.map(|scope| {
             std::iter::once(&scope.name)

@@ -1,15 +1,15 @@
-//! The words by which files of PyTorch name the parameters of an optimizer.
+//! The names that PyTorch's files use for the parameters of an optimizer.
 //!
-//! Our own files have the full name of the entry (`model.fc1.weight`). PyTorch's have a number, or the name within the
-//! module (`fc1.weight`). What a number means is found out where the file is known (`load/matching/numbered`).
+//! Fabric's files use the full name of the entry (`model.fc1.weight`). PyTorch's files use a number, or the name within
+//! the module (`fc1.weight`). `load/matching/numbered` finds the parameter of each number in a file.
 
 use super::{NamedOptimizer, NamedParameter, Resolved};
 use crate::entry::root;
 use crate::hash::HashMap;
 
 impl<V, O> Resolved<V, O> {
-    /// Marks the optimizers whose state did not come from a file of ours. `written_here` says of a name whether the file
-    /// has it.
+    /// Marks the optimizers whose state comes from another library's file. `written_here` returns true for a name that
+    /// the file has.
     pub(crate) fn find_foreign(&mut self, written_here: impl Fn(&str) -> bool) {
         for optimizer in &mut self.optimizers {
             let kind = &self.items[optimizer.kind_item].scope;
@@ -18,8 +18,8 @@ impl<V, O> Resolved<V, O> {
         }
     }
 
-    /// Lets the entries of an optimizer be found under PyTorch's names too. `numbers` are those of the file, one for
-    /// each parameter that has one.
+    /// Also accepts PyTorch's names for the entries of an optimizer. `numbers` are the file's numbers of the
+    /// parameters, `None` for a parameter without one.
     pub(crate) fn accept_pytorch_names(&mut self, optimizer: usize, numbers: &[Option<u64>]) {
         let optimizer = &mut self.optimizers[optimizer];
         for (parameter, number) in optimizer.parameters.iter_mut().zip(numbers) {
@@ -45,9 +45,9 @@ impl<V, O> Resolved<V, O> {
 }
 
 impl<O> NamedOptimizer<O> {
-    /// The number of each parameter if a file counts as this optimizer does: through the groups, and within a group
-    /// through the parameters in declared order, tied ones once. An optimizer that no module stands beside is counted in
-    /// the order in which it was given its parameters.
+    /// The number of each parameter, counted through the groups and, within a group, in declared order; tied parameters
+    /// count once. The parameters of an optimizer whose modules are not in the state count in the optimizer's own
+    /// order.
     pub(crate) fn positions(&self) -> Vec<Option<u64>> {
         let mut numbers = vec![None; self.parameters.len()];
         let mut count = 0;
@@ -72,7 +72,7 @@ fn add_names_within(parameters: &mut [NamedParameter]) {
     }
     for parameter in parameters {
         let word = name_within(&parameter.name);
-        // A number always means a position, and a name that two parameters have means neither.
+        // A number always means a position, and a name that two parameters share is ambiguous.
         let clear = within.get(word) == Some(&1) && !word.is_empty() && word.parse::<u64>().is_err();
         if clear && parameter.place != usize::MAX {
             parameter.words.push(word.to_owned());
@@ -80,7 +80,7 @@ fn add_names_within(parameters: &mut [NamedParameter]) {
     }
 }
 
-/// The name without the component.
+/// The name without its first segment, the component.
 fn name_within(name: &str) -> &str {
     name.strip_prefix(root(name))
         .and_then(|rest| rest.strip_prefix('.'))

@@ -1,4 +1,4 @@
-//! Remembers the tensors that a model is built from, for models that hide them.
+//! Records the tensors that a model is built from, for models that hide them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +9,11 @@ use candle_nn::{Init, VarBuilder};
 use super::tensors::{Listed, tensors_only};
 use super::{Keys, Role, same_view};
 
-/// Remembers each tensor that a [`VarBuilder`] hands out, and is itself a [`Checkpoint`](crate::Checkpoint).
+/// Records each tensor that a [`VarBuilder`] returns, and implements [`Checkpoint`](crate::Checkpoint).
 ///
 /// `GroupNorm`, `LSTM`, `GRU`, `Sequential` and the models of candle-transformers keep their tensors private, so no
-/// derive can reach them. Build such a model through a recording, and put the recording into the state in its place:
+/// derive can reach them. Build such a model through a recording, and put the recording into the state in place of the
+/// model:
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -34,19 +35,19 @@ use super::{Keys, Role, same_view};
 /// # }
 /// ```
 ///
-/// It works over any backend, with or without a [`VarMap`](candle_nn::VarMap). What it cannot see: a constructor that
-/// *transforms* what it was handed (concatenates, transposes into new memory, converts the element type) keeps other
-/// memory than the recorded one, and loading into the recorded tensor does not reach it.
+/// A recording works over any backend, with or without a [`VarMap`](candle_nn::VarMap). It has one limit: a constructor
+/// that *transforms* a tensor (concatenates it, transposes it into new memory, converts its element type) keeps other
+/// memory than the recorded tensor, and a load into the recorded tensor does not change the model.
 ///
-/// A name that is asked for twice with the same shape and element type gets the same tensor both times.
+/// Two requests for one name with the same shape and element type get the same tensor.
 #[derive(Clone, Default)]
 pub struct Recording {
     handed_out: Arc<Mutex<Vec<(String, Tensor)>>>,
 }
 
 impl Recording {
-    /// Wraps a builder: everything that the returned one hands out is remembered by the returned recording. Names are
-    /// relative to `builder`, whatever prefix it has.
+    /// Wraps `builder`: the returned recording records every tensor that the returned builder returns. Names are
+    /// relative to `builder`, whatever its prefix.
     #[must_use]
     pub fn of(builder: VarBuilder<'_>) -> (VarBuilder<'_>, Self) {
         let recording = Self::default();
@@ -58,7 +59,7 @@ impl Recording {
         (VarBuilder::from_backend(Box::new(backend), dtype, device), recording)
     }
 
-    /// The tensors handed out so far with their names, in the order in which they were first asked for.
+    /// The recorded tensors with their names, in the order of the first requests.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         self.lock().clone()
@@ -101,7 +102,7 @@ tensors_only! {
     };
 }
 
-/// The backend between a model's constructor and the real builder.
+/// The backend that records the requests of a model's constructor and passes them on to the wrapped builder.
 struct Recorder<'a> {
     builder: VarBuilder<'a>,
     recording: Recording,

@@ -1,8 +1,9 @@
-//! Types that cannot be part of a checkpoint although a field could well have them: the compiler says of each what to
-//! write instead.
+//! Compile errors for types that a field may have and a checkpoint cannot hold: each message says how to write the
+//! field instead.
 //!
-//! Each has an implementation behind a bound that never holds, and the compiler prints the message of that bound. A
-//! bound of a concrete type is higher-ranked, because a plain bound that never holds is refused where it is written.
+//! Each type has an implementation behind a bound that never holds, and the compiler prints the message of that bound.
+//! A bound on a concrete type is higher-ranked, because the compiler refuses a plain bound that never holds at its
+//! definition.
 
 use std::marker::PhantomData;
 use std::{cell, rc, sync};
@@ -18,12 +19,12 @@ use candle_nn::{Dropout, Func, GRU, GroupNorm, LSTM, Sequential, VarMap};
 
 use super::Checkpoint;
 
-/// Stands before the traits below: `Rule: WrittenInPlace<QTensor>` does not hold. Each trait holds for one other type,
-/// which the compiler names beside the one that is refused.
+/// The subject of the bounds below: `Rule: WrittenInPlace<QTensor>` does not hold. Each trait holds for one other type,
+/// which the compiler names in its message beside the refused type.
 #[derive(Debug)]
 pub struct Rule<'a>(PhantomData<&'a ()>);
 
-/// The one type that [`WrittenThroughSharing`] holds for: nothing has it.
+/// The only type that implements [`WrittenThroughSharing`]; it has no values.
 #[derive(Debug)]
 #[allow(
     dead_code,
@@ -84,7 +85,7 @@ impl OutlivesThePass<Tensor> for Rule<'_> {}
 pub trait WrittenInPlace<T: ?Sized> {}
 impl WrittenInPlace<Tensor> for Rule<'_> {}
 
-/// The methods of an implementation that no call can reach.
+/// The visiting methods of an implementation whose bound never holds.
 macro_rules! unreachable_methods {
     () => {
         fn visit<'a>(&'a self, _: &mut $crate::state::Visitor<'a>) {}
@@ -92,7 +93,7 @@ macro_rules! unreachable_methods {
     };
 }
 
-/// Refuses types for a reason.
+/// Implements `Checkpoint` for types, behind the bound of a reason that never holds.
 macro_rules! refused {
     ($($reason:ident { $($type:ty $(, [$($generics:tt)*])?;)+ })*) => {$($(
         #[doc(hidden)]
@@ -118,7 +119,8 @@ refused! {
     WrittenInPlace { QTensor; QMatMul; }
 }
 
-/// Pointers and cells through which other owners reach the same memory.
+/// Implements `Checkpoint` for pointers and cells through which other owners reach the same memory, behind a bound that
+/// never holds.
 macro_rules! shared {
     ($($pointer:ty, [$($generics:tt)*];)*) => {$(
         #[doc(hidden)]

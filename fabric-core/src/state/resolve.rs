@@ -1,4 +1,4 @@
-//! Gives every entry its name: optimizers are named after the parameters they update, so they come last.
+//! Names every entry. Optimizer state is named after the parameters, so it comes last.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::error::StateError;
 use crate::hash::HashMap;
 use crate::value::Value;
 
-/// A state whose entries all have names, each once.
+/// A state whose entries have unique names.
 pub(crate) struct Resolved<V, O> {
     pub(crate) items: Vec<Item<V>>,
     pub(crate) optimizers: Vec<NamedOptimizer<O>>,
@@ -32,48 +32,48 @@ pub(crate) struct NamedOptimizer<O> {
     pub(crate) groups: Vec<ParamGroup>,
     pub(crate) parameters: Vec<NamedParameter>,
     pub(crate) handle: O,
-    /// The place of its kind among the items.
+    /// The index of the item that holds the optimizer's kind.
     pub(crate) kind_item: usize,
-    /// What the names of its state begin with, `optimizer.state`, and with other names of the optimizer.
+    /// The prefixes of the names of its state: `optimizer.state`, and the same under each alias of the optimizer.
     pub(crate) state: Vec<String>,
-    /// The file is not one of ours.
+    /// True if another library wrote the file.
     pub(crate) foreign: bool,
-    /// The file names its parameters, or has them in an order that is known to be theirs.
+    /// True if the file names the optimizer's parameters, or has them in an order that is known to be theirs.
     pub(crate) by_name: bool,
-    /// The state holds none of its parameters, and their positions are their names.
+    /// True if the state holds none of its parameters, so that their indices are their names.
     pub(crate) by_position: bool,
 }
 
 /// A parameter of an optimizer.
 pub(crate) struct NamedParameter {
-    /// Where the state declares it; `usize::MAX` if nowhere.
+    /// The index of the item that declares it; `usize::MAX` if the state does not hold it.
     pub(crate) place: usize,
     pub(crate) name: String,
-    /// The names of tensors tied to it, and what it may be called in an older file.
+    /// The names of tied tensors, and the aliases that an older file may use.
     pub(crate) aliases: Vec<String>,
-    /// What else a file may call it.
+    /// PyTorch's names of the parameter: its number, or its name within the module.
     pub(crate) words: Vec<String>,
-    /// Its state among the items.
+    /// The range of items that hold its state.
     pub(crate) items: Range<usize>,
 }
 
-/// What an optimizer calls one of its parameters.
+/// The name of an optimizer's parameter.
 struct ParamName {
-    /// Where the state declares it; after everything declared, if nowhere.
+    /// The index of the item that declares it; `usize::MAX` if the state does not hold it.
     place: usize,
-    /// The name of its tensor in the state, or the optimizer's own word for it.
+    /// The name of its tensor in the state, or else the name that the optimizer gives it.
     name: String,
     /// The names of tensors tied to it.
     ties: Vec<String>,
     scope: Scope,
-    /// The shape of its tensor in the state, and whether the optimizer updates that very view; `None`, if the state holds
-    /// no tensor of it.
+    /// The shape of its tensor in the state, and true if the optimizer updates exactly that view; `None` if the state
+    /// does not hold the tensor.
     held: Option<(Dims, bool)>,
-    /// The name is nothing but its place in the order in which the optimizer was given its parameters.
+    /// True if the name is only the index in the optimizer's list of parameters.
     is_position: bool,
 }
 
-/// Names all entries and refuses names that no file can hold.
+/// Names all entries, and refuses names that no file can hold.
 pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, StateError> {
     let pending = std::mem::take(&mut walked.optimizers);
     let by_memory = if pending.is_empty() {
@@ -98,11 +98,11 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
     })
 }
 
-/// The tensors of a state by the memory behind them, as places among its items.
+/// The tensors of a state by their memory, as indices of its items.
 #[derive(Default)]
 struct ByMemory {
     views: HashMap<StorageKey, Vec<usize>>,
-    /// The first tensor that shows any of an allocation.
+    /// The first tensor of each storage.
     storages: HashMap<usize, usize>,
 }
 
@@ -119,8 +119,9 @@ impl ByMemory {
         Self { views, storages }
     }
 
-    /// The tensors that are this parameter, and whether they are the same to the element. A module may hold a view of it,
-    /// transposed, say: if no tensor is the same, the first that shows any of its memory names it.
+    /// The tensors that show this parameter, and true if they are exactly its view. A module may hold another view of
+    /// it, a transposed one for example: if no tensor is exactly the parameter's view, the first tensor of its storage
+    /// names it.
     fn find(&self, parameter: &Tensor) -> Option<(&[usize], bool)> {
         let key = StorageKey::of(parameter);
         let same = self.views.get(&key).map(|at| (at.as_slice(), true));
@@ -149,7 +150,7 @@ fn name_parameters<V, O>(
         names.push(held.or_else(own));
     }
     if names.iter().all(Option::is_none) {
-        // An optimizer by itself: the order in which it was given its parameters is all there is.
+        // The state holds the optimizer without its modules: only the order of the parameters can name them.
         return Ok((0..names.len()).map(ParamName::position).collect());
     }
     let unnamed = |position: usize| StateError::UnnamedParameter {
@@ -262,7 +263,8 @@ fn expand<V, O>(
     }
 }
 
-/// `optimizer.state.<parameter>.<entry>`, split as the parameter is; the names of tied tensors will do as well.
+/// The scope of `optimizer.state.<parameter>.<entry>`: split as the parameter is, with the names of tied tensors as
+/// aliases.
 fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     let state = optimizer.below("state");
     let mut scope = state.below(&parameter.name).below(entry);
@@ -272,15 +274,15 @@ fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
     for alias in &parameter.scope.alternatives {
         scope.alternatives.push(state.below(alias).below(entry).name);
     }
-    // The optimizer's attributes cut what the parameter's have left.
+    // The optimizer's `shard` attributes split the parts that the parameter's attributes leave.
     let held = parameter.held.as_ref();
     let held = held.map(|(shape, is_same_view)| (parameter.name.clone(), shape.clone(), *is_same_view));
     scope.shards = parameter.scope.shards.clone().of_state(&scope.shards, held);
     scope
 }
 
-/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters, in the order of their declaration:
-/// a `VarMap` hands them out in random order, and equal states have equal files.
+/// PyTorch's `param_groups`: a list of maps, each with the names of its parameters in declared order. A `VarMap`
+/// returns them in random order, and equal states must have equal files.
 fn groups_value(description: &OptimizerDescription, names: &[ParamName]) -> Value {
     Value::list(description.groups.iter().map(|group| {
         let mut params: Vec<&ParamName> = group.parameters.iter().filter_map(|&at| names.get(at)).collect();

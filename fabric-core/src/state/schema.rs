@@ -1,26 +1,26 @@
-//! Which declaration a field belongs to: types of several modules share names, declarations are shared by none.
+//! The declaration that a field belongs to. Types of several modules may share a name; each has its own declaration.
 
 use std::any::type_name;
 use std::ptr;
 
-/// The place of one `#[derive(Checkpoint)]`: a static in the code that it generates, known by its address.
+/// One `#[derive(Checkpoint)]` in the source: a static in the generated code, identified by its address.
 #[derive(Debug)]
 pub struct Declaration {
     name: &'static str,
 }
 
 impl Declaration {
-    /// The declaration of a struct of this name.
+    /// The declaration of the struct `name`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name }
     }
 }
 
-/// A declared struct, with one choice of its generic parameters. Two are equal if they are the same type.
+/// A declared struct with its generic arguments. Two schemas are equal if they are the same type.
 ///
-/// Lifetimes keep [`TypeId`](std::any::TypeId) out of reach, and names alone do not tell local structs of two blocks apart;
-/// the place of the declaration and the name of the type together do.
+/// Lifetimes rule out [`TypeId`](std::any::TypeId), and names alone do not tell local structs of two blocks apart; the
+/// address of the declaration and the name of the type together do.
 #[derive(Clone, Copy)]
 pub struct Schema {
     declaration: &'static Declaration,
@@ -28,7 +28,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The struct `S`, declared there.
+    /// The schema of the struct `S`, which `declaration` declares.
     #[must_use]
     pub const fn of<S: ?Sized>(declaration: &'static Declaration) -> Self {
         Self {
@@ -42,12 +42,12 @@ impl Schema {
         (self.type_name)()
     }
 
-    /// The name of the struct alone.
+    /// The name of the struct without its path and generic arguments.
     pub(crate) fn short_name(&self) -> &'static str {
         self.declaration.name
     }
 
-    /// Whether both come from one declaration, whatever their generic arguments are.
+    /// True if both schemas have one declaration; their generic arguments may differ.
     pub(crate) fn is_declared_with(&self, other: &Self) -> bool {
         ptr::eq(self.declaration, other.declaration)
     }
@@ -59,7 +59,7 @@ impl PartialEq for Schema {
     }
 }
 
-/// The same text in every process that runs the program: ranks compare options by it.
+/// The text is equal in every process that runs the program: ranks compare options by it.
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.type_name())

@@ -1,43 +1,44 @@
-//! The `shard` attributes above a tensor, in the order in which they cut it.
+//! The `shard` attributes that apply to a tensor, in the order in which they split it.
 
 use crate::entry::Dims;
 
-/// How a tensor's parts lie over the ranks of a strategy: split along `dim`, over `axis` or the strategy's own.
+/// One `shard` attribute: splits a tensor along `dim`, over the mesh axis `axis` or else the strategy's shard axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shard {
     pub(crate) dim: usize,
     pub(crate) axis: Option<&'static str>,
 }
 
-/// The `shard` attributes above a tensor, the nearest first: the nearest one cuts the tensor first, and the others cut the
-/// parts that it left. Attributes of one field are in the order in which the source has them.
+/// The `shard` attributes that apply to a tensor. The attribute nearest to the tensor comes first and splits the
+/// tensor; each further one splits the parts that the attributes before it leave. Attributes of one field are in the
+/// order of the source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shards {
     attributes: Vec<Shard>,
-    /// The parameter, where the tensor is state of an optimizer.
+    /// The parameter, for a tensor of optimizer state.
     parameter: Option<CutParameter>,
 }
 
-/// The parameter that an optimizer's state belongs to.
+/// The parameter of a tensor of optimizer state.
 #[derive(Clone, Debug)]
 pub(crate) struct CutParameter {
-    /// The entry that the attributes stand above.
+    /// The name of the parameter's entry.
     pub(crate) name: String,
-    /// The shape of that entry's tensor on this rank.
+    /// The shape of the parameter's tensor on this rank.
     pub(crate) shape: Dims,
-    /// The optimizer updates that tensor, and not another view of its memory.
+    /// True if the optimizer updates exactly that tensor, false if it updates another view of its memory.
     pub(crate) is_same_view: bool,
-    /// How many attributes stand above the parameter. Those behind them stand above the optimizer.
+    /// The number of attributes of the parameter; the optimizer's attributes follow them.
     pub(crate) attributes: usize,
 }
 
 impl Shards {
-    /// Attributes of a field nearer to the tensor than all others so far.
+    /// Adds the attributes of a field that is nearer to the tensor than all fields so far.
     pub(super) fn enter(&mut self, field: &[Shard]) {
         self.attributes.splice(0..0, field.iter().copied());
     }
 
-    /// Those above an optimizer's state: the parameter's attributes, and then the optimizer's.
+    /// The attributes of optimizer state: the parameter's attributes, then the optimizer's.
     pub(super) fn of_state(mut self, optimizer: &Self, parameter: Option<(String, Dims, bool)>) -> Self {
         self.parameter = parameter.map(|(name, shape, is_same_view)| CutParameter {
             name,

@@ -1,4 +1,5 @@
-//! Places in a state that take a value from a file: decoded first, assigned when everything else fits.
+//! Places in a state that take a value from a file. A load decodes all values first, and assigns them if everything
+//! fits.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,33 +7,34 @@ use serde::de::DeserializeOwned;
 use super::{Checkpoint, Sealed};
 use crate::value::{Value, ValueError};
 
-/// A place in a state whose value can be replaced, in two steps: no place changes before all values are known to fit.
+/// A place in a state whose value a load replaces in two steps, so that no place changes before all values are known to
+/// fit.
 pub(crate) trait ValueSlot {
     /// Decodes `stored` and keeps the result beside the place.
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError>;
 
-    /// Whether the place could take `stored`. A load asks this before it proposes to take the value under another name.
+    /// True if the place can take `stored`. A load asks this before it suggests to rename the value.
     fn fits(&self, stored: &Value) -> bool {
         let _ = stored;
         true
     }
 
-    /// Whether the type has a value that is stored as no entry at all: `None`.
+    /// True if the type has a value without an entry in a file: `None`.
     fn absence_is_a_value(&self) -> bool {
         false
     }
 
-    /// Keeps the value that absence stands for.
+    /// Stages the value that a missing entry means.
     fn stage_absent(&mut self) {}
 
-    /// Assigns what was staged; nothing if nothing was.
+    /// Assigns the staged value, if any.
     fn commit(&mut self);
 }
 
 /// A place of any type.
 pub(crate) type Place<'a> = Box<dyn ValueSlot + 'a>;
 
-/// A place of type `T`, with the way in which `T` comes from a file.
+/// A place of type `T`, with the functions that decode `T`.
 pub(crate) struct Slot<'a, T> {
     place: &'a mut T,
     staged: Option<T>,
@@ -41,7 +43,7 @@ pub(crate) struct Slot<'a, T> {
 }
 
 impl<'a, T: Checkpoint> Slot<'a, T> {
-    /// A plain value.
+    /// A slot for a plain value.
     pub(crate) fn plain(place: &'a mut T) -> Self {
         Self {
             place,
@@ -53,7 +55,7 @@ impl<'a, T: Checkpoint> Slot<'a, T> {
 }
 
 impl<'a, T: DeserializeOwned + Serialize> Slot<'a, T> {
-    /// A serde value, which is compared with what was read.
+    /// A slot for a serde value. Its decoded form is encoded again and compared with the stored form.
     pub(crate) fn metadata(place: &'a mut T) -> Self {
         Self {
             place,

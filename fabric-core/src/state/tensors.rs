@@ -8,8 +8,8 @@ use candle_nn::VarMap;
 use super::walk::{Role, Walk};
 use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
 
-/// Types whose entries are all tensors: reading and writing visit them alike, because a tensor's memory can be written
-/// through a shared handle.
+/// `Checkpoint` for types whose entries are all tensors. Save and load visit them alike, because a load writes a
+/// tensor's memory through a shared handle.
 macro_rules! tensors_only {
     ($($type:ty, $keys:expr => $entries:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -29,10 +29,10 @@ macro_rules! tensors_only {
 }
 pub(crate) use tensors_only;
 
-/// A list of an owner's tensors.
+/// The tensors of a module or a map: name, tensor and role.
 pub(crate) type Listed = Vec<(String, Tensor, Role)>;
 
-/// Shows the tensors that `list` names.
+/// Shows all tensors of `list`.
 pub(crate) fn show<T, V, O>(owner: &T, walk: &mut Walk<V, O>, list: fn(&T) -> Listed) {
     for (name, tensor, role) in list(owner) {
         walk.push_tensor(&name, &tensor, role);
@@ -81,7 +81,7 @@ impl Checkpoint for VarMap {
     }
 }
 
-/// A map hands its variables out in an order of its own; names give one that lasts.
+/// Shows the variables in the order of their names, because a `VarMap` returns them in random order.
 fn show_map<V, O>(map: &VarMap, walk: &mut Walk<V, O>) {
     let variables = map.data().lock().unwrap_or_else(PoisonError::into_inner);
     let mut listed: Vec<(&String, &Var)> = variables.iter().collect();

@@ -1,4 +1,4 @@
-//! Numbers, `bool`, `char` and `String`: entries that are one value.
+//! `Checkpoint` for numbers, `bool`, `char` and `String`: types with one value entry.
 
 use super::{Checkpoint, Keys, Kind, Sealed, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};

@@ -1,4 +1,4 @@
-//! The entries of a state on their way to a save, and the methods that are the same in both directions.
+//! The visitor that collects the entries of a state for a save, and the methods that it shares with `VisitorMut`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,15 +8,15 @@ use super::walk::{Walk, Walked};
 use super::{Checkpoint, FieldVisitor, OptimizerDescription, OptimizerState, Sealed};
 use crate::value::{Value, ValueError};
 
-/// What a walk to save a state finds.
+/// The walk of a save, which collects encoded values and borrowed optimizers.
 type Read<'a> = Walk<Result<Value, ValueError>, &'a dyn OptimizerState>;
 
-/// Takes the entries of a state for a save. [`Checkpoint::visit`] shows them to it.
+/// Takes the entries of a state for a save. [`Checkpoint::visit`] calls its methods.
 ///
-/// Every method takes the name first: the name of the field in the file, relative to the present level. An empty name is
-/// the present level itself; [`component`](Self::component) and [`nested`](Self::nested) refuse it.
+/// The first argument of every method is the name of the entry in the file, relative to the present level. The empty
+/// name means the present level itself; [`component`](Self::component) and [`nested`](Self::nested) refuse it.
 ///
-/// A hand-written implementation says with [`field`](Self::field) what attributes say in a derived one:
+/// [`field`](Self::field) gives a hand-written implementation all attributes of the derive macro:
 ///
 /// | derived | by hand |
 /// |---|---|
@@ -37,15 +37,15 @@ type Read<'a> = Walk<Result<Value, ValueError>, &'a dyn OptimizerState>;
 /// | `version = 2` of the struct | `const VERSION: u32 = 2;` in the implementation |
 pub struct Visitor<'a> {
     pub(super) walk: Read<'a>,
-    /// Values are encoded, and optimizers described.
+    /// True if the walk encodes values and describes optimizers.
     encodes: bool,
 }
 
-/// The methods that are the same in both directions.
+/// The methods that a save and a load share.
 macro_rules! both_directions {
     ($visitor:ident, $field:ident) => {
         impl<'a> $visitor<'a> {
-            /// A field that attributes are about. The call ends with a method that shows the field's contents.
+            /// A field with attributes. End the chain of calls with a method that shows the field's contents.
             #[track_caller]
             pub fn field<'v>(&'v mut self, name: &'v str) -> $field<'v, 'a> {
                 $field {
@@ -57,7 +57,7 @@ macro_rules! both_directions {
                 }
             }
 
-            /// A learned tensor.
+            /// Shows a learned tensor.
             ///
             /// ```
             /// use candle_core::Tensor;
@@ -79,12 +79,12 @@ macro_rules! both_directions {
                     .push_tensor(name, tensor, $crate::state::Role::Parameter);
             }
 
-            /// A tensor that is kept and not learned: a running statistic, a mask, positions.
+            /// Shows a buffer, which is saved and not learned: a running statistic, a mask, positions.
             pub fn buffer(&mut self, name: &str, tensor: &candle_core::Tensor) {
                 self.walk.push_tensor(name, tensor, $crate::state::Role::Buffer);
             }
 
-            /// Entries of a further level, whose names begin with `name`.
+            /// Shows entries of a level below, whose names begin with `name`.
             ///
             /// ```
             /// use std::collections::BTreeMap;
@@ -146,17 +146,17 @@ macro_rules! both_directions {
 both_directions!(Visitor, FieldVisitor);
 pub(super) use both_directions;
 
-/// The steps of generated code.
+/// The steps that generated code takes through a struct.
 pub trait Walking {
-    /// Goes down into a field; [`leave`](Self::leave) comes back.
+    /// Enters a field. [`leave`](Self::leave) returns to the level around it.
     fn enter(&mut self, field: FieldSchema);
 
-    /// Comes back from the field that was entered last.
+    /// Leaves the field that was entered last.
     fn leave(&mut self);
 }
 
 impl<'a> Visitor<'a> {
-    /// A walk that reads a state.
+    /// A visitor for a save.
     pub(crate) fn new() -> Self {
         Self {
             walk: Walk::new(),
@@ -164,8 +164,8 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// A walk that lists names and tensors. Values are not encoded, optimizers not described, and a value that is `None`
-    /// has its place.
+    /// A visitor that lists names and tensors. It neither encodes values nor describes optimizers, and it lists a value
+    /// that is `None` as an entry.
     pub(crate) fn listing() -> Self {
         Self {
             encodes: false,
@@ -177,7 +177,7 @@ impl<'a> Visitor<'a> {
         self.walk.finish()
     }
 
-    /// A plain value: a number, `bool`, `char`, `String`, or a container of those.
+    /// Shows a plain value: a number, `bool`, `char`, `String`, or a container of these.
     ///
     /// ```
     /// use fabric_core::{Checkpoint, Visitor, VisitorMut};
@@ -207,7 +207,7 @@ impl<'a> Visitor<'a> {
     /// }
     /// ```
     ///
-    /// A part with entries of its own does not compile; [`component`](Self::component) shows it:
+    /// A type with several entries does not compile here; [`component`](Self::component) shows it:
     ///
     /// ```compile_fail
     /// # use candle_core::Tensor;
@@ -226,12 +226,12 @@ impl<'a> Visitor<'a> {
         self.field(name).value(value);
     }
 
-    /// A serde value, stored as one self-describing value. A save refuses a value that cannot be read back.
+    /// Shows a serde value, stored as one self-describing value. A save refuses a value that serde cannot read back.
     pub fn metadata<T: Serialize + DeserializeOwned>(&mut self, name: &str, value: &'a T) {
         self.field(name).metadata(value);
     }
 
-    /// An optimizer.
+    /// Shows an optimizer.
     ///
     /// ```
     /// use candle_core::Tensor;
@@ -252,29 +252,30 @@ impl<'a> Visitor<'a> {
     /// }
     /// ```
     ///
-    /// [`OptimizerState`] shows an optimizer of your own.
+    /// [`OptimizerState`] explains how to show an optimizer of your own.
     pub fn optimizer(&mut self, name: &str, optimizer: &'a dyn OptimizerState) {
         self.field(name).optimizer(optimizer);
     }
 
-    /// A part that implements [`Checkpoint`] itself.
+    /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(&mut self, name: &str, part: &'a T) {
         self.field(name).component(part);
     }
 
-    /// The present level is one plain value.
+    /// Shows the present level as one plain value.
     pub(super) fn plain<T: Checkpoint>(&mut self, value: &'a T) {
         self.push_value(|| value.to_value(Sealed));
     }
 
-    /// The present level is a plain value that is `None`, and has no entry in a file.
+    /// Shows the present level as a plain value that is `None`, which has no entry in a file.
     pub(super) fn absent(&mut self) {
         if !self.encodes {
             self.walk.push_value(Ok(Value::null()));
         }
     }
 
-    /// The present level is one serde value, which must be readable: what cannot be loaded is not saved.
+    /// Shows the present level as one serde value. A value that serde cannot read back is an error, so that every saved
+    /// value can be loaded.
     pub(super) fn readable<T: Serialize + DeserializeOwned>(&mut self, value: &'a T) {
         self.push_value(|| {
             let stored = Value::of(value)?;
@@ -295,7 +296,7 @@ impl<'a> Visitor<'a> {
         self.walk.push_value(value);
     }
 
-    /// The present level is an optimizer.
+    /// Shows the present level as an optimizer.
     pub(super) fn push_optimizer(&mut self, optimizer: &'a dyn OptimizerState) {
         let description = if self.encodes {
             optimizer.describe()
@@ -305,7 +306,7 @@ impl<'a> Visitor<'a> {
         self.walk.push_optimizer(description, optimizer);
     }
 
-    /// Visits a container: as one value if it is made of plain values, else part by part.
+    /// Shows a container: as one value if it holds plain values, else part by part.
     pub(super) fn container<T: Checkpoint>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self, &'a T)) {
         if T::KIND.is_value() {
             self.plain(whole);

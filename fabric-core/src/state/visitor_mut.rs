@@ -1,4 +1,4 @@
-//! The places of a state on their way to a load.
+//! The visitor that collects the places of a state for a load.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,13 +8,13 @@ use super::visitor::both_directions;
 use super::walk::{Walk, Walked};
 use super::{Checkpoint, FieldVisitorMut, OptimizerState};
 
-/// What a walk to load into a state finds.
+/// The walk of a load, which collects places and mutable borrows of optimizers.
 type Places<'a> = Walk<Place<'a>, &'a mut dyn OptimizerState>;
 
-/// Takes the places of a state for a load. [`Checkpoint::visit_mut`] shows them to it.
+/// Takes the places of a state for a load. [`Checkpoint::visit_mut`] calls its methods.
 ///
-/// It has the methods of [`Visitor`](crate::Visitor), which take values and optimizers by `&mut`. Tensors stay shared borrows: a load
-/// writes through the handle.
+/// It has the methods of [`Visitor`](crate::Visitor), which take values and optimizers by `&mut`. Tensors are shared
+/// borrows: a load writes their memory through the handle.
 pub struct VisitorMut<'a> {
     pub(super) walk: Places<'a>,
 }
@@ -30,32 +30,32 @@ impl<'a> VisitorMut<'a> {
         self.walk.finish()
     }
 
-    /// A plain value, replaced whole; see [`Visitor::value`](crate::Visitor::value).
+    /// Shows a plain value, which a load replaces as a whole; see [`Visitor::value`](crate::Visitor::value).
     pub fn value<T: Checkpoint>(&mut self, name: &str, place: &'a mut T) {
         self.field(name).value(place);
     }
 
-    /// A serde value, replaced whole; see [`Visitor::metadata`](crate::Visitor::metadata).
+    /// Shows a serde value, which a load replaces as a whole; see [`Visitor::metadata`](crate::Visitor::metadata).
     pub fn metadata<T: Serialize + DeserializeOwned>(&mut self, name: &str, place: &'a mut T) {
         self.field(name).metadata(place);
     }
 
-    /// An optimizer; see [`Visitor::optimizer`](crate::Visitor::optimizer).
+    /// Shows an optimizer; see [`Visitor::optimizer`](crate::Visitor::optimizer).
     pub fn optimizer(&mut self, name: &str, optimizer: &'a mut dyn OptimizerState) {
         self.field(name).optimizer(optimizer);
     }
 
-    /// A part that implements [`Checkpoint`] itself.
+    /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(&mut self, name: &str, part: &'a mut T) {
         self.field(name).component(part);
     }
 
-    /// The present level is one plain value.
+    /// Shows the present level as one plain value.
     pub(super) fn plain<T: Checkpoint>(&mut self, place: &'a mut T) {
         self.slot(Slot::plain(place));
     }
 
-    /// The present level is one serde value.
+    /// Shows the present level as one serde value.
     pub(super) fn readable<T: Serialize + DeserializeOwned>(&mut self, place: &'a mut T) {
         self.slot(Slot::metadata(place));
     }
@@ -64,12 +64,12 @@ impl<'a> VisitorMut<'a> {
         self.walk.push_value(Box::new(slot));
     }
 
-    /// The present level is an optimizer.
+    /// Shows the present level as an optimizer.
     pub(super) fn push_optimizer(&mut self, optimizer: &'a mut dyn OptimizerState) {
         self.walk.push_optimizer(optimizer.describe(), optimizer);
     }
 
-    /// Visits a container: as one value if it is made of plain values, else part by part.
+    /// Shows a container: as one value if it holds plain values, else part by part.
     pub(super) fn container<T: Checkpoint>(&mut self, whole: &'a mut T, parts: impl FnOnce(&mut Self, &'a mut T)) {
         if T::KIND.is_value() {
             self.plain(whole);

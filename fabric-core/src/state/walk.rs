@@ -14,40 +14,40 @@ use crate::entry::join;
 use crate::filter::Filter;
 use crate::value::Value;
 
-/// A walk over the entries of a state, in either direction.
+/// A walk over the entries of a state, for a save or a load.
 ///
-/// `V` is what a value contributes, `O` what an optimizer does.
+/// `V` is the type of its values, `O` the type of its optimizers.
 pub(crate) struct Walk<V, O> {
     scope: Scope,
-    /// The levels around the fields of derived structs.
+    /// The levels around the present field of a derived struct, outermost first.
     left: Vec<Scope>,
     walked: Walked<V, O>,
 }
 
-/// Where the walk is, and what the fields above say of everything below.
+/// The present level of a walk, with the attributes of all fields above it.
 #[derive(Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) name: String,
-    /// What the name may also be in a file; grows with every alias on the way down.
+    /// The names that a load accepts beside `name`, by the aliases of all fields above.
     pub(crate) alternatives: Vec<String>,
-    /// The innermost `optional` field above, as a place in the list of all.
+    /// The index of the innermost `optional` field above.
     pub(crate) optional: Option<usize>,
     pub(crate) shards: Shards,
     pub(crate) per_rank: bool,
-    /// Kept and not learned: replicas may differ.
+    /// True below a field marked `buffer`: ranks may hold different replicas.
     pub(crate) buffer: bool,
     pub(super) filters: Vec<ActiveFilter>,
 }
 
-/// Everything that a walk found.
+/// The entries that a walk collected, with the fields, filters and optimizers that belong to them.
 pub(crate) struct Walked<V, O> {
     pub(crate) items: Vec<Item<V>>,
-    /// Optimizers name their entries after parameters, so they wait until all of those are known.
+    /// Optimizers, whose entries are named after the parameters, once all parameters are known.
     pub(crate) optimizers: Vec<PendingOptimizer<O>>,
     pub(crate) fields: Fields,
     pub(crate) filters: Vec<FilterUse>,
     pub(crate) optionals: Vec<OptionalField>,
-    /// The outermost derived structs: those that the handles of a call may belong to.
+    /// The outermost derived structs, to which the handles of a call may belong.
     pub(crate) schemas: Vec<Schema>,
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Walked<V, O> {
 pub(crate) struct Item<V> {
     pub(crate) scope: Scope,
     pub(crate) content: Content<V>,
-    /// A filter leaves it out; none has been asked before [`Resolved::ask`](super::Resolved::ask).
+    /// True if a filter rejects the entry; false until [`Resolved::ask`](super::Resolved::ask) has applied the filters.
     pub(crate) filtered: bool,
 }
 
 pub(crate) enum Content<V> {
     Tensor(Tensor, Role),
     Value(V),
-    /// A value of the optimizer at this place in the list of optimizers.
+    /// A value of the optimizer at the index `optimizer`.
     Optimizer {
         optimizer: usize,
         part: OptimizerPart,
@@ -70,12 +70,12 @@ pub(crate) enum Content<V> {
     },
 }
 
-/// The values that an optimizer stores beside its tensors.
+/// The values of an optimizer in a file, beside its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OptimizerPart {
     Kind,
     Groups,
-    /// The step count of the parameter at this position.
+    /// The step count of the parameter at this index.
     Step(usize),
 }
 
@@ -85,18 +85,18 @@ pub(crate) struct PendingOptimizer<O> {
     pub(crate) handle: O,
 }
 
-/// Whether PyTorch and candle call a statistic of a normalisation so. A `VarMap` has it among its variables.
+/// True for PyTorch's and candle's names of normalisation statistics, which a `VarMap` has among its variables.
 fn is_running_statistic(name: &str) -> bool {
     let last = name.rsplit('.').next();
     last.is_some_and(|last| matches!(last, "running_mean" | "running_var" | "num_batches_tracked"))
 }
 
-/// What a tensor is to a model.
+/// The role of a tensor in a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Learned: part of [`named_parameters`](crate::named_parameters) if it is a variable.
+    /// A learned tensor; a variable of this role belongs to [`named_parameters`](crate::named_parameters).
     Parameter,
-    /// Kept, but not learned: running statistics, masks, positions.
+    /// A tensor that is saved and not learned: a running statistic, a mask, positions.
     Buffer,
 }
 
@@ -142,7 +142,7 @@ impl<V, O> Walk<V, O> {
         self.walked
     }
 
-    /// Goes down into a field of a derived struct; [`leave`](Self::leave) comes back.
+    /// Enters a field of a derived struct. [`leave`](Self::leave) returns to the level around it.
     pub(super) fn enter(&mut self, field: &FieldSchema) {
         let is_outermost = self.left.is_empty() && self.scope.name.is_empty();
         if is_outermost && self.walked.schemas.last() != Some(&field.schema) {
@@ -159,15 +159,15 @@ impl<V, O> Walk<V, O> {
         self.apply(&field.attributes, origin, field.declared);
     }
 
-    /// Comes back from the field that was entered last.
+    /// Leaves the field that was entered last.
     pub(super) fn leave(&mut self) {
         if let Some(scope) = self.left.pop() {
             self.scope = scope;
         }
     }
 
-    /// Goes down to what a hand-written implementation calls `name`, and gives the level that
-    /// [`back_to`](Self::back_to) returns to.
+    /// Enters the level `name` of a hand-written implementation, and returns the level around it for
+    /// [`back_to`](Self::back_to).
     pub(super) fn below(&mut self, name: &str, aliases: &[&str]) -> Scope {
         let outer = self.scope.clone();
         if !(name.is_empty() && aliases.is_empty()) {
@@ -180,18 +180,18 @@ impl<V, O> Walk<V, O> {
         self.scope = outer;
     }
 
-    /// Makes the present level one whose entries no file can hold: an empty key would vanish from the names, and an empty
-    /// segment is what the check of names refuses.
+    /// Gives the present level a name that the check of names refuses: an empty segment. An empty name alone would
+    /// vanish from the names below it.
     pub(super) fn refuse_empty_name(&mut self) {
         self.scope.name.push('.');
     }
 
-    /// The name of the present level, and the number of entries so far.
+    /// The name of the present level, and the number of entries collected so far.
     pub(super) fn level(&self) -> (&str, usize) {
         (&self.scope.name, self.walked.items.len())
     }
 
-    /// What attributes say of the present level. `declared` is the name of the field in messages about its filter.
+    /// Applies attributes to the present level. `declared` names the field in messages about its filter.
     pub(super) fn apply(&mut self, attributes: &Attributes, origin: Origin, declared: &str) {
         if let Some(filter) = &attributes.filter {
             self.activate(origin, declared, filter.clone());
@@ -207,12 +207,12 @@ impl<V, O> Walk<V, O> {
         }
     }
 
-    /// The present level is `None`.
+    /// Records that the present level is `None`.
     pub(super) fn none(&mut self) {
         self.walked.fields.none.push(self.scope.name.clone());
     }
 
-    /// A tensor called `name` below the present level; `""` is the level itself.
+    /// Collects a tensor `name` below the present level; `""` is the level itself.
     pub(super) fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
         let mut scope = self.scope.below(name);
         let role = if scope.buffer { Role::Buffer } else { role };
@@ -260,7 +260,7 @@ impl<V, O> Walk<V, O> {
 }
 
 impl<V, O> Walked<V, O> {
-    /// A filter's record; one record for all places where the same declaration is met.
+    /// The index of a filter's record; all places of one declaration share a record.
     fn log(&mut self, origin: Origin, declared: &str, filter: &Filter) -> usize {
         let known = self
             .filters
@@ -272,7 +272,7 @@ impl<V, O> Walked<V, O> {
         })
     }
 
-    /// Adds an entry. The filters above it are asked later, when it is known what it may be a part of.
+    /// Adds an entry. Filters are applied later, when the shapes of whole tensors are known.
     pub(crate) fn push(&mut self, item: Item<V>) {
         self.items.push(item);
     }
