@@ -1,4 +1,4 @@
-//! The file system of this machine.
+//! The storage of this machine's file systems.
 
 mod claim;
 mod limits;
@@ -16,36 +16,40 @@ use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
 use crate::io::mapped::Mapped;
 
-/// As many links as Linux follows in a path.
+/// The number of symbolic links that Linux follows in a path.
 const MOST_LINKS: usize = 40;
 
-/// The file system of this machine, through the standard library.
+/// The file systems of this machine, through the standard library.
 ///
-/// A new file's mode follows the umask. A file that takes the place of another one keeps its mode, and its owner and access
-/// control list where the system lets the process set them. Nothing but regular files is opened. A writer holds an advisory lock (`flock`; `LockFileEx` on Windows) on its file, which
-/// the system releases when the process ends in whatever way: this is how [`Storage::remove_if_abandoned`] tells a
-/// killed writer from a slow one. Where the file system has no locks, no file counts as abandoned.
+/// **Access rights.** The mode of a new file follows the umask. A file that replaces another one keeps its mode, and
+/// its owner and access control list where the system lets the process set them. On Windows, a new file gets the access
+/// control list of its directory.
 ///
-/// A large file that is [announced](WriteFile::announce) is given its room at once and, on Linux, written around the page
-/// cache, where the file system can do that: durable at the rate of the device, and what others have in the cache stays
-/// there. The file itself does not come into the cache, so the first to read it reads from the device. The blocks that
-/// this takes, 16 MiB in all, belong to the writer.
+/// **Opening.** Only regular files are opened.
 ///
-/// On Linux with x86-64 a large read goes through a map of some MiB, for a moment, and only while the system lets nobody
-/// write to the file: under a read lease (`fcntl(2)`). That needs a file of the user's own on ext4, XFS, Btrfs, F2FS or
-/// tmpfs. Files on overlayfs, the root of most containers, on network file systems and on all others are read in the
-/// ordinary way. A process that opens the file for writing meanwhile waits for the moment to pass, and the system sends
-/// `SIGURG` to the process that loads; the signal does nothing unless the program asks for it. If the loading process is
-/// stopped within the moment, the writer waits for as long as `/proc/sys/fs/lease-break-time` says, 45 seconds by default.
+/// **Locks.** A writer holds an advisory lock on its file (`flock`; `LockFileEx` on Windows). The system releases the
+/// lock when the process ends, even if it is killed: this tells [`Storage::remove_if_abandoned`] a killed writer from a
+/// slow one. On a file system without locks, no file counts as abandoned. Locks of Windows are mandatory: no other
+/// process can read a file before its writer is dropped.
 ///
-/// A file that would be longer than the process may write (`RLIMIT_FSIZE`) is refused before the system would send `SIGXFSZ`, on
-/// Linux.
+/// **Direct writes.** [`WriteFile::announce`] reserves the space for a large file at once. On Linux, such a file is
+/// written around the page cache if the file system supports it: the write runs at the rate of the device, and evicts
+/// no other file from the cache. The new file is not in the cache, so its first reader reads from the device. The
+/// writer takes up to 16 MiB of memory for this.
 ///
-/// On macOS a sync empties the cache of the device as well (`F_FULLFSYNC`). A file system that lacks this call gives an error for a
-/// file, and nothing for a directory.
+/// **Mapped reads.** On Linux with x86-64, a large read maps some MiB of the file for a moment, under a read lease
+/// (`fcntl(2)`), while the system lets no process write to the file. The lease requires a file of the process's user,
+/// on ext4, XFS, Btrfs, F2FS or tmpfs. Files on overlayfs (the root of most containers), on network file systems and on
+/// all others are read with `pread`. A process that opens the file for writing waits until the lease ends, and the
+/// system sends `SIGURG` to the loading process; by default the signal has no effect. If the loading process is stopped
+/// while it holds the lease, the writer waits for the time in `/proc/sys/fs/lease-break-time`, 45 seconds by default.
 ///
-/// Windows has no call that syncs a directory: [`Storage::sync_dir`] only looks whether the directory exists. A new file gets its
-/// access control list from its directory. Locks of Windows are not advisory: until its writer is dropped, nobody else reads a file.
+/// **Limits.** On Linux, a file longer than the process may write (`RLIMIT_FSIZE`) is an error; the system does not
+/// send `SIGXFSZ`.
+///
+/// **Durability.** On macOS, a sync also empties the cache of the device (`F_FULLFSYNC`). A file system without this
+/// call returns an error for a file, and does nothing for a directory. Windows has no call that syncs a directory:
+/// there, [`Storage::sync_dir`] only checks that the directory exists.
 ///
 /// # Examples
 /// ```
@@ -68,7 +72,7 @@ const MOST_LINKS: usize = 40;
 pub struct Local;
 
 impl Local {
-    /// The file system as this process sees it.
+    /// The storage of this machine's file systems.
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -94,7 +98,7 @@ impl Storage for Local {
         match access.give(&file) {
             Ok(()) => Ok(Box::new(Writer::new(file))),
             Err(error) => {
-                // The error that is returned is why there is no file.
+                // The error of `give` is returned; an error of the clean-up would hide it.
                 let _ = fs::remove_file(path);
                 Err(error)
             }
@@ -120,7 +124,7 @@ impl Storage for Local {
         let parent = path.parent().ok_or(io::ErrorKind::NotFound)?;
         self.create_dir_all(parent)?;
         match fs::create_dir(path) {
-            // Another process was faster. It may not have synced the parent yet.
+            // Another process has created the directory, and may not have synced the parent yet.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
                 let what = "it is a symbolic link to a path where nothing is";
@@ -185,7 +189,7 @@ impl Storage for Local {
             match fs::symlink_metadata(&at) {
                 Ok(found) if found.is_symlink() => {
                     let target = fs::read_link(&at)?;
-                    // An absolute target replaces the directory that it is joined to.
+                    // `join` replaces the directory if the target is absolute.
                     at = at.parent().unwrap_or(Path::new("")).join(target);
                 }
                 Ok(_) => return Ok(at),
@@ -199,7 +203,7 @@ impl Storage for Local {
     }
 
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
-        // The empty path is refused later, by whoever needs a name.
+        // The empty path stays empty: a call that needs a file name refuses it later.
         if path.as_os_str().is_empty() {
             return Ok(PathBuf::new());
         }
@@ -221,7 +225,8 @@ impl Storage for Local {
     }
 }
 
-/// The parent of a bare file name is the empty path, which the system does not know.
+/// The path as the system knows it: the parent of a bare file name is the empty path, which means the current
+/// directory.
 fn or_current(path: &Path) -> &Path {
     if path.as_os_str().is_empty() {
         Path::new(".")

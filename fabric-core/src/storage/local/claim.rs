@@ -1,4 +1,4 @@
-//! Whose a file is: a writer holds a lock on its file, and a file that nobody holds was abandoned.
+//! The locks of writers: a writer holds a lock on its file, and a file without a lock is abandoned.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::{os, regular};
 
-/// How often a new file may be taken for abandoned before it is locked. Another process that does nothing but look for
-/// abandoned files wins about every second time.
+/// The number of attempts to create and lock a file. Another process may remove the new file as abandoned before it is
+/// locked; a process that does nothing else wins about every second attempt.
 const MOST_CREATIONS: usize = 100;
 
-/// A new file that is locked.
+/// Creates a file and locks it.
 pub(super) fn create(path: &Path, create: impl Fn() -> io::Result<File>) -> io::Result<File> {
     for _ in 0..MOST_CREATIONS {
         let file = create()?;
@@ -24,7 +24,7 @@ pub(super) fn create(path: &Path, create: impl Fn() -> io::Result<File>) -> io::
     ))
 }
 
-/// Opens a file that a save may have created; `None` if nothing is at the path, or no regular file.
+/// Opens a file that a save may have created; `None` if the path has no regular file.
 pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     let none = |error: &io::Error| {
         use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     }
-    // NFS grants an exclusive lock only to those who may write.
+    // NFS grants an exclusive lock only to a process that may write.
     match regular::open(path, OpenOptions::new().write(true)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if none(&error) => Ok(None),
@@ -44,11 +44,11 @@ pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Locks the file that was just created at the path. `false` if it lost its name before.
+/// Locks the file that was just created at the path. Returns `false` if the file lost its name before the lock.
 ///
-/// Between creating and locking, another process may lock the file, take it for abandoned and remove it. So this waits
-/// for that lock, then looks whether the name is still ours. A file system without locks gives an error to both, and
-/// neither needs the other.
+/// Between the creation and the lock, another process may lock the file as abandoned and remove it. So this call waits
+/// for the lock, then checks that the path still names the file. On a file system without locks both processes get an
+/// error, and the file stays.
 pub(super) fn claim(file: &File, path: &Path) -> io::Result<bool> {
     match file.lock() {
         Ok(()) => os::is_named(file, path),
@@ -56,23 +56,23 @@ pub(super) fn claim(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Removes the file that was opened at the path, if nobody holds it and it still has this name.
+/// Removes the file opened at the path, if no writer holds its lock and the path still names it.
 pub(super) fn remove_unheld(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
     }
-    // While we hold the lock nobody else removes or renames the file of this name, if it still is that file.
+    // While this process holds the lock, no other process removes or renames the file, if the path still names it.
     let removed = match os::is_named(file, path) {
         Ok(true) => fs::remove_file(path).map(|()| true),
         other => other,
     };
-    // See the drop of a writer. There is nothing left to do for a lock that cannot be given back.
+    // The drop of a writer explains why to unlock. If unlocking fails, closing the file has to do.
     let _ = file.unlock();
     removed
 }
 
-/// Locks the file that was opened at the path, if nobody holds it and it still has this name.
+/// Locks the file opened at the path, if no writer holds its lock and the path still names it.
 pub(super) fn take_over(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => os::is_named(file, path),

@@ -1,20 +1,21 @@
-//! Limits of the system, found before they are hit.
+//! Limits of the system, checked before a call runs into them.
 
 use std::io;
 use std::path::{Component, Path};
 
 use super::os;
 
-/// The longest name in a directory: bytes on Unix, words of 16 bits on Windows.
+/// The longest file name: in bytes on Unix, in 16-bit words on Windows.
 const LONGEST_NAME: usize = 255;
 
-/// The longest path, in bytes, the zero at its end counted (`PATH_MAX`); other systems say so when they are asked.
+/// The longest path in bytes, with the zero byte at its end (`PATH_MAX`); `None` where only the system's own error
+/// tells.
 const LONGEST_PATH: Option<usize> = if cfg!(fabric_linux) { Some(4096) } else { None };
 
-/// Whether the system can hold a file at the path.
+/// Checks that the system can hold a file at the path.
 ///
 /// # Errors
-/// `InvalidInput` if there is a zero in it; `InvalidFilename` if it or one of its names is too long.
+/// `InvalidInput` if the path contains a zero byte; `InvalidFilename` if the path or one of its names is too long.
 pub(super) fn check_path(path: &Path) -> io::Result<()> {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.contains(&0) {
@@ -43,11 +44,11 @@ pub(super) fn check_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether this process may write a file of so many bytes. The system sends `SIGXFSZ` to a process that writes beyond `RLIMIT_FSIZE`; the
-/// signal ends a process that has no handler for it.
+/// Checks that this process may write a file of `len` bytes. The system sends `SIGXFSZ` to a process that writes beyond
+/// `RLIMIT_FSIZE`, and the signal ends a process without a handler for it.
 ///
 /// # Errors
-/// `FileTooLarge` if the limit is lower.
+/// `FileTooLarge` if `RLIMIT_FSIZE` is lower than `len`.
 #[cfg(fabric_linux)]
 pub(super) fn check_length(len: u64) -> io::Result<()> {
     match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
@@ -62,7 +63,7 @@ pub(super) fn check_length(len: u64) -> io::Result<()> {
 }
 
 #[cfg(not(fabric_linux))]
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Linux one")]
+#[expect(clippy::unnecessary_wraps, reason = "the Linux version has this signature")]
 pub(super) fn check_length(_len: u64) -> io::Result<()> {
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The calls of the standard library that differ between Unix and Windows. No other file of `storage` asks which of the two it is.
+//! The system calls that differ between Unix and Windows. No other file of `storage` depends on the system.
 
 #[cfg(unix)]
 mod unix;

@@ -1,4 +1,4 @@
-//! Opens regular files, and nothing else: a FIFO keeps the caller waiting, and a device may act on being opened.
+//! Opens regular files only: opening a FIFO blocks the caller, and opening a device may have effects.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::os;
 
-/// Opens the regular file at the path, and waits for nobody.
+/// Opens the regular file at the path without blocking on a FIFO or device.
 ///
 /// # Errors
-/// `IsADirectory` if it is a directory; `InvalidInput` if it is a device, a FIFO or a socket.
+/// `IsADirectory` for a directory; `InvalidInput` for a device, a FIFO or a socket.
 pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    // A device may act on being opened, so the file type is checked first; and again, since another file may have taken the name.
+    // The file type is checked before the file is opened, because opening a device may have effects, and again
+    // afterwards, because another file may have taken the name.
     check(&fs::metadata(path)?)?;
     let file = open_at_once(path, options)?;
     check(&file.metadata()?)?;
@@ -23,7 +24,8 @@ fn open_at_once(path: &Path, options: &OpenOptions) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     match options.clone().custom_flags(libc::O_NONBLOCK).open(path) {
-        // Another process holds a lease on the regular file; the system takes it back, and the ordinary way waits for that.
+        // Another process holds a lease on the regular file. A blocking open waits until the system has broken the
+        // lease.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => options.open(path),
         opened => opened,
     }

@@ -1,4 +1,4 @@
-//! A file that is being written: as it comes, or by way of staging blocks.
+//! Writes a file, with ordinary writes or with direct writes by way of blocks.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,21 +9,22 @@ use crate::io::direct::DirectWriter;
 use crate::storage::WriteFile;
 use crate::threads;
 
-/// Files from this length on are worth a thread and direct writes; below, a sync costs the same either way.
+/// The shortest file in bytes with direct writes. For a shorter one they save nothing: its sync takes as long either
+/// way.
 const LONG: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Writer {
     file: Arc<File>,
-    /// What is on its way to the file, and how long it was announced to be.
+    /// The direct writer, if any, and the announced length of the file.
     staged: Option<(DirectWriter, u64)>,
-    /// How many bytes were accepted.
+    /// The number of bytes accepted.
     len: u64,
     failed: bool,
 }
 
 impl Writer {
-    /// Writes a new file, on which the caller holds the lock.
+    /// A writer of a new file, on which the caller holds the lock.
     pub(super) fn new(file: File) -> Self {
         Self {
             file: Arc::new(file),
@@ -33,10 +34,10 @@ impl Writer {
         }
     }
 
-    /// Does what may fail once: after that, what the file holds is unknown.
+    /// Runs a step that must not be repeated once it has failed, because the contents of the file are unknown then.
     ///
-    /// A failed fsync above all is not to be repeated: the kernel may count the lost pages as clean, so that the next one
-    /// succeeds (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    /// A failed fsync above all must not be repeated: the kernel may mark the lost pages as clean, so that the second
+    /// fsync succeeds (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
     fn once(&mut self, step: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         if self.failed {
             return Err(io::Error::other(
@@ -48,17 +49,17 @@ impl Writer {
         done
     }
 
-    /// Waits until everything staged is in the file.
-    fn settle(&mut self) -> io::Result<()> {
+    /// Waits until the direct writer has written everything.
+    fn finish_direct_writes(&mut self) -> io::Result<()> {
         let Some((staged, announced)) = self.staged.take() else {
             return Ok(());
         };
         let written = staged.finish()?;
         if written < announced {
-            // The room that was reserved counts as the file's until it is given back.
+            // The reserved space counts as the file's length until it is cut off.
             self.file.set_len(written)?;
         }
-        // Staged bytes went to their places past the file's own position.
+        // Direct writes do not move the file's own position.
         (&*self.file).seek(SeekFrom::Start(written))?;
         Ok(())
     }
@@ -71,7 +72,7 @@ impl WriteFile for Writer {
                 return Ok(());
             }
             limits::check_length(writer.len.saturating_add(len))?;
-            // Without a thread or memory to spare it is written as it comes.
+            // If no thread or no memory is available, the file is written with ordinary writes.
             let staged = DirectWriter::begin(&writer.file, len, |write| threads::start("fabric-write", write))?;
             writer.staged = staged.map(|staged| (staged, len));
             Ok(())
@@ -91,18 +92,18 @@ impl WriteFile for Writer {
 
     fn sync(&mut self) -> io::Result<()> {
         self.once(|writer| {
-            writer.settle()?;
+            writer.finish_direct_writes()?;
             writer.file.sync_all()
         })
     }
 }
 
 impl Drop for Writer {
-    /// A child process that was forked meanwhile would hold the lock on, if the file were only closed.
+    /// Unlocks the file: a child process forked meanwhile would keep the lock if the file were only closed.
     fn drop(&mut self) {
-        // Nothing is written any more once the thread is gone; then the file is nobody's.
+        // The writing threads end before the lock does.
         drop(self.staged.take());
-        // Where there are no locks, there is nothing to give back.
+        // A file system without locks returns an error, which has no consequence.
         let _ = self.file.unlock();
     }
 }
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_sync_that_failed_once_fails_ever_after() {
-        // Linux and macOS refuse to sync this device.
+        // Linux and macOS return an error for a sync of this device.
         let mut writer = Writer::new(OpenOptions::new().write(true).open("/dev/null").unwrap());
         writer.sync().unwrap_err();
 
@@ -135,7 +136,7 @@ mod tests {
             assert!(claim::claim(&writer.file, &path).unwrap());
             writer.announce(announced).unwrap();
             writer.write_all(b"bytes").unwrap();
-            // What a fork does to the handle.
+            // A fork duplicates the handle like this.
             let _inherited = writer.file.try_clone().unwrap();
             assert!(!Local::new().remove_if_abandoned(&path).unwrap());
             drop(writer);
@@ -155,7 +156,7 @@ mod tests {
     #[cfg(fabric_linux)]
     #[test]
     fn an_error_of_the_thread_is_that_of_the_sync_and_lasts() {
-        // This device has no room for a byte, and says so when the thread writes one.
+        // This device returns `ENOSPC` when the thread writes the first byte.
         let mut writer = Writer::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
         writer.announce(LONG).unwrap();
         assert!(writer.staged.is_some());

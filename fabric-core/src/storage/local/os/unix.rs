@@ -14,14 +14,14 @@ pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Re
     file.read_at(into, at)
 }
 
-/// What differs between two files, and changes when the file is written.
+/// Device, inode and time of the last change, which together identify the contents of a file.
 pub(in super::super) fn identity(file: &File) -> io::Result<Option<[u64; 4]>> {
     let found = file.metadata()?;
     let written = [found.mtime(), found.mtime_nsec()].map(i64::cast_unsigned);
     Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
 }
 
-/// Whether the path still names this very file.
+/// True if the path still names this file.
 pub(in super::super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -31,23 +31,24 @@ pub(in super::super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes the names in a directory durable. On macOS the standard library asks the device to empty its cache, too (`F_FULLFSYNC`).
+/// Makes the names in a directory durable. On macOS the standard library also asks the device to empty its cache
+/// (`F_FULLFSYNC`).
 pub(in super::super) fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(path)?.sync_all() {
-        // Some network file systems have no such call for directories. There is nothing better to do on them.
+        // Some network file systems have no such call for directories, and no replacement for it.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         synced => synced,
     }
 }
 
-/// What the system counts of a name.
+/// The unit in which the system counts the length of a name.
 pub(in super::super) const UNIT_OF_NAMES: &str = "bytes";
 
 pub(in super::super) fn length_of_name(name: &OsStr) -> usize {
     name.len()
 }
 
-/// What a file is that is neither regular nor a directory.
+/// The name of a file type other than regular file and directory.
 pub(in super::super) fn name_of_kind(kind: FileType) -> &'static str {
     if kind.is_fifo() {
         "a FIFO"

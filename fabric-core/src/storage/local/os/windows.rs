@@ -1,4 +1,4 @@
-//! Windows.
+//! The system calls of Windows.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -12,40 +12,40 @@ pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Re
     file.seek_read(into, at)
 }
 
-/// The standard library shows no number of a file.
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Unix one")]
+/// `None`: the standard library has no identity of a file on Windows.
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version has this signature")]
 pub(in super::super) fn identity(_file: &File) -> io::Result<Option<[u64; 4]>> {
     Ok(None)
 }
 
-/// Whether the path names a file. The standard library does not tell whether it is this very one.
+/// True if the path names a file. The standard library cannot tell if it is this one.
 pub(in super::super) fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
     fs::exists(path)
 }
 
-/// Windows opens no directory as a file, and has no call that makes names durable.
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Unix one")]
+/// Does nothing: Windows opens no directory as a file, and has no call that makes names durable.
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version has this signature")]
 pub(in super::super) fn sync_directory(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the system counts of a name.
+/// The unit in which the system counts the length of a name.
 pub(in super::super) const UNIT_OF_NAMES: &str = "words of 16 bits";
 
 pub(in super::super) fn length_of_name(name: &OsStr) -> usize {
     name.encode_wide().count()
 }
 
-/// What a file is that is neither regular nor a directory.
+/// The name of a file type other than regular file and directory.
 pub(in super::super) fn name_of_kind(_kind: FileType) -> &'static str {
     "a special file"
 }
 
-/// A new file gets its access control list from its directory, whatever it takes the place of.
+/// Access rights to keep. It has no values: a new file on Windows gets the access control list of its directory.
 #[derive(Debug)]
 pub(in super::super) struct Access(Infallible);
 
-#[expect(clippy::unnecessary_wraps, reason = "the signatures of the Unix ones")]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix versions have these signatures")]
 impl Access {
     pub(in super::super) fn of(_path: &Path) -> io::Result<Option<Self>> {
         Ok(None)

@@ -1,29 +1,31 @@
-//! The owner, the mode and the access control list of a file that takes the place of another one: they are kept.
+//! Keeps the owner, the mode and the access control list of a file when a new file replaces it.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// Nobody else opens a new file before it has the mode of the other one: an open file shows later contents, too.
+/// The mode of a new file until it has the mode of the replaced one. A process that opened it earlier could read
+/// contents that are written later.
 const OWN: u32 = 0o600;
 const OWN_DIRECTORY: u32 = 0o700;
 
-/// The permissions in a mode, and these with the bits that change the rights of a program.
+/// The permission bits of a mode; `ALL` also has the set-user-ID, set-group-ID and sticky bits.
 const PERMISSIONS: u32 = 0o777;
 const ALL: u32 = 0o7777;
 
-/// The owner, mode and access control list that a new file or directory is to have.
+/// The owner, mode and access control list for a new file or directory.
 #[derive(Debug)]
 pub(in crate::storage::local) struct Access {
     found: Metadata,
     list: Option<Vec<u8>>,
-    /// The permissions that the directories leave which the other one is in, and the new one is not.
+    /// The permissions that remain after the directories above the replaced file, but not above the new file, have
+    /// restricted them.
     left: u32,
 }
 
 impl Access {
-    /// Those of the file or directory at the path, for a new one; `None` if nothing is there.
+    /// The access rights of the file or directory at `path`, for a new one at `new`; `None` if nothing is at `path`.
     pub(in crate::storage::local) fn of(path: &Path, new: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self {
@@ -36,20 +38,23 @@ impl Access {
         }
     }
 
-    /// Creates a file that only its owner can open yet.
-    #[expect(clippy::unused_self, reason = "without a file to replace there is no such file")]
+    /// Creates a file that only its owner can open.
+    #[expect(
+        clippy::unused_self,
+        reason = "only a file that replaces another one is created like this"
+    )]
     pub(in crate::storage::local) fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(OWN).open(path)
     }
 
-    /// Creates a directory that only its owner can open yet.
+    /// Creates a directory that only its owner can open.
     #[expect(clippy::unused_self, reason = "as above")]
     pub(in crate::storage::local) fn create_dir(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(OWN_DIRECTORY).create(path)
     }
 
-    /// Gives it to the new file or directory, as far as the system lets this process: an owner is given by the superuser
-    /// alone, and some file systems have neither modes nor lists.
+    /// Sets the owner, mode and list of the new file or directory, as far as the system lets this process: only the
+    /// superuser may change an owner, and some file systems have neither modes nor lists.
     pub(in crate::storage::local) fn give(&self, file: &File) -> io::Result<()> {
         let new = file.metadata()?;
         let (uid, gid) = (self.found.uid(), self.found.gid());
@@ -60,7 +65,7 @@ impl Access {
         if group_kept {
             list::write(file, self.list.as_deref());
         } else {
-            // The rights of the one group are not for the other one: that gets the rights of everybody.
+            // The group's rights were meant for another group, so the new group gets the rights of others.
             list::write(file, None);
             mode = mode & !0o070 | (mode & 0o007) << 3;
         }
@@ -72,8 +77,9 @@ impl Access {
     }
 }
 
-/// A file is read by nobody who cannot search its directory: where it takes the place of one in a deeper directory, that
-/// one's directories say who may.
+/// The permissions that the directories of the replaced file leave. A user who cannot search a directory cannot read
+/// the files in it: if the replaced file is in a deeper directory than the new one, the deeper directory's permissions
+/// restrict the new file's.
 fn left_by_directories(path: &Path, new: &Path, group: u32) -> u32 {
     const OTHERS: u32 = 0o007;
     const GROUP: u32 = 0o070;
@@ -89,7 +95,7 @@ fn left_by_directories(path: &Path, new: &Path, group: u32) -> u32 {
         if !may_search(OTHERS) {
             left &= !OTHERS;
         }
-        // Another group than the directory's is among the others there.
+        // A group other than the directory's has the rights of others there.
         if !may_search(GROUP) || found.gid() != group && !may_search(OTHERS) {
             left &= !GROUP;
         }
@@ -97,7 +103,7 @@ fn left_by_directories(path: &Path, new: &Path, group: u32) -> u32 {
     left
 }
 
-/// Whether the system says that this process may not, or that the file system cannot.
+/// True if the process lacks the permission, or the file system lacks the call.
 fn refuses(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -115,7 +121,7 @@ mod list {
 
     const NAME: &str = "system.posix_acl_access";
 
-    /// No list is longer.
+    /// The longest extended attribute of Linux, in bytes.
     const MOST: usize = 64 << 10;
 
     pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
@@ -125,7 +131,8 @@ mod list {
         Some(bytes)
     }
 
-    /// Replaces the list that the new file has from its directory. Where there are no lists, there is nothing to keep.
+    /// Replaces the list that the new file has from its directory. A file system without lists returns an error, which
+    /// has no consequence.
     pub(super) fn write(file: &File, list: Option<&[u8]>) {
         let _ = match list {
             Some(list) => fsetxattr(file, NAME, list, XattrFlags::empty()),
