@@ -2,13 +2,16 @@
 //!
 //! | loop | door | portable version |
 //! |---|---|---|
-//! | copy with checksum | [`streaming::copy`] | lines of the language, summed by crc-fast |
+//! | copy with checksum | [`streaming::copy`] | safe loads and stores, with checksums by crc-fast |
+//! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
+//! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks, written through the page cache |
+//! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
 //! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
 //! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks by way of the page cache |
 //! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
 //!
-//! The module of each loop says which run it serves, and the figure. `FABRIC_PORTABLE=1` builds and tests the portable versions on
-//! Linux; other systems and processors have no other ones.
+//! The module of each loop states the run that it serves and a measured figure. `FABRIC_PORTABLE=1` builds and tests
+//! the portable versions on Linux; all other systems and processors use them.
 
 pub(crate) mod bytes;
 #[cfg_attr(

@@ -1,4 +1,4 @@
-//! The memory of a CPU tensor, as bytes: elements packed, in native order.
+//! The memory of a CPU tensor as bytes: packed elements in native byte order.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, DType};
 
 use crate::io::pages;
 
-/// To read.
+/// The bytes for reading.
 pub(crate) fn of(storage: &CpuStorage) -> &[u8] {
     match storage {
         CpuStorage::U8(v)
@@ -26,7 +26,7 @@ pub(crate) fn of(storage: &CpuStorage) -> &[u8] {
     }
 }
 
-/// To write into.
+/// The bytes for writing.
 pub(crate) fn of_mut(storage: &mut CpuStorage) -> &mut [u8] {
     match storage {
         CpuStorage::U8(v)
@@ -46,10 +46,10 @@ pub(crate) fn of_mut(storage: &mut CpuStorage) -> &mut [u8] {
     }
 }
 
-/// Zeros of this element type that take `len` bytes. `None` for a type that we do not know.
+/// A zeroed storage of this element type and of `len` bytes; `None` for an element type that the library does not know.
 ///
 /// # Errors
-/// If there is not as much memory.
+/// If the system lacks the memory.
 pub(crate) fn zeroed(dtype: DType, len: usize) -> io::Result<Option<CpuStorage>> {
     let elements = len / dtype.size_in_bytes().max(1);
     Ok(Some(match dtype {
@@ -63,7 +63,7 @@ pub(crate) fn zeroed(dtype: DType, len: usize) -> io::Result<Option<CpuStorage>>
         DType::F32 => CpuStorage::F32(pages::zeroed(elements)?),
         DType::F64 => CpuStorage::F64(pages::zeroed(elements)?),
         DType::F8E4M3 => CpuStorage::F8E4M3(pages::zeroed(elements)?),
-        // These are bytes to candle.
+        // Candle stores elements of types smaller than a byte as bytes.
         DType::F6E2M3 => CpuStorage::F6E2M3(pages::zeroed(len)?),
         DType::F6E3M2 => CpuStorage::F6E3M2(pages::zeroed(len)?),
         DType::F4 => CpuStorage::F4(pages::zeroed(len)?),

@@ -1,9 +1,9 @@
-//! CRC-64/NVME over blocks of an entry.
+//! CRC-64/NVME over the blocks of an entry.
 //!
-//! One flipped bit changes any CRC, and this one runs at the speed of a memory copy on processors with carry-less
+//! Every CRC detects a flipped bit, and this one runs at the speed of a memory copy on processors with carry-less
 //! multiplication, so it is always on.
 //!
-//! The parameters, in the words of the catalogue of parametrised CRC algorithms: width 64, polynomial
+//! The parameters in the terms of the catalogue of parametrised CRC algorithms: width 64, polynomial
 //! `ad93d23594c93659`, initial value and final exclusive-or all ones, input and output reflected, check value
 //! `ae8b14860a799888`.
 
@@ -12,11 +12,11 @@ use crc_fast::{CrcAlgorithm, Digest};
 use crate::io::lent::Lent;
 use crate::io::streaming::{self, Crc, LINE, Sum};
 
-/// The bytes that one checksum covers: small enough to name the damage and to stay in the cache between the copy and
-/// the checksum, large enough that the sums are few.
+/// The number of bytes under one checksum: few enough to locate damage and to stay in the cache between the copy and
+/// the checksum, enough that a file needs few checksums.
 pub(crate) const BLOCK: usize = 1 << 20;
 
-/// The bytes of one checksum in a file.
+/// The size of one checksum in a file, in bytes.
 pub(crate) const LEN: usize = size_of::<u64>();
 
 /// The checksum of one block.
@@ -24,35 +24,35 @@ pub(crate) fn of(block: &[u8]) -> u64 {
     crc_fast::checksum(CrcAlgorithm::Crc64Nvme, block)
 }
 
-/// CRC-32/ISO-HDLC, which zip archives hold for each member; check value `cbf43926`.
+/// CRC-32/ISO-HDLC, the checksum of zip archives; check value `cbf43926`.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
 }
 
-/// Copies `from` to `into`, which is as long, past the cache; the checksum of what `into` then holds.
+/// Copies `from` to `into` past the cache, and returns the CRC-64 of the copied bytes. Both have the same length.
 pub(crate) fn copied(from: Lent<'_>, into: &mut [u8]) -> u64 {
     let mut sum = Running::new();
     sum.copy(from, into);
     sum.finish()
 }
 
-/// The same with [`crc32`].
+/// Copies as [`copied`] does, and returns the [`crc32`] of the copied bytes.
 pub(crate) fn copied_crc32(from: Lent<'_>, into: &mut [u8]) -> u32 {
     let mut sum = Running::of(Crc::Crc32IsoHdlc);
     sum.copy(from, into);
     narrow(sum.finish())
 }
 
-/// The CRC-32 of two runs of bytes, one after the other, from that of each and the length of the second.
+/// The CRC-32 of two concatenated runs of bytes, from the CRC-32 of each and the length of the second.
 pub(crate) fn crc32_combine(first: u32, second: u32, second_len: u64) -> u32 {
     let mut both = crc32fast::Hasher::new_with_initial(first);
     both.combine(&crc32fast::Hasher::new_with_initial_len(second, second_len));
     both.finalize()
 }
 
-/// The CRC-32 of this many zeros.
+/// The CRC-32 of `len` zero bytes.
 pub(crate) fn crc32_of_zeros(mut len: u64) -> u32 {
-    // By the binary digits of the length: runs of 1, 2, 4, ... zeros.
+    // Combines runs of 1, 2, 4, ... zeros by the binary digits of `len`.
     let (mut all, mut run, mut run_len) = (crc32(&[]), crc32(&[0]), 1);
     while len > 0 {
         if len & 1 == 1 {
@@ -69,35 +69,35 @@ pub(crate) fn crc32_of_zeros(mut len: u64) -> u32 {
 
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "a CRC of 32 bits comes in the lower half of 64"
+    reason = "crc-fast returns a CRC of 32 bits in the lower half of 64"
 )]
 fn narrow(sum: u64) -> u32 {
     sum as u32
 }
 
-/// The checksums of `bytes`, one for each [`BLOCK`] of them; the last block may be shorter.
+/// The checksums of `bytes`, one for each [`BLOCK`]; the last block may be shorter.
 pub(crate) fn sums(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks(BLOCK).map(of).collect()
 }
 
-/// How many blocks, and so checksums, `len` bytes have.
+/// The number of blocks of `len` bytes, which is the number of their checksums.
 pub(crate) fn blocks(len: u64) -> u64 {
     len.div_ceil(BLOCK as u64)
 }
 
-/// Checksums as a file holds them: 8 bytes each, little-endian.
+/// Checksums as in a file: 8 bytes each, little-endian.
 #[cfg(test)]
 pub(crate) fn to_bytes(sums: &[u64]) -> Vec<u8> {
     sums.iter().flat_map(|sum| sum.to_le_bytes()).collect()
 }
 
-/// Checksums out of a file; a rest of fewer than 8 bytes is left out.
+/// Checksums from the bytes of a file. A remainder of fewer than 8 bytes is ignored.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<u64> {
     let (sums, _) = bytes.as_chunks::<LEN>();
     sums.iter().map(|sum| u64::from_le_bytes(*sum)).collect()
 }
 
-/// A checksum over bytes that come in pieces.
+/// A checksum over bytes that arrive in pieces.
 pub(crate) struct Running {
     digest: Digest,
     crc: Crc,
@@ -126,7 +126,7 @@ impl Running {
         self.digest.update(bytes);
     }
 
-    /// Copies `from` to `into`, which is as long, past the cache, and adds it.
+    /// Copies `from` to `into` past the cache, and adds the copied bytes to the checksum. Both have the same length.
     pub(crate) fn copy<'l>(&mut self, from: impl Into<Lent<'l>>, into: &mut [u8]) {
         streaming::copy(from, into, self);
     }

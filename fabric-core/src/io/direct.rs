@@ -1,11 +1,12 @@
-//! Direct writes: the caller fills a block while threads write others to the file, around the page cache.
+//! Direct writes: the caller fills a block while threads write other blocks to the file, around the page cache.
 //!
-//! **Gain.** A training program that saves durably every so many steps: 1 GiB takes 0.8 s directly and 2.6 s by way of the cache
-//! and a sync, on a busy disk. Three threads with blocks of 2 MiB take 431 ms where one thread with blocks of 8 MiB takes 608 ms. Where
-//! the system or the file system has no direct writes (`direct/portable.rs`), the same blocks go by way of the cache.
+//! **Gain.** A training program that saves durably every few steps: 1 GiB takes 0.8 s with direct writes, and 2.6 s
+//! through the page cache with a sync, on a busy disk. Three threads with blocks of 2 MiB take 431 ms; one thread with
+//! blocks of 8 MiB takes 608 ms. On a system or a file system without direct writes (`direct/portable.rs`), the blocks
+//! are written through the page cache.
 //!
-//! A direct write takes memory that is aligned, and returns when the device has the bytes. So bytes are copied to blocks
-//! that are, several are on their way at a time, and the caller does not wait for the device before all blocks are full.
+//! A direct write takes aligned memory, and returns when the device has the bytes. So the caller copies its bytes to
+//! aligned blocks, several of which are written at a time, and waits for the device only when all blocks are full.
 
 mod block;
 #[cfg(fabric_linux)]
@@ -25,25 +26,26 @@ use std::thread::JoinHandle;
 
 use self::block::Block;
 
-/// Where in memory and in the file direct writes begin, and what their lengths are multiples of. The device may be
-/// content with less.
+/// The alignment of direct writes in memory and in the file, and of their lengths, in bytes. A device may accept less.
 const ALIGNMENT: usize = 4096;
 
-/// What is written with one call. It is a large page, too: a device takes few pieces of memory at a time.
+/// The length of one write in bytes. It equals a large page, because a device takes few pieces of memory in one
+/// request.
 const BLOCK: usize = 2 << 20;
 
-/// How many are on their way to the device. It is not at its rate with one.
+/// The number of threads, each of which writes one block at a time. A device does not reach its full rate with one.
 const WRITERS: usize = 3;
 
-/// What may wait beside these, so that neither side waits for the other at every block.
+/// The number of blocks. Blocks beyond the [`WRITERS`] let the caller and the threads run without waiting for each
+/// other at every block.
 const BLOCKS: usize = 8;
 
-/// What blocks are written to.
+/// The destination of the blocks: a file, or a device in tests.
 trait Target: Send + Sync {
-    /// Writes some of `bytes` from the byte `at` of the file on, and says how many.
+    /// Writes some of `bytes` at the byte `at` of the file, and returns their number.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
-    /// From now on writes need not be aligned.
+    /// Ends direct writes: later writes need no alignment.
     fn end_direct(&self) -> io::Result<()>;
 }
 
@@ -57,28 +59,28 @@ impl Target for File {
     }
 }
 
-/// Starts a thread that writes.
+/// The function that starts a writing thread.
 pub(crate) type StartThread = fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
 
-/// A file that is written around the page cache where the file system can do that.
+/// Writes a file around the page cache if the file system supports it.
 #[derive(Debug)]
 pub(crate) struct DirectWriter {
-    way: Arc<Way>,
+    block_writer: Arc<BlockWriter>,
     filling: Option<Block>,
-    /// Blocks that have been written, or why one could not be.
+    /// Written blocks to fill again, or the error of a block.
     written: Receiver<io::Result<Block>>,
-    /// `None` when there is no more to come.
+    /// Full blocks to write; `None` after the last.
     full: Option<Sender<Block>>,
     writing: Vec<JoinHandle<()>>,
     accepted: u64,
 }
 
 impl DirectWriter {
-    /// Gives an empty file room for `len` bytes, and begins to write from its start on. `None`, with the file as it was, if the
-    /// system has no thread or no memory for a block.
+    /// Reserves `len` bytes for an empty file, and starts the threads that write it from its start. Returns `None`, and
+    /// leaves the file empty, if the system lacks a thread or the memory for a block.
     ///
     /// # Errors
-    /// If there is no room, or no file may be so long.
+    /// If the device lacks the space, or the limit on file lengths is lower.
     pub(crate) fn begin(file: &Arc<File>, len: u64, start_thread: StartThread) -> io::Result<Option<Self>> {
         system::reserve(file, len)?;
         let direct = system::begin(file);
@@ -90,17 +92,17 @@ impl DirectWriter {
         Ok(None)
     }
 
-    /// Begins to write about `len` bytes from the start of the target on, directly if it has been asked for that. Takes fewer
-    /// threads and blocks where the system does not have as many to give.
+    /// Starts to write about `len` bytes from the start of the target, with direct writes if `direct` is true. Uses
+    /// fewer threads and blocks if the system lacks some of them.
     ///
     /// # Errors
-    /// If the system has no thread, or no memory for a block.
+    /// If the system lacks even one thread, or the memory for one block.
     fn start(target: Arc<dyn Target>, len: u64, direct: bool, start_thread: StartThread) -> io::Result<Self> {
         let (full, to_write) = channel();
         let (give_back, written) = channel();
         let size = usize::try_from(len).unwrap_or(BLOCK).clamp(ALIGNMENT, BLOCK);
         let mut staged = Self {
-            way: Arc::new(Way {
+            block_writer: Arc::new(BlockWriter {
                 target,
                 direct: AtomicBool::new(direct),
             }),
@@ -112,8 +114,9 @@ impl DirectWriter {
         };
         let to_write = Arc::new(Mutex::new(to_write));
         for _ in 0..usize::try_from(len.div_ceil(BLOCK as u64)).map_or(WRITERS, |blocks| blocks.clamp(1, WRITERS)) {
-            let (way, to_write, give_back) = (staged.way.clone(), to_write.clone(), give_back.clone());
-            let write = move || way.write_all(&to_write, &give_back);
+            let (block_writer, to_write, give_back) =
+                (staged.block_writer.clone(), to_write.clone(), give_back.clone());
+            let write = move || block_writer.write_all(&to_write, &give_back);
             match start_thread(Box::new(write)) {
                 Ok(thread) => staged.writing.push(thread),
                 Err(error) if staged.writing.is_empty() => return Err(error),
@@ -122,7 +125,7 @@ impl DirectWriter {
         }
         for number in 0..BLOCKS {
             match Block::new(size.next_multiple_of(ALIGNMENT)) {
-                // The receiver is in this very function.
+                // The send cannot fail: this function holds the receiver.
                 Ok(block) => drop(give_back.send(Ok(block))),
                 Err(error) if number == 0 => return Err(error),
                 Err(_) => break,
@@ -131,10 +134,10 @@ impl DirectWriter {
         Ok(staged)
     }
 
-    /// Takes the bytes. They may not be in the file yet.
+    /// Accepts all bytes. They may reach the file later.
     ///
     /// # Errors
-    /// Those of an earlier write, too. Then no more can be written.
+    /// The error of any earlier write. The writer accepts no more bytes after an error.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let mut block = match self.filling.take() {
@@ -153,10 +156,11 @@ impl DirectWriter {
         Ok(())
     }
 
-    /// Waits until everything has been written, and says how many bytes that are. Later writes go by way of the page cache.
+    /// Waits until the file holds all accepted bytes, and returns their number. Later writes to the file go through the
+    /// page cache.
     ///
     /// # Errors
-    /// The first that any write met.
+    /// The first error of any write.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         let mut rest = Vec::new();
         if let Some(mut last) = self.filling.take() {
@@ -168,9 +172,9 @@ impl DirectWriter {
         }
         self.stop()?;
         self.written.try_iter().try_for_each(|block| block.map(drop))?;
-        // The end of a file is no multiple of the alignment. Now that nothing else is being written, it is written as usual.
-        self.way.write(&rest, self.accepted - rest.len() as u64)?;
-        self.way.target.end_direct()?;
+        // The end of the file is not aligned, so an ordinary write follows after the threads have ended.
+        self.block_writer.write(&rest, self.accepted - rest.len() as u64)?;
+        self.block_writer.target.end_direct()?;
         Ok(self.accepted)
     }
 
@@ -181,7 +185,7 @@ impl DirectWriter {
                 Ok(block)
             }
             Ok(Err(error)) => {
-                // Once one write has failed, nothing that the others come to matters.
+                // The first error is returned; later errors add nothing.
                 let _ = self.stop();
                 Err(error)
             }
@@ -196,18 +200,18 @@ impl DirectWriter {
         }
     }
 
-    /// Why the threads have ended; some blocks may have been given back before.
+    /// The error that ended the threads. Written blocks may come before it in the channel.
     fn failure(&mut self) -> io::Error {
         let ended = self.stop().err();
         let failed = self.written.try_iter().find_map(Result::err);
         failed.or(ended).unwrap_or_else(stopped)
     }
 
-    /// Lets the threads write what they were given, and waits for them.
+    /// Lets the threads write the blocks that they have, and waits for them.
     fn stop(&mut self) -> io::Result<()> {
         self.full = None;
         let ended = self.writing.drain(..).map(JoinHandle::join);
-        // All of them are waited for, however the first ended.
+        // The count joins every thread, also after one that panicked.
         let panicked = ended.filter(Result::is_err).count();
         if panicked > 0 { Err(stopped()) } else { Ok(()) }
     }
@@ -218,28 +222,28 @@ fn stopped() -> io::Error {
 }
 
 impl Drop for DirectWriter {
-    /// Waits for the threads: nothing is written to a file that has been given up.
+    /// Waits for the threads, so that none of them writes to the file after the drop.
     fn drop(&mut self) {
-        // Whoever gives a file up does not ask what became of it.
+        // The caller gave the file up, so the result does not matter.
         let _ = self.stop();
     }
 }
 
-/// How bytes get to the target.
-struct Way {
+/// The target of the threads, and the kind of write that it accepts at present.
+struct BlockWriter {
     target: Arc<dyn Target>,
     direct: AtomicBool,
 }
 
-impl Way {
-    /// Writes blocks until there are no more, or until one cannot be written.
+impl BlockWriter {
+    /// Writes blocks until the channel is closed or a write fails.
     fn write_all(&self, blocks: &Mutex<Receiver<Block>>, give_back: &Sender<io::Result<Block>>) {
         loop {
             let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(block) = next else { return };
             let written = self.write(block.bytes(), block.at);
             let failed = written.is_err();
-            // Nobody wants it back after the last.
+            // The send fails if the writer has been dropped; the block is not needed then.
             let _ = give_back.send(written.map(|()| block));
             if failed {
                 return;
@@ -247,8 +251,8 @@ impl Way {
         }
     }
 
-    /// Writes bytes to their place. What direct writes cannot do, less than the alignment and all of it where the file
-    /// system wants something else, ordinary ones do.
+    /// Writes bytes to their place. Bytes that direct writes cannot take are written with ordinary ones: a remainder
+    /// shorter than the alignment, and everything if the file system refuses direct writes.
     fn write(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             let mut direct = self.direct.load(Ordering::Relaxed);
@@ -264,7 +268,7 @@ impl Way {
                     at += written as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Another thread may have met the refusal first.
+                // The file system refuses the direct write, perhaps for another thread as well.
                 Err(error) if direct && system::refuses(&error) => self.end_direct()?,
                 Err(error) => return Err(error),
             }
@@ -279,9 +283,9 @@ impl Way {
     }
 }
 
-impl fmt::Debug for Way {
+impl fmt::Debug for BlockWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Way")
+        f.debug_struct("BlockWriter")
             .field("direct", &self.direct)
             .finish_non_exhaustive()
     }

@@ -1,19 +1,20 @@
-//! Bytes that somebody may change while they are read.
+//! Lent bytes, which another process may change while they are read.
 //!
-//! A storage lends bytes where they lie, and keeps them still meanwhile, as far as it knows. If it is wrong, two reads of
-//! one byte differ: the sum of the first says nothing of the second. So each lent byte is read once, into memory of this
-//! process, and what is summed is what was read. A wrong belief of a storage then costs a checksum error.
+//! A storage lends bytes from the page cache, and prevents changes to them as far as it can. If a byte changes
+//! nevertheless, two reads of it differ, and a checksum of the first read does not cover the second. So each lent byte
+//! is read once, into memory of this process, and the checksum covers the bytes that were read. A change is then found
+//! as a checksum error.
 
 use std::marker::PhantomData;
 use std::ptr::read_volatile;
 
-/// The widest word that one load reads. The system's own copy may read a byte twice.
+/// The widest word of one volatile load. `memcpy` may read a byte twice.
 #[cfg(fabric_x86_64)]
 type Word = std::arch::x86_64::__m128i;
 #[cfg(not(fabric_x86_64))]
 type Word = usize;
 
-/// Lent bytes. They can be read, as a whole and once, and not be looked at.
+/// Lent bytes, which can only be copied as a whole, with one read of each byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lent<'l> {
     first: *const u8,
@@ -21,7 +22,7 @@ pub(crate) struct Lent<'l> {
     owner: PhantomData<&'l [u8]>,
 }
 
-/// So many of them.
+/// Exactly `N` lent bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LentArray<'l, const N: usize> {
     first: *const [u8; N],
@@ -44,6 +45,7 @@ impl<'l> Lent<'l> {
     }
 
     /// # Panics
+    /// If `len` exceeds the number of bytes.
     /// If there are fewer than that.
     pub(crate) fn split_at(self, len: usize) -> (Self, Self) {
         assert!(len <= self.len, "{len} bytes of {}", self.len);
@@ -54,7 +56,7 @@ impl<'l> Lent<'l> {
         )
     }
 
-    /// Pieces of this length; the last one may be shorter.
+    /// The bytes in pieces of `len` bytes; the last piece may be shorter.
     pub(crate) fn chunks(mut self, len: usize) -> impl Iterator<Item = Self> {
         std::iter::from_fn(move || {
             let (now, later) = self.split_at(len.min(self.len));
@@ -63,7 +65,7 @@ impl<'l> Lent<'l> {
         })
     }
 
-    /// The first `N` bytes, and those behind them; `None` if there are fewer.
+    /// The first `N` bytes and the rest; `None` if there are fewer than `N`.
     pub(crate) fn split_array<const N: usize>(self) -> Option<(LentArray<'l, N>, Self)> {
         let (now, later) = (self.len >= N).then(|| self.split_at(N))?;
         let first = now.first.cast();
@@ -76,14 +78,14 @@ impl<'l> Lent<'l> {
         ))
     }
 
-    /// Reads all of them.
+    /// Copies the bytes to `into`, with one read of each byte.
     ///
     /// # Panics
-    /// If `into` is not as long.
+    /// If the lengths differ.
     #[expect(unsafe_code, reason = "only a volatile load is certain to be one load")]
     #[expect(
         clippy::cast_ptr_alignment,
-        reason = "the words begin where the alignment of a word does"
+        reason = "the first word is aligned, and the others follow it"
     )]
     pub(crate) fn read(self, into: &mut [u8]) {
         assert_eq!(self.len, into.len(), "a copy of other length");
@@ -91,13 +93,14 @@ impl<'l> Lent<'l> {
         let words = (self.len - head) / size_of::<Word>();
         let (first, target) = (self.first, into.as_mut_ptr());
         let byte = |at: usize| {
-            // SAFETY: the place is inside of both, which are equally long.
+            // SAFETY: `at` is within both memories, which have the same length.
             unsafe { target.add(at).write(read_volatile(first.add(at))) }
         };
         (0..head).for_each(byte);
         for number in 0..words {
             let at = head + number * size_of::<Word>();
-            // SAFETY: the word is inside of both, and where it is read it is aligned: the first one is, and the others follow it.
+            // SAFETY: the word is within both memories, which have the same length. Its source is aligned, because
+            // `head` bytes precede the first word and words follow each other.
             unsafe {
                 let word = read_volatile(first.add(at).cast::<Word>());
                 target.add(at).cast::<Word>().write_unaligned(word);
@@ -111,7 +114,7 @@ impl<'l, const N: usize> LentArray<'l, N> {
     /// The `M` bytes from `at` on.
     ///
     /// # Panics
-    /// If they reach out of it.
+    /// If they exceed the array.
     #[inline]
     pub(crate) fn part<const M: usize>(self, at: usize) -> LentArray<'l, M> {
         assert!(at <= N && M <= N - at, "a part reaches out of the whole");
@@ -121,7 +124,7 @@ impl<'l, const N: usize> LentArray<'l, N> {
         }
     }
 
-    /// Where they are, for a loop that reads each byte once.
+    /// The address of the bytes, for a loop that reads each byte once.
     #[inline]
     pub(crate) fn as_ptr(self) -> *const [u8; N] {
         self.first

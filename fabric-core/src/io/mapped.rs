@@ -1,28 +1,29 @@
-//! Bytes that are lent where they lie: in the page cache, through a map.
+//! Mapped reads: lends bytes of a file from the page cache, through a map.
 //!
-//! `pread` copies page by page, by a loop of the system's that knows neither streaming stores nor checksums. Through a map
-//! one pass does all three.
+//! `pread` copies page by page, with a loop of the system that uses neither streaming stores nor checksums. Through a
+//! map, one pass over the bytes does all three.
 //!
-//! **Gain.** A program that starts again and loads the checkpoint that is in the page cache: 1 GiB by two threads takes 67 ms
-//! through a map and 110 ms by `pread` with checksums. A program that starts on a machine whose cache is cold: several threads that
-//! call `pread` on one file reach 0.83 to 0.94 of the rate of the device, and leave small pages, from which every later load takes
-//! 130 ms in place of 60. `unmapped.rs` stands in everywhere else.
+//! **Gain.** A program that restarts and loads a checkpoint from the page cache: 1 GiB by two threads takes 67 ms
+//! through a map and 110 ms by `pread` with checksums. A program that starts with a cold cache: several threads that
+//! call `pread` on one file reach 0.83 to 0.94 of the rate of the device, and leave small pages in the cache, from
+//! which every later load takes 130 ms instead of 60 ms. `unmapped.rs` replaces this module on all other systems.
 //!
-//! **Danger.** A file that is cut short while it is mapped, or a page that cannot
-//! be read, ends the process by a signal. So a window is opened only
+//! **Danger.** If a mapped file is truncated, or a mapped page cannot be read, a signal ends the process. So a window
+//! is opened only
 //!
-//! - under a [lease](lease), for as long as the system lets nobody write to the file or cut it;
-//! - onto pages that are put into the map, and first into the cache, by a call that has errors.
+//! - under a [lease](lease), while the system lets no process write to the file or truncate it;
+//! - on pages that a call with an error result (`MADV_POPULATE_READ`) has read into the cache and mapped.
 //!
-//! It is closed a moment later. What is not in the cache comes there in large pages, which the ordinary way of reading ahead
-//! does not make when several threads read one file: so the next load of the file is a fast one.
+//! The window is closed a moment later. Bytes that are not in the cache are read into large pages, which ordinary
+//! read-ahead does not use when several threads read one file. So the next load of the file is fast.
 //!
-//! What is left is a process that is stopped within this moment. It holds a writer up, for as long as the system keeps one
-//! waiting: 45 seconds, as a rule (`/proc/sys/fs/lease-break-time`). If the writer then cuts the file, the process is ended by
-//! `SIGBUS` when it goes on. The same happens if a page is dropped within the moment, and the device then fails to give it back.
+//! One risk remains: a process that is stopped while a window is open. It blocks a writer for as long as the system
+//! waits for the lease, 45 seconds by default (`/proc/sys/fs/lease-break-time`). If the writer then truncates the file,
+//! `SIGBUS` ends the stopped process when it continues. `SIGBUS` also ends it if the system drops a mapped page
+//! meanwhile and the device then fails to read it.
 //!
-//! A lease may be less than it seems, on a file system that nobody thought of. So whoever is lent bytes reads each of them
-//! once (`crate::io::lent`), and a wrong belief costs a checksum error.
+//! A file system with incomplete leases may let the bytes change. So the reader of lent bytes reads each of them once
+//! (`crate::io::lent`), and a change is found as a checksum error.
 
 mod lease;
 
@@ -34,23 +35,24 @@ use rustix::fs::{Advice, fadvise};
 
 use self::lease::{Lease, Leased};
 
-/// To open a window onto less costs more than it saves.
+/// The shortest window in bytes. A shorter one costs more than it saves.
 const LEAST: usize = 2 << 20;
 
-/// Where maps begin: the cache has files in pages as large as this where it can, and such a page is mapped at once if it lies in
-/// memory as it lies in the file.
+/// The alignment of maps: the cache keeps files in pages of this size where it can, and one page-table entry maps such
+/// a page if memory and file are aligned alike.
 const LARGE_PAGE: u64 = 2 << 20;
 
-/// x86-64 has no other.
+/// The page size of x86-64.
 const PAGE: usize = 4096;
 
-/// One page in so many bytes is asked whether it is in the cache.
+/// The distance between two pages that are checked to be in the cache, in bytes.
 const PROBED: usize = 512 << 10;
 
-/// Less than this is not read from the device in large pages, of which too much might be for others.
+/// The shortest read from the device into large pages, in bytes. A shorter read could fetch many bytes that the caller
+/// does not need.
 const LEAST_READ: usize = 4 << 20;
 
-/// An open file that lends its bytes.
+/// An open file that can lend its bytes.
 #[derive(Debug)]
 pub(crate) struct Mapped(Leased);
 
@@ -64,7 +66,7 @@ impl Mapped {
         self.0.file()
     }
 
-    /// Lends what lies in the cache, as [`ReadFile::lend`](crate::storage::ReadFile::lend) promises.
+    /// Lends bytes from the page cache, as [`ReadFile::lend`](crate::storage::ReadFile::lend) describes.
     pub(crate) fn lend(&self, offset: u64, len: usize, take: &mut dyn FnMut(&[u8])) -> bool {
         if len < LEAST {
             return false;
@@ -72,7 +74,7 @@ impl Mapped {
         let Some(lease) = self.0.take() else {
             return false;
         };
-        // What was read from the device may have taken long, and somebody may wait now.
+        // A read from the device may have taken long, so the lease is checked again: a writer may wait by now.
         let window = Window::open(&lease, offset, len).filter(|window| window.populate() && lease.is_whole());
         if let Some(window) = &window {
             take(window.bytes());
@@ -81,12 +83,12 @@ impl Mapped {
     }
 }
 
-/// Asks for longer reading ahead by the calls that read what is not lent. A wish: a file without that notion is read as well.
+/// Asks for longer read-ahead by `pread`. A file that ignores the advice is read as well.
 fn expect_sequential(file: &File) {
     let _ = fadvise(file, 0, None, Advice::Sequential);
 }
 
-/// Some pages of a file, for reading, and which bytes of them are wanted. The file is still for as long as they are mapped.
+/// A map of some pages of a file, and the requested range in it. The lease prevents changes while it exists.
 struct Window<'l> {
     _lease: &'l Lease<'l>,
     first: *mut u8,
@@ -95,9 +97,9 @@ struct Window<'l> {
     len: usize,
 }
 
-#[expect(unsafe_code, reason = "a load through `pread` takes half as long again")]
+#[expect(unsafe_code, reason = "a load through `pread` takes 1.5 times as long")]
 impl<'l> Window<'l> {
-    /// `None` if the file is shorter.
+    /// Maps the range; `None` if the file ends before it.
     fn open(lease: &'l Lease<'l>, offset: u64, len: usize) -> Option<Self> {
         let file = lease.file();
         let end = offset.checked_add(len as u64)?;
@@ -106,7 +108,7 @@ impl<'l> Window<'l> {
         }
         let start = offset - offset % LARGE_PAGE;
         let mapped = usize::try_from(end - start).ok()?;
-        // SAFETY: the system chooses a place that nobody uses.
+        // SAFETY: the system chooses an unused address range.
         let first = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -126,7 +128,8 @@ impl<'l> Window<'l> {
         })
     }
 
-    /// Puts the pages into the map.
+    /// Reads the pages into the cache if needed, and maps them. Returns `false` if that is not possible or not worth
+    /// it.
     fn populate(&self) -> bool {
         let from = self.skipped - self.skipped % PAGE;
         let pages = (self.first.wrapping_add(from).cast(), self.mapped - from);
@@ -134,7 +137,8 @@ impl<'l> Window<'l> {
             if self.len < LEAST_READ {
                 return false;
             }
-            // Large pages, and not those behind them. Who does not know of large ones reads ahead as for any map.
+            // Read large pages, without read-ahead behind them. A system without large pages reads ahead as for any
+            // map.
             if advise(pages, libc::MADV_HUGEPAGE) {
                 advise(pages, libc::MADV_RANDOM);
             }
@@ -142,33 +146,33 @@ impl<'l> Window<'l> {
         advise(pages, libc::MADV_POPULATE_READ)
     }
 
-    /// Of the page that begins there.
+    /// True if the cache holds the page at `at`.
     fn is_cached(&self, at: usize) -> bool {
         let mut cached = 0;
-        // SAFETY: the page is one of the map, and `cached` has a byte for it.
+        // SAFETY: the page is within the map, and `cached` has the one byte that the call writes.
         let asked = unsafe { libc::mincore(self.first.wrapping_add(at).cast(), 1, &raw mut cached) };
         asked == 0 && cached & 1 == 1
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the map is there for as long as `self`, all of it was within the file when it was made, and under the lease
-        // the file can become no shorter, nor its bytes others.
+        // SAFETY: the map lives as long as `self`, the file was long enough when the map was made, and the lease
+        // prevents truncation and writes.
         unsafe { std::slice::from_raw_parts(self.first.wrapping_add(self.skipped), self.len) }
     }
 }
 
-/// Whether the system could do it.
-#[expect(unsafe_code, reason = "the standard library has no call for it")]
+/// Gives the advice; true if the system accepted it.
+#[expect(unsafe_code, reason = "the standard library has no `madvise`")]
 fn advise((first, len): (*mut libc::c_void, usize), advice: libc::c_int) -> bool {
-    // SAFETY: the caller's map is its own. These advices read it as any access would, with an error in place of a signal, and say
-    // how that is to be done.
+    // SAFETY: the caller owns the map. These advices only populate it, which returns an error instead of a signal, or
+    // choose how it is read.
     unsafe { libc::madvise(first, len, advice) == 0 }
 }
 
-#[expect(unsafe_code, reason = "what was mapped is unmapped")]
+#[expect(unsafe_code, reason = "the standard library has no `munmap`")]
 impl Drop for Window<'_> {
     fn drop(&mut self) {
-        // SAFETY: the map is ours, and who borrowed its bytes borrowed `self`.
+        // SAFETY: `self` owns the map, and all borrows of its bytes borrow `self`.
         let unmapped = unsafe { libc::munmap(self.first.cast(), self.mapped) };
         debug_assert_eq!(unmapped, 0, "a map can be taken away");
     }

@@ -1,11 +1,11 @@
-//! New memory for many bytes: zeroed, in large pages, and an error where there is none.
+//! Allocates new memory for many bytes: zeroed, in large pages, and with an error if the system lacks the memory.
 //!
-//! **Gain.** A program that reads all tensors of a file (`RawCheckpoint::tensors`), as inference and evaluation do: 1 GiB in 64
-//! tensors takes 184 to 203 ms in memory that is new from the system, and `std::fs::read` takes 570 to 640 ms. Elsewhere than on Linux
-//! the memory has the pages that the allocator gives it.
+//! **Gain.** A program that reads all tensors of a file (`RawCheckpoint::tensors`), as inference and evaluation do: 1
+//! GiB in 64 tensors takes 184 to 203 ms in memory that is new from the system, and `std::fs::read` takes 570 to 640
+//! ms. On other systems than Linux the memory has the allocator's pages.
 //!
-//! The system hands out memory page by page when it is first touched. With pages of 4 KiB that takes longer than reading
-//! a cached file into them; with large ones it does not. Most Linux systems use large pages where a program asks for
+//! The system provides each page when it is first touched. With pages of 4 KiB this takes longer than reading a cached
+//! file into them; with large pages it does not. Most Linux systems use large pages only for a program that asks for
 //! them.
 
 use std::cell::Cell;
@@ -13,19 +13,20 @@ use std::io;
 
 use bytemuck::Zeroable;
 
-/// Whoever asks for more than this leaves [`SPARE`].
+/// The longest piece in bytes that is allocated without checking for [`SPARE`].
 const LONG: usize = 1 << 20;
 
-/// What stays free beside a long piece of memory: a small piece that cannot be had ends the process.
+/// The memory in bytes that must remain available beside a long piece, because the process aborts if a small piece
+/// cannot be allocated.
 const SPARE: usize = 4 << 20;
 
-/// `len` zeros.
+/// A vector of `len` zeros.
 ///
 /// # Errors
-/// `OutOfMemory` if the system does not have as much, or would have next to nothing left.
+/// `OutOfMemory` if the system lacks the memory, or would have less than [`SPARE`] left.
 #[expect(
     unsafe_code,
-    reason = "the standard library has zeros that nobody writes, or an error, and not both"
+    reason = "the standard library has no call that returns zeroed memory or an error"
 )]
 pub(crate) fn zeroed<T: Zeroable>(len: usize) -> io::Result<Vec<T>> {
     let layout = std::alloc::Layout::array::<T>(len).map_err(|_| missing(len.saturating_mul(size_of::<T>())))?;
@@ -33,22 +34,23 @@ pub(crate) fn zeroed<T: Zeroable>(len: usize) -> io::Result<Vec<T>> {
     if len == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: the layout is not of nothing.
+    // SAFETY: the size of the layout is not 0.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
     if memory.is_null() {
         return Err(missing(size));
     }
-    // SAFETY: the global allocator gave this memory for as many elements, zeros are elements, and nobody else has it.
+    // SAFETY: the global allocator returned this memory for `len` elements, zero bytes are valid elements, and nothing else
+    // points to the memory.
     let mut elements = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast::<T>(), len)) }.into_vec();
     leave_some(size)?;
     prefer_large(&mut elements);
     Ok(elements)
 }
 
-/// Room for `len` elements.
+/// An empty vector with room for `len` elements.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
     let mut elements = Vec::new();
     let size = len.saturating_mul(size_of::<T>());
@@ -58,10 +60,10 @@ pub(crate) fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
     Ok(elements)
 }
 
-/// Makes room for `more` elements behind those that are there.
+/// Makes room for `more` further elements.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn grow<T>(elements: &mut Vec<T>, more: usize) -> io::Result<()> {
     if elements.capacity() - elements.len() >= more {
         return Ok(());
@@ -71,40 +73,40 @@ pub(crate) fn grow<T>(elements: &mut Vec<T>, more: usize) -> io::Result<()> {
     leave_some(size)
 }
 
-/// Adds an element behind those that are there.
+/// Appends an element.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn push<T>(elements: &mut Vec<T>, element: T) -> io::Result<()> {
     grow(elements, 1)?;
     elements.push(element);
     Ok(())
 }
 
-/// The same bytes in memory of their own.
+/// A copy of the bytes.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn copied(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut copy = Vec::new();
     append(&mut copy, bytes)?;
     Ok(copy)
 }
 
-/// Adds bytes behind those that are there.
+/// Appends bytes.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
     grow(to, bytes.len())?;
     to.extend_from_slice(bytes);
     Ok(())
 }
 
-/// Counts what this thread takes in pieces too small to look for, and looks once for every MiB of them.
+/// Adds `len` to this thread's count of small pieces, and checks the available memory once for every MiB.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn count(len: usize) -> io::Result<()> {
     thread_local!(static COUNTED: Cell<usize> = const { Cell::new(0) });
     let counted = COUNTED.get().saturating_add(len);
@@ -112,7 +114,7 @@ pub(crate) fn count(len: usize) -> io::Result<()> {
     look(counted)
 }
 
-/// Bytes that grow while they are written, where there is memory for them.
+/// A writer to growing memory, which returns an error if the system lacks the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Growing(pub(crate) Vec<u8>);
 
@@ -127,20 +129,21 @@ impl io::Write for Growing {
     }
 }
 
-/// Makes `bytes` this long; what is added is zero.
+/// Sets the length of `bytes`; new bytes are zero.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn resize(bytes: &mut Vec<u8>, len: usize) -> io::Result<()> {
     grow(bytes, len.saturating_sub(bytes.len()))?;
     bytes.resize(len, 0);
     Ok(())
 }
 
-/// Looks whether memory for `len` bytes is there, for whoever leaves the asking to others. Little is not looked for.
+/// Checks that memory for `len` bytes is available, for code that allocates it without an error result. Up to 1 MiB is
+/// not checked.
 ///
 /// # Errors
-/// As [`zeroed`].
+/// As for [`zeroed`].
 pub(crate) fn look(len: usize) -> io::Result<()> {
     if len <= LONG || is_there(len) {
         return Ok(());
@@ -148,7 +151,7 @@ pub(crate) fn look(len: usize) -> io::Result<()> {
     Err(missing(len))
 }
 
-/// Whether the system would give this much memory now, and have some left.
+/// True if the system could provide `len` bytes now and keep [`SPARE`].
 pub(crate) fn is_there(len: usize) -> bool {
     len.checked_add(SPARE).is_some_and(is_available)
 }
@@ -165,15 +168,16 @@ fn missing(len: usize) -> io::Error {
     io::Error::new(io::ErrorKind::OutOfMemory, what)
 }
 
-/// Maps as much for a moment: no page of it is touched, so it costs a microsecond, and limits of the process count.
+/// Maps `len` bytes and unmaps them. It touches no page, so it takes about a microsecond, and it respects the limits of
+/// the process.
 #[cfg(fabric_linux)]
 #[expect(
     unsafe_code,
-    reason = "an allocator that is asked instead changes how it treats pieces of that size later"
+    reason = "a request to the allocator would change its treatment of later pieces of that size"
 )]
 fn is_available(len: usize) -> bool {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new map, of which the system chooses the place, changes nothing that is there.
+    // SAFETY: a new map at an address range that the system chooses changes no existing memory.
     let memory = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -187,16 +191,16 @@ fn is_available(len: usize) -> bool {
     if memory == libc::MAP_FAILED {
         return false;
     }
-    // SAFETY: it is the map that was made above, and nobody knows of it.
+    // SAFETY: the map was made above, and nothing else points to it.
     let unmapped = unsafe { libc::munmap(memory, len) };
     unmapped == 0
 }
 
-/// Allocates as much for a moment, and touches none of it.
+/// Allocates `len` bytes and frees them. It touches no page.
 #[cfg(not(fabric_linux))]
 #[expect(
     unsafe_code,
-    reason = "an allocator of the program's own may count, or keep, what is only looked for"
+    reason = "the program's allocator may count or keep memory that is only probed"
 )]
 fn is_available(len: usize) -> bool {
     use std::alloc::{GlobalAlloc, Layout, System};
@@ -204,22 +208,22 @@ fn is_available(len: usize) -> bool {
     let Ok(layout) = Layout::array::<u8>(len.max(1)) else {
         return false;
     };
-    // SAFETY: the layout is not of nothing.
+    // SAFETY: the size of the layout is not 0.
     let memory = unsafe { System.alloc(layout) };
-    // The compiler may leave an allocation out that nobody sees.
+    // `black_box` keeps the compiler from removing the allocation.
     if std::hint::black_box(memory).is_null() {
         return false;
     }
-    // SAFETY: the allocator gave this memory for the same layout, and nobody else has it.
+    // SAFETY: the allocator returned this memory for this layout, and nothing else points to it.
     unsafe { System.dealloc(memory, layout) };
     true
 }
 
-/// Asks for large pages under memory that has not been touched yet. A wish: whether it came true cannot be seen.
+/// Asks for large pages under memory that has not been touched yet. The system may ignore the advice.
 #[cfg(fabric_linux)]
-#[expect(unsafe_code, reason = "small pages are what reading into new memory costs most")]
+#[expect(unsafe_code, reason = "small pages take most of the time of a read into new memory")]
 fn prefer_large<T>(elements: &mut [T]) {
-    /// Below that no page can be large.
+    /// The size of a large page; shorter memory has none.
     const LARGE: usize = 2 << 20;
     const SMALL: usize = 4096;
 
@@ -227,15 +231,15 @@ fn prefer_large<T>(elements: &mut [T]) {
     if len < LARGE {
         return;
     }
-    // Whole pages: neighbours that ask too are one piece of memory to the system then, and it lets a process have only so many.
+    // The advice covers whole pages, so that the system merges adjacent allocations into one area: it limits the number
+    // of areas of a process.
     let first = elements.as_mut_ptr().cast::<u8>();
     let before = first.addr() % SMALL;
     let whole = (before + len).next_multiple_of(SMALL);
-    // SAFETY: every page of the range holds a byte of the slice at least, so it is mapped. This advice changes by how many
-    // pages the memory is backed, and neither its contents nor where it lies; what else is in the first page and the last
-    // stays what it is.
+    // SAFETY: every page of the range holds at least one byte of the slice, so it is mapped. The advice changes the
+    // page size only: it keeps contents and addresses, also of other data in the first and the last page.
     let advised = unsafe { libc::madvise(first.wrapping_sub(before).cast(), whole, libc::MADV_HUGEPAGE) };
-    // A system without large pages, or with pages that are no multiple of ours, refuses. The memory is as good.
+    // A system without large pages, or with another page size, returns an error. The memory is usable all the same.
     let _ = advised;
 }
 
@@ -283,7 +287,7 @@ mod tests {
         assert!(!is_there(usize::MAX) && !is_there(usize::MAX / 4) && is_there(1 << 20));
     }
 
-    /// As the system tells, where it tells.
+    /// The kernel lists the advice in `/proc/self/smaps`, where that file exists.
     #[cfg(fabric_linux)]
     #[test]
     fn a_long_vector_has_asked_for_large_pages() {

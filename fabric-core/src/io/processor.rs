@@ -1,11 +1,11 @@
-//! What a thread has had of its processor.
+//! The processor time of a thread.
 
 use std::time::Duration;
 
-/// Whether [`time`] tells anything.
+/// True if [`time`] is available.
 pub(crate) const TELLS_TIME: bool = cfg!(fabric_linux);
 
-/// For how long this thread has had a processor, where that can be told.
+/// The processor time that this thread has used; `None` if the system does not tell.
 #[cfg(fabric_linux)]
 pub(crate) fn time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

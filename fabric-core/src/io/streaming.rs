@@ -1,16 +1,17 @@
-//! A copy of many bytes that sums them up on the way, and leaves nothing in the cache.
+//! Copies many bytes past the cache, and computes their checksum on the way.
 //!
-//! An ordinary copy fetches each line of the destination before it overwrites it, and pushes out of the cache what the
-//! program needs. Streaming stores do neither, so that two thirds of the memory traffic are left. Where the processor can,
-//! one loop does [all of it](folded). Elsewhere, and for what that loop leaves, they come in pieces that the first cache
-//! holds: one is read, stored, and kept in memory of this function's own, where it is summed.
+//! An ordinary copy reads each cache line of the destination before it overwrites it, and evicts the program's data
+//! from the cache. Streaming stores avoid both, and with them a third of the memory traffic. On processors with AVX-512
+//! and VPCLMULQDQ, [one loop](folded) copies and folds the CRC. On other processors, and for the bytes that this loop
+//! leaves over, the copy works in pieces that fit in the first-level cache: it loads a piece, stores it to the
+//! destination and to a buffer, and computes the checksum of the buffer.
 //!
-//! **Gain.** A training program that loads a checkpoint out of the page cache into its state, after a crash or to go back to an
-//! earlier one: 1 GiB by two threads takes 48 ms in one loop and 66 ms in pieces; `pread` and a checksum take 110 ms. A save in
-//! the background copies the state by the same loop while the program trains. Without `cfg(fabric_x86_64)` the pieces are copied by
-//! the loads and stores of the language.
+//! **Gain.** A training program that loads a checkpoint from the page cache into its state, after a crash or to return
+//! to an earlier step: 1 GiB by two threads takes 48 ms in one loop and 66 ms in pieces; `pread` with a checksum takes
+//! 110 ms. A save in the background copies the state by the same loops while the program trains. Without
+//! `cfg(fabric_x86_64)`, the pieces are copied with safe loads and stores.
 //!
-//! Each byte of the source is read once, by either loop: what is summed is what is stored, whatever becomes of the source
+//! Both loops read each byte of the source once: the checksum covers the stored bytes, even if the source changes
 //! meanwhile.
 
 #[cfg(fabric_x86_64)]
@@ -24,32 +25,32 @@ use crate::io::lent::Lent;
 
 pub(crate) use self::line::LINE;
 
-/// The bytes that are read, and then summed and stored, at a time.
+/// The length of a piece in bytes.
 const PIECE: usize = 8 << 10;
 
-/// What a copy tells of the bytes that it copies.
+/// A checksum over the bytes of a copy.
 pub(crate) trait Sum {
-    /// Whether anybody wants to know.
+    /// False if the copy needs no checksum.
     const IS_WANTED: bool = true;
 
     /// Takes the next bytes.
     fn update(&mut self, bytes: &[u8]);
 
-    /// The CRC that it is, and the register of it.
+    /// The CRC that this checksum computes, and its register.
     fn register(&self) -> (Crc, u64);
 
-    /// Begins again, with a register of 0 and with these bytes, which stand for all that there was.
+    /// Replaces the state by a register of 0 and these bytes, which have the CRC of all bytes so far.
     fn restart(&mut self, folded: &[u8; LINE]);
 }
 
-/// The CRCs that can be folded.
+/// The CRCs that [`folded`] can compute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Crc {
     Crc64Nvme,
     Crc32IsoHdlc,
 }
 
-/// Nobody wants to know.
+/// No checksum.
 pub(crate) struct Unsummed;
 
 impl Sum for Unsummed {
@@ -64,7 +65,8 @@ impl Sum for Unsummed {
     fn restart(&mut self, _: &[u8; LINE]) {}
 }
 
-/// Copies `from` to `into`, which is as long, and adds it to `sum`. What is short stays in the cache: it does no harm there.
+/// Copies `from` to `into`, and adds the bytes to `sum`. Fewer than 16 KiB are copied through the cache, where so few
+/// bytes do no harm.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -72,7 +74,7 @@ pub(crate) fn copy<'l>(from: impl Into<Lent<'l>>, into: &mut [u8], sum: &mut imp
     copy_whole(from.into(), into, sum, fold);
 }
 
-/// Copies all, as much as it can by `fold`.
+/// Copies all bytes: as many lines as possible by `fold`, the others in pieces.
 fn copy_whole<S: Sum>(
     from: Lent<'_>,
     into: &mut [u8],
@@ -96,7 +98,7 @@ fn copy_whole<S: Sum>(
     sum.update(tail);
 }
 
-/// Copies as much as can be copied and summed in one loop, and says how many lines that was.
+/// Copies as many lines as possible with the folded loop, and returns their number.
 #[cfg(fabric_x86_64)]
 fn fold(from: Lent<'_>, into: &mut [Line], sum: &mut impl Sum) -> usize {
     let (crc, register) = sum.register();
@@ -112,7 +114,8 @@ fn fold(_: Lent<'_>, _: &mut [Line], _: &mut impl Sum) -> usize {
     0
 }
 
-/// Copies to lines, by pieces. Where somebody wants the sum, each piece is kept in memory of this function's own, and summed there.
+/// Copies to lines in pieces. If the copy needs a checksum, each piece is also stored to a buffer, which the checksum
+/// reads.
 fn in_pieces<S: Sum>(from: Lent<'_>, into: &mut [Line], sum: &mut S) {
     let _stores = Stores;
     let mut kept = [const { Line::ZEROS }; PIECE / LINE];
@@ -122,24 +125,27 @@ fn in_pieces<S: Sum>(from: Lent<'_>, into: &mut [Line], sum: &mut S) {
     }
 }
 
-/// Copies one piece to `into`, and as many of its lines as there are to `kept`, which it gives back as bytes. [`Stores`] must be
-/// dropped before anybody looks at `into`.
+/// Copies one piece to `into`, and its first lines also to `kept`, which it returns as bytes. Drop [`Stores`] before
+/// reading `into`.
 ///
 /// # Panics
-/// If the lengths differ, or `kept` is longer.
-#[expect(unsafe_code, reason = "what is kept is summed without a second copy")]
+/// If `from` and `into` differ in length, or `kept` is longer than `into`.
+#[expect(unsafe_code, reason = "the checksum reads the kept lines without a second copy")]
 fn store<'k>(from: Lent<'_>, into: &mut [Line], kept: &'k mut [Line]) -> &'k [u8] {
     assert!(
         from.len() == into.len() * LINE && kept.len() <= into.len(),
         "a piece of other length"
     );
     store_lines(from, into, kept);
-    // SAFETY: every line is so many bytes.
+    // SAFETY: a line consists of `LINE` initialized bytes.
     unsafe { std::slice::from_raw_parts(kept.as_ptr().cast(), kept.len() * LINE) }
 }
 
 #[cfg(fabric_x86_64)]
-#[expect(unsafe_code, reason = "what only some processors have may be called only there")]
+#[expect(
+    unsafe_code,
+    reason = "the callee needs instructions that `is_x86_feature_detected` finds"
+)]
 fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: this processor has AVX-512.
@@ -149,7 +155,7 @@ fn store_lines(from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     }
 }
 
-/// Line by line, each with one load and one store: a tenth less time than with four.
+/// Copies each line with one load and one store, which takes a tenth less time than four of each.
 #[cfg(fabric_x86_64)]
 #[target_feature(enable = "avx512f")]
 fn store_whole(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
@@ -167,7 +173,7 @@ fn store_whole(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     }
 }
 
-/// The same with what every x86-64 has.
+/// Copies each line with four loads and four stores, which every x86-64 processor has.
 #[cfg(fabric_x86_64)]
 fn store_quarters(mut from: Lent<'_>, into: &mut [Line], kept: &mut [Line]) {
     for (number, into) in into.iter_mut().enumerate() {
@@ -195,7 +201,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// All bytes, in order.
+    /// Records all bytes in order.
     struct Seen(Vec<u8>);
 
     impl Sum for Seen {
@@ -212,7 +218,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A copy without the one loop, as on a processor that has none.
+    /// Copies in pieces only, as on a processor without the folded loop.
     fn copy_in_pieces(from: &[u8], into: &mut [u8], sum: &mut impl Sum) {
         copy_whole(from.into(), into, sum, |_, _, _| 0);
     }
@@ -234,7 +240,7 @@ pub(crate) mod tests {
 
     const PLACES: [(usize, usize); 6] = [(0, 0), (1, 0), (0, 1), (16, 16), (63, 7), (7, 63)];
 
-    /// Calls `copy` with bytes and places of all kinds.
+    /// Calls `copy` with sources and destinations of many lengths and alignments.
     fn copied(copy: impl Fn(&[u8], &mut [u8])) {
         let from: Vec<u8> = (0..=250).cycle().take(3 * PIECE + 200).collect();
         for len in LENGTHS {
@@ -267,7 +273,7 @@ pub(crate) mod tests {
         });
     }
 
-    /// Whichever of them this processor uses.
+    /// Tests both functions, even if this processor uses only one of them.
     #[cfg(fabric_x86_64)]
     #[test]
     fn lines_are_copied_and_kept_by_quarters_as_well() {
@@ -299,9 +305,10 @@ pub(crate) mod tests {
         copy(&[0; 3][..], &mut [0; 4][..], &mut Unsummed);
     }
 
-    /// Copies by `copy`, which says whether it has summed what it stored, while another thread changes the source.
+    /// Copies by `copy` while another thread changes the source. `copy` returns true if its checksum covers the stored
+    /// bytes.
     pub(crate) fn copied_while_it_changes(copy: impl Fn(&[u8], &mut [u8]) -> bool) {
-        // Words, so that the other thread may write to them; the source is not aligned as they are.
+        // Atomic words, so that the other thread may write to them; the source begins at an unaligned byte.
         let words: Vec<AtomicU64> = (0..64 << 10).map(AtomicU64::new).collect();
         let done = AtomicBool::new(false);
         let mut copies = std::collections::HashSet::new();
@@ -316,8 +323,8 @@ pub(crate) mod tests {
                     }
                 }
             });
-            // SAFETY: the words are so many bytes. They change, which is what is tested.
-            #[expect(unsafe_code, reason = "what is tested")]
+            // SAFETY: the words consist of this many bytes. Another thread changes them, which the test is for.
+            #[expect(unsafe_code, reason = "the test changes the bytes under a shared borrow")]
             let from = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) };
             let mut into = vec![0; from.len()];
             for round in 0..50 {

@@ -1,8 +1,8 @@
-//! Mapped reads on other systems than Linux on x86-64: no bytes are lent, and all are read by `pread`.
+//! The portable version of mapped reads: no bytes are lent, and `pread` reads all of them.
 
 use std::fs::File;
 
-/// An open file.
+/// An open file that never lends its bytes.
 #[derive(Debug)]
 pub(crate) struct Mapped(File);
 
@@ -17,7 +17,7 @@ impl Mapped {
         &self.0
     }
 
-    #[expect(clippy::unused_self, reason = "the signature of the Linux one")]
+    #[expect(clippy::unused_self, reason = "the Linux version has this signature")]
     pub(crate) fn lend(&self, _offset: u64, _len: usize, _take: &mut dyn FnMut(&[u8])) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! One block on its way to a file.
+//! A block of bytes for one direct write.
 
 use std::fmt;
 use std::io;
@@ -7,22 +7,23 @@ use super::{ALIGNMENT, BLOCK};
 use crate::io::pages;
 use crate::io::streaming::{self, Unsummed};
 
-/// Aligned memory, and where in the file it belongs.
+/// Aligned memory, and the place of its bytes in the file.
 pub(super) struct Block {
-    /// Longer than the block by the alignment.
+    /// The allocation, which exceeds the block by the alignment.
     memory: Vec<u8>,
     start: usize,
     size: usize,
-    /// How much is filled.
+    /// The number of bytes filled.
     pub(super) len: usize,
     pub(super) at: u64,
 }
 
 impl Block {
     /// # Errors
+    /// If the system lacks the memory.
     /// If there is not as much memory.
     pub(super) fn new(size: usize) -> io::Result<Self> {
-        // What is not touched takes no memory.
+        // The extra memory for the alignment is never touched, so the system provides no pages for it.
         let alignment = if size == BLOCK { BLOCK } else { ALIGNMENT };
         let memory: Vec<u8> = pages::zeroed(size + alignment)?;
         Ok(Self {
@@ -47,17 +48,17 @@ impl Block {
         &self.memory[self.start..][..self.len]
     }
 
-    /// Takes what there is room for, and says how much that is.
+    /// Copies as many bytes as fit, and returns their number.
     pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.size - self.len);
         let into = &mut self.memory[self.start + self.len..][..taken];
-        // The device reads it, and nobody else.
+        // Only the device reads the block, so the copy bypasses the cache.
         streaming::copy(&bytes[..taken], into, &mut Unsummed);
         self.len += taken;
         taken
     }
 
-    /// Gives back what is behind the first `len` bytes.
+    /// Cuts the block to `len` bytes, and returns the bytes behind them.
     pub(super) fn split_off(&mut self, len: usize) -> Vec<u8> {
         let rest = self.bytes()[len..].to_vec();
         self.len = len;

@@ -1,4 +1,4 @@
-//! Direct writes on Linux: room for the whole file at once, and writes around the page cache.
+//! Direct writes on Linux: reserves the space of the whole file, and writes around the page cache.
 
 use std::fs::File;
 use std::io;
@@ -7,31 +7,32 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-/// Gives the file room for `len` bytes, where the file system can do that: writes find their place without looking for
-/// it, and a full device is known before the first.
+/// Reserves `len` bytes for the file, if the file system supports it: later writes need no allocation, and a full
+/// device is found before the first write.
 ///
 /// # Errors
-/// If there is no room, or no file may be so long.
+/// If the device lacks the space, or the limit on file lengths is lower.
 pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, len) {
             Err(Errno::INTR) => {}
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => return Err(error.into()),
-            // Anything else says that the file system has no such call. If the device is broken, a write will tell.
+            // Other errors mean that the file system lacks the call, or that the device is broken, which a write will
+            // report.
             Ok(()) | Err(_) => return Ok(()),
         }
     }
 }
 
-/// Asks for writes around the page cache. Whether the file system takes them.
+/// Switches direct writes on (`O_DIRECT`); true if the file system accepts the flag.
 pub(super) fn begin(file: &File) -> bool {
     set(file, |flags| flags | OFlags::DIRECT).is_ok()
 }
 
-/// Asks for ordinary writes again.
+/// Switches direct writes off.
 ///
 /// # Errors
-/// None that a file system has a reason for.
+/// If the system refuses, for which no known file system has a reason.
 pub(super) fn end(file: &File) -> io::Result<()> {
     set(file, |flags| flags - OFlags::DIRECT)
 }
@@ -41,7 +42,7 @@ fn set(file: &File, change: impl FnOnce(OFlags) -> OFlags) -> io::Result<()> {
     Ok(fcntl_setfl(file, change(flags))?)
 }
 
-/// Whether a direct write failed for what it is: the device wants another alignment, or the file system none of them.
+/// True if the error means that the device needs another alignment, or that the file system has no direct writes.
 pub(super) fn refuses(error: &io::Error) -> bool {
     let code = Errno::from_io_error(error);
     code.is_some_and(|code| [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&code))

@@ -1,9 +1,9 @@
-//! Direct writes on other systems than Linux: the file gets no room at once, and its blocks are written by way of the page cache.
+//! The portable version of direct writes: reserves no space, and writes blocks through the page cache.
 
 use std::fs::File;
 use std::io;
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Linux one")]
+#[expect(clippy::unnecessary_wraps, reason = "the Linux version has this signature")]
 pub(super) fn reserve(_file: &File, _len: u64) -> io::Result<()> {
     Ok(())
 }
@@ -12,7 +12,7 @@ pub(super) fn begin(_file: &File) -> bool {
     false
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the Linux one")]
+#[expect(clippy::unnecessary_wraps, reason = "the Linux version has this signature")]
 pub(super) fn end(_file: &File) -> io::Result<()> {
     Ok(())
 }

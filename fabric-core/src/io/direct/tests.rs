@@ -1,4 +1,4 @@
-//! What becomes of staged bytes on a device that is particular, slow to fail, or broken.
+//! Direct writes to devices that refuse unaligned writes, are full, or fail late.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,13 +8,13 @@ use super::*;
 #[derive(Default)]
 struct Device {
     state: Mutex<State>,
-    /// Refuses direct writes whose memory, place or length is not aligned to this.
+    /// Refuses direct writes whose memory, offset or length is not a multiple of this.
     alignment: usize,
-    /// Refuses direct writes from this byte on, as a file system that cannot do them.
+    /// Refuses direct writes from this byte on, like a file system without direct writes.
     refuses_from: Option<usize>,
-    /// Is broken, or full, from this byte on.
+    /// Fails with this error code from this byte on.
     fails_from: Option<(usize, i32)>,
-    /// Takes no more at a time.
+    /// Accepts at most this many bytes in one call.
     most: Option<usize>,
 }
 
@@ -81,14 +81,14 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..=250).cycle().take(len).collect()
 }
 
-/// Writes `bytes` in pieces of this length.
+/// Writes `bytes` in pieces of `piece` bytes.
 fn staged(device: &Arc<Device>, bytes: &[u8], piece: usize) -> io::Result<u64> {
     let mut staged = DirectWriter::start(device.clone(), bytes.len() as u64, true, start_thread)?;
     bytes.chunks(piece).try_for_each(|piece| staged.write_all(piece))?;
     staged.finish()
 }
 
-/// Lengths on both sides of every boundary there is.
+/// Lengths below, at and above every boundary.
 fn lengths() -> Vec<usize> {
     let ends = [ALIGNMENT, 2 * ALIGNMENT, BLOCK, BLOCK * BLOCKS, BLOCK * (BLOCKS + 1)];
     let around = ends.iter().flat_map(|end| [end - 1, *end, end + 1]);
@@ -148,7 +148,7 @@ fn an_error_in_the_background_is_that_of_a_later_write() {
     });
     let piece = pattern(1 << 20);
     let mut staged = DirectWriter::start(device.clone(), u64::MAX, true, start_thread).unwrap();
-    // However late the thread is, it holds no more than its blocks.
+    // A slow thread lets the writer accept no more bytes than its blocks hold.
     let written = (0..=(BLOCKS + 2) * BLOCK / piece.len()).try_for_each(|_| staged.write_all(&piece));
     assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
     staged.write_all(&pattern(2 * BLOCK)).unwrap_err();
@@ -167,7 +167,7 @@ fn when_all_threads_have_failed_the_error_is_still_the_first() {
     while !staged.writing.iter().all(JoinHandle::is_finished) {
         std::thread::yield_now();
     }
-    // There are still empty blocks, but nobody to write them.
+    // Empty blocks remain, but the threads have ended.
     let failed = staged.write_all(&pattern(BLOCK)).unwrap_err();
     assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
 }

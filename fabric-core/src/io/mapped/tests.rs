@@ -9,18 +9,19 @@ use rustix::fs::fstatfs;
 
 use super::*;
 
-/// A file in a directory of its own, of `len` bytes that are in the cache, and these.
+/// A new file of `len` bytes that are in the cache, with its directory and its bytes.
 fn file_of(len: usize) -> (tempfile::TempDir, Mapped, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
     std::fs::write(directory.path().join("file"), &bytes).unwrap();
     let file = Mapped::new(File::open(directory.path().join("file")).unwrap());
-    settle(&file);
+    wait_for_other_writers(&file);
     (directory, file, bytes)
 }
 
-/// Waits for the end of what else may have the file open for writing: a process that another test is just starting.
-fn settle(file: &Mapped) {
+/// Waits until no other process has the file open for writing: a process that another test starts inherits its
+/// descriptors for a moment.
+fn wait_for_other_writers(file: &Mapped) {
     for _ in 0..5000 {
         if !must_have_leases(file) || lent(file, 0, LEAST).is_some() {
             return;
@@ -38,13 +39,14 @@ fn lent(file: &Mapped, offset: usize, len: usize) -> Option<Vec<u8>> {
     bytes
 }
 
-/// Directories for temporary files may lie anywhere. On ext4, tmpfs and XFS the tests insist.
+/// True on ext4, tmpfs and XFS, where a lease must succeed. The directory for temporary files may be on any file
+/// system.
 fn must_have_leases(file: &Mapped) -> bool {
     let kind = fstatfs(file.file()).unwrap().f_type;
     [0xef53, 0x0102_1994, 0x5846_5342].contains(&kind)
 }
 
-/// Of a file that nobody writes.
+/// True if leases work on the file, which must have no writer.
 fn has_leases(file: &Mapped) -> bool {
     must_have_leases(file) || lent(file, 0, LEAST).is_some()
 }
@@ -82,7 +84,7 @@ fn little_and_what_is_not_in_the_file_is_not_lent() {
     }
 }
 
-/// Takes what is behind the first bytes of the file out of the cache. Whether the file has a device to go to.
+/// Removes the file from the cache, except its first bytes. Returns true if the file is on a device.
 fn forget(file: &Mapped) -> bool {
     file.file().sync_all().unwrap();
     fadvise(file.file(), LEAST as u64, None, Advice::DontNeed).unwrap();
@@ -119,11 +121,11 @@ fn a_file_that_somebody_writes_is_not_lent() {
         .unwrap();
     assert_eq!(lent(&file, 0, LEAST), None);
     drop(writer);
-    settle(&file);
+    wait_for_other_writers(&file);
     assert_eq!(lent(&file, 0, LEAST).is_some(), leases);
 }
 
-/// The signal that says so reaches this process, too, and does not end it.
+/// The signal of the lease reaches this process and does not end it.
 #[test]
 fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_meanwhile() {
     let (directory, file, bytes) = file_of(2 * LEAST);
@@ -138,7 +140,7 @@ fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_
         });
         let lent_once = file.lend(0, bytes.len(), &mut |lent_bytes| {
             begun.wait();
-            // Until the writer is known to wait.
+            // Waits until the writer is known to wait.
             while lent(&file, 0, LEAST).is_some() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -166,7 +168,7 @@ fn several_threads_are_lent_one_file_at_once() {
             scope.spawn(move || {
                 let lent = file.lend((at * LEAST) as u64, LEAST, &mut |lent| {
                     here.fetch_add(1, Ordering::SeqCst);
-                    // Until all are there, or one will never come.
+                    // Waits until all threads have arrived, or until it is clear that one never will.
                     let waited = (0..5000).find(|_| {
                         std::thread::sleep(Duration::from_millis(1));
                         here.load(Ordering::SeqCst) == 4
@@ -188,7 +190,7 @@ fn a_panic_gives_the_file_back() {
         file.lend(0, LEAST, &mut |_| panic!("in the middle"))
     }));
     assert_eq!(panicked.is_err(), leases);
-    // Would wait for 45 seconds, if it did not.
+    // Without the check, this open would wait for 45 seconds.
     let opened = OpenOptions::new()
         .write(true)
         .custom_flags(libc::O_NONBLOCK)

@@ -1,11 +1,12 @@
-//! A copy and a CRC in one loop, where the processor multiplies without carry in registers of 512 bits.
+//! Copies bytes and folds their CRC in one loop, on processors with AVX-512 and VPCLMULQDQ.
 //!
-//! The CRC is folded, as in Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel,
-//! 2009): of bytes that lie `d` bits apart, the earlier ones are multiplied by x^d modulo the polynomial, and added to the later
-//! ones, which changes the sum of all not at all. So a copy is left with one line that has the sum of everything before.
+//! The CRC is folded, as in Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction"
+//! (Intel, 2009): of two pieces `d` bits apart, the earlier one is multiplied by x^d modulo the polynomial and added to
+//! the later one, which leaves the CRC of the whole unchanged. At the end of a copy, one line holds the sum of
+//! everything before it.
 //!
-//! It goes through four places of the source at a time. A processor fetches ahead of each of them by itself, and of four
-//! further in all than of one, which is what such a copy waits for.
+//! The loop reads four streams of the source at a time. A processor prefetches each stream, and prefetches more bytes
+//! of four streams than of one. Such a copy is limited by this prefetching.
 
 mod polynomial;
 
@@ -19,33 +20,34 @@ use super::line::{Line, Stores, fetch, load};
 use super::{Crc, LINE};
 use crate::io::lent::{Lent, LentArray};
 
-/// The places of the source.
+/// The number of streams.
 const STREAMS: usize = 4;
 
-/// The lines of one place: so many that all of them are a mebibyte, if that begins within a line. The longer, the better.
+/// The lines of one stream in a long round: four streams take just under 1 MiB, so that they fit into a mebibyte that
+/// begins within a line. Longer streams are faster.
 const LONG: usize = ((1 << 20) / LINE - 1) / STREAMS;
 
-/// The same for what is left, and for what is small.
+/// The lines of one stream in a short round, for the rest of a copy and for small copies.
 const SHORT: usize = 64;
 
-/// What all streams take at a time, in bytes.
+/// The bytes of all streams in a long round.
 const LONG_BYTES: usize = STREAMS * LONG * LINE;
 const SHORT_BYTES: usize = STREAMS * SHORT * LINE;
 
-/// The lines from what is copied to what is fetched.
+/// The distance of the prefetch in lines.
 const AHEAD: usize = 32;
 
-/// What moves sums on, for one CRC.
+/// The multipliers that move a sum by a line or by a stream, for one CRC.
 struct Keys {
     polynomial: Polynomial,
     line: Key,
     long: Key,
     short: Key,
-    /// Back by a line, from the first 64 bits to where a register is added.
+    /// The multiplier that moves a register back by a line, to the first 64 bits.
     back: u64,
 }
 
-/// For the first and the second half of 128 bits.
+/// The multipliers of the first and the second half of 128 bits.
 type Key = [u64; 2];
 
 static CRC64_NVME: Keys = Keys::new(Polynomial::CRC64_NVME);
@@ -70,7 +72,8 @@ impl Keys {
     }
 }
 
-/// A product without carry of two reflected halves lies one bit off: it has a power of x too many.
+/// The multipliers that move a sum by `bytes`. A carry-less product of two reflected halves is off by one power of x,
+/// which the exponents take into account.
 const fn key(polynomial: &Polynomial, bytes: usize) -> Key {
     let by = bits(bytes);
     [
@@ -84,15 +87,16 @@ const fn bits(bytes: usize) -> i64 {
     8 * bytes as i64
 }
 
-/// Copies as much as it can, from the start. Says how many lines that was, and gives bytes to go on with, with a register of 0,
-/// where the register was this one before. `None` if it is nothing, or if the processor cannot.
-#[expect(unsafe_code, reason = "what only some processors have may be called only there")]
+/// Copies as many lines as possible from the start, and returns their number, with one line of bytes that has, with a
+/// register of 0, the CRC of all bytes so far. `register` is the register before the copy. `None` if there are too few
+/// bytes, or if the processor lacks the instructions.
+#[expect(unsafe_code, reason = "the callee needs instructions that `is_possible` finds")]
 pub(super) fn copy(crc: Crc, register: u64, from: Lent<'_>, into: &mut [Line]) -> Option<(usize, [u8; LINE])> {
     if (from.len() / LINE).min(into.len()) < STREAMS * SHORT || !is_possible() {
         return None;
     }
     let _stores = Stores;
-    // SAFETY: this processor has what it takes.
+    // SAFETY: this processor has AVX-512 and VPCLMULQDQ.
     Some(unsafe { copy_lines(Keys::of(crc), register, from, into) })
 }
 
@@ -100,7 +104,7 @@ fn is_possible() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("vpclmulqdq")
 }
 
-/// How many lines were copied, and the sum.
+/// Copies lines, and returns their number and the sum.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 fn copy_lines(keys: &Keys, register: u64, from: Lent<'_>, into: &mut [Line]) -> (usize, [u8; LINE]) {
     let line = in_register(keys.line);
@@ -114,7 +118,7 @@ fn copy_lines(keys: &Keys, register: u64, from: Lent<'_>, into: &mut [Line]) -> 
     (long + short, to_bytes(sum))
 }
 
-/// Copies shares for all streams, for as long as there are enough of them.
+/// Copies rounds of `SHARE` lines for each stream while enough lines remain.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 fn copy_shares<const SHARE: usize, const BYTES: usize>(
     mut sum: __m512i,
@@ -134,7 +138,7 @@ fn copy_shares<const SHARE: usize, const BYTES: usize>(
         for at in 0..SHARE {
             for (stream, into) in into.iter_mut().enumerate() {
                 let there: LentArray<'_, LINE> = all.part((stream * SHARE + at) * LINE);
-                // The processor does not look ahead at the end of a page.
+                // The processor's own prefetch stops at the end of a page.
                 fetch(there.as_ptr().cast::<u8>().wrapping_add(AHEAD * LINE));
                 let bytes = load(there);
                 into[at].stream(bytes);
@@ -150,7 +154,7 @@ fn copy_shares<const SHARE: usize, const BYTES: usize>(
     (copied * STREAMS * SHARE, sum)
 }
 
-/// `before`, moved on, and what is there.
+/// `before`, moved by `key`, plus `there`.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 #[inline]
 fn fold(before: __m512i, key: __m512i, there: __m512i) -> __m512i {
@@ -167,10 +171,10 @@ fn in_register([first, second]: Key) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f")]
-#[expect(unsafe_code, reason = "there is no safe store of 512 bits")]
+#[expect(unsafe_code, reason = "the standard library has no safe store of 512 bits")]
 fn to_bytes(sum: __m512i) -> [u8; LINE] {
     let mut bytes = [0; LINE];
-    // SAFETY: the bytes are as many as are stored, which needs no alignment.
+    // SAFETY: the array has the length of the register, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), sum) }
     bytes
 }
@@ -179,7 +183,7 @@ fn to_bytes(sum: __m512i) -> [u8; LINE] {
 mod tests {
     use super::*;
 
-    /// The register of the CRC after these bytes, bit by bit.
+    /// The register of the CRC after these bytes, computed bit by bit.
     fn after(crc: Crc, register: u64, bytes: &[u8]) -> u64 {
         let polynomial = &Keys::of(crc).polynomial;
         bytes.iter().fold(register, |register, byte| {

@@ -1,29 +1,29 @@
 //! Arithmetic modulo the polynomial of a CRC.
 //!
-//! A CRC whose input and output are reflected holds polynomials over GF(2) with the coefficient of x^0 in the highest bit.
+//! A CRC with reflected input and output stores polynomials over GF(2) with the coefficient of x^0 in the highest bit.
 
-/// What a CRC divides by, and so the field that its sums are of.
+/// The polynomial of a CRC, and the arithmetic modulo it.
 #[derive(Debug)]
 pub(super) struct Polynomial {
     width: u32,
-    /// Without the highest power, x^0 in the highest of `width` bits.
+    /// The polynomial without its highest power, with x^0 in the highest of `width` bits.
     reflected: u64,
 }
 
 impl Polynomial {
-    /// Of CRC-64/NVME.
+    /// The polynomial of CRC-64/NVME.
     pub(super) const CRC64_NVME: Self = Self {
         width: 64,
         reflected: 0x9a6c_9329_ac4b_c9b5,
     };
 
-    /// Of CRC-32/ISO-HDLC.
+    /// The polynomial of CRC-32/ISO-HDLC.
     pub(super) const CRC32_ISO_HDLC: Self = Self {
         width: 32,
         reflected: 0xedb8_8320,
     };
 
-    /// x^0.
+    /// The element 1, which is x^0.
     const fn one(&self) -> u64 {
         1 << (self.width - 1)
     }
@@ -36,7 +36,8 @@ impl Polynomial {
         (of >> 1) ^ if of & 1 == 1 { self.reflected } else { 0 }
     }
 
-    /// The inverse of [`times_x`](Self::times_x): the polynomial is added where that makes it divisible.
+    /// Divides by x, the inverse of [`times_x`](Self::times_x): the polynomial is first added if the element is not
+    /// divisible by x.
     const fn over_x(&self, of: u64) -> u64 {
         if of & self.one() == 0 {
             of << 1
@@ -75,12 +76,12 @@ impl Polynomial {
         power
     }
 
-    /// The same polynomial in 64 bits.
+    /// The element in 64 bits, with x^0 in the highest.
     pub(super) const fn widened(&self, of: u64) -> u64 {
         of << (64 - self.width)
     }
 
-    /// How many bits it is narrower than 64.
+    /// The difference between 64 bits and the width.
     pub(super) const fn narrower(&self) -> i64 {
         64 - self.width as i64
     }
