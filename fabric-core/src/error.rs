@@ -1,4 +1,4 @@
-//! What can go wrong, said so that a person can act on it.
+//! The errors of this crate. Each message says how to resolve the error.
 
 mod group;
 mod state;
@@ -12,49 +12,50 @@ pub use self::state::StateError;
 use crate::entry::{entries, shown, shown_path};
 use crate::report::LoadReport;
 
-/// The result of everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a checkpoint was not saved or not loaded.
+/// The reason why a checkpoint was not saved or not loaded.
 ///
-/// A load that is refused has changed nothing. [`Error::report`] gives the findings of a load that did not match.
+/// A load that is refused has changed nothing. [`Error::report`] returns the findings of a load whose checkpoint and
+/// state do not match.
 ///
-/// The text of an error is complete: it holds the system's or candle's own text, so [`source`](std::error::Error::source)
-/// does not return that error a second time, and a chain that prints every source says each thing once. Match on the
-/// variant to reach it: [`Error::Io`] has the system's error in its field `source`.
+/// The message of an error is complete: it contains the message of the system or of candle. So
+/// [`source`](std::error::Error::source) does not return that error again, and a report that prints the whole chain
+/// repeats nothing. To get the system's error, match on the variant: [`Error::Io`] has it in its field `source`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is nothing at the path.
+    /// The path has no file or directory.
     #[error("no checkpoint at {}: {hint}", shown_path(path))]
     NotFound {
-        /// Where it was looked for.
+        /// The path.
         path: PathBuf,
-        /// What was found instead, or what to try.
+        /// The files found instead, or the call to try.
         hint: String,
     },
 
-    /// The operating system refused an operation.
+    /// The system refused an operation.
     #[error("could not {operation} {}: {source}", shown_path(path))]
     Io {
-        /// What was attempted, as a verb: `"write"`, `"rename"`.
+        /// The operation, as a verb: `"write"`, `"rename"`.
         operation: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's own error.
+        /// The system's error.
         r#source: io::Error,
     },
 
-    /// The bytes are not what a writer of this format leaves: damaged, cut short, or made to mislead.
+    /// A file does not have the format of a checkpoint: it is damaged, truncated or manipulated.
     #[error("{} is damaged: {what}", shown_path(path))]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
-        /// The place and the finding.
+        /// The place of the damage, and the finding.
         what: String,
     },
 
-    /// The bytes of an entry are not those that were saved.
+    /// The bytes of an entry do not match their checksum.
     #[error(
         "{} is damaged: entry `{}`, block {block} (bytes {start}..{end} of the file) does not match its checksum",
         shown_path(path),
@@ -63,30 +64,31 @@ pub enum Error {
     Checksum {
         /// The damaged file.
         path: PathBuf,
-        /// The entry that the bytes belong to.
+        /// The entry that contains the bytes.
         entry: String,
-        /// Which block of the entry, counted from 0.
+        /// The number of the block in the entry, from 0.
         block: usize,
-        /// The first byte of the block in the file.
+        /// The offset of the block's first byte in the file.
         start: u64,
-        /// The byte after the block in the file.
+        /// The offset of the byte after the block in the file.
         end: u64,
     },
 
-    /// Bytes turned out bad when some entries had already been written.
+    /// A load found damage after it had overwritten some tensors. Load an undamaged checkpoint before the run
+    /// continues.
     #[error(
         "{source}; {} had been restored before it was found, values had not: load a sound checkpoint before the run goes on; \
          LoadOptions::verify_first(true) checks every byte before the first write",
         entries(written.len())
     )]
     Interrupted {
-        /// The entries that hold new contents, complete or in part.
+        /// The entries that hold new contents, in whole or in part.
         written: Vec<String>,
-        /// What stopped the load.
+        /// The error that stopped the load.
         r#source: Box<Error>,
     },
 
-    /// The file was written by a newer version of this format.
+    /// A newer version of this library wrote the file.
     #[error(
         "{} is of format version {found}, and this library reads up to {supported}; update fabric-core to open it",
         shown_path(path)
@@ -94,46 +96,46 @@ pub enum Error {
     NewerFormat {
         /// The file.
         path: PathBuf,
-        /// The version that the file says it is of.
+        /// The format version of the file.
         found: u16,
-        /// The newest version that this library knows.
+        /// The newest format version that this library reads.
         supported: u16,
     },
 
-    /// The file is of a format that this library does not read.
+    /// The file has a format that this library does not read.
     #[error("{} is no checkpoint that can be read: {what}", shown_path(path))]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What it looks like, and what would help.
+        /// The format that the file seems to have, and a way to load it.
         what: String,
     },
 
-    /// The checkpoint and the state do not match; nothing was changed.
+    /// The checkpoint and the state do not match. Nothing was changed.
     #[error("{0}")]
     Mismatch(Box<LoadReport>),
 
-    /// The state itself cannot be saved or loaded under its names.
+    /// The state cannot be saved or loaded under its names.
     #[error(transparent)]
     State(#[from] StateError),
 
-    /// The raw checkpoint has no such entry.
+    /// The checkpoint does not have the requested entry.
     #[error("no entry `{}` in {origin}{suggestion}", shown(name))]
     NoSuchEntry {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The checkpoint.
         origin: String,
-        /// Names that come near, as a clause of the sentence; empty if none does.
+        /// Similar names in the checkpoint, as a clause of the message; empty if there are none.
         suggestion: String,
     },
 
-    /// An entry is not of the type that was asked for.
+    /// An entry does not have the requested type.
     #[error("entry `{}` {what}", shown(name))]
     WrongType {
         /// The entry.
         name: String,
-        /// What was found and what was expected.
+        /// The type found and the type expected.
         what: String,
     },
 
@@ -142,11 +144,11 @@ pub enum Error {
     Candle {
         /// The entry.
         name: String,
-        /// Candle's own error.
+        /// Candle's error.
         r#source: candle_core::Error,
     },
 
-    /// A [`LoadOptions::rename`](crate::LoadOptions::rename) that finds no entry. Nothing was changed.
+    /// A [`LoadOptions::rename`](crate::LoadOptions::rename) matches no entry of the checkpoint. Nothing was changed.
     #[error(
         "LoadOptions::rename({from:?}, {to:?}) finds nothing: {origin} has no entry `{}`, and none below it; {hint}",
         shown(from)
@@ -154,28 +156,29 @@ pub enum Error {
     NothingToRename {
         /// The name that the checkpoint lacks.
         from: String,
-        /// The name that it was to be given.
+        /// The name in the state.
         to: String,
         /// The checkpoint.
         origin: String,
-        /// The names that the checkpoint has instead, and the option that helps.
+        /// Similar names in the checkpoint, and the option to use.
         hint: String,
     },
 
-    /// An argument or an option that cannot be met, or options that contradict each other.
+    /// An argument or option is invalid, or two options contradict each other.
     #[error("{0}")]
     Options(String),
 
-    /// A checkpoint cannot be saved at this path. Nothing was written, and what was there is still there.
+    /// A checkpoint cannot be saved at this path. Nothing was written, and an earlier checkpoint at the path is
+    /// unchanged.
     #[error("cannot save to {}: {what}", shown_path(path))]
     Destination {
         /// The path that the caller gave.
         path: PathBuf,
-        /// The obstacle, and the way around it.
+        /// The reason, and the way to save.
         what: String,
     },
 
-    /// The strategy is not possible, or does not fit the process group.
+    /// The strategy is impossible, or does not fit the process group.
     #[error("{0}")]
     Strategy(String),
 
@@ -186,82 +189,82 @@ pub enum Error {
     )]
     Protocol(String),
 
-    /// The file asks for more memory or time than this library gives to a file by default. Nothing says that it is damaged.
+    /// The file exceeds a default limit on memory or time. It need not be damaged.
     #[error("{} asks for more than is given by default: {what}", shown_path(path))]
     Limit {
         /// The file.
         path: PathBuf,
-        /// Which bound was hit, what the file asks for, and the option that raises the bound.
+        /// The limit, the amount that the file needs, and the option that raises the limit.
         what: String,
     },
 
-    /// The system does not have the memory that a call needs. What was saved before is still there.
+    /// The system lacks the memory for a call. Earlier checkpoints are unchanged.
     #[error("there is not enough memory to {purpose}: {source}")]
     Memory {
         /// The purpose of the memory, as a verb and its object: `"copy tensors"`.
         purpose: String,
-        /// The system's own error.
+        /// The system's error.
         r#source: io::Error,
     },
 
-    /// A progress callback, a filter or an implementation of `Checkpoint` called the Fabric that it was called by. The call
-    /// has done nothing: it would have waited for itself.
+    /// A progress callback, a filter or an implementation of `Checkpoint` called the `Fabric` whose call it runs in.
+    /// The inner call has done nothing; it would have waited for itself.
     #[error(
         "{call} was called within another call of the same Fabric or of a clone, by a progress callback, a filter or an \
          implementation of Checkpoint, and would wait for itself; make the call when the other one has returned, or build \
          another Fabric for it"
     )]
     Nested {
-        /// The call that was refused: `"Fabric::load"`.
+        /// The refused call, such as `"Fabric::load"`.
         call: &'static str,
     },
 
-    /// The caller's callback for progress panicked.
+    /// The caller's progress callback panicked.
     #[error("the callback for progress panicked: {0}")]
     Callback(String),
 
-    /// The result of this save in the background was already returned by an earlier call.
+    /// An earlier call already returned the result of this background save.
     #[error(
         "the result of the save to {} was already returned by an earlier call",
         shown_path(path)
     )]
     AlreadyReturned {
-        /// Where it saved to.
+        /// The path of the save.
         path: PathBuf,
     },
 
-    /// A mistake in this library. Nothing that was saved before is lost.
+    /// A bug in this library. Earlier checkpoints are unchanged.
     #[error("this is a mistake in fabric-core, please report it: {0}")]
     Internal(String),
 
-    /// The ranks did not come together. Nothing that was there before is lost.
+    /// A step of the process group failed. Earlier checkpoints are unchanged.
     #[error(transparent)]
     Group(#[from] GroupError),
 
-    /// The ranks are not about to do the same, or hold different replicas of a tensor or a value
+    /// The ranks made different calls, or hold different replicas of a tensor or a value
     /// ([`Replicas`](crate::Replicas)).
     #[error("rank {rank} does not agree with rank 0: {what}")]
     Disagreement {
         /// The first rank that differs.
         rank: usize,
-        /// In what.
+        /// The difference.
         what: String,
     },
 
-    /// An earlier save in the background failed, and nobody had waited for it. The call that returns this has done nothing
-    /// of its own.
+    /// An earlier background save failed, and no call had waited for it. The call that returns this error has done
+    /// nothing else.
     #[error(
         "the earlier save in the background to {} failed: {source}; this call did nothing else, so repeat it",
         shown_path(path)
     )]
     Background {
-        /// Where it was to save to; what was there before is still there.
+        /// The path of the failed save. An earlier checkpoint there is unchanged.
         path: PathBuf,
-        /// Why it failed.
+        /// The error of the failed save.
         r#source: Arc<Error>,
     },
 
-    /// A save in the background is on its way, and the call asked for no other one beside it
+    /// A background save is still running, and the call did not allow a second one
     /// ([`WhenBusy::Fail`](crate::WhenBusy::Fail)).
     #[error(
         "the save to {} is still on its way; wait for it with Saving::wait, or call with \
@@ -269,33 +272,33 @@ pub enum Error {
         shown_path(path)
     )]
     Busy {
-        /// Where it saves to.
+        /// The path of the running save.
         path: PathBuf,
     },
 
-    /// A thread that saved in the background panicked. What was there before is still there.
+    /// A thread of a background save panicked. An earlier checkpoint at the path is unchanged.
     #[error(
         "a thread that saved in the background panicked: {what}; what was saved before is still there, so save again"
     )]
     Panicked {
-        /// The panic's message.
+        /// The message of the panic.
         what: String,
     },
 
-    /// Another rank failed, and so this one does not go on: every rank gets the same verdict.
+    /// Another rank failed, so this rank stopped as well. Every rank gets the same error.
     #[error("rank {rank} failed at `{step}`: {message}")]
     Rank {
         /// The first rank that failed.
         rank: usize,
-        /// What the ranks were doing.
+        /// The step that the ranks were taking.
         step: String,
-        /// Its own error.
+        /// The error message of that rank.
         message: String,
     },
 }
 
 impl Error {
-    /// The findings of a load that did not match.
+    /// The findings of a load whose checkpoint and state do not match; `None` for other errors.
     #[must_use]
     pub fn report(&self) -> Option<&LoadReport> {
         match self {
@@ -304,7 +307,7 @@ impl Error {
         }
     }
 
-    /// The path that the error is about.
+    /// The path in the error, if it has one.
     pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::NotFound { path, .. }
@@ -349,7 +352,7 @@ impl Error {
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))

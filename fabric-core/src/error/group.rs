@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// Ranks did not arrive at a step in time.
+    /// Some ranks did not arrive at a step before the timeout.
     #[error(
         "at step `{step}`, {} did not arrive within {after:?}, and the group has failed; if these ranks are slow, raise the \
          group's timeout; if they are stuck or gone, restart all ranks from the last checkpoint",
@@ -21,7 +21,7 @@ pub enum GroupError {
         after: Duration,
     },
 
-    /// Ranks have left the group: they dropped their handles, ended or panicked.
+    /// Some ranks have left the group: they dropped their handles, ended or panicked.
     #[error(
         "at step `{step}`, {} had left the group, which has failed: they dropped their handles, ended or panicked; restart all \
          ranks from the last checkpoint",
@@ -34,7 +34,7 @@ pub enum GroupError {
         left: Vec<usize>,
     },
 
-    /// A rank is at another step: the ranks do not make the same calls in the same order.
+    /// A rank is at another step: the ranks make different calls, or make them in different orders.
     #[error(
         "at step `{step}`, rank {rank} was at step `{other}`, and the group has failed; all ranks must make the same calls in \
          the same order"
@@ -59,17 +59,17 @@ pub enum GroupError {
         world_size: usize,
     },
 
-    /// The engine under the group failed, or cannot carry out the step.
+    /// The communication library under the group failed, or cannot carry out the step.
     #[error("at step `{step}`, {what}")]
     Engine {
         /// The step.
         step: String,
-        /// The error of the engine.
+        /// The error of the communication library.
         what: String,
     },
 }
 
-/// `"rank 3"`, `"ranks 1, 2"`.
+/// The ranks in words: `"rank 3"`, `"ranks 1, 2"`.
 fn ranks(ranks: &[usize]) -> String {
     let list: Vec<String> = ranks.iter().map(ToString::to_string).collect();
     match list.as_slice() {

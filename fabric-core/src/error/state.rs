@@ -1,16 +1,16 @@
-//! States and schemas that cannot be saved or loaded.
+//! The errors of states and schemas that cannot be saved or loaded.
 
 use crate::entry::shown;
 
-/// A mistake in a state or its schema, found before a byte is read or written.
+/// A mistake in a state or its schema, found before a file is read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// Two entries have one name.
+    /// Two entries have the same name.
     #[error("entry `{}` is there twice; rename one of the two fields or keys", shown(.0))]
     Duplicate(String),
 
-    /// A file's entry of this name would belong to two entries of the state.
+    /// Two entries of the state would both load this entry of a file.
     #[error(
         "an entry `{}` of a file would belong to both `{}` and `{}`; rename one of the two fields or keys, or remove the alias",
         shown(name),
@@ -18,15 +18,15 @@ pub enum StateError {
         shown(second)
     )]
     Ambiguous {
-        /// The name in the file.
+        /// The name of the file's entry.
         name: String,
-        /// One entry of the state.
+        /// The first entry of the state.
         first: String,
-        /// The other one.
+        /// The second entry of the state.
         second: String,
     },
 
-    /// An entry has the name that a file gives to one rank's value of a `per_rank` field.
+    /// An entry has a name that a file gives to one rank's value of a `per_rank` field.
     #[error(
         "entry `{}` has the name that a checkpoint gives to the value of rank {rank} of `{}`, which is marked `per_rank`; rename \
          one of the two",
@@ -38,35 +38,35 @@ pub enum StateError {
         name: String,
         /// The field marked `per_rank`.
         per_rank: String,
-        /// The rank.
+        /// The rank in the name.
         rank: usize,
     },
 
-    /// A field handle that does not belong to this state.
+    /// A field handle belongs to another state.
     #[error("the handle of `{}` is of `{of}`, and {what}", shown(handle))]
     Handle {
         /// The handle's name.
         handle: String,
         /// The type that the handle belongs to.
         of: String,
-        /// The type of the state, and the handle that fits.
+        /// The type of the state, and a handle that fits.
         what: String,
     },
 
-    /// `visit` and `visit_mut` of a hand-written implementation of [`Checkpoint`](crate::Checkpoint) show different entries.
-    /// Found by a load, before it changes anything.
+    /// `visit` and `visit_mut` of a hand-written implementation of [`Checkpoint`](crate::Checkpoint) show different
+    /// entries. A load finds this before it changes anything.
     #[error(
         "`visit` and `visit_mut` of the state differ: `visit` shows {visit}, `visit_mut` shows {visit_mut}; a file holds what \
          `visit` shows, so correct the hand-written `visit_mut` and load the file again"
     )]
     Asymmetric {
-        /// The first entry of `visit` that differs.
+        /// The first entry of `visit` that differs from `visit_mut`.
         visit: String,
-        /// The entry in its place in `visit_mut`.
+        /// The entry at the same position of `visit_mut`.
         visit_mut: String,
     },
 
-    /// A name that no file can hold.
+    /// An entry has a name that no file can hold.
     #[error("entry name `{}` {what}", shown(name))]
     Name {
         /// The name.
@@ -75,36 +75,36 @@ pub enum StateError {
         what: &'static str,
     },
 
-    /// A filter that leaves nothing of its component.
+    /// A filter keeps no tensor of its component.
     #[error("the filter on `{declared}` ({filter}) keeps none of {seen}; correct it or leave the component out")]
     EmptyFilter {
-        /// Where the filter is declared.
+        /// The field that declares the filter, or the field that a call filters.
         declared: String,
         /// The filter.
         filter: String,
-        /// The names it was asked about.
+        /// The names that the filter rejected.
         seen: String,
     },
 
-    /// A field handle that names nothing that the state holds.
+    /// A field handle names a field that the state does not have.
     #[error("the state has no component `{}`; it has {components}", shown(name))]
     NoSuchComponent {
         /// The handle's name.
         name: String,
-        /// The components there are.
+        /// The components of the state.
         components: String,
     },
 
-    /// A value that cannot be stored.
+    /// A value cannot be stored.
     #[error("value `{}` {what}", shown(name))]
     Value {
         /// The entry.
         name: String,
-        /// Why not.
+        /// The reason.
         what: String,
     },
 
-    /// An optimizer holds a parameter that has no name in this state.
+    /// An optimizer holds a parameter without a name in this state.
     #[error(
         "optimizer `{optimizer}` updates parameter {position} ({tensor}), which no module of this state holds; \
          add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in an OptimizerState of another one"
@@ -112,13 +112,13 @@ pub enum StateError {
     UnnamedParameter {
         /// The optimizer's field.
         optimizer: String,
-        /// The parameter's place in the order in which the optimizer was given them.
+        /// The parameter's index in the optimizer's list of parameters.
         position: usize,
         /// Its element type and shape.
         tensor: String,
     },
 
-    /// An optimizer holds a parameter twice.
+    /// An optimizer holds the same parameter twice.
     #[error(
         "parameters {first} and {second} of optimizer `{}` are both `{}`; give the optimizer each parameter once",
         shown(optimizer),
@@ -129,18 +129,18 @@ pub enum StateError {
         optimizer: String,
         /// The parameter.
         name: String,
-        /// Its place in the order in which the optimizer was given its parameters.
+        /// The first index in the optimizer's list of parameters.
         first: usize,
-        /// Its other place.
+        /// The second index.
         second: usize,
     },
 
-    /// A tensor that cannot be written in place.
+    /// A tensor cannot be written in place.
     #[error("tensor `{}` {what}", shown(name))]
     Tensor {
         /// The entry.
         name: String,
-        /// Why not.
+        /// The reason.
         what: String,
     },
 }
