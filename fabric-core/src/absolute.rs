@@ -1,4 +1,4 @@
-//! Paths that mean what they meant at the call, wherever the process goes afterwards.
+//! Absolute paths, which stay valid when the process changes its current directory.
 
 use std::io;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::report::LoadReport;
 use crate::storage::Storage;
 
-/// A path as the caller gave it, and as the storage knows it whatever the current directory is.
+/// A path as the caller gave it, with its absolute form from the storage.
 #[derive(Debug)]
 pub(crate) struct Absolute {
     given: PathBuf,
@@ -22,15 +22,15 @@ impl Absolute {
         }
     }
 
-    /// To speak of, and to compare with other ranks, whose directories may have other names.
+    /// The path for messages, and for comparison between ranks, whose current directories may differ.
     pub(crate) fn given(&self) -> &Path {
         &self.given
     }
 
-    /// To act on.
+    /// The absolute path, for all operations.
     ///
     /// # Errors
-    /// If the storage could not tell it: the current directory was removed, say.
+    /// If the storage could not tell it, for example because the current directory was removed.
     pub(crate) fn path(&self) -> Result<&Path> {
         self.path.as_deref().map_err(|error| {
             let again = io::Error::new(error.kind(), error.to_string());
@@ -38,7 +38,7 @@ impl Absolute {
         })
     }
 
-    /// The error with paths as the caller gives them.
+    /// The error, with paths in the form that the caller gave.
     pub(crate) fn named(&self, mut error: Error) -> Error {
         let Some(base) = self.base() else { return error };
         let mut inner = Some(&mut error);
@@ -59,7 +59,7 @@ impl Absolute {
         error
     }
 
-    /// Names the origin of a report as the caller gives it.
+    /// Gives the origin of a report the form that the caller gave.
     pub(crate) fn named_report(&self, report: &mut LoadReport) {
         let below = |base: &Path| {
             let below = report.origin.strip_prefix(&base.display().to_string())?;
@@ -70,7 +70,7 @@ impl Absolute {
         }
     }
 
-    /// The directory that the path is relative to, if it is.
+    /// The directory that the caller's path is relative to; `None` for an absolute path.
     fn base(&self) -> Option<&Path> {
         let path = self.path.as_deref().ok()?;
         if self.given.is_absolute() || !path.is_absolute() || !path.ends_with(&self.given) {

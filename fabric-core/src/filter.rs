@@ -1,15 +1,16 @@
-//! Which entries of a component belong to a checkpoint.
+//! Filters, which select the tensors of a component that belong to a checkpoint.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::entry::TensorInfo;
 
-/// Decides, entry by entry, what belongs to a checkpoint.
+/// A filter, which selects the tensors of a component that belong to a checkpoint.
 ///
 /// Fields declare one with `#[checkpoint(filter = ...)]`; a call adds one with
-/// [`SaveOptions::filter`](crate::SaveOptions::filter). Names are relative to the field. Where a rank holds a part of a
-/// tensor, filters are told the element type and shape of the whole: they keep the same under every strategy.
+/// [`SaveOptions::filter`](crate::SaveOptions::filter). Names are relative to the field. A filter gets the element type
+/// and shape of the whole tensor, even if a rank holds only a part of it, so it selects the same tensors under every
+/// strategy.
 #[derive(Clone)]
 pub(crate) struct Filter(Rule);
 
@@ -24,29 +25,30 @@ enum Rule {
 }
 
 impl Filter {
-    /// Keeps names that contain any of these texts.
+    /// Keeps names that contain at least one of these texts.
     pub(crate) const fn text(any_of: &'static [&'static str]) -> Self {
         Self(Rule::Text(any_of))
     }
 
-    /// Keeps names that match any of these shell patterns; `*` also crosses dots.
+    /// Keeps names that match at least one of these shell patterns; `*` also matches dots.
     ///
-    /// The derive macro has checked the patterns; one that does not parse matches nothing, which a save reports.
+    /// The derive macro checks patterns. An invalid pattern matches no name, and a save reports that the filter keeps
+    /// nothing.
     pub(crate) const fn glob(any_of: &'static [&'static str]) -> Self {
         Self(Rule::Glob(any_of))
     }
 
-    /// Keeps what the function keeps.
+    /// Keeps tensors for which the function returns true.
     pub(crate) const fn function(keep: fn(&str, &TensorInfo) -> bool) -> Self {
         Self(Rule::Function(keep))
     }
 
-    /// Keeps what the closure keeps.
+    /// Keeps tensors for which the closure returns true.
     pub(crate) fn closure(keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static) -> Self {
         Self(Rule::Closure(Arc::new(keep)))
     }
 
-    /// Whether the entry called `name`, relative to the filtered field, is kept.
+    /// True if the filter keeps the tensor `name`, whose name is relative to the filtered field.
     pub(crate) fn keeps(&self, name: &str, tensor: &TensorInfo) -> bool {
         match &self.0 {
             Rule::Text(any_of) => any_of.iter().any(|text| name.contains(text)),
@@ -56,7 +58,7 @@ impl Filter {
         }
     }
 
-    /// Whether the other filter is known to be the same one.
+    /// True if the filters are known to be equal: equal texts or patterns, or one function.
     pub(crate) fn is_surely(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
@@ -65,7 +67,7 @@ impl Filter {
         }
     }
 
-    /// Whether the other filter may be the same one: closures and functions are not compared.
+    /// True if the filters may be equal: all functions may be equal, and all closures, because they cannot be compared.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
@@ -74,13 +76,14 @@ impl Filter {
         }
     }
 
-    /// Whether more than the name may decide.
+    /// True if the filter may depend on the element type or the shape.
     pub(crate) fn looks_at_tensors(&self) -> bool {
         matches!(self.0, Rule::Function(_) | Rule::Closure(_))
     }
 }
 
-/// Runs of `*` count as one: dots are no path separators, so `**` has no meaning of its own.
+/// Matches a name against a shell pattern. A run of `*` counts as one: dots are not path separators, so `**` has no
+/// special meaning.
 fn glob_matches(pattern: &str, name: &str) -> bool {
     let mut single = String::with_capacity(pattern.len());
     for c in pattern.chars() {

@@ -1,19 +1,19 @@
-//! Maps by hash, for the many names of a large state.
+//! Hash maps and sets for the names of a large state.
 //!
-//! Names come from files, so whoever wrote a file may have chosen them: the hasher is seeded at random, like the standard
-//! library's, and several times as fast on short keys.
+//! Names come from files, whose writer may choose names that collide. So the hasher is seeded at random, like the
+//! standard library's, and it is several times as fast on short keys.
 
 use foldhash::fast::RandomState;
 
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 pub(crate) type HashSet<K> = std::collections::HashSet<K, RandomState>;
 
-/// A map with room for this many.
+/// An empty map with room for `capacity` entries.
 pub(crate) fn map_of<K, V>(capacity: usize) -> HashMap<K, V> {
     HashMap::with_capacity_and_hasher(capacity, RandomState::default())
 }
 
-/// A set with room for this many.
+/// An empty set with room for `capacity` entries.
 pub(crate) fn set_of<K>(capacity: usize) -> HashSet<K> {
     HashSet::with_capacity_and_hasher(capacity, RandomState::default())
 }

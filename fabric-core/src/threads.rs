@@ -1,5 +1,5 @@
-//! The threads of this library. No thread is needed: if the system has none left, or little memory, the calling thread
-//! does the work.
+//! The threads of this library. All work also runs without them: if the system lacks a thread or the memory for one,
+//! the calling thread does the work.
 
 pub(crate) mod calls;
 
@@ -10,13 +10,13 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use crate::io::pages;
 use crate::threads::calls::Calls;
 
-/// The address space of a thread: its stack, and the system's own data about it.
+/// The address space of a thread in bytes: its stack, and the system's data about it.
 const SIZE: usize = (2 << 20) + (64 << 10);
 
-/// Starts a thread within a scope.
+/// Starts a thread in a scope.
 ///
 /// # Errors
-/// If the system has no thread left, or little memory.
+/// If the system lacks a thread or the memory for one.
 pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -25,10 +25,10 @@ pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
     Builder::new().spawn_scoped(scope, move || calls.within(work))
 }
 
-/// Starts a thread of this name.
+/// Starts a thread named `name`.
 ///
 /// # Errors
-/// As [`start_scoped`].
+/// As for [`start_scoped`].
 pub(crate) fn start<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -37,17 +37,18 @@ pub(crate) fn start<T: Send + 'static>(
     Builder::new().name(name.to_owned()).spawn(move || calls.within(work))
 }
 
-/// A thread that waits for its work: if a caller does not get all the threads that it needs, it still has the work.
+/// A thread that waits for its work. A caller that needs several threads starts all of them first, and keeps the work
+/// if one cannot start.
 pub(crate) struct Worker<W, T> {
     work: SyncSender<W>,
     thread: JoinHandle<Option<T>>,
 }
 
 impl<W: Send + 'static, T: Send + 'static> Worker<W, T> {
-    /// Starts a thread of this name, which waits for its work.
+    /// Starts a thread named `name`, which waits for its work.
     ///
     /// # Errors
-    /// As [`start_scoped`].
+    /// As for [`start_scoped`].
     pub(crate) fn start(name: &str, run: impl FnOnce(W) -> T + Send + 'static) -> io::Result<Self> {
         let (work, given) = sync_channel(1);
         // The thread ends if it gets no work.
@@ -55,15 +56,16 @@ impl<W: Send + 'static, T: Send + 'static> Worker<W, T> {
         Ok(Self { work, thread })
     }
 
-    /// Gives the thread its work. The thread returns `None` if it got none.
+    /// Gives the thread its work. The join returns `None` if the thread got none.
     pub(crate) fn assign(self, work: W) -> JoinHandle<Option<T>> {
-        // The channel has room; the join reports a thread that is gone.
+        // The channel has room. If the thread has ended, its join reports the reason.
         let _ = self.work.send(work);
         self.thread
     }
 }
 
-/// Checks the memory for a thread: the standard library aborts the process if there is none.
+/// Checks that the memory for a thread is available, because the standard library aborts the process otherwise. Returns
+/// the calls of this thread, for the new one.
 fn look() -> io::Result<Calls> {
     if pages::is_there(SIZE) {
         return Ok(Calls::of_this_thread());

@@ -1,24 +1,25 @@
-//! The calls of Fabrics that this thread is in, so that a callback that would wait for itself gets an error.
+//! Tracks the calls of each `Fabric` that a thread is in, so that a callback that would deadlock gets an error.
 //!
-//! A progress callback, a filter or an implementation of `Checkpoint` runs inside a call. If it calls the same Fabric,
-//! that call would wait for the outer one, or arrive at a step that the other ranks do not take.
+//! A progress callback, a filter or an implementation of `Checkpoint` runs inside a call. If it called the same
+//! `Fabric` again, the inner call would wait for the outer one, or take part in a step that the other ranks do not
+//! take.
 
 use std::cell::RefCell;
 
 thread_local! {
-    /// The numbers of the Fabrics; all clones of a Fabric share one number.
+    /// The numbers of the `Fabric`s whose calls this thread is in. All clones of a `Fabric` share one number.
     static WITHIN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// True while this thread is within a call of the Fabric.
+/// True while this thread is in a call of the `Fabric`.
 pub(crate) fn is_within(fabric: u64) -> bool {
-    // A thread that is ending is in no call.
+    // The list is gone while a thread ends; the thread is in no call then.
     WITHIN
         .try_with(|within| within.borrow().contains(&fabric))
         .unwrap_or(false)
 }
 
-/// Enters a call of the Fabric, which lasts until the returned guard is dropped.
+/// Enters a call of the `Fabric`. The call lasts until the guard is dropped.
 pub(crate) fn enter(fabric: u64) -> Within {
     Within::enter(vec![fabric])
 }
@@ -28,24 +29,24 @@ pub(crate) fn enter(fabric: u64) -> Within {
 pub(crate) struct Calls(Vec<u64>);
 
 impl Calls {
-    /// The calls of this thread, for a thread that it starts.
+    /// The calls of this thread, to pass to a thread that it starts.
     pub(crate) fn of_this_thread() -> Self {
         Self(WITHIN.try_with(|within| within.borrow().clone()).unwrap_or_default())
     }
 
-    /// Runs `work` inside these calls, on any thread.
+    /// Runs `work` inside these calls, on the current thread.
     pub(crate) fn within<T>(self, work: impl FnOnce() -> T) -> T {
         let _within = Within::enter(self.0);
         work()
     }
 }
 
-/// A guard: this thread is in these calls until it is dropped.
+/// A guard: its thread is in these calls until the drop.
 #[derive(Debug)]
 #[must_use = "the call ends when this is dropped"]
 pub(crate) struct Within {
     before: usize,
-    /// A guard stays on its thread: another thread must not take calls out of this thread's list.
+    /// Not `Send`: the drop removes the calls from the list of its own thread.
     _here: std::marker::PhantomData<*const ()>,
 }
 
