@@ -1,5 +1,5 @@
-//! `#[checkpoint(...)]` as a list of items: a key, and what follows it. Each item is read on its own, so a mistake in
-//! one does not hide those in the next.
+//! Parses `#[checkpoint(...)]` as a list of items, each a key with its value. Items are parsed separately, so that a
+//! mistake in one hides none in the next.
 
 pub(crate) mod container;
 pub(crate) mod field;
@@ -15,13 +15,13 @@ use crate::errors::Errors;
 use crate::spanned::Spanned;
 use crate::vocab::{self, Form, Name, Place, Repeat, Word};
 
-/// One item of an attribute.
+/// One item of an attribute: a key and its value.
 pub(crate) struct Item {
     pub(crate) key: Ident,
     given: Given,
 }
 
-/// What follows a key.
+/// The tokens that follow a key.
 enum Given {
     Nothing,
     Assigned { equals: TokenTree, value: TokenStream },
@@ -29,7 +29,7 @@ enum Given {
 }
 
 impl Item {
-    /// The tokens after `=`, or those in the parentheses.
+    /// The tokens after `=`, or the tokens in the parentheses.
     pub(crate) fn value(&self) -> TokenStream {
         match &self.given {
             Given::Nothing => TokenStream::new(),
@@ -38,7 +38,7 @@ impl Item {
         }
     }
 
-    /// What to underline when the value is wrong.
+    /// The tokens to underline for a wrong value.
     pub(crate) fn at(&self) -> TokenStream {
         match &self.given {
             Given::Nothing => self.key.to_token_stream(),
@@ -56,7 +56,7 @@ impl Item {
         }
     }
 
-    /// The value as text.
+    /// The value as a string literal; `None`, with an error, for any other value.
     pub(crate) fn text(&self, errors: &Errors) -> Option<Spanned<LitStr>> {
         match self.literal("a string literal", errors)? {
             Lit::Str(text) => Some(self.spanned(text)),
@@ -82,7 +82,8 @@ impl Item {
         None
     }
 
-    /// Whether the value is followed by the next attribute, as in `rename = "a" alias = "b"`; if so, says it.
+    /// Reports a missing comma between the value and the next attribute, as in `rename = "a" alias = "b"`. True if it
+    /// is missing.
     fn lacks_comma(&self, errors: &Errors) -> bool {
         let mut tokens = self.value().into_iter();
         let literal = tokens.next().is_some_and(is_literal);
@@ -93,7 +94,7 @@ impl Item {
         true
     }
 
-    /// Whether what follows the key has the form that the word wants.
+    /// Checks that the value has the form that `word` takes, and reports an error otherwise.
     fn has_form(&self, word: &Word, errors: &Errors) -> bool {
         let Word { text, example, .. } = word;
         let advice = format!("write #[checkpoint({example})]");
@@ -132,7 +133,7 @@ impl Item {
     }
 }
 
-/// Every well-formed item of the `checkpoint` attributes among `attrs`, with the word that its key is.
+/// All well-formed items of the `checkpoint` attributes among `attrs`, each with its known attribute.
 pub(crate) fn items(attrs: &[Attribute], place: Place, errors: &Errors) -> Vec<(&'static Word, Item)> {
     let mut seen: Vec<Name> = Vec::new();
     let mut kept = Vec::new();
@@ -189,7 +190,7 @@ fn split_attribute(attr: &Attribute, place: Place, errors: &Errors) -> Vec<Item>
     items.collect()
 }
 
-/// One item; `None`, with an error, for what does not begin with a name.
+/// Parses one item; `None`, with an error, if it does not begin with a name.
 fn read_item(part: TokenStream, place: Place, errors: &Errors) -> Option<Item> {
     if let Some(name) = hyphenated(&part) {
         errors.at(&part, vocab::unknown(&name, place));
@@ -229,7 +230,7 @@ fn read_item(part: TokenStream, place: Place, errors: &Errors) -> Option<Item> {
     Some(Item { key, given })
 }
 
-/// A name such as `per-rank`, written as it would be elsewhere.
+/// A name with hyphens, such as `per-rank`, as text.
 fn hyphenated(part: &TokenStream) -> Option<String> {
     let mut name = String::new();
     for token in part.clone() {
@@ -243,8 +244,7 @@ fn hyphenated(part: &TokenStream) -> Option<String> {
     name.contains('-').then(|| name.to_owned())
 }
 
-/// Splits at the commas that stand outside of brackets of every kind, among them the angle brackets of a path and the
-/// bars of a closure.
+/// Splits at the commas outside of all brackets, including the angle brackets of a path and the bars of a closure.
 pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<TokenStream> {
     let mut parts = vec![TokenStream::new()];
     let mut angles = 0usize;
@@ -277,7 +277,7 @@ fn is_literal(token: TokenTree) -> bool {
     syn::parse2::<Lit>(token.into()).is_ok()
 }
 
-/// A literal's kind with its article.
+/// The kind of a literal with its article, for messages.
 pub(crate) fn describe(literal: &Lit) -> &'static str {
     match literal {
         Lit::Str(_) => "a string",

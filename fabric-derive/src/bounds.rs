@@ -1,4 +1,4 @@
-//! Where-clauses of the implementation: one for each field type that mentions a type parameter.
+//! The where-clause of the implementation, with one bound for each field type that mentions a type parameter.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -6,7 +6,7 @@ use syn::{GenericParam, Generics, Type};
 
 use crate::schema::{Role, Schema};
 
-/// The struct's own where-clause, and what the fields need; `bound = "…"` stands in place of the latter.
+/// The struct's own where-clause with the bounds of the fields, or with `bound = "…"` in place of those.
 pub(crate) fn where_clause(schema: &Schema<'_>) -> TokenStream {
     let own = schema
         .generics
@@ -39,8 +39,8 @@ fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
     bounds.collect()
 }
 
-/// A type that holds the struct itself, as the `next` of a list does, would make the bound its own condition; what it
-/// needs follows from the other fields.
+/// True if the type mentions a type parameter and not the struct itself. The bound of a recursive field, such as the
+/// `next` of a list, would depend on itself; the bounds of the other fields suffice.
 fn needs_bound(ty: &Type, schema: &Schema<'_>) -> bool {
     let tokens = ty.to_token_stream();
     let of_parameter = schema
@@ -50,7 +50,7 @@ fn needs_bound(ty: &Type, schema: &Schema<'_>) -> bool {
     of_parameter && !mentions(&tokens, schema.ident) && !mentions_self(&tokens)
 }
 
-/// Whether a type can be named outside of the struct's generics.
+/// True if the type mentions no generic parameter of the struct.
 pub(crate) fn is_concrete(ty: &Type, generics: &Generics) -> bool {
     let tokens = ty.to_token_stream();
     let mut params = generics.params.iter().map(|param| match param {
@@ -61,7 +61,7 @@ pub(crate) fn is_concrete(ty: &Type, generics: &Generics) -> bool {
     !params.any(|param| mentions(&tokens, param)) && !mentions_self(&tokens)
 }
 
-/// Whether `ident` occurs among the tokens.
+/// True if `ident` is among the tokens.
 pub(crate) fn mentions(tokens: &TokenStream, ident: &Ident) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(found) => found == *ident,

@@ -1,4 +1,4 @@
-//! Rules over two or more attributes, or two or more fields: one function a rule.
+//! Rules about two or more attributes or fields. Each function checks one rule.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::key::{self, key_error};
 use crate::schema::{Field, Role, Schema};
 use crate::spanned::Spanned;
 
-/// Reports every rule that the schema breaks.
+/// Reports all rules that the schema breaks.
 pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
     not_packed(input, errors);
     something_is_stored(schema, errors);
@@ -34,7 +34,7 @@ pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
     keys_are_unique(schema, errors);
 }
 
-/// A field of a packed struct cannot be borrowed, and every entry is.
+/// Refuses packed structs: a checkpoint borrows every field, and a field of a packed struct cannot be borrowed.
 fn not_packed(input: &DeriveInput, errors: &Errors) {
     for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("repr")) {
         let tokens = attr.meta.to_token_stream();
@@ -51,7 +51,7 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
     }
 }
 
-/// A schema without entries is a mistake: nothing would be saved, and nothing found missing.
+/// Refuses a schema without entries: a save would store nothing, and a load would find nothing missing.
 fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
     let ident = schema.ident;
     if schema.fields.is_empty() {
@@ -67,7 +67,7 @@ fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
     }
 }
 
-/// Nothing else can be meant by a field that is never touched.
+/// Refuses other attributes on a skipped field, where they have no effect.
 fn skipped_alone(field: &Field<'_>, errors: &Errors) {
     let attrs = &field.attrs;
     if attrs.skip.is_none() {
@@ -96,7 +96,7 @@ fn skipped_alone(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Metadata has neither tensors to choose from, nor dimensions, nor entries with names.
+/// Refuses attributes for tensors or named entries on metadata, which is one value.
 fn metadata_is_one_value(field: &Field<'_>, errors: &Errors) {
     let attrs = &field.attrs;
     if attrs.metadata.is_none() {
@@ -120,7 +120,7 @@ fn metadata_is_one_value(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// A flattened field has no name that could be another.
+/// Refuses attributes for the key of a flattened field, which has no key.
 fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
     let attrs = &field.attrs;
     if attrs.flatten.is_none() {
@@ -135,7 +135,7 @@ fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Parts of one tensor, or a value of each rank's own: not both.
+/// Refuses `shard` with `per_rank`: each rank holds a part of one tensor, or a value that differs by rank.
 fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
     if let (Some(per_rank), [_, ..]) = (&field.attrs.per_rank, &field.attrs.shards[..]) {
         let message =
@@ -144,7 +144,7 @@ fn split_or_per_rank(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Values have no replicas that may differ without each being kept.
+/// Refuses `buffer` with `per_rank`: a file holds one replica of a buffer, and all values of a `per_rank` field.
 fn buffer_or_per_rank(field: &Field<'_>, errors: &Errors) {
     if let (Some(per_rank), Some(_)) = (&field.attrs.per_rank, &field.attrs.buffer) {
         let message = "`per_rank` keeps a value of each rank, `buffer` marks tensors of which one replica is kept; remove one of \
@@ -153,7 +153,7 @@ fn buffer_or_per_rank(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Two splits over one axis would ask each rank for two different parts.
+/// Refuses two splits over one axis, which would give each rank two different parts.
 fn axes_differ(field: &Field<'_>, errors: &Errors) {
     let shards = &field.attrs.shards;
     for (at, shard) in shards.iter().enumerate() {
@@ -175,7 +175,7 @@ fn axes_differ(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// A checkpoint is restored in place, so there must be a way to write.
+/// Refuses shared references: a load writes to every field in place.
 fn writable(field: &Field<'_>, errors: &Errors) {
     if field.role() == Role::Metadata {
         owned_metadata(field.ty, errors);
@@ -191,7 +191,7 @@ fn writable(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Metadata comes back as owned data of a type that serde knows.
+/// Refuses borrowing types as metadata, and arrays that serde does not support: a load reads metadata as owned data.
 fn owned_metadata(ty: &Type, errors: &Errors) {
     let ty = without_group(ty);
     if borrows(&ty.to_token_stream()) {
@@ -216,7 +216,7 @@ fn owned_metadata(ty: &Type, errors: &Errors) {
 /// The longest array that implements serde's traits.
 const SERDE_ARRAY: u64 = 32;
 
-/// The shared references that a field holds, also in containers of the standard library.
+/// The shared references in a type, including those in containers of the standard library.
 fn shared_references(ty: &Type) -> Vec<&TypeReference> {
     match without_group(ty) {
         Type::Reference(reference) if reference.mutability.is_none() => vec![reference],
@@ -236,7 +236,7 @@ fn shared_references(ty: &Type) -> Vec<&TypeReference> {
 
 const CONTAINERS: &[&str] = &["Option", "Vec", "VecDeque", "Box", "HashMap", "BTreeMap"];
 
-/// The types between the angle brackets of a path's segment.
+/// The type arguments between the angle brackets of a path segment.
 fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
     let arguments = match &segment.arguments {
         PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
@@ -248,7 +248,7 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
     })
 }
 
-/// Whether this is `&str`: as the key of a map, it is no place that a load would write to.
+/// True for `&str`. As the key of a map, it is not a place that a load writes to.
 fn is_text(ty: &Type) -> bool {
     matches!(ty, Type::Reference(reference) if reference.elem.to_token_stream().to_string() == "str")
 }
@@ -260,7 +260,7 @@ fn without_group(mut ty: &Type) -> &Type {
     ty
 }
 
-/// Whether there is a reference anywhere in a type.
+/// True if a type contains a reference.
 fn borrows(ty: &TokenStream) -> bool {
     ty.clone().into_iter().any(|token| match token {
         TokenTree::Punct(punct) => punct.as_char() == '&',
@@ -282,7 +282,7 @@ fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Every name in the file, present or former, must mean one field.
+/// Refuses a key or alias that two fields share: a name in a file must mean one field.
 fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
     let mut owners: HashMap<&str, &Field<'_>> = HashMap::new();
     for field in schema.keyed().filter(|field| key_error(&field.key).is_none()) {
@@ -308,7 +308,7 @@ fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
     }
 }
 
-/// Two fields under one key: said at both places, since a macro cannot attach notes.
+/// Reports two fields with one key at both places, because a macro cannot attach notes to an error.
 fn same_key(schema: &Schema<'_>, first: &Field<'_>, second: &Field<'_>, errors: &Errors) {
     let (key, one, other) = (&second.key, first.ident.unraw(), second.ident.unraw());
     let renamed = first.attrs.rename.is_some() || second.attrs.rename.is_some();

@@ -1,4 +1,4 @@
-//! The whole way: attributes, schema, rules, code.
+//! The steps of the macro: parse the attributes, build the schema, check the rules, generate the code.
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
@@ -9,7 +9,7 @@ use crate::expand::expand;
 use crate::fallback::fallback;
 use crate::schema::Schema;
 
-/// The implementation for a struct; or all its mistakes, and an implementation that stands in.
+/// The implementation for a struct; or all its errors, with a fallback implementation.
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let errors = Errors::new();
     let schema = Schema::parse(input, &errors);
@@ -31,7 +31,7 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
 mod tests {
     use super::*;
 
-    /// What may stand in a `checkpoint` attribute: right, wrong, and torn.
+    /// Items of `checkpoint` attributes for fuzzing: valid, invalid and incomplete ones.
     const ITEMS: &[&str] = &[
         "",
         ",",

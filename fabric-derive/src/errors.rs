@@ -1,14 +1,14 @@
-//! A bag of errors: one compile shows every mistake of a struct.
+//! Collects errors, so that one compilation reports every mistake in a struct.
 
 use std::cell::RefCell;
 use std::fmt::Display;
 
 use quote::ToTokens;
 
-/// Collects errors behind a shared reference; panics if it is dropped before [`finish`](Self::finish), because then
-/// a mistake would pass unseen.
+/// Collects errors through a shared reference. It panics if it is dropped before [`finish`](Self::finish), which would
+/// lose errors.
 pub(crate) struct Errors {
-    /// `None` once finished.
+    /// `None` after `finish`.
     found: RefCell<Option<Vec<syn::Error>>>,
 }
 
@@ -19,7 +19,7 @@ impl Errors {
         }
     }
 
-    /// Adds an error that underlines `tokens`, from the first to the last.
+    /// Adds an error that underlines all of `tokens`.
     pub(crate) fn at(&self, tokens: &impl ToTokens, message: impl Display) {
         self.add(syn::Error::new_spanned(tokens, message));
     }
@@ -30,7 +30,7 @@ impl Errors {
         }
     }
 
-    /// All errors as one, if there are any.
+    /// Combines all errors into one; `Ok` if there are none.
     pub(crate) fn finish(self) -> syn::Result<()> {
         let mut found = self.found.borrow_mut().take().unwrap_or_default().into_iter();
         let Some(mut first) = found.next() else { return Ok(()) };

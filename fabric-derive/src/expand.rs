@@ -1,8 +1,8 @@
-//! A valid schema as code: one anonymous constant that holds the implementation, the handles and the checks which only
-//! the compiler can make.
+//! Generates the code of a valid schema: one anonymous constant with the implementation, the handles, and the checks
+//! that need the compiler.
 //!
-//! Every path is absolute, every local name begins with `__fabric`, and what may fail to compile because of a field's
-//! type is spanned at that type.
+//! Every path is absolute, and every local name begins with `__fabric`. Code that may fail to compile because of a
+//! field's type has the span of that type.
 
 mod guards;
 mod handles;
@@ -59,7 +59,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     }
 }
 
-/// The tokens of a path with the span of a field's type, where a mixture would make the compiler underline neither.
+/// Gives all tokens of a path the span of a field's type. With mixed spans, the compiler would underline neither.
 fn respanned(path: TokenStream, span: Span) -> TokenStream {
     let tokens = path.into_iter().map(|mut token: TokenTree| {
         token.set_span(span);

@@ -1,5 +1,5 @@
-//! What is emitted beside errors: an implementation and handles without meaning, so that one mistake does not become
-//! dozens of missing-trait errors wherever the struct is used.
+//! Generates an empty implementation and handles beside errors, so that one mistake does not cause missing-trait errors
+//! wherever the struct is used.
 
 use proc_macro2::TokenStream;
 use quote::quote;

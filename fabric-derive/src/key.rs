@@ -1,15 +1,15 @@
-//! The syntax of keys, and how field names become keys.
+//! The syntax of keys, and the conversion of field names to keys.
 
-/// Names that container formats keep for themselves.
+/// Names that file formats reserve.
 const RESERVED: &[(&str, &str)] = &[
     ("__metadata__", "the safetensors format"),
     ("__fabric__", "the checkpoint format"),
 ];
 
-/// As long as an entry name may be.
+/// The longest entry name in bytes.
 const MAX_LEN: usize = 4096;
 
-/// Says what is wrong with an alias of the field `field`, if anything is.
+/// The error message for an invalid alias of the field `field`.
 pub(crate) fn alias_error(alias: &str, field: &str) -> Option<String> {
     if !alias.is_empty() && alias.split('.').count() > 1 && alias.split('.').all(|part| !part.is_empty()) {
         let level = format!("alias {alias:?} contains `.`, and an alias is a name at this level");
@@ -20,7 +20,7 @@ pub(crate) fn alias_error(alias: &str, field: &str) -> Option<String> {
     key_error(alias)
 }
 
-/// Says what is wrong with a key, if anything is.
+/// The error message for an invalid key.
 pub(crate) fn key_error(key: &str) -> Option<String> {
     if key.is_empty() {
         return Some("a checkpoint key cannot be empty".to_owned());
@@ -41,7 +41,7 @@ pub(crate) fn key_error(key: &str) -> Option<String> {
     None
 }
 
-/// A way to write names of several words.
+/// A case convention for names of several words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Case {
     Lower,
@@ -81,8 +81,8 @@ impl Case {
             .map_or("", |(text, _)| text)
     }
 
-    /// The name of a field in this case. Words are found at underscores and at capitals, so that `fooBar` and
-    /// `foo_bar` are the same two words. `lowercase` and `UPPERCASE` change letters only.
+    /// The name of a field in this case. Words begin at underscores and at capitals, so `fooBar` and `foo_bar` have the
+    /// same two words. `lowercase` and `UPPERCASE` only change letters.
     pub(crate) fn apply(self, field: &str) -> String {
         let words = words(field);
         if words.is_empty() {
@@ -111,7 +111,7 @@ fn capitalised(word: &str) -> String {
     first.into_iter().flatten().chain(chars).collect()
 }
 
-/// The words of a name: `HTTPServer_port2` has `HTTP`, `Server` and `port2`.
+/// The words of a name: `HTTPServer_port2` consists of `HTTP`, `Server` and `port2`.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let chars: Vec<char> = name.chars().collect();

@@ -1,4 +1,4 @@
-//! The model: a struct with named fields, what its attributes say, and the key of each field.
+//! The schema: a struct with named fields, their attributes and their keys.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -21,22 +21,22 @@ pub(crate) struct Field<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) ty: &'a Type,
     pub(crate) attrs: FieldAttrs,
-    /// The name in the file.
+    /// The field's name in a file.
     pub(crate) key: String,
 }
 
-/// How a field is stored.
+/// The way in which a field is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
     Skipped,
-    /// As one serde value.
+    /// One serde value.
     Metadata,
-    /// Through the trait of its type.
+    /// The entries that the type's `Checkpoint` implementation shows.
     Component,
 }
 
 impl<'a> Schema<'a> {
-    /// The schema of `input`; `None`, with an error, for what is no struct with named fields.
+    /// The schema of `input`; `None`, with an error, if it is not a struct with named fields.
     pub(crate) fn parse(input: &'a DeriveInput, errors: &Errors) -> Option<Self> {
         let attrs = ContainerAttrs::parse(&input.attrs, errors);
         let named = match &input.data {
@@ -69,27 +69,28 @@ impl<'a> Schema<'a> {
         })
     }
 
-    /// The name under which generated code reaches the library, after [`import`](Self::import).
+    /// The name of the library in generated code, after [`import`](Self::import).
     pub(crate) fn private() -> TokenStream {
         quote!(__fabric)
     }
 
-    /// Brings the library into scope. No other line writes its path, so a mistake in the path is said once.
+    /// Generates the import of the library. No other code contains the library's path, so the compiler reports a wrong
+    /// path once.
     pub(crate) fn import(&self) -> TokenStream {
         import(&self.attrs.library())
     }
 
-    /// The fields that are part of the checkpoint.
+    /// The fields that the checkpoint stores.
     pub(crate) fn stored(&self) -> impl Iterator<Item = &Field<'a>> {
         self.fields.iter().filter(|field| field.role() != Role::Skipped)
     }
 
-    /// Those of them that have a key at this level.
+    /// The stored fields that have a key at this level.
     pub(crate) fn keyed(&self) -> impl Iterator<Item = &Field<'a>> {
         self.stored().filter(|field| field.attrs.flatten.is_none())
     }
 
-    /// Those of them whose entries join this level.
+    /// The stored fields whose entries join this level.
     pub(crate) fn flattened(&self) -> impl Iterator<Item = &Field<'a>> {
         self.stored().filter(|field| field.attrs.flatten.is_some())
     }
@@ -104,7 +105,7 @@ impl Field<'_> {
         }
     }
 
-    /// Where the key comes from: the `rename`, or the field.
+    /// The tokens that determine the key: the `rename`, or the field's name.
     pub(crate) fn key_at(&self) -> TokenStream {
         match &self.attrs.rename {
             Some(rename) => rename.at.clone(),
@@ -113,7 +114,7 @@ impl Field<'_> {
     }
 }
 
-/// Brings the library at `path` into scope.
+/// Generates the import of the library at `path`.
 pub(crate) fn import(path: &TokenStream) -> TokenStream {
     quote! {
         use #path::__private1 as __fabric;

@@ -1,9 +1,9 @@
-//! A parsed value that remembers where it was written.
+//! A parsed value with its tokens.
 
 use proc_macro2::{Ident, TokenStream};
 
 /// The value of an attribute, with its key (`rename`) and the tokens of the value (`"name"`), so that an error can
-/// underline either. The value of a flag is its key.
+/// underline either. For a flag, both are the key.
 #[derive(Clone)]
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,

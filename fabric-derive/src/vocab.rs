@@ -1,5 +1,5 @@
-//! The vocabulary: every attribute, where it may stand, and how it is written. The messages about unknown, misplaced,
-//! repeated and malformed attributes are made from this one table.
+//! The table of attributes: where each is allowed and which form it has. All messages about unknown, misplaced,
+//! repeated and malformed attributes use this table.
 
 use std::fmt::Write as _;
 
@@ -7,31 +7,31 @@ use proc_macro2::Ident;
 
 use crate::errors::Errors;
 
-/// Where an attribute stands.
+/// The place of an attribute: a field or the struct.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Struct,
     Field,
 }
 
-/// What follows the name of an attribute.
+/// The form of an attribute after its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Nothing: `skip`.
+    /// A name alone: `skip`.
     Flag,
     /// A value: `rename = "name"`.
     Value,
     /// Options in parentheses: `shard(dim = 0)`.
     List,
-    /// Either: `filter = "text"`, `filter("a", "b")`.
+    /// A value or a list: `filter = "text"`, `filter("a", "b")`.
     ValueOrList,
 }
 
-/// How often an attribute may stand on one item.
+/// The rule for repeating an attribute on one field or struct.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
     Never,
-    /// Never; and this is what to do instead.
+    /// Not allowed, with advice on what to write instead.
     Instead(&'static str),
     Often,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Word {
     pub(crate) place: Place,
     pub(crate) form: Form,
     pub(crate) repeat: Repeat,
-    /// How it is written, as advice.
+    /// An example of the attribute, for messages.
     pub(crate) example: &'static str,
 }
 
@@ -101,7 +101,7 @@ static WORDS: &[Word] = &[
     word(Name::Version, "version", Place::Struct, Form::Value, "version = 2"),
 ];
 
-/// Names that other libraries have for what is called something else here, and names that people expect.
+/// Names of other libraries for these attributes, and names that users may expect, each with advice.
 #[rustfmt::skip]
 static ELSEWHERE: &[(&str, &str)] = &[
     ("ignore", CALLED_SKIP),
@@ -162,7 +162,7 @@ const WITH: &str = "serde converts a field that is marked `metadata`: write #[se
 const MAY_BE_ABSENT: &str =
     "whether a field is stored depends on no condition; a field of type `Option` stores nothing for `None`";
 
-/// The word that `key` is, if it may stand here; otherwise an error that says where it belongs or what was meant.
+/// The attribute `key`, if `place` allows it; otherwise reports the place that allows it, or a similar name.
 pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'static Word> {
     let text = key.to_string();
     match WORDS.iter().find(|word| word.text == text) {
@@ -186,7 +186,7 @@ pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'stati
     }
 }
 
-/// Says that a word is none of ours, and which one may be meant.
+/// The error message for an unknown attribute, with the attribute that is probably meant.
 pub(crate) fn unknown(text: &str, place: Place) -> String {
     let kind = match place {
         Place::Field => "field",

@@ -13,7 +13,7 @@ use crate::vocab::{Name, Place};
 
 type Predicates = Punctuated<WherePredicate, Token![,]>;
 
-/// What the attributes of the struct say.
+/// The attributes of the struct.
 #[derive(Default)]
 pub(crate) struct ContainerAttrs {
     pub(crate) rename_all: Option<Spanned<Case>>,
@@ -31,14 +31,14 @@ impl ContainerAttrs {
                 Name::Crate => container.krate = parse_crate(&item, errors),
                 Name::Bound => container.bound = parse_bound(&item, errors),
                 Name::Version => container.version = parse_version(&item, errors),
-                // The table puts the others on fields.
+                // The table of attributes allows the others on fields only.
                 _ => {}
             }
         }
         container
     }
 
-    /// The path of the library, as generated code writes it.
+    /// The path of the library for generated code.
     pub(crate) fn library(&self) -> TokenStream {
         let path = self.krate.as_ref().map(|path| quote!(#path));
         path.unwrap_or_else(|| quote!(::fabric_core))
@@ -56,8 +56,8 @@ fn parse_case(item: &Item, errors: &Errors) -> Option<Spanned<Case>> {
     Some(item.spanned(case))
 }
 
-/// A path that is valid at its place: `Self` names no crate, `crate` and `self` come first, `super` follows neither a
-/// name nor `crate`.
+/// Parses the path of the library. `Self` names no crate, `crate` and `self` must come first, and `super` may follow
+/// only `self` and `super`.
 fn parse_crate(item: &Item, errors: &Errors) -> Option<Path> {
     let text = item.text(errors)?.value;
     let advice = "write the path under which fabric_core can be reached, as in crate = \"facade::fabric_core\"";

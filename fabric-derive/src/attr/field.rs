@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::spanned::Spanned;
 use crate::vocab::{Name, Place};
 
-/// What the attributes of one field say; rules that concern two of them are in [`check`](crate::check).
+/// The attributes of one field. [`check`](crate::check) has the rules about two attributes.
 #[derive(Default)]
 pub(crate) struct FieldAttrs {
     pub(crate) metadata: Option<Spanned<()>>,
@@ -39,7 +39,7 @@ impl FieldAttrs {
                 Name::Alias => field.aliases.extend(item.text(errors)),
                 Name::Filter => field.filter = filter::parse(&item, errors),
                 Name::Shard => field.shards.extend(shard::parse(&item, errors)),
-                // The table puts the others on the struct.
+                // The table of attributes allows the others on the struct only.
                 Name::RenameAll | Name::Crate | Name::Bound | Name::Version => {}
             }
         }

@@ -1,4 +1,4 @@
-//! `filter = "text"`, `filter("a", "b")`, `filter = glob("*.weight")`, `filter = path::to::function`.
+//! Parses `filter = "text"`, `filter("a", "b")`, `filter = glob("*.weight")` and `filter = path::to::function`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
@@ -9,7 +9,7 @@ use super::{Item, describe, split_at_commas};
 use crate::errors::Errors;
 use crate::spanned::Spanned;
 
-/// Which entries belong to the schema; texts and patterns are alternatives.
+/// A filter of a field. Texts and patterns are alternatives: a tensor belongs to the schema if one matches.
 #[derive(Clone)]
 pub(crate) enum Filter {
     Text(Vec<LitStr>),
@@ -17,7 +17,7 @@ pub(crate) enum Filter {
     Function(TypePath),
 }
 
-/// A part of a filter that stands between commas, with the kind it is.
+/// One of a filter's comma-separated parts, by kind.
 enum Part {
     Text(LitStr),
     Glob(Vec<LitStr>),
@@ -31,7 +31,7 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Filter>> {
     combine(item, read, errors).map(|filter| item.spanned(filter))
 }
 
-/// One filter of all parts, which must be of one kind.
+/// Combines all parts into one filter. They must be of one kind.
 fn combine(item: &Item, parts: Vec<Part>, errors: &Errors) -> Option<Filter> {
     let mut texts = Vec::new();
     let mut globs = Vec::new();
@@ -54,7 +54,7 @@ fn combine(item: &Item, parts: Vec<Part>, errors: &Errors) -> Option<Filter> {
             );
             None
         }
-        // Nothing at all: every part was empty, and that has been said.
+        // All parts were empty, and their errors have been reported.
         (true, true, []) => None,
         _ => {
             let kinds = "a filter is made of texts, of globs, or is one function";
@@ -84,7 +84,7 @@ fn parse_part(part: &TokenStream, errors: &Errors) -> Option<Part> {
     None
 }
 
-/// What is wrong with a part that is no form of a filter.
+/// The error message for a part that is not a filter.
 fn no_filter(part: &TokenStream) -> String {
     let found = part.to_string();
     if found.starts_with('|') || found.starts_with("move ") {
@@ -113,7 +113,7 @@ fn no_filter(part: &TokenStream) -> String {
     expected(&format!("`{found}`"))
 }
 
-/// A call that is not `glob(...)`.
+/// The error message for a call other than `glob(...)`.
 fn no_call(call: &CallOfPath) -> String {
     if call.arguments.is_empty() {
         return "a filter function is named, not called; remove its parentheses".to_owned();
@@ -132,7 +132,7 @@ fn no_call(call: &CallOfPath) -> String {
     }
 }
 
-/// The texts at the first level of a list.
+/// The string literals at the first level of a list.
 fn texts_in(tokens: &TokenStream) -> Vec<String> {
     let texts = tokens.clone().into_iter().filter_map(|token| {
         let text = syn::parse2::<LitStr>(token.into()).ok()?;
@@ -145,7 +145,7 @@ fn expected(found: &str) -> String {
     format!("expected a text, glob(\"...\") or the path of a function as the filter, found {found}")
 }
 
-/// `some::function(...)`.
+/// A call of a path: `some::function(...)`.
 struct CallOfPath {
     path: syn::Path,
     arguments: TokenStream,
@@ -192,7 +192,7 @@ fn parse_globs(part: &TokenStream, errors: &Errors) -> Option<Vec<LitStr>> {
     checked.into_iter().collect()
 }
 
-/// A text that can select something.
+/// A text, or `None` with an error if it cannot select a name.
 fn checked_text(text: LitStr, errors: &Errors) -> Option<LitStr> {
     match text_error(&text.value()) {
         None => Some(text),

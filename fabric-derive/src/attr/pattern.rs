@@ -1,10 +1,10 @@
-//! What the texts and globs of a filter cannot be, and what may be meant by them.
+//! Checks the texts and globs of a filter, and suggests a correct one.
 
-/// What to do in place of a negated filter.
+/// The advice for a negated filter.
 pub(super) const NEGATED: &str = "to leave something out, write a function: fn keep(name: &str, _: &TensorInfo) -> bool, and \
                        filter = keep";
 
-/// The filter that keeps what contains one of the texts.
+/// The filter that keeps names with at least one of the texts, as source code.
 pub(super) fn filter_of(texts: &[String]) -> String {
     let list: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
     match list.as_slice() {
@@ -13,8 +13,8 @@ pub(super) fn filter_of(texts: &[String]) -> String {
     }
 }
 
-/// What is wrong with a text that is searched for in names. What looks like a pattern is taken for one: names that do
-/// contain such a character are found with `glob("*[?]*")`.
+/// The error message for an invalid filter text. A text that looks like a pattern is an error; `glob("*[?]*")` finds
+/// names that contain such a character.
 pub(super) fn text_error(text: &str) -> Option<String> {
     let literal = "a filter text is searched for as it is";
     if text.is_empty() {
@@ -50,13 +50,14 @@ pub(super) fn text_error(text: &str) -> Option<String> {
     None
 }
 
-/// The glob that a regular expression may mean.
+/// A regular expression as a glob.
 fn as_glob(text: &str) -> String {
     let plain = text.replace(".*", "*").replace("\\d", "[0-9]").replace('\\', "");
     plain.trim_start_matches('^').trim_end_matches('$').to_owned()
 }
 
-/// The glob for a pattern that was written as a text: a glob matches whole names, also those below a component.
+/// A glob that matches anywhere in a name, for a pattern written as a text: a glob must match the whole name, including
+/// names below a component.
 fn anywhere(glob: String) -> String {
     if glob.contains('.') || glob.ends_with('*') {
         glob
@@ -70,7 +71,7 @@ fn glob_of(patterns: &[String]) -> String {
     format!("glob({})", list.join(", "))
 }
 
-/// The alternatives of the first `{a,b}` or `(a|b)` that stands in no brackets.
+/// The alternatives of the first `{a,b}` or `(a|b)` outside of square brackets.
 fn without_braces(pattern: &str) -> Option<Vec<String>> {
     let (start, end, separator) = group(pattern, ['{', '}', ',']).or_else(|| group(pattern, ['(', ')', '|']))?;
     let (before, inside, after) = (&pattern[..start], &pattern[start + 1..end], &pattern[end + 1..]);
@@ -80,7 +81,7 @@ fn without_braces(pattern: &str) -> Option<Vec<String>> {
     Some(alternatives.collect())
 }
 
-/// Where a group of alternatives begins and ends.
+/// The start and the end of a group of alternatives, and its separator.
 fn group(pattern: &str, [open, close, separator]: [char; 3]) -> Option<(usize, usize, char)> {
     let start = outside_of_brackets(pattern, open)?;
     let end = start + pattern[start..].find(close)?;
@@ -88,7 +89,7 @@ fn group(pattern: &str, [open, close, separator]: [char; 3]) -> Option<(usize, u
     alternatives.then_some((start, end, separator))
 }
 
-/// Where a character stands that is not in a class such as `[{]`.
+/// The position of a character outside of classes such as `[{]`.
 fn outside_of_brackets(pattern: &str, wanted: char) -> Option<usize> {
     let mut bracketed = false;
     for (at, c) in pattern.char_indices() {
@@ -102,7 +103,7 @@ fn outside_of_brackets(pattern: &str, wanted: char) -> Option<usize> {
     None
 }
 
-/// What is wrong with a pattern. Runs of `*` count as one, as they do when names are matched.
+/// The error message for an invalid glob. A run of `*` counts as one, as in the matching of names.
 pub(super) fn glob_error(pattern: &str) -> Option<String> {
     if let Some(alternatives) = without_braces(pattern) {
         let what = if pattern.contains('{') {

@@ -1,4 +1,4 @@
-//! `shard(dim = 0, axis = "tp")`.
+//! Parses `shard(dim = 0, axis = "tp")`.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -8,14 +8,14 @@ use super::{Item, describe, split_at_commas};
 use crate::errors::Errors;
 use crate::spanned::Spanned;
 
-/// One split of a tensor: along `dim`, over the named axis or the strategy's own.
+/// One split of a tensor along `dim`, over the named mesh axis or the strategy's shard axis.
 #[derive(Clone)]
 pub(crate) struct Shard {
     pub(crate) dim: usize,
     pub(crate) axis: Option<LitStr>,
 }
 
-/// An option as it is written: `dim = 0`.
+/// An option as written: `dim = 0`.
 struct Given {
     key: Ident,
     value: TokenStream,
@@ -66,7 +66,7 @@ pub(crate) fn parse(item: &Item, errors: &Errors) -> Option<Spanned<Shard>> {
     Some(item.spanned(Shard { dim: dim?, axis }))
 }
 
-/// A key, `=`, and a value.
+/// Parses an option: a key, `=`, and a value.
 fn read_option(part: &TokenStream) -> Option<Given> {
     let mut tokens = part.clone().into_iter();
     let Some(TokenTree::Ident(key)) = tokens.next() else {
@@ -81,7 +81,7 @@ fn read_option(part: &TokenStream) -> Option<Given> {
     }
 }
 
-/// The options that the parts can be read as: a number is a dimension, a text an axis.
+/// A suggestion for wrong options: a number becomes `dim`, a text becomes `axis`.
 fn as_meant(parts: &[TokenStream]) -> String {
     let mut literals = parts.iter().flat_map(|part| {
         let tokens = part.clone().into_iter();

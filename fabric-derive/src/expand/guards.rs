@@ -1,5 +1,6 @@
-//! Rules that need the types: evaluated as constants, with a panic in generated code, so that the error is at the
-//! field and shows no line of the library. A type that depends on generics has no one answer; there, a walk finds out.
+//! Checks that need the types: constants in the generated code that panic, so that the compiler reports the error at
+//! the field, without source lines of the library. For a type that depends on generics, the walk over the state checks
+//! the rule instead.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -16,7 +17,7 @@ pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     quote!(#(#plain)* #(#collisions)*)
 }
 
-/// `shard`, `buffer`, `filter` and `flatten` have nothing to work on in a plain value, and `flatten` has nothing in a tensor.
+/// Refuses `shard`, `buffer`, `filter` and `flatten` on a plain value, and `flatten` on a tensor.
 fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     if field.role() != Role::Component || !is_concrete(field.ty, schema.generics) {
         return Vec::new();
@@ -55,7 +56,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     guards
 }
 
-/// A flattened field must not bring a key that is used already, and no name of a file may mean two fields.
+/// Refuses a flattened field with a key that is in use, and names of a file that would mean two fields.
 fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
     let private = Schema::private();
     let own = schema.keyed().map(|field| &field.key);
@@ -85,21 +86,21 @@ fn own_aliases<'s>(schema: &'s Schema<'_>) -> impl Iterator<Item = &'s syn::LitS
     aliases.map(|alias| &alias.value)
 }
 
-/// Names that a flattened field must not share: the struct's own, or those of a field that was flattened before it.
+/// Names that a flattened field must not repeat: the struct's own, or those of a field flattened before it.
 struct Level {
     keys: TokenStream,
     field: Option<String>,
-    /// Not known to be without any.
+    /// False if the level is known to have no aliases.
     has_aliases: bool,
 }
 
 impl Level {
-    /// An error at the flattened field for the first name that it shares.
+    /// Generates the error at the flattened field for the first repeated name.
     fn guard(&self, schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
         let span = field.ty.span();
         let private = respanned(Schema::private(), span);
         let (known, theirs) = (&self.keys, &keys_of(field));
-        // Not spanned at the type, which may come from another macro than what is written here.
+        // These names do not have the span of the type, which may come from another macro.
         let (here, there) = (quote!(known), quote!(theirs));
         let findings = self.findings(schema, field).into_iter().map(|(found, around)| {
             let [before, after] = around;
@@ -117,7 +118,7 @@ impl Level {
         }
     }
 
-    /// How a shared name is found, and the texts around it.
+    /// The expressions that find a repeated name, each with the texts of its message before and after the name.
     fn findings(&self, schema: &Schema<'_>, field: &Field<'_>) -> Vec<(TokenStream, [String; 2])> {
         let (name, owner) = (field.ident.unraw(), schema.ident.unraw());
         let (other, of_other) = match &self.field {

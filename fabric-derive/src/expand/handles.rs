@@ -1,4 +1,4 @@
-//! `FIELDS`: a typed handle to every stored field, and the static by which a declaration is told from others of its name.
+//! Generates `FIELDS`, a typed handle to every stored field, and the static that identifies the declaration.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -7,10 +7,10 @@ use syn::ext::IdentExt;
 use crate::bounds::mentions;
 use crate::schema::{Field, Schema};
 
-/// The static whose address is the declaration.
+/// The name of the static whose address identifies the declaration.
 const DECLARATION: &str = "__FABRIC_DECLARATION";
 
-/// The declared type, as what [`handles`] emits makes it known.
+/// The schema of the declared type, from the static that [`handles`] generates.
 pub(super) fn declared() -> TokenStream {
     let (private, declaration) = (Schema::private(), format_ident!("{DECLARATION}"));
     quote!(#private::Schema::of::<Self>(&#declaration))
@@ -19,7 +19,7 @@ pub(super) fn declared() -> TokenStream {
 pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     let fields: Vec<_> = schema.stored().collect();
     if fields.is_empty() {
-        // Only beside the error that says so.
+        // A schema without stored fields has an error already.
         return TokenStream::new();
     }
     let (private, ident, vis) = (Schema::private(), schema.ident, schema.vis);
@@ -48,7 +48,7 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
     }
 }
 
-/// The struct of handles: one type parameter a field, so that it needs none of the schema's generics and bounds.
+/// The struct of handles. It has one type parameter for each field, and so needs no generics or bounds of the schema.
 fn definition(schema: &Schema<'_>, holder: &Ident, fields: &[&Field<'_>]) -> TokenStream {
     let private = Schema::private();
     let owner = schema.ident.unraw();
@@ -83,7 +83,7 @@ fn handle(private: &TokenStream, declaration: &Ident, field: &Field<'_>) -> Toke
     }
 }
 
-/// `TrainStateFields`, with underscores added until no field type can mean it.
+/// The name of the struct of handles: `TrainStateFields`, with underscores added until no field type contains the name.
 fn holder_name(schema: &Schema<'_>) -> Ident {
     let mut name = Ident::new(&format!("{}Fields", schema.ident.unraw()), Span::call_site());
     let (generics, clause) = (schema.generics.to_token_stream(), &schema.generics.where_clause);

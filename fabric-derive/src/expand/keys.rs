@@ -1,4 +1,4 @@
-//! `KEYS`: what the schema is known to store at its own level.
+//! Generates `KEYS`: the keys that the schema stores at its own level.
 
 use proc_macro2::TokenStream;
 use quote::quote;

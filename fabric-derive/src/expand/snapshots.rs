@@ -1,5 +1,5 @@
-//! Expansions of the schemas in `tests/expand/input`, as files that the repository compiles as well: what the macro writes
-//! can be read, and a change of it shows in a review.
+//! Compares the expansions of the schemas in `tests/expand/input` with files in the repository, which are compiled as
+//! well. The files show the generated code, and a review shows each change of it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -65,7 +65,7 @@ fn every_snapshot_has_its_input() {
     );
 }
 
-/// The source with every derive replaced by what it expands to.
+/// The source, with every derive replaced by its expansion.
 fn expanded(name: &str, source: &str) -> String {
     let file = syn::parse_file(source).expect("an input is valid Rust");
     let mut items = Vec::new();
@@ -100,7 +100,7 @@ fn without_attributes(mut item: Item) -> Item {
     item
 }
 
-/// The lines between the first and the last that differ.
+/// The lines from the first difference to the last.
 fn difference(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();

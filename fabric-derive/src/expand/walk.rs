@@ -1,4 +1,4 @@
-//! `visit` and `visit_mut`: down into each field, its entries, and back.
+//! Generates `visit` and `visit_mut`, which enter each field, show its entries, and leave it.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -42,8 +42,8 @@ pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     }
 }
 
-/// One field. The call is spanned at the type, so that a type without the trait is what an error underlines; the names
-/// in it are not, because a type may come from another macro than the struct.
+/// Generates the code for one field. The call has the span of the type, so that the compiler underlines a type without
+/// the trait. The names in the call do not, because the type may come from another macro than the struct.
 fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &TokenStream) -> TokenStream {
     let (ident, ty) = (field.ident, field.ty);
     let private = respanned(Schema::private(), ty.span());
@@ -65,7 +65,7 @@ fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &T
     }
 }
 
-/// What the attributes say of the field.
+/// Generates the `FieldSchema` with the field's attributes.
 fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
     let private = Schema::private();
     let attrs = &field.attrs;
@@ -103,7 +103,7 @@ fn describe_filter(private: &TokenStream, filter: &Filter) -> TokenStream {
     match filter {
         Filter::Text(any_of) => quote!(.filter_text(&[#(#any_of),*])),
         Filter::Glob(any_of) => quote!(.filter_glob(&[#(#any_of),*])),
-        // The binding makes the compiler say what a filter function looks like, at the function's name.
+        // The typed binding makes the compiler report the expected signature at the name of the filter function.
         Filter::Function(path) => {
             let span = path.span();
             let private = respanned(private.clone(), span);
