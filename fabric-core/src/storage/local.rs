@@ -28,8 +28,8 @@ const MOST_LINKS: usize = 40;
 /// **Opening.** Only regular files are opened.
 ///
 /// **Locks.** A writer holds an advisory lock on its file (`flock`; `LockFileEx` on Windows). The system releases the
-/// lock when the process ends, even if it is killed: this tells [`Storage::remove_if_abandoned`] a killed writer from a
-/// slow one. On a file system without locks, no file counts as abandoned. Locks of Windows are mandatory: no other
+/// lock when the process ends, even if it is killed, so [`Storage::remove_if_abandoned`] can tell a killed writer from
+/// a slow one. On a file system without locks, no file counts as abandoned. Locks of Windows are mandatory: no other
 /// process can read a file before its writer is dropped.
 ///
 /// **Direct writes.** [`WriteFile::announce`] reserves the space for a large file at once. On Linux, such a file is
