@@ -6,9 +6,6 @@
 //! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
 //! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks, written through the page cache |
 //! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
-//! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
-//! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks by way of the page cache |
-//! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
 //!
 //! The module of each loop states the run that it serves and a measured figure. `FABRIC_PORTABLE=1` builds and tests
 //! the portable versions on Linux; all other systems and processors use them.
