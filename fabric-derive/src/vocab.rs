@@ -115,8 +115,8 @@ static ELSEWHERE: &[(&str, &str)] = &[
     ("skip_serializing_if", MAY_BE_ABSENT),
     ("name", CALLED_RENAME),
     ("key", CALLED_RENAME),
-    ("default", "a value that may be absent from the file is `optional`: the value in the state stays as it is"),
-    ("required", "every field is required that is not `optional`"),
+    ("default", "a field that a file may lack is marked `optional`: a load then leaves it unchanged"),
+    ("required", "a field is required unless it is marked `optional`"),
     ("serde", STORED_BY_SERDE),
     ("value", STORED_BY_SERDE),
     ("json", STORED_BY_SERDE),
@@ -143,14 +143,14 @@ static ELSEWHERE: &[(&str, &str)] = &[
     ("sharded", CALLED_SHARD),
     ("dim", CALLED_SHARD),
     ("axis", "the axis of the mesh is an option of `shard`, as in shard(dim = 0, axis = \"tp\")"),
-    ("local", "a value that differs by rank is marked `per_rank`; a tensor that is a part of a larger one, shard(dim = 0)"),
+    ("local", "a value that differs by rank is marked `per_rank`; a tensor that is a part of a larger one is marked shard(dim = 0)"),
     ("glob", "a pattern is a form of `filter`, as in filter = glob(\"*.weight\")"),
     ("regex", "a pattern is a form of `filter`, as in filter = glob(\"*.weight\")"),
     ("only", CALLED_FILTER),
     ("include", CALLED_FILTER),
     ("exclude", "to leave out the whole field, write `skip`; to leave out a part of it, filter = path::to::function"),
-    ("dtype", "a tensor is stored in its own element type; LoadOptions::cast(true) converts on load"),
-    ("cast", "a tensor is stored in its own element type; LoadOptions::cast(true) converts on load"),
+    ("dtype", "a save keeps the element type of each tensor; LoadOptions::cast(true) converts on load"),
+    ("cast", "a save keeps the element type of each tensor; LoadOptions::cast(true) converts on load"),
 ];
 
 const CALLED_SKIP: &str = "it is called `skip` here";
