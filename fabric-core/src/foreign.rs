@@ -1,4 +1,4 @@
-//! The formats that other programs write and read: sources and writers, nothing else.
+//! The readers and writers of foreign formats: `torch.save`, PyTorch's Distributed Checkpoint, and hub directories.
 
 pub(crate) mod dcp;
 pub(crate) mod export;

@@ -1,9 +1,9 @@
-//! A directory of PyTorch's Distributed Checkpoint: `.metadata`, a pickled index, and `*.distcp` files, in which each
-//! chunk of a tensor and each object is an archive of `torch.save`. Lightning Fabric adds `meta.pt`.
+//! Reads a directory of PyTorch's Distributed Checkpoint. `.metadata` is a pickled index. Each chunk of a tensor and
+//! each pickled object is a `torch.save` archive inside of a `*.distcp` file. Lightning Fabric adds `meta.pt`.
 //!
-//! Opening reads the index and the objects. The archives around tensors are looked into when a tensor is first read:
-//! until then its chunks are [`Check::Framed`]. So opening costs as much as the index is long, and a load reads the
-//! framing of what it loads, about six kilobytes a chunk, and nothing of anything else.
+//! Opening reads the index and the objects, so its cost grows with the length of the index. The first read of a tensor
+//! finds the bytes inside of the archives around its chunks; until then these chunks are [`Check::Framed`]. A load
+//! therefore reads about six kilobytes of framing for each chunk that it loads, and nothing of other chunks.
 
 mod framing;
 pub(crate) mod gather;
@@ -27,19 +27,19 @@ use crate::source::window::Slice;
 use crate::source::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor, by_name};
 use crate::storage::{FileKind, ReadFile, Storage};
 
-/// The index of a checkpoint.
+/// The file with the index of a checkpoint.
 const METADATA: &str = ".metadata";
 
-/// What Lightning Fabric keeps beside it: all of the state that is neither module nor optimizer.
+/// The file in which Lightning Fabric keeps all state that belongs to neither a module nor an optimizer.
 const META: &str = "meta.pt";
 
-/// Longer indexes are refused: two hundred bytes for each of five million chunks.
+/// The longest index that is read, in bytes: two hundred bytes for each of five million chunks.
 const MAX_METADATA: u64 = 1 << 30;
 
-/// Whether a directory is a distributed checkpoint.
+/// Returns true if a directory is a distributed checkpoint.
 ///
 /// # Errors
-/// If it is one without its index.
+/// If the directory has `.distcp` files and no index.
 pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let names = storage.list(path).map_err(Error::io("list", path))?;
     if names.iter().any(|name| name == METADATA) {
@@ -57,7 +57,7 @@ pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     })
 }
 
-/// Opens the directory.
+/// Opens a distributed checkpoint.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let metadata_path = path.join(METADATA);
     let metadata = read_metadata(&**storage, &metadata_path, limit)?;
@@ -87,7 +87,8 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     Ok(Arc::new(directory))
 }
 
-/// The order of the state dict, if one rank wrote all of it: several ranks share out what they all hold.
+/// The order of the state dict if one rank wrote all of it. Several ranks share the writing of replicas, so their files
+/// show no order.
 fn written_order(metadata: &Metadata) -> Arc<[String]> {
     let has_groups = metadata
         .objects
@@ -130,7 +131,7 @@ fn open_files(files_of: &OpenFiles, path: &Path, metadata: &Metadata) -> Result<
     Ok(files)
 }
 
-/// Payloads lie apart from each other inside of their files: bytes with two meanings come from an index that is wrong.
+/// Checks that payloads do not overlap within their files. Overlapping payloads prove that the index is wrong.
 fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result<()> {
     let chunks = metadata
         .tensors
@@ -141,7 +142,7 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
     payloads.sort_by_key(|(_, payload)| (payload.file, payload.start));
     let mut before: Option<(&String, &Payload)> = None;
     for (name, payload) in payloads {
-        // The sum was found not to overflow when the index was read.
+        // Reading the index has checked that this sum does not overflow.
         let (end, len) = (payload.start + payload.len, lens[payload.file]);
         let path = &files[payload.file].1;
         if end > len {
@@ -164,7 +165,7 @@ fn check_places(metadata: &Metadata, lens: &[u64], files: &[OpenFile]) -> Result
     Ok(())
 }
 
-/// A tensor whose chunks have not been looked into.
+/// A tensor whose chunks have not been located inside of their archives.
 fn framed(tensor: metadata::Tensor) -> (String, StoredTensor) {
     let mut parts = Vec::with_capacity(tensor.regions.len());
     let chunks = tensor.regions.into_iter().zip(tensor.payloads);
@@ -190,7 +191,7 @@ fn read_meta(file: &dyn ReadFile, number: usize, path: &Path, limit: ReadLimit) 
     torch::index(&pickle, &storages, path, limit)
 }
 
-/// Adds entries of another file, none of which may be there already.
+/// Adds the entries of another file. An entry that the index has already is an error.
 fn merge(index: &mut Index, more: Index, path: &Path) -> Result<()> {
     if let Some(name) = more.names().find(|name| index.contains(name)) {
         let what = format!("it holds entry `{name}`, which the checkpoint has already");
@@ -201,7 +202,7 @@ fn merge(index: &mut Index, more: Index, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A distributed checkpoint, opened.
+/// An opened distributed checkpoint.
 #[derive(Debug)]
 struct Directory(Files);
 

@@ -1,6 +1,7 @@
-//! Writes checkpoints for other programs: plain safetensors, and files that `torch.load` opens.
+//! Writes checkpoints for other programs: plain safetensors files, and files that `torch.load` opens.
 //!
-//! Tensors go from file to file block by block, verified on the way. No more than a few blocks of a tensor are in memory.
+//! The export copies tensors from file to file block by block, and verifies each block. It holds a few blocks of one
+//! tensor in memory.
 
 mod object;
 mod optimizer;
@@ -25,7 +26,7 @@ use crate::source::read::stream;
 use crate::source::{StoredTensor, check_tensors};
 use crate::storage::Storage;
 
-/// Writes `raw`, or what the options choose of it, to `path`.
+/// Writes `raw`, or the entries that the options select, to `path`.
 pub(crate) fn export(
     storage: &dyn Storage,
     raw: &RawCheckpoint,
@@ -82,7 +83,7 @@ pub(crate) fn export(
         .inspect_err(|error| phases.failed(error))
 }
 
-/// Hands the bytes of an entry to `put`: as many as its shape says, or it is an error.
+/// Passes the bytes of an entry to `put`. A number of bytes other than that of the shape is an error.
 fn copy(
     raw: &RawCheckpoint,
     entry: &str,

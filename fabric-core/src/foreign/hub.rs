@@ -1,8 +1,10 @@
-//! A directory of weights, as model hubs have them: one file, `model.safetensors`, or an index and its shards; without an
-//! index, files that are [numbered] completely, or the [shards](sharding) that PyTorch writes in the manner of the hubs.
+//! Reads a directory of weights in the layout of model hubs: one file `model.safetensors`, or an index and its shards.
+//! Without an index, it reads a complete set of [numbered] files, or the [shards](sharding) that PyTorch writes in the
+//! layout of Hugging Face.
 //!
-//! Of several sets the one is taken that Hugging Face transformers takes: `model.safetensors` before
-//! `model.safetensors.index.json`, and both before `pytorch_model.bin` and its index. The path of an index opens its own shards.
+//! If a directory holds several sets of weights, the reader takes the set that Hugging Face transformers takes:
+//! `model.safetensors` before `model.safetensors.index.json`, and both before `pytorch_model.bin` and its index. The
+//! path of an index opens the shards of that index.
 
 mod index;
 mod numbered;
@@ -27,7 +29,7 @@ use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
 use crate::storage::{ReadFile, Storage};
 use crate::value::Value;
 
-/// The files that a model in one piece is, each with the end of the names of the indexes that stand for one in several.
+/// The name of each unsharded file, with the ending of the index names of its sharded form.
 const SETS: [(&str, &str); 2] = [
     ("model.safetensors", ".safetensors.index.json"),
     ("pytorch_model.bin", ".bin.index.json"),
@@ -56,7 +58,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     })
 }
 
-/// The index file of a directory: the only one, or that of the model itself.
+/// The index file of a directory: the only one, or the index of the model itself.
 fn index_of<'n>(names: &'n [String], whole: &str, ending: &str, path: &Path) -> Result<Option<&'n String>> {
     let own = format!("{whole}.index.json");
     let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(ending)).collect();
@@ -76,7 +78,7 @@ fn index_of<'n>(names: &'n [String], whole: &str, ending: &str, path: &Path) -> 
     }
 }
 
-/// A set of files that count themselves.
+/// Opens a set of numbered files.
 fn counted(
     storage: &Arc<dyn Storage>,
     path: &Path,
@@ -111,7 +113,7 @@ fn counted(
     )
 }
 
-/// Adds the tensors of one file of a set in which each is in one piece.
+/// Adds the tensors of one file of a set without split tensors.
 fn whole_tensors(
     header: &Header,
     number: usize,
@@ -128,7 +130,7 @@ fn whole_tensors(
     Ok(())
 }
 
-/// Opens the shards that an index file names, which lie beside it.
+/// Opens the shards that an index file names. They lie in the directory of the index.
 pub(crate) fn open_index(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let weight_map = index::read(&**storage, path, limit)?;
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -142,7 +144,7 @@ pub(crate) fn open_index(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLim
     shards.finish(directory)
 }
 
-/// The shards of an index that have been opened.
+/// The opened shards of an index.
 struct Shards<'s> {
     open_files: OpenFiles,
     index: &'s Path,
@@ -166,7 +168,7 @@ impl<'s> Shards<'s> {
         }
     }
 
-    /// A shard is a safetensors file, or one of `torch.save`.
+    /// Adds a shard: a safetensors file or a `torch.save` file.
     fn add(&mut self, name: &str, path: &Path, each: ReadLimit) -> Result<()> {
         let file = self.open_files.open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NotFound {

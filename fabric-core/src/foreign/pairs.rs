@@ -1,4 +1,4 @@
-//! JSON objects as lists: unlike a map, they show a key that is there twice.
+//! JSON objects as lists of pairs, which keep repeated keys.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A text, which is borrowed where nothing in it is escaped.
+/// A text, borrowed from the input if it contains no escapes.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Text<'j>(#[serde(borrow)] pub(crate) Cow<'j, str>);
 

@@ -1,7 +1,7 @@
-//! Hyper-parameters that are tensors.
+//! Turns hyper-parameters that are tensors into values.
 //!
-//! PyTorch keeps a learning rate in a tensor where an optimizer is compiled or captured. A list that holds a tensor is
-//! taken apart, so that `param_groups` would be many entries; it is one value here, as it is without such a tensor.
+//! PyTorch keeps a learning rate in a tensor if an optimizer is compiled or captured. Lists that hold tensors are
+//! flattened into entries. This module makes `param_groups` one value again, as it is in files without such tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::source::read::read_into;
 use crate::source::{Index, Source, StoredTensor};
 use crate::value::Value;
 
-/// Makes one value of every `param_groups` below which tensors lie, if each of them is one number.
+/// Turns every `param_groups` with tensors below it into one value, if each of these tensors is one number.
 ///
 /// # Errors
-/// If a number cannot be read, or is damaged.
+/// If a tensor cannot be read, or is damaged.
 pub(crate) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<()> {
     let roots: BTreeSet<String> = index.tensors.keys().filter_map(|name| groups(name)).collect();
     for root in roots {
@@ -50,7 +50,7 @@ fn names_below<V>(entries: &BTreeMap<String, V>, root: &str) -> Vec<String> {
 
 /// The list of groups that a hyper-parameter belongs to: `optimizer.param_groups` of `optimizer.param_groups.0.lr`.
 fn groups(name: &str) -> Option<String> {
-    // Almost no name has it: nothing is put together before that is known.
+    // Few names contain `param_groups`, so the name is searched before anything is allocated.
     name.contains(GROUPS).then_some(())?;
     let at = match name.find(&format!(".{GROUPS}.")) {
         Some(dot) => dot + 1,
@@ -61,7 +61,7 @@ fn groups(name: &str) -> Option<String> {
     number.parse::<u32>().is_ok().then(|| root.to_owned())
 }
 
-/// A part of the list, with the way to it: numbers are places in lists.
+/// An entry below the list as a leaf with its path. Numbers in the path are indices of lists.
 fn leaf(root: &str, name: &str, value: Value) -> Leaf {
     let rest = strip(name, root).unwrap_or_default().split('.');
     let keys = rest.map(|key| match key.parse() {
@@ -99,7 +99,7 @@ fn number(source: &dyn Source, name: &str, stored: &StoredTensor) -> Result<Valu
         DType::F32 => float(f32::from_le_bytes(word).into()),
         DType::I32 => Value(i32::from_le_bytes(word).into()),
         DType::F64 => float(f64::from_le_bytes(bytes)),
-        // Of the types that are numbers here, this one is left.
+        // `I64` is the only remaining number type.
         _ => Value(i64::from_le_bytes(bytes).into()),
     })
 }

@@ -1,14 +1,15 @@
-//! Python pickles, read as data: nothing is ever executed.
+//! Reads Python pickles as data, and executes nothing.
 //!
-//! A pickle is a program for a small stack machine (Python's `pickletools` documents every opcode). This machine runs
-//! the opcodes of protocols 0 to 5 that build data, over a table of objects: an object that is referred to twice is one
-//! object, and neither building nor dropping the table recurses. A program can name functions of Python; which of them
-//! mean something is said by an allow-list that the caller gives, and even those are only noted down
-//! ([`Object::Call`]), with the exception of containers. Whatever is not on the list becomes a leaf that tells its own
-//! name ([`Object::Opaque`]).
+//! A pickle is a program for a small stack machine; Python's `pickletools` documents every opcode. This machine runs
+//! the opcodes of protocols 0 to 5 that build data. Objects live in a table, so an object with two references is one
+//! object, and neither building nor dropping the table recurses. A pickle can name Python functions. The caller's
+//! allow-list selects the functions that have a meaning. The machine builds containers itself, and records every other
+//! allowed call as [`Object::Call`]. A function or class that is not on the list becomes an [`Object::Opaque`] with its
+//! name.
 //!
-//! Every size is compared with what is left of the input before anything is allocated; what objects, stack and memo take is
-//! bounded in proportion to the length of the input, by a [`ReadLimit`](crate::source::ReadLimit).
+//! Every length is compared with the rest of the input before memory is allocated. A
+//! [`ReadLimit`](crate::source::ReadLimit) bounds the memory of objects, stack and memo in proportion to the length of
+//! the input.
 
 mod build;
 mod input;
@@ -29,7 +30,7 @@ use self::table::Table;
 use crate::source::limit::OverLimit;
 use crate::source::refused::Refused;
 
-/// An object in the table.
+/// The number of an object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id(u32);
 
@@ -44,7 +45,7 @@ impl Id {
     }
 }
 
-/// What a pickle describes.
+/// An object that a pickle describes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Object {
     None,
@@ -56,23 +57,23 @@ pub(crate) enum Object {
     List(Vec<Id>),
     Tuple(Box<[Id]>),
     Set(Vec<Id>),
-    /// A `dict`, `OrderedDict` or `defaultdict`, in file order; a key that was set twice is there twice.
+    /// A `dict`, `OrderedDict` or `defaultdict`, in file order. A key that was set twice occurs twice.
     Dict(Vec<(Id, Id)>),
-    /// A function or class, `module.name`, and what the allow-list says of it.
+    /// A function or class, `module.name`, and its meaning in the allow-list.
     Global(Box<Global>),
-    /// A call that the allow-list keeps for the caller to interpret.
+    /// A call that the machine records for the caller to interpret.
     Call {
         callee: Id,
         arguments: Id,
         state: Option<Id>,
     },
-    /// What stands for something outside of the pickle: a storage.
+    /// A reference to data outside of the pickle: a storage.
     Persistent(Id),
-    /// An object that is not read, and what it is: the name of its class.
+    /// An object that the library does not read, with the name of its class.
     Opaque(Arc<str>),
 }
 
-/// An index has dozens of objects for each tensor: the memory for them is a good part of what reading it costs.
+/// An index has dozens of objects for each tensor, so their memory is a large part of the cost of reading it.
 const _: () = assert!(size_of::<Object>() == 32);
 
 /// A function or class that a pickle names.
@@ -82,53 +83,53 @@ pub(crate) struct Global {
     pub(crate) meaning: Option<Meaning>,
 }
 
-/// What calling a global yields.
+/// The result of calling a global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// A dict, from nothing or from one argument with pairs.
+    /// A dict, built from no argument or from one argument with pairs.
     Dict,
-    /// A dict, whose first argument makes missing values.
+    /// A dict. The first argument, a factory of missing values, is ignored.
     DefaultDict,
     List,
     Tuple,
     Set,
     /// `bytes` or `bytearray`.
     Bytes,
-    /// `_codecs.encode`: how protocols below 3 write bytes.
+    /// `_codecs.encode`, with which protocols below 3 write bytes.
     Encode,
-    /// `copyreg._reconstructor`: makes an empty object of the class in its first argument.
+    /// `copyreg._reconstructor`, which makes an empty object of the class in its first argument.
     Reconstruct,
-    /// The call is kept as it stands.
+    /// The call is recorded.
     Keep,
 }
 
-/// Says which globals mean something: called with module and name.
+/// An allow-list: called with module and name, it returns the meaning of a global.
 pub(crate) type AllowList = fn(&str, &str) -> Option<Meaning>;
 
 /// The objects of one pickle.
 #[derive(Clone, Debug)]
 pub(crate) struct Pickle {
     objects: Table,
-    /// What the pickle is of.
+    /// The object that was pickled.
     pub(crate) root: Id,
-    /// The bytes that it took, from the start of the input.
+    /// The length of the pickle in bytes, from the start of the input.
     pub(crate) len: usize,
 }
 
 impl Pickle {
     pub(crate) fn get(&self, id: Id) -> &Object {
-        // Ids are made by this table alone, and it never shrinks.
+        // This table alone makes ids, and it never shrinks.
         self.objects.get(id.index())
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub(crate) fn count(&self) -> usize {
         self.objects.len()
     }
 
-    /// All objects, in the order in which they were made.
+    /// The ids of all objects, in the order of their creation.
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
-        // `add` makes no object that a `u32` cannot count.
+        // `add` refuses more objects than a `u32` counts.
         (0..u32::try_from(self.objects.len()).unwrap_or(u32::MAX)).map(Id)
     }
 
@@ -163,7 +164,7 @@ impl Pickle {
         }
     }
 
-    /// A kept call: the name of its callee, its arguments and its state.
+    /// A recorded call: the name of its callee, its arguments and its state.
     pub(crate) fn call(&self, id: Id) -> Option<(&str, &[Id], Option<Id>)> {
         let Object::Call {
             callee,
@@ -177,18 +178,18 @@ impl Pickle {
     }
 }
 
-/// Why a pickle is not read.
+/// The reason why a pickle cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} (pickle, byte {at}, opcode {opcode})")]
 pub(crate) struct PickleError {
-    /// Where the opcode stands.
+    /// The offset of the opcode in bytes.
     pub(crate) at: usize,
-    /// Its name, as `pickletools` calls it.
+    /// The name of the opcode in `pickletools`.
     pub(crate) opcode: &'static str,
     pub(crate) what: Problem,
 }
 
-/// What is wrong with a pickle.
+/// A fault of a pickle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("it needs {wanted} bytes and {left} are left")]
@@ -230,7 +231,7 @@ impl From<PickleError> for Refused {
 }
 
 impl Object {
-    /// The memory that it takes beside its place in the table; room to grow included.
+    /// The memory of the object outside of the table in bytes, spare capacity included.
     fn heap_len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -243,7 +244,7 @@ impl Object {
         }
     }
 
-    /// What kind of thing this is, for messages.
+    /// The type of the object, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::None => "None",

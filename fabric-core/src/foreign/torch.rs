@@ -1,9 +1,8 @@
-//! Files of `torch.save`: a zip archive with one pickle and one member for each storage, or the older stream of pickles
-//! and storages.
+//! Reads the files of `torch.save`: a zip archive with one pickle and one member for each storage, or the older stream
+//! of pickles and storages.
 //!
-//! The layout is that of `torch/serialization.py`. What the pickle describes becomes names: dicts are descended by
-//! their keys, and lists and tuples that hold tensors by their indices. A dict, list or tuple without any tensor is one
-//! value.
+//! The layout is that of `torch/serialization.py`. The keys of dicts become names, and so do the indices of lists and
+//! tuples that hold tensors. A dict, list or tuple without tensors is one value.
 
 mod flatten;
 mod globals;
@@ -33,10 +32,10 @@ use crate::source::window::Slice;
 use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
 use crate::storage::ReadFile;
 
-/// Longer pickles are refused: a hundred bytes for each of ten million entries.
+/// The longest pickle that is read, in bytes: a hundred bytes for each of ten million entries.
 const MAX_PICKLE: u64 = 1 << 30;
 
-/// What a file turns out to be by its first bytes.
+/// The kind of a file according to its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Zip,
@@ -45,11 +44,12 @@ pub(crate) enum Kind {
     Pickle,
 }
 
-/// How many of the first bytes [`kind`] looks at.
+/// The number of first bytes that [`kind`] needs.
 pub(crate) const FIRST: usize = 32;
 
-/// Whether a file begins like one of `torch.save`. A safetensors file may begin with the same bytes, those of its
-/// header's length; behind them it has a brace, and these have none there.
+/// The kind of a file of `torch.save`, by its first bytes; `None` for other files. The length at the start of a
+/// safetensors file may equal these bytes, but a safetensors file has a brace after it, and a file of `torch.save` does
+/// not.
 pub(crate) fn kind(first: &[u8]) -> Option<Kind> {
     if first.get(8) == Some(&b'{') {
         return None;
@@ -75,7 +75,7 @@ pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind, limit: Read
     Ok(Arc::new(files))
 }
 
-/// The index of a file of the given kind, which is number `number` of a source.
+/// Reads the index of a file of the given kind. `number` is the number of the file in its source.
 pub(crate) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Index> {
     let slice = Slice::whole(file).map_err(Error::io("look at", path))?;
     let (pickle, storages) = match kind {
@@ -114,7 +114,7 @@ pub(crate) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLim
     Ok((pickle, Storages::new(storages, swapped)))
 }
 
-/// Reads a pickle of `torch.save`, whose checksum may have been compared.
+/// Reads a pickle of `torch.save`. `is_verified` says that its checksum was right.
 fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimit) -> Result<Pickle> {
     pickle::load(bytes, globals::allowed, limit).map_err(|error| {
         let refused = Refused::from(error);
@@ -123,7 +123,7 @@ fn load(bytes: &[u8], is_verified: bool, path: &Path, limit: ReadLimit) -> Resul
     })
 }
 
-/// What an archive is that `torch.save` did not write.
+/// A description of an archive that `torch.save` did not write.
 fn other_archive(archive: &Archive) -> &'static str {
     let any = |ending: &str| archive.members.iter().any(|(name, _)| name.ends_with(ending));
     if any(".npy") {
@@ -135,7 +135,7 @@ fn other_archive(archive: &Archive) -> &'static str {
     "it is a zip archive, but not one of torch.save: it does not hold one `data.pkl`; if files of weights are in it, unpack it"
 }
 
-/// The member that is the pickle, and what the names of all members begin with.
+/// The member with the pickle, and the prefix of all members' names.
 fn only_pickle(archive: &Archive) -> Option<(&Member, &str)> {
     let mut pickles = archive.members.iter().filter_map(|(name, member)| {
         let prefix = name.strip_suffix("data.pkl")?;
@@ -144,7 +144,7 @@ fn only_pickle(archive: &Archive) -> Option<(&Member, &str)> {
     pickles.next().filter(|_| pickles.next().is_none())
 }
 
-/// Whether numbers are stored most significant byte first.
+/// Returns true for big-endian numbers.
 fn is_big(order: &[u8]) -> Result<bool, String> {
     match order {
         b"little" => Ok(false),
@@ -153,7 +153,7 @@ fn is_big(order: &[u8]) -> Result<bool, String> {
     }
 }
 
-/// Names everything that a pickle describes.
+/// Gives names to all tensors and values of a pickle.
 pub(crate) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: ReadLimit) -> Result<Index> {
     if let Object::Opaque(class) = pickle.get(pickle.root) {
         let what = format!(
@@ -172,7 +172,8 @@ pub(crate) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: Re
     })
 }
 
-/// The same for an object that has a name already, and the names of all in it begin with that.
+/// Gives names to all tensors and values of an object that is an entry itself. Every name begins with that of the
+/// entry.
 pub(crate) fn index_below(
     pickle: &Pickle,
     storages: &Storages,
@@ -187,7 +188,7 @@ pub(crate) fn index_below(
     })
 }
 
-/// The tensor that a pickle is, and nothing else.
+/// The tensor of a pickle that contains nothing else.
 pub(crate) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, Refused> {
     let root = pickle.root;
     if !is_tensor(pickle, root) {

@@ -1,7 +1,7 @@
-//! The members of a zip archive that are stored as they are: how `torch.save` packs a checkpoint.
+//! Reads the uncompressed members of a zip archive, the container of `torch.save`.
 //!
-//! Written from PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5. Only what such archives need is read: one disk, no
-//! compression, no encryption. Everything that two readers could understand differently is refused: members that
+//! The format is PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5. The reader accepts archives on one disk without
+//! compression and encryption. It refuses everything that two readers could understand differently: members that
 //! overlap, names that occur twice, headers that contradict the directory.
 
 mod central;
@@ -15,34 +15,34 @@ use std::io;
 
 use crate::source::window::Slice;
 
-/// Longer directories are refused: a million members with names of two hundred bytes.
+/// The longest directory that is read, in bytes: a million members with names of two hundred bytes.
 const MAX_DIRECTORY: u64 = 256 << 20;
 
-/// An archive's members, with their names, in the order of the file.
+/// The members of an archive with their names, in the order of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     pub(crate) members: Vec<(String, Member)>,
 }
 
-/// One member: a run of bytes in the file that holds the archive.
+/// The bytes of a member in the file that contains the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// The first byte, counted from the start of the *file*.
+    /// The first byte of the member, counted from the start of the *file*.
     pub(crate) start: u64,
     pub(crate) len: u64,
-    /// CRC-32/ISO-HDLC of the bytes; `None` if the archive was written without checksums.
+    /// CRC-32/ISO-HDLC of the bytes; `None` for an archive without checksums.
     pub(crate) crc32: Option<u32>,
 }
 
-/// Why an archive is not read.
+/// The reason why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ZipError {
     #[error("reading it failed: {0}")]
     Io(#[from] io::Error),
-    /// Offsets count from the start of the archive.
+    /// The archive is damaged. `at` counts bytes from the start of the archive.
     #[error("{what} (zip archive, byte {at})")]
     Corrupt { at: u64, what: String },
-    /// Well formed, and more than this reader does.
+    /// The archive is well formed, and uses a feature that this reader does not support.
     #[error("{0}")]
     Unsupported(String),
 }
@@ -54,10 +54,10 @@ impl ZipError {
 }
 
 impl Archive {
-    /// Reads and checks the directory and every local header of the archive that fills `slice`.
+    /// Reads and checks the directory and all local headers of the archive that fills `slice`.
     ///
     /// # Errors
-    /// If reading fails; if it is no archive, damaged, contradicts itself, or is compressed or encrypted.
+    /// If reading fails, or the bytes are no archive, or a damaged, contradictory, compressed or encrypted one.
     pub(crate) fn read(slice: Slice<'_>) -> Result<Self, ZipError> {
         let directory = end::find(slice)?;
         if directory.len > MAX_DIRECTORY {
@@ -75,10 +75,10 @@ impl Archive {
 }
 
 impl Member {
-    /// The bytes of a small member, verified; `name` is what it is called.
+    /// Reads and verifies the bytes of a small member. `name` is the member's name, for messages.
     ///
     /// # Errors
-    /// If it is longer than `most`, reading fails, or its checksum differs.
+    /// If the member is longer than `most` bytes, reading fails, or the checksum differs.
     pub(crate) fn contents<'f>(&self, slice: Slice<'f>, name: &str, most: u64) -> Result<Cow<'f, [u8]>, ZipError> {
         if self.len > most {
             let what = format!(
@@ -98,7 +98,7 @@ impl Member {
     }
 }
 
-/// Little-endian fields, one after the other.
+/// Reads little-endian fields, one after the other.
 struct Fields<'b> {
     rest: &'b [u8],
 }

@@ -1,4 +1,4 @@
-//! Looks into the archives around chunks: where the bytes of a load lie.
+//! Finds the bytes of tensors inside of the archives around their chunks.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::source::read::{THREADS, in_parallel};
 use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
 
-/// The chunks that a thread takes at a time. Fewer are not worth a second thread.
+/// The number of chunks that a thread takes at a time. A second thread gains nothing for fewer chunks.
 const SHARE: usize = 64;
 
-/// A chunk that is looked for: which part of which tensor.
+/// A chunk to locate: a part of a tensor.
 #[derive(Clone, Copy)]
 struct Chunk {
     tensor: usize,
@@ -20,10 +20,10 @@ struct Chunk {
     place: Place,
 }
 
-/// Gives every tensor the true places of its bytes.
+/// Replaces the places of archives by the places of the tensor bytes inside of them.
 ///
 /// # Errors
-/// If a payload is damaged, or is not what the index says.
+/// If a payload is damaged, or contradicts the index.
 pub(crate) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
     let near: Vec<Cow<'t, StoredTensor>> = sought.iter().map(near).collect();
     let chunks = chunks(&near);
@@ -49,7 +49,7 @@ pub(crate) fn locate<'t>(files: &Files, sought: &[Sought<'t>]) -> Result<Vec<Cow
     Ok(located)
 }
 
-/// The tensor with those parts that hold anything of what is wanted.
+/// The tensor with those parts that overlap the wanted box.
 fn near<'t>(sought: &Sought<'t>) -> Cow<'t, StoredTensor> {
     match &sought.wanted {
         Some(wanted) if sought.stored.is_framed() => Cow::Owned(sought.stored.near(wanted)),
@@ -57,7 +57,7 @@ fn near<'t>(sought: &Sought<'t>) -> Cow<'t, StoredTensor> {
     }
 }
 
-/// All chunks that have not been looked into, sorted by their places.
+/// All chunks that have not been located, sorted by their places.
 fn chunks(tensors: &[Cow<'_, StoredTensor>]) -> Vec<Chunk> {
     let parts = tensors.iter().enumerate().flat_map(|(tensor, stored)| {
         let parts = stored.parts.iter().enumerate();

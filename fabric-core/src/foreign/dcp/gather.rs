@@ -1,7 +1,8 @@
-//! Puts dicts and lists of values together again.
+//! Rebuilds dicts and lists of values from their flattened leaves.
 //!
-//! PyTorch takes all dicts apart, and lists that hold dicts, and stores each leaf by itself. Elsewhere a dict without
-//! tensors is one value, so that a whole struct can be read from it; here it becomes one, by the path of each leaf.
+//! PyTorch flattens all dicts, and lists that hold dicts, and stores each leaf as an entry. In other formats a dict
+//! without tensors is one value, from which a whole struct can be read. This module rebuilds that value from the path
+//! of each leaf.
 
 mod flattened;
 
@@ -11,24 +12,24 @@ pub(crate) use super::metadata::Key;
 use crate::entry::join;
 use crate::value::Value;
 
-/// What an optimizer calls its hyper-parameters: one value by itself, whether or not there are tensors beside it.
+/// The name of an optimizer's hyper-parameters. They become one value even if tensors lie beside them.
 pub(crate) const GROUPS: &str = "param_groups";
 
-/// Entries of lists that are missing: empty dicts leave no trace. Where there are more than this in all, and more than values,
-/// what is counted is no list.
+/// The largest number of list items that may be missing. An empty dict leaves no leaf, so lists may have gaps. If a
+/// file lacks more items than this, and more items than it has values, the numbered keys are not taken for a list.
 const MAX_MISSING: usize = 1024;
 
-/// A value with its name, and the path that leads to it.
+/// A value with its name and its path of keys.
 pub(crate) struct Leaf {
     pub(crate) name: String,
     pub(crate) path: Option<Vec<Key>>,
     pub(crate) value: Value,
 }
 
-/// Names all values; those below one prefix without tensors become one.
+/// Names all values. The values below a prefix without tensors become one value.
 ///
 /// # Errors
-/// If two have one name.
+/// If two values have one name.
 pub(crate) fn gather<T>(leaves: Vec<Leaf>, tensors: &BTreeMap<String, T>) -> Result<BTreeMap<String, Value>, String> {
     let mut values = BTreeMap::new();
     let mut trees: BTreeMap<String, Node> = BTreeMap::new();
@@ -47,7 +48,7 @@ pub(crate) fn gather<T>(leaves: Vec<Leaf>, tensors: &BTreeMap<String, T>) -> Res
             Some((root, rest)) => {
                 let tree = trees.entry(root).or_default();
                 tree.put(rest, leaf.value)
-                    .ok_or_else(|| format!("entry `{}` is part of another", leaf.name))?;
+                    .ok_or_else(|| format!("entry `{}` lies inside of another value", leaf.name))?;
             }
         }
     }
@@ -57,7 +58,7 @@ pub(crate) fn gather<T>(leaves: Vec<Leaf>, tensors: &BTreeMap<String, T>) -> Res
     Ok(values)
 }
 
-/// The path of a hyper-parameter in a file without paths: `<optimizer>.param_groups.<number>.<option>`.
+/// The path of a hyper-parameter in a file that stores no paths: `<optimizer>.param_groups.<number>.<option>`.
 fn guess(name: &str) -> Option<Vec<Key>> {
     let (optimizer, rest) = match name.split_once(&format!(".{GROUPS}.")) {
         Some((optimizer, rest)) => (Some(optimizer), rest),
@@ -73,7 +74,8 @@ fn guess(name: &str) -> Option<Vec<Key>> {
     Some(keys.into_iter().flatten().collect())
 }
 
-/// The shortest prefix of the path below which no tensor lies, and the rest; `None` if there is none.
+/// The shortest prefix of the path without tensors below it, and the rest of the path; `None` if every prefix has
+/// tensors.
 fn split<'p, T>(path: &'p [Key], tensors: &BTreeMap<String, T>) -> Option<(String, &'p [Key])> {
     let groups = path
         .iter()
@@ -105,7 +107,7 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// A dict or list that is being put together, or a leaf of it.
+/// A dict or list under construction, or a leaf.
 enum Node {
     Leaf(Value),
     Branch {
@@ -124,7 +126,7 @@ impl Default for Node {
 }
 
 impl Node {
-    /// Puts a leaf at the end of `path`; `None` if something is there, or on the way.
+    /// Puts a leaf at the end of `path`; `None` if another leaf is there, or on the path.
     fn put(&mut self, path: &[Key], value: Value) -> Option<()> {
         let mut at = self;
         for key in path {
@@ -143,7 +145,7 @@ impl Node {
         }
     }
 
-    /// As deep as the paths are long, which is bounded where they are read.
+    /// Builds the value. The recursion is as deep as the paths are long; reading the index bounds that length.
     fn value(self, missing: &mut usize) -> Value {
         let (names, items) = match self {
             Self::Leaf(value) => return value,

@@ -1,9 +1,9 @@
-//! Looks at the objects of a pickle as instances of PyTorch's classes, with sentences for what is something else.
+//! Reads the objects of a pickle as instances of PyTorch's classes. Its errors describe the objects that do not fit.
 
 use crate::entry::Dims;
 use crate::foreign::pickle::{Id, Meaning, Object, Pickle, standard};
 
-/// Modules that held the classes of `.metadata` at some time; their names alone tell them apart.
+/// The modules that held the classes of `.metadata` in some release. A class is recognized by its own name.
 const MODULES: &[&str] = &[
     "torch.distributed.checkpoint.metadata",
     "torch.distributed.checkpoint.filesystem",
@@ -25,13 +25,13 @@ const CLASSES: &[&str] = &[
     "MEM_FORMAT_ENCODING",
 ];
 
-/// More dimensions are refused: PyTorch allows 64.
+/// The largest number of dimensions that is read. PyTorch allows 64.
 const MAX_DIMS: usize = 64;
 
-/// More attributes are refused: the largest of the classes has six.
+/// The largest number of attributes that is read. The largest of the classes has six.
 const MAX_ATTRIBUTES: usize = 32;
 
-/// The globals of `.metadata` that mean something.
+/// The allow-list of `.metadata`.
 pub(crate) fn allowed(module: &str, name: &str) -> Option<Meaning> {
     match (module, name) {
         ("torch", "Size") | ("torch.serialization", "_get_layout") => Some(Meaning::Keep),
@@ -53,7 +53,7 @@ pub(crate) struct Instance<'p> {
 }
 
 impl<'p> Graph<'p> {
-    /// What an object is, for messages.
+    /// A description of an object, for messages.
     pub(crate) fn describe(self, id: Id) -> String {
         match self.0.get(id) {
             Object::Opaque(class) => format!("an object of class `{class}`"),
@@ -66,7 +66,7 @@ impl<'p> Graph<'p> {
         }
     }
 
-    /// The arguments and the state of an instance of `class`; `None` if it is something else.
+    /// The arguments and the state of an instance of `class`; `None` for any other object.
     fn of_class(self, id: Id, class: &str) -> Option<(&'p [Id], Option<Id>)> {
         let (name, arguments, state) = self.0.call(id)?;
         let module = name.strip_suffix(class)?.strip_suffix('.')?;
@@ -77,7 +77,7 @@ impl<'p> Graph<'p> {
         self.of_class(id, class).is_some()
     }
 
-    /// The object as an instance of `class`, with attributes.
+    /// The object as an instance of `class`, with its attributes.
     pub(crate) fn instance(self, id: Id, class: &'static str) -> Result<Instance<'p>, String> {
         let (_, state) = self.of_class(id, class).ok_or_else(|| self.other_than(id, class))?;
         let attributes = match state.map(|state| self.0.get(state)) {
@@ -95,7 +95,7 @@ impl<'p> Graph<'p> {
         })
     }
 
-    /// The bare state of a `class`, whatever it is.
+    /// The pickled state of an instance of `class`, of any type.
     pub(crate) fn state(self, id: Id, class: &str) -> Result<Id, String> {
         let state = self.of_class(id, class).and_then(|(_, state)| state);
         state.ok_or_else(|| self.other_than(id, class))
@@ -134,7 +134,7 @@ impl<'p> Graph<'p> {
             .map_or_else(|| self.describe(id), |number| number.to_string())
     }
 
-    /// A `torch.Size`, or a plain tuple of sizes.
+    /// The sizes of a `torch.Size` or of a plain tuple.
     pub(crate) fn size(self, id: Id, what: &str) -> Result<Dims, String> {
         let sizes = match self.0.call(id) {
             Some(("torch.Size", [sizes], _)) => *sizes,
@@ -148,7 +148,7 @@ impl<'p> Graph<'p> {
         let items = self.items(sizes, what)?;
         if items.len() > MAX_DIMS {
             return Err(format!(
-                "{what} has {} dimensions; {MAX_DIMS} are the most there can be",
+                "{what} has {} dimensions; at most {MAX_DIMS} are supported",
                 items.len()
             ));
         }
@@ -161,7 +161,7 @@ impl<'p> Graph<'p> {
 }
 
 impl Instance<'_> {
-    /// An attribute that may be missing in files of other versions.
+    /// The value of an attribute; `None` if this file's version of the class lacks it.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Id>, String> {
         let named = |(key, _): &&(Id, Id)| self.graph.0.text(*key) == Some(name);
         let mut found = self.attributes.iter().filter(named);

@@ -1,6 +1,7 @@
-//! `.metadata`: the index of a distributed checkpoint, a pickle of PyTorch's `Metadata`.
+//! Reads `.metadata`, the index of a distributed checkpoint: a pickle of PyTorch's `Metadata`.
 //!
-//! Files of every version since 1.13 are read: classes have moved between modules, and attributes have been added.
+//! The reader accepts files of PyTorch 1.13 and later. Its releases have moved the classes between modules and have
+//! added attributes.
 
 use smallvec::SmallVec;
 
@@ -13,28 +14,28 @@ use crate::source::limit::{Budget, OverLimit};
 use crate::source::refused::Refused;
 use crate::source::{Part, ReadLimit, StoredTensor};
 
-/// Longer paths are not followed: nothing nests as deep.
+/// The longest path of keys that is read.
 const MAX_PATH: usize = 64;
 
-/// Longer names are refused.
+/// The longest name of an entry that is read, in bytes.
 const MAX_NAME: usize = 4096;
 
-/// What a checkpoint holds, and where.
+/// The entries of a checkpoint and the places of their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) tensors: Vec<Tensor>,
-    /// Values, each pickled by itself.
+    /// The values, each pickled by itself.
     pub(crate) objects: Vec<Stored>,
     /// The names of the files that [`Payload::file`] counts.
     pub(crate) files: Vec<String>,
 }
 
-/// A tensor, cut into boxes that cover it.
+/// A tensor as boxes that cover it.
 #[derive(Debug)]
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) info: TensorInfo,
-    /// The boxes, and the run of bytes that each is: one, where one rank saved.
+    /// The boxes, and the bytes of each. A save by one rank has one box.
     pub(crate) regions: SmallVec<[Region; 1]>,
     pub(crate) payloads: SmallVec<[Payload; 1]>,
 }
@@ -43,12 +44,12 @@ pub(crate) struct Tensor {
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) name: String,
-    /// The keys that lead to it; `None` if the file does not tell.
+    /// The keys that lead to the object; `None` if the file does not store them.
     pub(crate) path: Option<Vec<Key>>,
     pub(crate) payload: Payload,
 }
 
-/// A step on the way to an object.
+/// A step on the path to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Name(String),
@@ -63,16 +64,16 @@ pub(crate) struct Payload {
     pub(crate) len: u64,
 }
 
-/// Where a chunk is found: the entry, and for tensors the first index of the chunk.
+/// The key of a chunk: the entry, and for tensors the first index of the chunk.
 type Place<'p> = (&'p str, Option<Dims>);
 
 /// The boxes of a tensor, and their places.
 type Chunks = (SmallVec<[Region; 1]>, SmallVec<[Payload; 1]>);
 
-/// Reads the pickle and proves that all that it names has its place.
+/// Reads the pickle, and checks that every entry has stored bytes.
 ///
 /// # Errors
-/// A sentence that names the entry, if there is one to name.
+/// If the index is damaged, is not supported, or needs too much memory. The text names the entry if one is concerned.
 pub(crate) fn read(bytes: &[u8], limit: ReadLimit) -> Result<Metadata, Refused> {
     let pickle = load(bytes, allowed, limit)?;
     let graph = Graph(&pickle);
@@ -97,17 +98,17 @@ struct Reader<'p> {
     graph: Graph<'p>,
     metadata: Metadata,
     places: HashMap<Place<'p>, Payload>,
-    /// How many chunks may still be looked at: each is an object of its own, unless the pickle refers to one again and
-    /// again.
+    /// The number of chunks that may still be visited. Each chunk of an honest pickle is an object, so more visits mean
+    /// that the pickle repeats references.
     visits: usize,
-    /// How many were found that hold something.
+    /// The number of chunks that hold elements.
     chunks: usize,
-    /// What is read may take so much memory.
+    /// The memory that the index may still take.
     memory: Budget,
 }
 
 impl<'p> Reader<'p> {
-    /// `storage_data`: which run of bytes each chunk is.
+    /// Reads `storage_data`, which maps each chunk to a run of bytes.
     fn storage(&mut self, id: Id) -> Result<(), Refused> {
         let mut numbers = HashMap::default();
         let entries = self.graph.dict(id, "`storage_data`")?;
@@ -119,7 +120,7 @@ impl<'p> Reader<'p> {
             let payload = self
                 .payload(*value, &mut numbers)
                 .map_err(|refused| refused.said(|what| format!("entry `{}`: {what}", place.0)))?;
-            // Ranks beyond the end of a tensor all write the same empty chunk, but a dict keeps one.
+            // All ranks beyond the end of a tensor write an equal empty chunk, and a dict keeps one of them.
             if let Some(first) = self.places.insert(place, payload)
                 && first != payload
             {
@@ -131,7 +132,7 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    /// A `MetadataIndex`, without its hint.
+    /// Reads a `MetadataIndex`, without its hint.
     fn place(&self, id: Id) -> Result<Place<'p>, String> {
         let index = self.graph.instance(id, "MetadataIndex")?;
         let name = self.graph.text(index.required("fqn")?, "the name of an entry")?;
@@ -167,7 +168,7 @@ impl<'p> Reader<'p> {
         Ok(Payload { file, start, len })
     }
 
-    /// Payloads that were sent through a stream transform are refused: none is built in.
+    /// Refuses payloads that were written through a stream transform. PyTorch has no built-in transform.
     fn no_transforms(&self, id: Id) -> Result<(), Refused> {
         if *self.graph.0.get(id) == Object::None {
             return Ok(());
@@ -181,7 +182,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// The true path of each object. Planners of other libraries keep other things here, which are no paths.
+    /// Reads the path of each object. Planners of other libraries store other data here, which is ignored.
     fn planner_data(&mut self, id: Id) {
         let Ok(entries) = self.graph.dict(id, "`planner_data`") else {
             return;
@@ -193,7 +194,7 @@ impl<'p> Reader<'p> {
             let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
                 continue;
             };
-            // Nothing is copied but what spells the name: a pickle may refer to one long text many times.
+            // Only the keys that spell the name are copied: a pickle may refer to one long text many times.
             if let Some(&object) = numbers.get(name)
                 && keys.len() <= MAX_PATH
                 && self.spells(keys, name)
@@ -204,7 +205,7 @@ impl<'p> Reader<'p> {
         self.metadata.objects = objects;
     }
 
-    /// Whether the keys, joined by dots, are the name.
+    /// Returns true if the keys, joined by dots, spell the name.
     fn spells(&self, keys: &[Id], name: &str) -> bool {
         let mut rest = Some(name);
         for (at, key) in keys.iter().enumerate() {
@@ -226,7 +227,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// `state_dict_metadata`: what each entry is.
+    /// Reads `state_dict_metadata`, which describes each entry.
     fn entries(&mut self, id: Id) -> Result<(), Refused> {
         let entries = self.graph.dict(id, "`state_dict_metadata`")?;
         self.memory
@@ -255,7 +256,7 @@ impl<'p> Reader<'p> {
             self.metadata.objects.push(Stored {
                 name: name.to_owned(),
                 path: None,
-                payload: payload.ok_or("it is stored nowhere")?,
+                payload: payload.ok_or("the index gives no place for its bytes")?,
             });
             return Ok(());
         }
@@ -284,7 +285,7 @@ impl<'p> Reader<'p> {
         })
     }
 
-    /// The chunks that hold something, and their places.
+    /// The chunks that hold elements, and their places.
     fn chunks(&mut self, name: &'p str, id: Id) -> Result<Chunks, Refused> {
         let chunks = self.graph.items(id, "the list of its chunks")?;
         let most = chunks.len().min(self.places.len());
@@ -293,7 +294,7 @@ impl<'p> Reader<'p> {
         for chunk in chunks {
             self.visits = self.visits.checked_sub(1).ok_or(OverLimit::Again)?;
             let region = self.region(*chunk)?;
-            // Ranks beyond the end of a tensor hold nothing of it.
+            // A rank beyond the end of a tensor has an empty chunk.
             if region.size.contains(&0) {
                 continue;
             }
@@ -324,7 +325,7 @@ impl<'p> Reader<'p> {
         })
     }
 
-    /// The element type among the properties: a tuple of five or six that begins with it.
+    /// The element type: the first item of the properties, a tuple of five or six.
     fn dtype(&self, id: Id) -> Result<DType, Refused> {
         let state = self.graph.state(id, "TensorProperties")?;
         let dtype = match self.graph.0.get(state) {
@@ -340,7 +341,8 @@ impl<'p> Reader<'p> {
     }
 }
 
-/// A chunk takes at least the bytes of its elements: a size that was made up is noticed before memory is asked for.
+/// Checks that a payload is at least as long as the elements of its chunk. A false size is found before memory is
+/// allocated.
 fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), String> {
     let needed = TensorInfo::of(info.dtype(), &region.size).byte_len();
     let needed = needed.and_then(|needed| u64::try_from(needed).ok());
@@ -354,7 +356,7 @@ fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), S
     ))
 }
 
-/// A name from a file must not lead out of the directory.
+/// Refuses the name of a file outside of the directory.
 fn check_file_name(name: &str) -> Result<(), String> {
     let mut components = std::path::Path::new(name).components();
     let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();

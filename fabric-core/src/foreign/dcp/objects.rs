@@ -1,4 +1,5 @@
-//! Objects: what is no tensor by itself. Each is pickled alone, and read when the checkpoint is opened.
+//! Reads the pickled objects of a distributed checkpoint. Each is a payload by itself, and is read when the checkpoint
+//! is opened.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use crate::foreign::torch;
 use crate::source::read::{THREADS, in_parallel};
 use crate::source::{Index, ReadLimit};
 
-/// Fewer are read by one thread.
+/// The smallest number of objects that several threads read.
 const SHARED_FROM: usize = 64;
 
 /// Reads all objects into `index`, which holds the tensors.
@@ -26,7 +27,7 @@ pub(crate) fn read(
 ) -> Result<()> {
     let mut leaves = Vec::new();
     for (object, found) in objects.iter().zip(read_all(objects, files, limit)?) {
-        // A tuple is one object, with the tensors in it.
+        // A tuple is one object, and may contain tensors.
         for (name, tensor) in found.tensors {
             if index.tensors.insert(name.clone(), tensor).is_some() {
                 return Err(Error::corrupt(metadata, format!("two entries have the name `{name}`")));

@@ -1,4 +1,4 @@
-//! Payloads: archives of `torch.save`, one after the other in `.distcp` files, one for each chunk or object.
+//! Reads payloads: `torch.save` archives, one for each chunk or object, one after the other in `.distcp` files.
 
 #[cfg(test)]
 #[cfg(fabric_repository)]
@@ -17,13 +17,13 @@ use crate::source::window::{Held, Slice};
 use crate::source::{Part, Place, ReadLimit, StoredTensor};
 use crate::storage::ReadFile;
 
-/// The bytes that are read at the start of a payload: its pickle, and the headers in front of the data.
+/// The number of bytes read at the start of a payload: the pickle, and the headers before the data.
 const HEAD: u64 = 4096;
 
-/// The bytes that are read at the end of a payload: the members behind the data, and the directory.
+/// The number of bytes read at the end of a payload: the members after the data, and the directory.
 const TAIL: u64 = 2048;
 
-/// Reads `len` bytes of a file, a small number.
+/// Reads `len` bytes of a file. Callers pass small numbers.
 fn read_run(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let len = usize::try_from(len).unwrap_or_default();
@@ -36,7 +36,7 @@ fn read_run(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Ve
     Ok(bytes)
 }
 
-/// Reads the framing of a payload: both its ends, or all of it if it is small.
+/// Reads the framing of a payload: its two ends, or all of a small payload.
 fn with_framing<T>(
     file: &dyn ReadFile,
     path: &Path,
@@ -61,14 +61,14 @@ fn with_framing<T>(
     })
 }
 
-/// Reads the pickle of a payload, and where its storages lie.
+/// Reads the pickle of a payload, and the places of its storages.
 pub(crate) fn read(file: &dyn ReadFile, path: &Path, payload: Place, limit: ReadLimit) -> Result<(Pickle, Storages)> {
     with_framing(file, path, payload, |slice| {
         torch::archive(slice, payload.file, path, limit)
     })
 }
 
-/// Finds the bytes of a chunk, whose payload must hold what `.metadata` says of it.
+/// Finds the bytes of a chunk. The payload must agree with `.metadata`.
 pub(crate) fn locate(
     (file, path): (&dyn ReadFile, &Path),
     (entry, tensor): (&str, &StoredTensor),
@@ -90,7 +90,7 @@ pub(crate) fn locate(
     })
 }
 
-/// Compares the tensor in a payload with what `.metadata` says of it.
+/// Compares the tensor in a payload with its description in `.metadata`.
 fn agrees(found: &TensorInfo, tensor: &StoredTensor, chunk: &Part) -> Result<(), Refused> {
     let dtype = tensor.info.dtype();
     if found.dtype() == dtype && found.shape() == chunk.region.size {

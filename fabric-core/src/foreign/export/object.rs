@@ -1,4 +1,4 @@
-//! Python's objects, as far as checkpoints need them, and the storages behind their tensors.
+//! The Python objects of an exported checkpoint, and the storages of its tensors.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(crate) enum Object<'a> {
     Tuple(Vec<Object<'a>>),
     List(Vec<Object<'a>>),
     Dict(Vec<(Object<'a>, Object<'a>)>),
-    /// An `OrderedDict`, which is what modules give.
+    /// An `OrderedDict`, the type that `Module.state_dict()` returns.
     StateDict(Vec<(Object<'a>, Object<'a>)>),
 }
 
@@ -31,7 +31,7 @@ impl Object<'_> {
     }
 }
 
-/// A tensor that begins with its storage and is without gaps.
+/// A contiguous tensor at the start of its storage.
 #[derive(Debug)]
 pub(crate) struct Tensor {
     /// The number of its storage.
@@ -42,16 +42,16 @@ pub(crate) struct Tensor {
     pub(crate) bytes: u64,
 }
 
-/// How PyTorch says of which type a storage is.
+/// The form in which PyTorch writes the element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoredAs {
-    /// A class of its own.
+    /// The name of a storage class of this element type.
     Class(&'static str),
-    /// A class of bytes, and the element type beside it.
+    /// An untyped storage; the element type stands beside it.
     Untyped(&'static str),
 }
 
-/// How PyTorch stores an element type; `None` if it has no such type.
+/// The form in which PyTorch stores an element type; `None` if PyTorch has no such type.
 pub(crate) fn stored_as(dtype: DType) -> Option<StoredAs> {
     use StoredAs::{Class, Untyped};
     Some(match dtype {
@@ -75,17 +75,17 @@ pub(crate) fn stored_as(dtype: DType) -> Option<StoredAs> {
         DType::F8E8M0 => Untyped("float8_e8m0fnu"),
         DType::F8E4M3FNUZ => Untyped("float8_e4m3fnuz"),
         DType::F8E5M2FNUZ => Untyped("float8_e5m2fnuz"),
-        // PyTorch's 4-bit type counts pairs, so a tensor of it has another shape; there is none of 6 bits.
+        // PyTorch's 4-bit type counts pairs of elements, so its shapes differ. PyTorch has no 6-bit type.
         DType::F4 | DType::F6E2M3 | DType::F6E3M2 | DType::Other => return None,
     })
 }
 
-/// The bytes of a storage.
+/// The source of a storage's bytes.
 #[derive(Debug)]
 pub(crate) enum Storage<'a> {
-    /// Those of an entry.
+    /// The bytes of an entry.
     Stored(&'a str, &'a StoredTensor),
-    /// These.
+    /// Bytes in memory.
     Inline(Vec<u8>),
 }
 
@@ -133,7 +133,7 @@ impl<'a> Storages<'a> {
         Ok(tensor(storage, stored_as, &stored.info))
     }
 
-    /// The storage of another entry whose bytes are the same ones. Equal contents in two places are two tensors.
+    /// The storage of an earlier entry with its bytes in the same place. Equal contents in two places are two tensors.
     fn tied(&self, stored: &StoredTensor) -> Option<usize> {
         let same = self.by_place.get(&stored.places())?;
         same.iter().copied().find(|&number| match &self.list[number] {
@@ -146,7 +146,7 @@ impl<'a> Storages<'a> {
         })
     }
 
-    /// A tensor without dimensions that no entry holds.
+    /// A tensor without dimensions that is not an entry of the checkpoint.
     pub(crate) fn scalar(&mut self, dtype: DType, bytes: &[u8]) -> Tensor {
         let number = self.list.len();
         self.list.push(Storage::Inline(bytes.to_vec()));

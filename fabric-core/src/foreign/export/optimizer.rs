@@ -1,4 +1,4 @@
-//! An optimizer's entries as the dict that `torch.optim.Optimizer.load_state_dict` takes.
+//! Writes an optimizer's entries as the dict that `torch.optim.Optimizer.load_state_dict` takes.
 //!
 //! ```text
 //! kind                         {"state": {0: {"step": tensor(3.), "exp_avg": ..., "exp_avg_sq": ...}, ...},
@@ -7,8 +7,8 @@
 //! param_groups
 //! ```
 //!
-//! PyTorch matches parameters by their order: number n is the n-th parameter that the optimizer was given. The names
-//! come along as `param_names`, which PyTorch keeps.
+//! PyTorch matches parameters by their order: number n is the n-th parameter that the optimizer was given. Each group
+//! stores the names as `param_names`, which PyTorch keeps.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,7 @@ const NAMES: &str = "param_names";
 const STATE: &str = "state";
 const STEP: &str = "step";
 
-/// What PyTorch's optimizers want to find in a group, beside what ours store.
+/// The options that PyTorch's AdamW expects in a group, and that this library's AdamW does not store.
 const ADAMW: &[(&str, Constant)] = &[
     ("amsgrad", Constant::False),
     ("maximize", Constant::False),
@@ -65,14 +65,14 @@ impl Constant {
     }
 }
 
-/// Whether these are the entries of an optimizer.
+/// Returns true if `entries` are those of an optimizer.
 pub(crate) fn is_one(entries: &[Entry<'_>]) -> bool {
     entries
         .iter()
         .any(|entry| entry.name == GROUPS && groups(entry).is_some())
 }
 
-/// Whether this entry says that an optimizer lies around it, at whatever depth.
+/// Returns true if this entry is the `param_groups` of an optimizer, at any depth.
 pub(crate) fn is_inside(entry: &Entry<'_>) -> bool {
     entry.name.rsplit('.').next() == Some(GROUPS) && groups(entry).is_some()
 }
@@ -80,7 +80,7 @@ pub(crate) fn is_inside(entry: &Entry<'_>) -> bool {
 /// A group's options.
 type Group<'a> = &'a [(Cbor, Cbor)];
 
-/// The groups, if this is a list of maps with parameters.
+/// The groups, if the entry is a list of maps with parameters.
 fn groups<'a>(entry: &Entry<'a>) -> Option<Vec<Group<'a>>> {
     let Leaf::Value(value) = entry.leaf else { return None };
     let groups = value
@@ -100,7 +100,7 @@ fn option<'a>(group: Group<'a>, name: &str) -> Option<&'a Cbor> {
     found.map(|(_, value)| value)
 }
 
-/// What a file calls a parameter.
+/// The name or number of a parameter in a group of the file.
 fn parameter_name(parameter: &Cbor) -> Option<String> {
     match parameter {
         Cbor::Text(name) => Some(name.clone()),
@@ -109,11 +109,11 @@ fn parameter_name(parameter: &Cbor) -> Option<String> {
     }
 }
 
-/// The parameters of an optimizer, numbered through all groups.
+/// The parameters of an optimizer, numbered across all groups.
 struct Parameters {
     names: Vec<String>,
     numbers: HashMap<String, usize>,
-    /// Whether the file has names and not numbers.
+    /// The file names parameters, and does not number them.
     named: bool,
 }
 
@@ -145,7 +145,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// The parameter and the state's own name in `<parameter>.<name>`; parameters may have dots.
+    /// The parameter and the name of its state in `<parameter>.<name>`. Names of parameters may contain dots.
     fn find<'n>(&self, below_state: &'n str) -> Option<(usize, &'n str)> {
         let dots = below_state.rmatch_indices('.').map(|(at, _)| at);
         let mut splits = dots.map(|at| (&below_state[..at], &below_state[at + 1..]));
@@ -161,7 +161,7 @@ impl Parameters {
     }
 }
 
-/// The dict for these entries.
+/// Builds the optimizer's state dict from its entries.
 pub(crate) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>]) -> Result<Object<'a>> {
     let Some((at, groups)) = entries
         .iter()
@@ -176,7 +176,7 @@ pub(crate) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>
     for entry in entries {
         if entry.name == KIND {
             kind = text(entry);
-            // `load_state_dict` would make an attribute of it.
+            // `load_state_dict` would turn the kind into an attribute of the optimizer.
             arranging.left_out.push(entry.full.to_owned());
         } else if let Some(below) = strip(entry.name, STATE).filter(|below| !below.is_empty()) {
             let (number, name) = parameters.find(below).ok_or_else(|| Error::WrongType {
@@ -193,7 +193,7 @@ pub(crate) fn state_dict<'a>(arranging: &mut Arranging<'a>, entries: &[Entry<'a>
     for (number, entries) in state {
         states.push((parameters.key(number, by_name), parameter_state(arranging, entries)?));
     }
-    // A foreign file may hold the state as one value: empty, when there is none.
+    // A foreign file may hold an empty state as one value.
     let value = entries.iter().find(|entry| entry.name == STATE && states.is_empty());
     let state = value.map_or_else(|| Ok(Object::Dict(states)), |value| arranging.leaf(value))?;
     let mut first = 0;
@@ -227,7 +227,7 @@ fn text<'a>(entry: &Entry<'a>) -> Option<&'a str> {
     }
 }
 
-/// The state of one parameter, its step count first, as PyTorch has it.
+/// The state of one parameter. Its step count comes first, as in PyTorch.
 fn parameter_state<'a>(arranging: &mut Arranging<'a>, mut entries: Vec<(&str, &Entry<'a>)>) -> Result<Object<'a>> {
     entries.sort_by_key(|(name, _)| (*name != STEP, name.to_owned()));
     let mut object = Vec::with_capacity(entries.len());
@@ -252,7 +252,7 @@ fn number(entry: &Entry<'_>) -> Option<f64> {
     }
 }
 
-/// A step count as PyTorch counts: in a tensor without dimensions, of 32 bits unless they cannot hold it.
+/// A step count as PyTorch stores it: a 32-bit tensor without dimensions, or a wider one for a larger count.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "it is looked at whether anything was lost"
@@ -268,7 +268,7 @@ fn step<'a>(arranging: &mut Arranging<'a>, count: f64) -> Object<'a> {
     Object::Tensor(tensor)
 }
 
-/// One group: its options, those that PyTorch's optimizer of this kind has besides, and its parameters.
+/// One group: its stored options, the further options of PyTorch's optimizer of this kind, and its parameters.
 fn group_object<'a>(
     group: Group<'a>,
     full: &'a str,
@@ -283,7 +283,7 @@ fn group_object<'a>(
             continue;
         };
         let value = match value.as_array() {
-            // The only option that is a tuple; a list would do for PyTorch, and tell a reader that it is another thing.
+            // PyTorch stores `betas` as a tuple, and every other sequence as a list.
             Some(items) if key == "betas" => {
                 Object::Tuple(items.iter().map(|item| Object::Value(full, item)).collect())
             }

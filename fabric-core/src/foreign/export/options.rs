@@ -1,23 +1,24 @@
-//! What a caller may ask of an export.
+//! The options and the report of an export.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::options::Durability;
 
-/// A kind of file that other programs read.
+/// A file format that other programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExportFormat {
-    /// A plain safetensors file: tensors under their names, and nothing else. Values are left out. Tied tensors are
-    /// written once for each name, as the format has no ties.
+    /// A plain safetensors file: tensors under their names. The export leaves out values, and writes a tied tensor once
+    /// for each name, since the format has no ties.
     Safetensors,
-    /// What `torch.save` writes, and `torch.load(path, weights_only=True)` opens: tensors and values in nested dicts.
+    /// The zip archive of `torch.save`: tensors and values in nested dicts. `torch.load(path, weights_only=True)` opens
+    /// it.
     Torch,
 }
 
 impl ExportFormat {
-    /// The format that a file's name asks for.
+    /// The format that belongs to the extension of a file's name.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let extension = path
             .extension()
@@ -35,7 +36,8 @@ impl ExportFormat {
     }
 }
 
-/// How to export: everything, in the format that the file's name asks for, unless said otherwise.
+/// The options of an export. The default is to export all entries, in the format that the extension of the file's name
+/// stands for.
 ///
 /// ```
 /// use fabric_core::ExportOptions;
@@ -53,63 +55,64 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// Everything, in the format that the file's name asks for: `.safetensors`, or `.pt`, `.pth`, `.bin`, `.ckpt`.
+    /// Exports all entries. The extension of the file's name selects the format: `.safetensors`, or `.pt`, `.pth`,
+    /// `.bin`, `.ckpt`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The format, whatever the file is called.
+    /// Sets the format. The extension of the file's name has no effect then.
     pub fn format(mut self, format: ExportFormat) -> Self {
         self.format = Some(format);
         self
     }
 
-    /// Only what lies below `name`, and named relative to it: `"model"` makes a file of bare weights.
+    /// Exports the entries below `name`, named relative to it. `"model"` writes a file of bare weights.
     pub fn subtree(mut self, name: impl Into<String>) -> Self {
         self.subtree = Some(name.into());
         self
     }
 
-    /// For [`ExportFormat::Torch`]: whether what is exported is one module, a flat state dict (`fc1.weight`), or a state
-    /// whose components are keys (`{"model": {"fc1.weight": ...}}`).
+    /// For [`ExportFormat::Torch`]: selects the form of the file. `true` writes one module, as a flat state dict
+    /// (`fc1.weight`). `false` writes a state with components as keys (`{"model": {"fc1.weight": ...}}`).
     ///
-    /// Unless said, tensors without an optimizer among them are a module; but a whole checkpoint with a value at its
-    /// first level (`iteration`) is a state. So a state that has modules only needs `bare(false)`, and a module with
-    /// a value of its own that was saved by itself needs `bare(true)`.
+    /// By default, tensors without an optimizer among them are exported as one module. A whole checkpoint with a value
+    /// at its first level (`iteration`) is exported as a state. Call `bare(false)` for a state that consists of modules
+    /// only, and `bare(true)` for a single module that has a value at its first level.
     pub fn bare(mut self, bare: bool) -> Self {
         self.bare = Some(bare);
         self
     }
 
-    /// For [`ExportFormat::Torch`]: whether optimizer state is keyed by the names of parameters, as
-    /// `torch.distributed.checkpoint.state_dict` does. Off by default: `torch.optim` counts parameters, and gets the names
-    /// as `param_names` besides.
+    /// For [`ExportFormat::Torch`]: `true` keys optimizer state by the names of parameters, as
+    /// `torch.distributed.checkpoint.state_dict` does. The default, `false`, numbers parameters for `torch.optim`, and
+    /// stores the names as `param_names`.
     pub fn parameter_names(mut self, parameter_names: bool) -> Self {
         self.parameter_names = parameter_names;
         self
     }
 
-    /// How durable the file is when the export returns.
+    /// Sets whether the file is synced to the device before the export returns.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 }
 
-/// What an export wrote.
+/// The report of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {
-    /// The entries written that are tensors.
+    /// The number of tensors written.
     pub tensors: usize,
-    /// The entries written that are values.
+    /// The number of values written.
     pub values: usize,
     /// The length of the file in bytes.
     pub bytes: u64,
-    /// The entries that the format has no place for, sorted: values in safetensors; for PyTorch, an optimizer's `kind`,
-    /// and the plain values inside a module that is exported by itself.
+    /// The names of the entries that the format has no place for, sorted: for safetensors, values; for PyTorch, an
+    /// optimizer's `kind`, and the plain values inside a module that is exported by itself.
     pub left_out: Vec<String>,
-    /// Tensors that PyTorch's modules expect and candle's do not have: the `num_batches_tracked` of each `BatchNorm`,
-    /// written as 0.
+    /// The names of the tensors that the export added because PyTorch's modules expect them: `num_batches_tracked` of
+    /// each `BatchNorm`, with the value 0.
     pub added: Vec<String>,
 }

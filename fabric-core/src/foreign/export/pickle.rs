@@ -1,6 +1,7 @@
-//! Writes pickles of protocol 2: the opcodes that `torch.load(weights_only=True)` allows, and no others.
+//! Writes pickles of protocol 2, with the opcodes that `torch.load(weights_only=True)` allows.
 //!
-//! The opcodes are those of Python's `pickletools`; what is written is data, and the calls that rebuild tensors.
+//! The opcodes are those of Python's `pickletools`. A pickle contains data, and calls of the functions that rebuild
+//! tensors.
 
 #[cfg(test)]
 mod tests;
@@ -14,15 +15,15 @@ use crate::error::{Error, Result, StateError};
 use crate::io::pages;
 use crate::value::SOME;
 
-/// Deeper values are refused: no recursion without a bound.
+/// The deepest nesting of a value that is written. It bounds the recursion.
 const MAX_DEPTH: usize = 256;
 
 const LATIN1: &str = "latin1";
 
-/// A pickle that is being written, or only counted.
+/// A pickle that is being written or measured.
 struct Pickle<B> {
     bytes: B,
-    /// What is written once and then referred to: texts and globals that return with every tensor.
+    /// The texts and globals that every tensor repeats. They are written once, and referred to afterwards.
     memo: HashMap<Named, u8>,
 }
 
@@ -32,7 +33,7 @@ enum Named {
     Text(&'static str),
 }
 
-/// Takes the bytes of a pickle.
+/// A sink for the bytes of a pickle.
 trait Bytes {
     fn put(&mut self, bytes: &[u8]);
 }
@@ -43,7 +44,7 @@ impl Bytes for Vec<u8> {
     }
 }
 
-/// The number of bytes.
+/// A sink that counts the bytes.
 struct Count(usize);
 
 impl Bytes for Count {
@@ -52,10 +53,11 @@ impl Bytes for Count {
     }
 }
 
-/// The pickle of `object`.
+/// Pickles `object`.
 ///
 /// # Errors
-/// The value that has no form in Python that may be loaded, or too little memory for the pickle, which is counted first.
+/// If a value has no form in Python that `weights_only=True` loads, or there is not enough memory. The pickle is
+/// measured before memory is allocated.
 pub(crate) fn pickle(object: &Object<'_>) -> Result<Vec<u8>> {
     let Count(len) = written(object, Count(0))?;
     let memory = pages::reserved(len).map_err(|source| Error::Memory {
@@ -132,10 +134,10 @@ impl<B: Bytes> Pickle<B> {
         self.op(b'R');
     }
 
-    /// `torch._utils._rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())`, or the third version with the
-    /// element type.
+    /// `torch._utils._rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict())`, or `_rebuild_tensor_v3`,
+    /// which has the element type as a further argument.
     fn tensor(&mut self, tensor: &Tensor) {
-        // An untyped storage counts bytes.
+        // An untyped storage is counted in bytes.
         let (rebuild, module, class, count) = match tensor.stored_as {
             StoredAs::Class(class) => ("_rebuild_tensor_v2", "torch", class, tensor.elements),
             StoredAs::Untyped(_) => ("_rebuild_tensor_v3", "torch.storage", "UntypedStorage", tensor.bytes),
@@ -197,7 +199,7 @@ impl<B: Bytes> Pickle<B> {
                 Cbor::Bytes(bytes) => self.big_integer(bytes, *sign == 3)?,
                 _ => return Err("is an integer in a form that is not understood"),
             },
-            // Python has one `None`, whatever lies around it.
+            // Python has one `None`, so `Some(None)` becomes `None`.
             Cbor::Tag(SOME, inner) => self.value(inner, depth + 1)?,
             _ => return Err("is of a kind that Python has no plain form of"),
         }
@@ -232,7 +234,7 @@ impl<B: Bytes> Pickle<B> {
         }
     }
 
-    /// An integer of any size: two's complement, little-endian, without bytes that only repeat the sign.
+    /// An integer of any size: two's complement, little-endian, without redundant sign bytes.
     fn long(&mut self, mut bytes: &[u8]) {
         while let [rest @ .., before, last] = bytes {
             let repeated = if before & 0x80 == 0 { 0 } else { 0xff };
@@ -241,12 +243,12 @@ impl<B: Bytes> Pickle<B> {
             }
             bytes = &bytes[..=rest.len()];
         }
-        // At most 255 bytes: 16 for a number, and `big_integer` has counted its own.
+        // The length is at most 255: a number has 16 bytes, and `big_integer` has checked the others.
         self.bytes.put(&[0x8a, u8::try_from(bytes.len()).unwrap_or(u8::MAX)]);
         self.bytes.put(bytes);
     }
 
-    /// A bignum of RFC 8949, section 3.4.3: its size big-endian; a negative one is -1 minus that.
+    /// A bignum of RFC 8949, section 3.4.3: its size is big-endian; a negative number is -1 minus its size.
     fn big_integer(&mut self, size: &[u8], negative: bool) -> Result<(), &'static str> {
         if size.len() > 254 {
             return Err("is an integer of more than 254 bytes");
@@ -262,9 +264,9 @@ impl<B: Bytes> Pickle<B> {
         Ok(())
     }
 
-    /// `_codecs.encode("...", "latin1")`: protocol 2 has no bytes of its own.
+    /// `_codecs.encode("...", "latin1")`: protocol 2 has no opcode for bytes.
     fn raw_bytes(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        // In UTF-8 every character of the upper half takes two bytes.
+        // UTF-8 encodes every byte above 127 as two bytes.
         let len = bytes.len() + bytes.iter().filter(|byte| !byte.is_ascii()).count();
         let len = u32::try_from(len).map_err(|_| "is a run of over 2 GiB of bytes")?;
         self.global("_codecs", "encode");
@@ -280,7 +282,7 @@ impl<B: Bytes> Pickle<B> {
     }
 
     fn text(&mut self, text: &str) {
-        // Longer texts have been refused: names are at most 4096 bytes, and values are looked at first.
+        // Longer texts have been refused: names have at most 4096 bytes, and the lengths of values are checked first.
         let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.op(b'X');
         self.bytes.put(&len.to_le_bytes());
@@ -311,7 +313,7 @@ impl<B: Bytes> Pickle<B> {
     }
 
     fn remember(&mut self, named: Named) {
-        // There are a few dozen globals and fixed texts in all; one too many would be written out each time.
+        // A checkpoint uses a few dozen globals and fixed texts. Further ones would be written in full each time.
         if let Ok(number) = u8::try_from(self.memo.len()) {
             self.memo.insert(named, number);
             self.bytes.put(&[b'q', number]);
@@ -319,7 +321,7 @@ impl<B: Bytes> Pickle<B> {
     }
 }
 
-/// The strides of a tensor without gaps, row by row.
+/// The strides of a contiguous, row-major tensor, in elements.
 fn strides(shape: &[usize]) -> Vec<u64> {
     let mut strides = vec![1; shape.len()];
     for d in (1..shape.len()).rev() {

@@ -1,4 +1,4 @@
-//! The tensors of a checkpoint as a plain safetensors file.
+//! Writes the tensors of a checkpoint as a plain safetensors file.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::format::safetensors::FileLayout;
 use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
-/// A file that is decided but for the bytes of its tensors.
+/// A safetensors file before the bytes of its tensors are written.
 pub(crate) struct Image<'a> {
     raw: &'a RawCheckpoint,
     layout: FileLayout,
@@ -16,11 +16,11 @@ pub(crate) struct Image<'a> {
 
 impl<'a> Image<'a> {
     /// # Errors
-    /// If the format has no such tensors.
+    /// If safetensors has no such element type.
     pub(crate) fn new(raw: &'a RawCheckpoint) -> Result<Self> {
         let tensors = raw.index.tensors.iter();
         let infos = tensors.map(|(name, stored)| (name.clone(), stored.info.clone()));
-        // Programs that know PyTorch, transformers among them, look for this key.
+        // Programs that use PyTorch, transformers among them, look for this key.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let layout = FileLayout::new(infos.collect(), &metadata, None)
             .map_err(|error| Error::Options(format!("cannot be written as safetensors: {error}")))?;

@@ -1,7 +1,7 @@
-//! Puts entries back into the nested dicts that PyTorch's programs expect.
+//! Rebuilds the nested dicts that PyTorch programs expect from the entries of a checkpoint.
 //!
-//! Names are split at dots down to the modules; what lies in a module keeps its dotted name, as `Module.state_dict()`
-//! gives it:
+//! Names are split at dots down to the modules. The tensors of a module keep their dotted names, as in
+//! `Module.state_dict()`:
 //!
 //! ```text
 //! model.fc1.weight            {"model": OrderedDict({"fc1.weight": tensor}),
@@ -10,9 +10,9 @@
 //! iteration                    "iteration": 7}
 //! ```
 //!
-//! A module is what has tensors and no optimizer. Plain values inside it stand beside it under their dotted names:
-//! `load_state_dict` refuses keys that the module does not have, and readers that join keys with dots, ours among
-//! them, find them under the same name.
+//! A module is a level with tensors and without an optimizer. The plain values of a module stand beside it under their
+//! dotted names: `load_state_dict` refuses keys that the module does not have, and readers that join keys with dots,
+//! this library among them, find the values under the same name.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,14 +23,14 @@ use crate::error::Result;
 use crate::source::{Index, StoredTensor};
 use crate::value::Value;
 
-/// Names are split into at most so many dicts inside each other; the rest of a longer name is one key.
+/// The deepest nesting of dicts that names are split into. The rest of a longer name is one key.
 const MAX_DEPTH: usize = 64;
 
 const RUNNING_MEAN: &str = "running_mean";
 const RUNNING_VAR: &str = "running_var";
 const COUNTER: &str = "num_batches_tracked";
 
-/// An entry below a level: its name from there, its full name, and what it is.
+/// An entry below a level: its name relative to the level, its full name, and its contents.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) name: &'a str,
@@ -54,27 +54,27 @@ impl Entry<'_> {
 pub(crate) struct StateDict<'a> {
     pub(crate) object: Object<'a>,
     pub(crate) storages: Storages<'a>,
-    /// Entries that have no place in it, sorted.
+    /// The names of the entries that the dicts have no place for, sorted.
     pub(crate) left_out: Vec<String>,
-    /// Names of tensors that PyTorch expects and the checkpoint does not have.
+    /// The names of tensors that PyTorch expects and the checkpoint does not have.
     pub(crate) added: Vec<String>,
 }
 
-/// What a caller decided.
+/// The choices of the caller.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Choices {
-    /// Whether the entries are those of one module; `None` leaves that to the look of them.
+    /// `true` if the entries are those of one module; `None` decides by the entries.
     pub(crate) bare: Option<bool>,
-    /// Whether they are a component of a checkpoint, and not the whole of one.
+    /// `true` if the entries are a component of a checkpoint, `false` for a whole checkpoint.
     pub(crate) subtree: bool,
-    /// Whether optimizer state is keyed by names instead of numbers.
+    /// Optimizer state is keyed by names, and not by numbers.
     pub(crate) parameter_names: bool,
 }
 
 /// Arranges the entries of a checkpoint.
 ///
 /// # Errors
-/// If PyTorch has no such tensors, or an optimizer's entries do not fit together.
+/// If PyTorch has no such element type, or the entries of an optimizer contradict each other.
 pub(crate) fn arrange(index: &Index, choices: Choices) -> Result<StateDict<'_>> {
     let tensors = index.tensors.iter().map(|(name, stored)| (name, Leaf::Tensor(stored)));
     let values = index.values.iter().map(|(name, value)| (name, Leaf::Value(value)));
@@ -122,7 +122,7 @@ impl<'a> Arranging<'a> {
         self.module(&tensors)
     }
 
-    /// One level of names as keys; components that are numbered from 0 are a list.
+    /// Splits one level of names into keys. Components that are numbered from 0 become a list.
     fn split(&mut self, entries: &[Entry<'a>], depth: usize) -> Result<Object<'a>> {
         let is_leaf = |name: &str| depth == MAX_DEPTH || !name.contains('.');
         let names = entries.iter().map(|entry| entry.name);
@@ -131,7 +131,7 @@ impl<'a> Arranging<'a> {
         let mut object = Vec::new();
         for entry in entries {
             match entry.name.split_once('.').filter(|_| !is_leaf(entry.name)) {
-                // A key is there once: what lies below a leaf stands beside it.
+                // Every key is written once: entries below the name of a leaf stand beside the leaf.
                 Some((key, name)) if !leaves.contains(key) => {
                     below.entry(key).or_default().push(Entry { name, ..*entry });
                 }
@@ -153,7 +153,7 @@ impl<'a> Arranging<'a> {
         Ok(Object::Dict(object))
     }
 
-    /// One component under its key, and beside it what has no place in it.
+    /// Adds one component under its key, and the values that have no place in it beside it.
     fn component(
         &mut self,
         key: &str,
@@ -175,8 +175,8 @@ impl<'a> Arranging<'a> {
         Ok(())
     }
 
-    /// The tensors of a module under their dotted names, and the counters that PyTorch's `BatchNorm` has beside its
-    /// running statistics.
+    /// The tensors of a module under their dotted names, with the batch counters that PyTorch's `BatchNorm` has beside
+    /// its running statistics.
     fn module(&mut self, tensors: &[Entry<'a>]) -> Result<Object<'a>> {
         let names: HashSet<&str> = tensors.iter().map(|entry| entry.name).collect();
         let mut object = Vec::with_capacity(tensors.len());
@@ -196,7 +196,6 @@ impl<'a> Arranging<'a> {
         Ok(Object::StateDict(object))
     }
 
-    /// One entry.
     pub(crate) fn leaf(&mut self, entry: &Entry<'a>) -> Result<Object<'a>> {
         Ok(match entry.leaf {
             Leaf::Tensor(stored) => Object::Tensor(self.storages.entry(entry.full, stored)?),
@@ -205,7 +204,7 @@ impl<'a> Arranging<'a> {
     }
 }
 
-/// What lies before the last component of `name`, if that is `last`; empty at the root.
+/// The part of `name` before its last component, if that component is `last`; empty at the root.
 fn layer_of<'n>(name: &'n str, last: &str) -> Option<&'n str> {
     let layer = name.strip_suffix(last)?;
     if layer.is_empty() {
@@ -214,7 +213,7 @@ fn layer_of<'n>(name: &'n str, last: &str) -> Option<&'n str> {
     layer.strip_suffix('.')
 }
 
-/// Whether there are tensors here, and no optimizer.
+/// Returns true for entries with tensors and without an optimizer.
 fn is_module(entries: &[Entry<'_>]) -> bool {
     entries.iter().any(Entry::is_tensor) && !entries.iter().any(optimizer::is_inside)
 }

@@ -1,7 +1,7 @@
-//! A checkpoint as `torch.save` would have written it: `torch.load(path, weights_only=True)` opens it.
+//! Writes a checkpoint in the format of `torch.save`, so that `torch.load(path, weights_only=True)` opens it.
 //!
-//! A zip archive with the members of PyTorch 2.10's `torch.save`, in its order: `data.pkl`, the objects without the
-//! bytes of their tensors; a few words about the format; `data/0`, `data/1`, ... the bytes.
+//! The zip archive has the members of PyTorch 2.10's `torch.save`, in its order: `data.pkl` with the objects, small
+//! members that describe the format, and `data/0`, `data/1`, ... with the bytes of the storages.
 
 use super::object::Storage;
 use super::pickle::pickle;
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
-/// What stands before every member's name. `torch.save` takes the file's name; one for all makes equal
-/// checkpoints equal files.
+/// The folder in front of every member's name. `torch.save` uses the file's name; a constant folder makes the files of
+/// equal checkpoints equal.
 const FOLDER: &str = "archive";
 
-/// A file that is decided but for the bytes of its tensors.
+/// A `torch.save` archive before the bytes of its tensors are written.
 pub(crate) struct Image<'a> {
     raw: &'a RawCheckpoint,
     state: StateDict<'a>,
@@ -43,12 +43,12 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Most of the file's length.
+    /// The number of tensor bytes, which is nearly the length of the file.
     pub(crate) fn tensor_bytes(&self) -> u64 {
         self.state.storages.list.iter().map(Storage::len).sum()
     }
 
-    /// Writes the file, and gives its length.
+    /// Writes the file, and returns its length in bytes.
     pub(crate) fn write(&self, file: &mut dyn WriteFile, path: &std::path::Path) -> Result<u64> {
         let mut sink = |bytes: &[u8]| file.write_all(bytes).map_err(Error::io("write", path));
         let mut archive = Archive::new(&mut sink);

@@ -1,4 +1,4 @@
-//! Writes the zip archive that `torch.save` writes: members stored as they are, in one pass, from start to end.
+//! Writes the zip archive of `torch.save`: uncompressed members, in one pass from start to end.
 //!
 //! ```text
 //! local header, name, padding      the checksum and the sizes are left blank; the data begins at a multiple of 64
@@ -9,8 +9,8 @@
 //! zip64 end, its locator, end
 //! ```
 //!
-//! The format is PKWARE's APPNOTE.TXT 6.3.10; what it leaves open is decided as `torch.save` does it, so that
-//! `torch.load` finds every byte where it computes it to be, memory mapping and computed offsets included.
+//! The format is PKWARE's APPNOTE.TXT 6.3.10. Where it leaves a choice, the writer does as `torch.save` does, so that
+//! `torch.load` also finds the bytes when it maps the file or computes offsets.
 
 #[cfg(test)]
 mod tests;
@@ -19,28 +19,28 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::error::Result;
 
-/// Data begins at a multiple of this, counted from the start of the archive.
+/// The alignment of a member's data in bytes, counted from the start of the archive.
 pub(crate) const ALIGNMENT: u64 = 64;
 
-/// From this size or place on, a member needs 64-bit fields.
+/// The smallest size or offset that needs a 64-bit field.
 const LIMIT: u64 = u32::MAX as u64;
 
-/// Sizes follow the data; names are UTF-8.
+/// The flags of a member with data: its sizes follow the data, and its name is UTF-8.
 const STREAMED: u16 = 0x0808;
 
-/// The same for a member without data, which nothing follows.
+/// The flags of a member without data: no descriptor follows, and its name is UTF-8.
 const EMPTY: u16 = 0x0800;
 
-/// The version of the format that knows 64-bit fields.
+/// The first version of the format with 64-bit fields.
 const VERSION: u16 = 45;
 
-/// Midnight on the first of January 1980, the earliest there is: equal contents are equal bytes.
+/// 1 January 1980, the earliest date of the format. A constant date makes equal contents equal bytes.
 const DATE: u16 = 0x21;
 
-/// Smaller pieces are gathered before they are written.
+/// The largest number of bytes that are collected before they are written.
 const GATHERED: usize = 1 << 20;
 
-/// The identifier of an extra field with 64-bit sizes and places.
+/// The identifier of the extra field with 64-bit sizes and offsets.
 const ZIP64: u16 = 1;
 
 /// A sink for the bytes of the archive.
@@ -50,12 +50,12 @@ pub(crate) type Sink<'s> = dyn FnMut(&[u8]) -> Result<()> + 's;
 pub(crate) struct Archive<'s> {
     sink: &'s mut Sink<'s>,
     gathered: Vec<u8>,
-    /// How many bytes there are, those that are gathered included.
+    /// The length of the archive so far, the collected bytes included.
     position: u64,
     members: Vec<Member>,
 }
 
-/// What the central directory says of a member.
+/// The fields of a member's entry in the central directory.
 struct Member {
     name: String,
     header: u64,
@@ -63,7 +63,7 @@ struct Member {
     crc: u32,
 }
 
-/// Fields in their order, little-endian.
+/// Little-endian fields, in their order.
 #[derive(Default)]
 struct Record(Vec<u8>);
 
@@ -89,12 +89,12 @@ impl Record {
     }
 }
 
-/// A number in a field of 32 bits: all ones if it stands in a wider field elsewhere.
+/// A number in a 32-bit field: all ones if a 64-bit field holds it.
 fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The length of a text or field that is known to be short.
+/// The length of a short text or field.
 fn short(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
 }
@@ -109,7 +109,7 @@ impl<'s> Archive<'s> {
         }
     }
 
-    /// Adds a member of `len` bytes, which `fill` hands over piece by piece, all of them.
+    /// Adds a member of `len` bytes. `fill` passes all of them, in pieces.
     pub(crate) fn member(
         &mut self,
         name: &str,
@@ -123,7 +123,7 @@ impl<'s> Archive<'s> {
             digest.update(bytes);
             self.put(bytes)
         })?;
-        // A CRC-32 has 32 bits, whatever the type that holds it.
+        // A CRC-32 has 32 bits in every integer type.
         let crc = narrow(digest.finalize());
         if len > 0 {
             self.put(&descriptor(header, len, crc))?;
@@ -137,12 +137,12 @@ impl<'s> Archive<'s> {
         Ok(())
     }
 
-    /// Adds a member whose bytes are at hand.
+    /// Adds a member whose bytes are in memory.
     pub(crate) fn small_member(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.member(name, bytes.len() as u64, |put| put(bytes))
     }
 
-    /// Writes the directory, and gives the length of the whole archive.
+    /// Writes the directory, and returns the length of the whole archive in bytes.
     pub(crate) fn finish(mut self) -> Result<u64> {
         let start = self.position;
         let members = std::mem::take(&mut self.members);
@@ -169,12 +169,12 @@ impl<'s> Archive<'s> {
     }
 }
 
-/// Whether the member's descriptor and headers have 64-bit fields.
+/// Returns true if the descriptor and the headers of a member need 64-bit fields.
 fn is_wide(header: u64, len: u64) -> bool {
     header >= LIMIT || len >= LIMIT
 }
 
-/// The header before the data, padded so that the data is aligned.
+/// The local header, padded so that the data is aligned.
 fn local_header(name: &str, header: u64, len: u64) -> Vec<u8> {
     let mut wide = Record::default();
     if len >= LIMIT {
@@ -184,7 +184,7 @@ fn local_header(name: &str, header: u64, len: u64) -> Vec<u8> {
         wide = wide.u64(header);
     }
     let mut extra = extra_field(&wide);
-    // The padding is a field of its own, called FB: two letters, its length, and letters Z.
+    // The padding is an extra field: the identifier `FB`, its length, and letters `Z`.
     let unpadded = header + 30 + name.len() as u64 + extra.len() as u64 + 4;
     let padding = usize::try_from(unpadded.next_multiple_of(ALIGNMENT) - unpadded).unwrap_or_default();
     extra.extend(b"FB");
@@ -208,7 +208,7 @@ fn local_header(name: &str, header: u64, len: u64) -> Vec<u8> {
         .0
 }
 
-/// The field with 64-bit numbers, if there are any.
+/// The extra field with 64-bit numbers; empty if no number needs 64 bits.
 fn extra_field(wide: &Record) -> Vec<u8> {
     if wide.0.is_empty() {
         return Vec::new();
@@ -259,7 +259,7 @@ fn central_header(member: &Member) -> Vec<u8> {
         .0
 }
 
-/// The three records at the end; like `torch.save`, always with the 64-bit ones.
+/// The three records at the end. As in `torch.save`, the 64-bit records are always written.
 fn end(members: u64, start: u64, len: u64) -> Vec<u8> {
     let count = u16::try_from(members).unwrap_or(u16::MAX);
     Record::default()

@@ -1,4 +1,4 @@
-//! Index files of weights, as Hugging Face transformers writes them:
+//! Reads the index files of Hugging Face transformers:
 //! `{"metadata": {...}, "weight_map": {"<tensor>": "<file>"}}`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,10 @@ use crate::source::recognized;
 use crate::source::refused::Refused;
 use crate::storage::Storage;
 
-/// Longer index files are refused: a thousand bytes for each of a hundred thousand tensors.
+/// The longest index file that is read, in bytes: a thousand bytes for each of a hundred thousand tensors.
 const MAX_INDEX: u64 = 100_000_000;
 
-/// What an entry takes at least: two texts with their contents, and their places in a map.
+/// The least memory of an entry, in bytes: two texts with their contents, and their places in a map.
 const ENTRY: usize = 160;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct IndexFile<'j> {
     weight_map: pairs::Pairs<'j, pairs::Text<'j>>,
 }
 
-/// Which file each tensor is in.
+/// The file of each tensor.
 pub(crate) struct WeightMap(BTreeMap<String, String>);
 
 impl WeightMap {
@@ -75,7 +75,7 @@ fn parse(bytes: &[u8], limit: ReadLimit) -> std::result::Result<WeightMap, Refus
     Ok(WeightMap(weight_map))
 }
 
-/// A name from a file must not lead out of the directory.
+/// Refuses the name of a file outside of the directory.
 pub(crate) fn check_file_name(index: &Path, name: &str) -> Result<()> {
     let mut components = Path::new(name).components();
     let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();

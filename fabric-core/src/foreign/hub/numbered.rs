@@ -1,34 +1,34 @@
-//! Directories of weights without an index: the names of the files count them, and say how many there are.
+//! Reads directories of weights without an index. The names number the files and give the number of files.
 //!
 //! ```text
 //! model-00002-of-00003.safetensors                   the second of three files
-//! shard-00004-model-00002-of-00003.safetensors       what rank 3 (the fourth) has of the second of three
+//! shard-00004-model-00002-of-00003.safetensors       the part of rank 3 (the fourth rank) of the second of three files
 //! ```
 //!
-//! The first form is that of hubs, the second that of PyTorch's `HuggingFaceStorageWriter(save_distributed=True)`. No
-//! name says how many ranks there were: that the last ranks' files are all there follows only from the tensors.
+//! Hubs use the first form, and PyTorch's `HuggingFaceStorageWriter(save_distributed=True)` uses the second. No name
+//! gives the number of ranks, so only the tensors show that the files of the last ranks are complete.
 //!
-//! PyTorch writes no file for a rank that had nothing to put in it, which looks like a lost one, and is refused too: a
-//! whole tensor may have been in it.
+//! PyTorch writes no file for a rank without data. Such a gap looks like a lost file, and is refused, since a lost file
+//! may have held whole tensors.
 
 use std::collections::BTreeMap;
 
 use crate::source::refused::Refused;
 
-/// A file that is one of a counted set.
+/// The name of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Numbered {
     /// The rank that wrote it, counted from 1.
     pub(crate) rank: Option<u32>,
-    /// What the set is called: `model`.
+    /// The name of the set, such as `model`.
     stem: String,
-    /// Which file of the set, counted from 1.
+    /// The number of the file in its set, counted from 1.
     number: u32,
     of: u32,
 }
 
 impl Numbered {
-    /// Takes a file name apart, if it is of this kind.
+    /// Parses a file name; `None` if it is not numbered.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (counted, of) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
         let (stem, number) = counted.rsplit_once('-')?;
@@ -51,10 +51,10 @@ fn digits(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| plain)
 }
 
-/// Checks that the files are all of one set, each there once.
+/// Checks that the files are one complete set without duplicates.
 ///
 /// # Errors
-/// A sentence that names a file that is missing, or one that does not belong.
+/// If a file is missing, or does not belong to the set. The text names the file.
 pub(crate) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), Refused> {
     let Some(((first, first_name), rest)) = files.split_first() else {
         return Ok(());
@@ -85,12 +85,12 @@ pub(crate) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), Refuse
     Ok(())
 }
 
-/// Checks that files are numbered from 1 to the number that their names tell.
+/// Checks that the files have the numbers 1 to `of`.
 fn check_numbers(numbers: &BTreeMap<u32, &String>, of: u32) -> Result<(), String> {
     if let Some(stray) = numbers.keys().find(|&&number| number == 0 || number > of) {
         return Err(format!("{stray:05} is not one of {of} files"));
     }
-    // All are in 1..=of, so the first that is missing lies at most one behind the last that is there.
+    // All numbers are in 1..=of, so the first missing one is at most one above the largest.
     match (1..=of).find(|number| !numbers.contains_key(number)) {
         Some(lost) => Err(format!("{lost:05}-of-{of:05}.safetensors is missing")),
         None => Ok(()),

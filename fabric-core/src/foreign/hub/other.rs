@@ -1,8 +1,8 @@
-//! Directories of other kinds, known by the names in them.
+//! Recognizes directories of other kinds by the names of their files.
 
 use std::path::Path;
 
-/// What a directory without weights is, as a clause that says what to do.
+/// A description of a directory without weights, with advice, as a clause.
 pub(crate) fn what(names: &[String]) -> String {
     let has = |name: &str| names.iter().any(|other| other == name);
     let begins = |start: &str| names.iter().find(|name| name.starts_with(start));

@@ -1,9 +1,10 @@
-//! Tensors in boxes: the shards that PyTorch's `HuggingFaceStorageWriter(save_distributed=True)` leaves.
+//! Reads the shards of PyTorch's `HuggingFaceStorageWriter(save_distributed=True)`, in which tensors are split into
+//! boxes.
 //!
-//! Each file's `__metadata__` has a text `DCP_SHARDING_INFO`, JSON once more: `{"fc1.weight": {"saved_offsets": [4, 0]}}`.
-//! The shape in the header is that of the box; the shape of the whole tensor is nowhere, and is taken to end where the
-//! farthest box does. The boxes must then tile it. What that cannot notice is a lost file that held the ends of all
-//! tensors it had a part in; loading into a state does, by the shapes.
+//! Each file's `__metadata__` has a text `DCP_SHARDING_INFO` that contains JSON: `{"fc1.weight": {"saved_offsets": [4,
+//! 0]}}`. The shape in the header is the shape of the box. No file stores the shape of the whole tensor, so the reader
+//! ends the tensor at the farthest box. The boxes must tile that shape. This check misses a lost file whose boxes all
+//! lay at the ends of their tensors; a load into a state finds it by the shapes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ struct Shard {
     saved_offsets: Vec<usize>,
 }
 
-/// The tensors that have been met so far, without their final shapes.
+/// The tensors found so far. Their shapes grow with every file.
 #[derive(Default)]
 pub(crate) struct Boxes {
     tensors: BTreeMap<String, StoredTensor>,
@@ -109,7 +110,7 @@ impl Boxes {
         Ok(())
     }
 
-    /// The tensors, each proven to be complete; `files` names where their parts lie.
+    /// The tensors, checked to be complete. `files` are the paths of the files of their parts.
     pub(crate) fn finish(self, files: &[PathBuf], directory: &Path) -> Result<BTreeMap<String, StoredTensor>> {
         for (name, stored) in &self.tensors {
             let regions: Vec<Region> = stored.parts.iter().map(|part| part.region.clone()).collect();

@@ -1,10 +1,10 @@
-//! Globals, and what calling them means. Nothing is called: containers are made, other calls on the allow-list are
-//! noted down, and everything else becomes a leaf with a name.
+//! Carries out calls of globals without running code: the machine builds containers, records other calls on the
+//! allow-list, and turns all other results into opaque objects with a name.
 
 use super::machine::Machine;
 use super::{Global, Id, Meaning, Object, Problem, opcode as op};
 
-/// Longer names of modules and classes have no honest reason.
+/// The longest name of a module or class that is read, in bytes. No honest name is longer.
 const MAX_NAME: usize = 1024;
 
 impl Machine<'_> {
@@ -62,7 +62,7 @@ impl Machine<'_> {
                 (class, self.add(Object::Tuple(items.as_slice().into()))?)
             }
             op::NEWOBJ_EX => {
-                // Arguments by keyword belong to classes that are not read.
+                // Keyword arguments belong to classes that the library does not read.
                 let _keywords = self.pop()?;
                 self.callee_and_arguments()?
             }
@@ -91,7 +91,7 @@ impl Machine<'_> {
                 None => return Ok(Object::Opaque(global.name.clone())),
             },
             Object::Opaque(name) => return Ok(Object::Opaque(name.clone())),
-            // The result of a call that was noted down is no function.
+            // The result of a recorded call cannot be called.
             other => {
                 return Err(Problem::Type {
                     found: other.kind(),
@@ -119,7 +119,7 @@ impl Machine<'_> {
         }
     }
 
-    /// A dict from nothing, from another dict, or from a list of pairs.
+    /// A dict from no argument, from another dict, or from a list of pairs.
     fn dict(&mut self, from: Option<Id>) -> Result<Object, Problem> {
         let Some(from) = from else {
             return Ok(Object::Dict(Vec::new()));
@@ -145,7 +145,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The items of the only argument, or nothing.
+    /// The items of the only argument; empty without an argument.
     fn listed(&mut self, from: Option<Id>) -> Result<Vec<Id>, Problem> {
         let Some(from) = from else {
             return Ok(Vec::new());
@@ -161,7 +161,7 @@ impl Machine<'_> {
         Ok(self.sequence(from).unwrap_or_default().to_vec())
     }
 
-    /// `bytearray(text, encoding)`, `_codecs.encode(text, encoding)`.
+    /// The bytes of `bytearray(text, encoding)` or `_codecs.encode(text, encoding)`.
     fn encoded(&mut self, from: Option<Id>, encoding: Option<Id>) -> Result<Object, Problem> {
         let from = from.ok_or(Problem::Malformed("bytes made of nothing"))?;
         let len = match self.get(from) {

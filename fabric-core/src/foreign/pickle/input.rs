@@ -1,8 +1,8 @@
-//! The bytes of a pickle: nothing is taken that is not there.
+//! Reads the bytes of a pickle, with a check of every length.
 
 use super::Problem;
 
-/// A place in the input.
+/// A position in the input.
 #[derive(Debug)]
 pub(crate) struct Input<'b> {
     bytes: &'b [u8],
@@ -51,7 +51,7 @@ impl<'b> Input<'b> {
         self.array().map(i32::from_le_bytes)
     }
 
-    /// A length in 32 bits that Python treats as signed.
+    /// A 32-bit length, which Python treats as signed.
     pub(crate) fn length(&mut self) -> Result<u64, Problem> {
         u64::try_from(self.i32()?).map_err(|_| Problem::Malformed("a negative length"))
     }
@@ -70,7 +70,7 @@ impl<'b> Input<'b> {
         utf8(self.bytes(len)?)
     }
 
-    /// What comes before the next line feed, which is passed over.
+    /// The bytes before the next line feed. The line feed is skipped.
     pub(crate) fn line(&mut self) -> Result<&'b [u8], Problem> {
         let left = self.left();
         let line = left.iter().position(|byte| *byte == b'\n').map(|len| &left[..len]);

@@ -1,4 +1,4 @@
-//! The stack machine.
+//! The stack machine of pickles.
 
 use super::input::Input;
 use super::table::Table;
@@ -6,16 +6,16 @@ use super::{AllowList, Id, Object, Pickle, PickleError, Problem, number, opcode 
 use crate::hash::HashMap;
 use crate::source::limit::{Budget, OverLimit, ReadLimit};
 
-/// Marks that may be open at once: how deep things nest while they are built.
+/// The largest number of open marks, which is the nesting depth during construction.
 const MOST_MARKS: usize = 10_000;
 
-/// The memory that a remembered object takes, with room for the map to grow.
+/// The memory of a memo entry in bytes, with spare capacity of the map.
 const REMEMBERED: usize = 2 * size_of::<(u32, Id)>();
 
 /// Runs the pickle at the start of `bytes`, up to its `STOP`.
 ///
 /// # Errors
-/// If it is cut short, malformed, beyond the limits, or uses what only running Python could do.
+/// If the pickle is cut short, malformed or beyond the limits, or needs Python to run code.
 pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result<Pickle, PickleError> {
     let mut machine = Machine {
         input: Input::new(bytes),
@@ -67,19 +67,20 @@ pub(crate) struct Machine<'b> {
     pub(crate) objects: Table,
     stack: Vec<Id>,
     marks: Vec<usize>,
-    /// The objects that the pickle remembers, by number.
+    /// The memo of the pickle: objects by number.
     memo: HashMap<u32, Id>,
-    /// The objects of the numbers below 256, `None` for those that have not occurred.
+    /// The objects of the numbers below 256; `Id::NONE` for a number that has not occurred.
     small: [Id; 256],
     pub(crate) allowed: AllowList,
-    /// What objects, stack and memo may still take.
+    /// The memory that objects, stack and memo may still take.
     memory: Budget,
-    /// How many bytes may still be copied from one object to another: honest pickles copy each at most once.
+    /// The number of bytes that may still be copied from one object to another. An honest pickle copies each byte at
+    /// most once.
     copies: usize,
 }
 
 impl Machine<'_> {
-    /// One opcode other than `STOP`.
+    /// Runs one opcode other than `STOP`.
     fn step(&mut self, opcode: u8) -> Result<(), Problem> {
         match opcode {
             op::PROTO => self.protocol(),
@@ -107,7 +108,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Opcodes that push one object and take nothing from the stack.
+    /// Runs an opcode that pushes one object and pops none.
     fn leaf(&mut self, opcode: u8) -> Result<(), Problem> {
         let input = &mut self.input;
         let object = match opcode {
@@ -133,8 +134,8 @@ impl Machine<'_> {
         self.push(object)
     }
 
-    /// Numbers that are equal and below 256 are one object: without that, the index of a distributed checkpoint would take more
-    /// memory than a file of its length is given.
+    /// Pushes a number below 256. Equal numbers share one object; otherwise the index of a distributed checkpoint would
+    /// exceed the memory limit of a file of its length.
     fn small(&mut self) -> Result<(), Problem> {
         let number = self.input.u8()?;
         let known = self.small[usize::from(number)];
@@ -203,7 +204,7 @@ impl Machine<'_> {
         self.objects.get(id.index())
     }
 
-    /// What was pushed since the last mark is out of reach of opcodes that take a fixed number of objects.
+    /// The stack height at the last mark. Opcodes that take a fixed number of objects cannot reach below it.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -221,14 +222,14 @@ impl Machine<'_> {
         above.last().copied().ok_or(Problem::StackEmpty)
     }
 
-    /// The object below a place on the stack, if no mark lies between.
+    /// The object below a stack position, if no mark lies between.
     fn under(&self, from: usize) -> Result<Id, Problem> {
         let held = self.stack.get(self.floor()..from).unwrap_or_default();
         held.last().copied().ok_or(Problem::StackEmpty)
     }
 
     fn discard(&mut self) -> Result<(), Problem> {
-        // Python lets POP take a mark as well.
+        // Python's `POP` may pop a mark, too.
         if self.stack.len() == self.floor() && self.marks.pop().is_some() {
             return Ok(());
         }
@@ -246,13 +247,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Takes what was pushed since the last mark.
+    /// Pops the objects above the last mark.
     pub(crate) fn since_mark(&mut self) -> Result<Vec<Id>, Problem> {
         let mark = self.mark_taken()?;
         Ok(self.stack.split_off(mark))
     }
 
-    /// Forgets the last mark, and says where on the stack it was.
+    /// Removes the last mark, and returns its stack position.
     fn mark_taken(&mut self) -> Result<usize, Problem> {
         let mark = self.marks.pop().ok_or(Problem::NoMark)?;
         Ok(mark.min(self.stack.len()))
@@ -298,13 +299,13 @@ impl Machine<'_> {
         self.push(Object::Tuple(items))
     }
 
-    /// Where on the stack the last `count` objects begin.
+    /// The stack position of the first of the last `count` objects.
     fn below_top(&self, count: usize) -> Result<usize, Problem> {
         let from = self.stack.len().checked_sub(count).filter(|from| *from >= self.floor());
         from.ok_or(Problem::StackEmpty)
     }
 
-    /// Containers made from what lies above the mark.
+    /// Builds a container from the objects above the mark.
     fn collect(&mut self, opcode: u8) -> Result<(), Problem> {
         let items = self.since_mark()?;
         let object = match opcode {
@@ -325,7 +326,7 @@ impl Machine<'_> {
         self.memory.spend_each(items.len(), 2 * size_of::<Id>())?;
         match self.objects.get_mut(target.index()) {
             Object::List(list) | Object::Set(list) => list.extend(items),
-            // The items of an object that is not read are not read.
+            // The items of an opaque object are dropped.
             Object::Opaque(_) => {}
             other => {
                 return Err(Problem::Type {
@@ -371,7 +372,7 @@ impl Machine<'_> {
     }
 }
 
-/// Keys and values in turn.
+/// Pairs of alternating keys and values.
 fn pairs(items: &[Id]) -> Result<impl ExactSizeIterator<Item = (Id, Id)> + '_, Problem> {
     let (pairs, rest) = items.as_chunks::<2>();
     if rest.is_empty() {

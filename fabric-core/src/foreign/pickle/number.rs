@@ -1,9 +1,9 @@
-//! Integers of any size, and the texts that protocol 0 writes.
+//! Decodes integers of any size, and the numbers and texts of protocol 0.
 
 use super::{Object, Problem};
 
-/// A two's complement integer, least byte first, as `LONG1` and `LONG4` hold it. Integers of more than 128 bits are
-/// not read: they become a leaf that says so.
+/// A two's complement integer, little-endian, as in `LONG1` and `LONG4`. An integer of more than 128 bits becomes an
+/// opaque object.
 pub(crate) fn long(bytes: &[u8]) -> Object {
     let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
     let fill = if negative { 0xff } else { 0 };
@@ -22,7 +22,7 @@ fn too_large(len: usize) -> Object {
     Object::Opaque(format!("int, of {len} bytes, more than the 16 that are read").into())
 }
 
-/// A decimal integer, as `INT` and `LONG` hold it; `00` and `01` are the bools of protocol 0.
+/// A decimal integer, as in `INT` and `LONG`. `00` and `01` are the bools of protocol 0.
 pub(crate) fn decimal(line: &[u8], bools: bool) -> Result<Object, Problem> {
     match line {
         b"00" if bools => return Ok(Object::Bool(false)),
@@ -38,14 +38,14 @@ pub(crate) fn decimal(line: &[u8], bools: bool) -> Result<Object, Problem> {
     Ok(number.map_or_else(|| too_large(line.len()), Object::Int))
 }
 
-/// A float in decimal, as `FLOAT` holds it.
+/// A decimal float, as in `FLOAT`.
 pub(crate) fn float(line: &str) -> Result<Object, Problem> {
     line.parse()
         .map(Object::Float)
         .map_err(|_| Problem::Malformed("a float that is not decimal"))
 }
 
-/// A byte string of Python 2: a text if it is one, as Python reads it by default.
+/// A byte string of Python 2: a text if it is UTF-8, and bytes otherwise.
 pub(crate) fn string(bytes: &[u8]) -> Object {
     match std::str::from_utf8(bytes) {
         Ok(text) => Object::Text(text.into()),
@@ -81,7 +81,7 @@ pub(crate) fn quoted(line: &[u8]) -> Result<Object, Problem> {
     Ok(string(&bytes))
 }
 
-/// A text in which some characters are written `\uXXXX` or `\UXXXXXXXX`, and all others are Latin-1.
+/// A text with `\uXXXX` and `\UXXXXXXXX` escapes. All other characters are Latin-1.
 pub(crate) fn raw_unicode(line: &[u8]) -> Result<Object, Problem> {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;

@@ -1,4 +1,4 @@
-//! The opcodes, by the names that Python's `pickletools` gives them.
+//! The opcodes, under their names in Python's `pickletools`.
 
 macro_rules! opcodes {
     ($($name:ident = $byte:literal),* $(,)?) => {
@@ -8,7 +8,7 @@ macro_rules! opcodes {
         pub(crate) fn name(opcode: u8) -> &'static str {
             match opcode {
                 $($byte => stringify!($name),)*
-                // Known by name and never read: the extension registry, buffers out of band.
+                // Opcodes that have a name and are refused: the extension registry, and out-of-band buffers.
                 0x82 => "EXT1",
                 0x83 => "EXT2",
                 0x84 => "EXT4",

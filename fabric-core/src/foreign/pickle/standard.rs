@@ -1,8 +1,8 @@
-//! What Python's own library contributes to the allow-list.
+//! The allow-list of Python's standard library.
 
 use super::Meaning;
 
-/// Containers, bytes, and the few values that pickle writes as a call.
+/// Allows containers, bytes, and the few values that pickle writes as calls.
 pub(crate) fn standard(module: &str, name: &str) -> Option<Meaning> {
     Some(match (module, name) {
         ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => Meaning::Dict,

@@ -1,21 +1,21 @@
-//! The objects of a pickle, in pieces. A list that grows by itself holds three times its objects while it moves them, and an
-//! index would go beyond the memory that a file of its length is given (`tests/bombs`).
+//! The table of a pickle's objects, in chunks. A single growing list holds three times its objects while it moves them,
+//! so a large index would exceed the memory limit of a file of its length (`tests/bombs`).
 
 use super::Object;
 
-/// Objects of one piece, as a power of two.
+/// The number of objects in a chunk, as a power of two.
 const BITS: u32 = 14;
 const PIECE: usize = 1 << BITS;
 
 /// Objects by their numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// All full but the last.
+    /// All chunks but the last are full.
     pieces: Vec<Vec<Object>>,
     len: usize,
 }
 
-/// There is not as much memory.
+/// The error for an allocation that failed.
 pub(crate) struct NoMemory;
 
 impl Table {
@@ -26,7 +26,7 @@ impl Table {
     pub(crate) fn push(&mut self, object: Object) -> Result<(), NoMemory> {
         if self.len.is_multiple_of(PIECE) {
             let mut piece = Vec::new();
-            // Most pickles are small, and their only piece grows with them.
+            // Most pickles are small, so the first chunk grows with them.
             let room = if self.pieces.is_empty() { 64 } else { PIECE };
             piece.try_reserve_exact(room).map_err(|_| NoMemory)?;
             self.pieces.push(piece);

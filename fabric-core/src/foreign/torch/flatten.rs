@@ -1,4 +1,4 @@
-//! Gives every tensor and value of a pickle its name.
+//! Gives a name to every tensor and value of a pickle.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,28 +13,29 @@ use crate::source::refused::Refused;
 use crate::source::{Part, StoredTensor, by_name};
 use crate::value::Value;
 
-/// Longer names are refused.
+/// The longest name of an entry that is read, in bytes.
 const MAX_NAME: usize = 4096;
 
-/// The name of a tensor that was saved by itself, and of a value.
+/// The name of a tensor, or a value, that was saved by itself.
 const TENSOR: &str = "tensor";
 const VALUE: &str = "value";
 
-/// What the names of an optimizer's hyper-parameters hold.
+/// The key of an optimizer's hyper-parameters.
 const PARAM_GROUPS: &str = "param_groups";
 
-/// Everything that a pickle describes, by name.
+/// The tensors and values of a pickle, by name.
 pub(crate) struct Named {
     pub(crate) tensors: BTreeMap<String, StoredTensor>,
     pub(crate) values: BTreeMap<String, Value>,
-    /// The names of the tensors in the order of the pickle, if an optimizer is among them that may count by it.
+    /// The names of the tensors in the order of the pickle, if the pickle holds an optimizer, which may number them in
+    /// this order.
     pub(crate) order: Vec<String>,
 }
 
-/// Names everything below the root of `pickle`.
+/// Gives names to all objects below the root of `pickle`.
 ///
 /// # Errors
-/// If two entries have one name, a tensor does not fit its storage, or objects refer to each other without end.
+/// If two entries have one name, a tensor does not fit its storage, or objects refer to each other in a circle.
 pub(crate) fn flatten(pickle: &Pickle, storages: &Storages, limit: ReadLimit) -> Result<Named, Refused> {
     let mut walk = Walk::new(pickle, storages, limit);
     let root = pickle.root;
@@ -47,7 +48,7 @@ pub(crate) fn flatten(pickle: &Pickle, storages: &Storages, limit: ReadLimit) ->
     walk.finish()
 }
 
-/// The same for a root that is the entry `name` itself.
+/// Gives names to all objects of a pickle whose root is the entry `name`.
 ///
 /// # Errors
 /// As [`flatten`].
@@ -62,9 +63,9 @@ pub(crate) fn flatten_below(
     walk.finish()
 }
 
-/// What naming and copying may cost: objects that are referred to again and again are named again and again, and a
-/// few hundred bytes could describe more entries than any memory holds. Honest pickles take a byte at least to refer to
-/// anything, and what that is counts twice at most: as an entry, and as a value.
+/// The budget for naming and copying. An object with several references is named several times, so a few hundred bytes
+/// could describe more entries than fit into memory. An honest pickle needs at least a byte for each reference, and
+/// each object counts at most twice: as an entry, and as a value.
 pub(crate) struct Costs {
     steps: usize,
     copied: usize,
@@ -87,17 +88,17 @@ impl Costs {
         self.memory.spend(bytes)
     }
 
-    /// Counts the memory of `count` things of a type.
+    /// Counts the memory of `count` items of type `T`.
     pub(crate) fn hold<T>(&mut self, count: usize) -> Result<(), OverLimit> {
         self.memory.spend_each(count, size_of::<T>())
     }
 }
 
-/// For each object, whether a tensor lies in it.
+/// For each object, `true` if it contains a tensor.
 fn holds_tensors(pickle: &Pickle) -> Vec<bool> {
     let mut holds = vec![false; pickle.count()];
     let mut seen = vec![false; pickle.count()];
-    // Containers that are being looked through, each with the place of the next object in it: no more than there are.
+    // The open containers, each with the position of its next object. The list is no longer than the table.
     let mut open = vec![(pickle.root, 0)];
     seen[pickle.root.index()] = true;
     holds[pickle.root.index()] = is_tensor(pickle, pickle.root);
@@ -123,7 +124,7 @@ fn holds_tensors(pickle: &Pickle) -> Vec<bool> {
     holds
 }
 
-/// The object at a place in a container.
+/// The object at a position in a container.
 fn below(pickle: &Pickle, id: Id, at: usize) -> Option<Id> {
     match pickle.get(id) {
         Object::Dict(entries) => entries.get(at).map(|(_, value)| *value),
@@ -152,7 +153,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Everything that was named, each name once.
+    /// All names. A name that occurs twice is an error.
     fn finish(self) -> Result<Named, Refused> {
         let twice = |name: String| Refused::Unknown(format!("two entries have the name `{name}`"));
         let has_groups = self.values.iter().any(|(name, _)| name.contains(PARAM_GROUPS));
@@ -220,7 +221,7 @@ impl<'p> Walk<'p> {
         Ok(())
     }
 
-    /// A key as a part of a name: PyTorch's optimizers use numbers.
+    /// A key as a part of a name. PyTorch's optimizers use numbers as keys.
     fn key(&self, id: Id) -> Result<Cow<'p, str>, String> {
         Ok(match self.pickle.get(id) {
             Object::Text(text) if text.is_empty() => return Err("has an empty key".into()),

@@ -1,9 +1,9 @@
-//! What PyTorch's names mean: the allow-list, storage classes and element types.
+//! PyTorch's part of the allow-list, its storage classes and its element types.
 
 use crate::entry::DType;
 use crate::foreign::pickle::{Meaning, standard};
 
-/// The functions and classes that files of `torch.save` may use; everything else is a leaf with a name.
+/// The allow-list of `torch.save` files. All other functions and classes become opaque objects.
 pub(crate) fn allowed(module: &str, name: &str) -> Option<Meaning> {
     match (module, name) {
         (
@@ -27,15 +27,15 @@ pub(crate) fn allowed(module: &str, name: &str) -> Option<Meaning> {
     }
 }
 
-/// What the elements of a storage are.
+/// The element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Elements {
     Typed(DType),
-    /// Bytes, to be read as the tensor says.
+    /// Bytes, whose element type each tensor gives.
     Untyped,
 }
 
-/// The elements of a storage class, `torch.FloatStorage` say; `None` for a class that is not read.
+/// The elements of a storage class such as `torch.FloatStorage`; `None` for an unknown class.
 pub(crate) fn storage_class(name: &str) -> Option<Elements> {
     let class = name
         .strip_prefix("torch.storage.")
@@ -59,7 +59,7 @@ pub(crate) fn storage_class(name: &str) -> Option<Elements> {
     }))
 }
 
-/// The element type that PyTorch calls `name`, `torch.float32` say.
+/// The element type of a PyTorch name such as `torch.float32`.
 pub(crate) fn dtype(name: &str) -> Option<DType> {
     Some(match name.strip_prefix("torch.")? {
         "float32" | "float" => DType::F32,
@@ -86,7 +86,7 @@ pub(crate) fn dtype(name: &str) -> Option<DType> {
     })
 }
 
-/// The bytes of one number of an element: a complex element has two numbers.
+/// The length in bytes of one number of an element. A complex element has two numbers.
 pub(crate) fn number_len(dtype: DType) -> usize {
     let item = dtype.bits() / 8;
     match dtype {

@@ -1,8 +1,8 @@
-//! The stream that `torch.save` wrote before version 1.6, and still writes if it is asked to: five pickles (a magic
-//! number, the protocol version, facts about the system, the object, the keys of the storages), then the storages, each
-//! behind its number of elements.
+//! Reads the stream that `torch.save` wrote before PyTorch 1.6, and still writes with
+//! `_use_new_zipfile_serialization=False`: five pickles (a magic number, the protocol version, facts about the system,
+//! the object, the keys of the storages), then the storages, each after its number of elements.
 //!
-//! The format has no checksums. Numbers are little-endian whatever the system was.
+//! The format has no checksums. Numbers are little-endian on every system.
 
 use std::path::Path;
 
@@ -17,18 +17,19 @@ use crate::source::refused::Refused;
 use crate::source::window::{Slice, Window};
 use crate::source::{Place, ReadLimit};
 
-/// The integer that `torch.save` begins with.
+/// The integer at the start of the stream.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 
-/// The same as it is pickled.
+/// The opcodes of the pickled magic number.
 const MAGIC_OPCODES: [u8; 12] = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 const PROTOCOL: i128 = 1001;
 
-/// What is read at first; more follows if the pickles are longer.
+/// The number of bytes that the first read fetches. Longer pickles need a second read.
 const HEAD: u64 = 64 << 10;
 
-/// Whether a file begins with the magic number; protocols from 4 on put a frame around it, an opcode and eight bytes.
+/// Returns true if a file begins with the magic number. Protocols 4 and 5 put a frame before it: an opcode and eight
+/// bytes.
 pub(crate) fn begins(first: &[u8]) -> bool {
     let ([0x80, 4 | 5, 0x95, _, _, _, _, _, _, _, _, magic @ ..] | [0x80, 2..=5, magic @ ..]) = first else {
         return false;
@@ -36,11 +37,11 @@ pub(crate) fn begins(first: &[u8]) -> bool {
     magic.starts_with(&MAGIC_OPCODES)
 }
 
-/// What stands in front of the storages.
+/// The pickles before the storages.
 struct Head {
     object: Pickle,
     keys: Pickle,
-    /// The bytes it takes.
+    /// The length in bytes.
     len: u64,
 }
 
@@ -107,7 +108,7 @@ fn head(bytes: &[u8], limit: ReadLimit) -> std::result::Result<Head, HeadError> 
     })
 }
 
-/// Storages follow each other in the order of the keys.
+/// Finds the storages, which follow each other in the order of the keys.
 fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<HashMap<Box<str>, Storage>, String> {
     let said = said(&head.object)?;
     let mut window = Window::new(slice);
@@ -137,7 +138,7 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
     Ok(storages)
 }
 
-/// What the tensors say of their storages: elements and bytes, by key.
+/// The storages as the tensors describe them: elements and bytes, by key.
 fn said(object: &Pickle) -> std::result::Result<HashMap<&str, (u64, u64)>, String> {
     let mut said = HashMap::default();
     for id in object.ids() {

@@ -1,4 +1,4 @@
-//! The storages of a file: where the bytes lie that tensors are views of.
+//! The storages of a file: the bytes that tensors are views of.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::source::{Check, CheckedRun, Place};
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) place: Place,
-    /// Its checksum, shared by all views.
+    /// The storage with its checksum, shared by all views.
     run: Option<Arc<CheckedRun>>,
 }
 
@@ -39,7 +39,7 @@ impl Storage {
 #[derive(Clone, Debug)]
 pub(crate) struct Storages {
     by_key: HashMap<Box<str>, Storage>,
-    /// Numbers are stored most significant byte first.
+    /// Numbers are big-endian.
     pub(crate) swapped: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tensors: what `torch._utils._rebuild_tensor_v2` and its kin would make of their arguments.
+//! Reads the calls of `torch._utils._rebuild_tensor_v2` and its variants as tensors.
 
 use super::globals::{Elements, dtype, number_len, storage_class};
 use super::storages::{Storage, Storages};
@@ -7,27 +7,27 @@ use crate::foreign::pickle::{Id, Object, Pickle};
 use crate::source::refused::Refused;
 use crate::source::{Arrangement, Check, Part, Place, StoredTensor};
 
-/// More dimensions are refused: PyTorch allows 64.
+/// The largest number of dimensions that is read. PyTorch allows 64.
 const MAX_DIMS: usize = 64;
 
-/// The flags of a tensor: two are known, and more than this are not looked at.
+/// The largest number of flags that is read. PyTorch has two.
 const MOST_FLAGS: usize = 64;
 
-/// Longer keys of storages are refused: PyTorch counts storages. Each tensor looks for its own.
+/// The longest key of a storage that is read. PyTorch numbers its storages, and each tensor looks up its key.
 const MAX_KEY: usize = 256;
 
-/// Wrappers around a tensor, such as `Parameter`, are followed this deep.
+/// The deepest nesting of wrappers around a tensor, such as `Parameter`.
 const MAX_WRAPPERS: usize = 8;
 
-/// What a call that makes a tensor makes.
+/// The result of a call that rebuilds a tensor.
 #[derive(Clone, Debug)]
 pub(crate) enum Rebuilt {
     Tensor(StoredTensor),
-    /// A tensor of a kind that is not read, and which.
+    /// A tensor that the library does not read, with its description.
     NotRead(String),
 }
 
-/// Whether the object is a tensor.
+/// Returns true if the object is a tensor.
 pub(crate) fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     pickle.call(id).is_some_and(|(name, ..)| rebuilds(name))
 }
@@ -41,7 +41,7 @@ fn rebuilds(name: &str) -> bool {
 /// The tensor that an object is.
 ///
 /// # Errors
-/// If it reaches out of its storage, or its arguments are not those of a tensor.
+/// If the tensor reaches out of its storage, or has arguments that do not describe a tensor.
 pub(crate) fn tensor(pickle: &Pickle, id: Id, storages: &Storages) -> Result<Rebuilt, Refused> {
     let (mut name, mut arguments, _) = pickle.call(id).ok_or("is no tensor")?;
     for _ in 0..MAX_WRAPPERS {
@@ -63,7 +63,7 @@ pub(crate) fn tensor(pickle: &Pickle, id: Id, storages: &Storages) -> Result<Reb
         };
         (name, arguments) = (next, inner);
     }
-    Err(Refused::unknown("is wrapped too often"))
+    Err(Refused::unknown("has too many wrappers around it"))
 }
 
 fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> Result<Rebuilt, Refused> {
@@ -102,9 +102,10 @@ fn plain(pickle: &Pickle, name: &str, arguments: &[Id], storages: &Storages) -> 
     Ok(Rebuilt::Tensor(view.place(storage, reference.offset, storages)?))
 }
 
-/// PyTorch conjugates and negates lazily: a flag among the last arguments says that it is still to be done.
+/// The flag of a lazy conjugation or negation, which PyTorch has not yet applied to the stored numbers. It is among the
+/// last arguments.
 fn flagged(pickle: &Pickle, arguments: &[Id]) -> Option<&'static str> {
-    // Few of each, because many tensors may refer to one dict.
+    // The number of flags is bounded, since many tensors may refer to one dict.
     let entries = arguments.iter().skip(6).take(2).filter_map(|id| match pickle.get(*id) {
         Object::Dict(entries) => Some(entries.iter().take(MOST_FLAGS)),
         _ => None,
@@ -123,7 +124,7 @@ fn number(pickle: &Pickle, id: Id) -> Result<usize, String> {
     number.ok_or_else(|| format!("has {} where a size is expected", pickle.get(id).kind()))
 }
 
-/// A tuple of sizes, or a `torch.Size` of one.
+/// The items of a tuple of sizes, or of a `torch.Size`.
 fn numbers(pickle: &Pickle, id: Id) -> Result<Dims, String> {
     let id = match pickle.call(id) {
         Some(("torch.Size", [sizes], _)) => *sizes,
@@ -132,7 +133,7 @@ fn numbers(pickle: &Pickle, id: Id) -> Result<Dims, String> {
     let items = pickle.items(id).ok_or("has no tuple of sizes")?;
     if items.len() > MAX_DIMS {
         return Err(format!(
-            "has {} dimensions; {MAX_DIMS} are the most there can be",
+            "has {} dimensions; at most {MAX_DIMS} are supported",
             items.len()
         ));
     }
@@ -143,14 +144,14 @@ fn numbers(pickle: &Pickle, id: Id) -> Result<Dims, String> {
     Ok(numbers)
 }
 
-/// What a pickle says of a storage: `('storage', class, key, location, count[, view])`.
+/// A pickle's reference to a storage: `('storage', class, key, location, count[, view])`.
 pub(crate) struct StorageReference<'p> {
     class: &'p str,
     elements: Option<Elements>,
     pub(crate) key: &'p str,
-    /// Elements; bytes of an untyped storage.
+    /// The number of elements; the number of bytes for an untyped storage.
     pub(crate) count: usize,
-    /// Where a view of an old file begins in its storage, in elements.
+    /// The first element of a view in an old file, counted from the start of its storage.
     offset: usize,
 }
 
@@ -172,7 +173,7 @@ impl<'p> StorageReference<'p> {
         let offset = match rest.first().map(|view| (pickle.get(*view), pickle.items(*view))) {
             Some((_, Some([_key, offset, _size]))) => number(pickle, *offset)?,
             None | Some((Object::None, _)) => 0,
-            Some(_) => return Err("refers to a view that is none".into()),
+            Some(_) => return Err("refers to a malformed view of a storage".into()),
         };
         Ok(Self {
             class,
@@ -183,7 +184,7 @@ impl<'p> StorageReference<'p> {
         })
     }
 
-    /// The bytes of the storage, if its class is known and they are a number.
+    /// The length of the storage in bytes; `None` if the class is unknown, or the length overflows.
     pub(crate) fn byte_len(&self) -> Option<u64> {
         let item = match self.elements? {
             Elements::Typed(dtype) => dtype.bits() / 8,
@@ -215,7 +216,7 @@ struct View {
 }
 
 impl View {
-    /// Finds the bytes, all of which must lie inside the storage.
+    /// Finds the bytes of the view. All of them must lie inside the storage.
     fn place(self, storage: &Storage, shift: usize, storages: &Storages) -> Result<StoredTensor, String> {
         let Self { info, offset, strides } = self;
         let shape = info.shape();
@@ -223,7 +224,7 @@ impl View {
             return Err(format!("has {} dimensions and {} strides", shape.len(), strides.len()));
         }
         let item = info.dtype().bits() / 8;
-        let len = info.byte_len().ok_or("is larger than any memory")?;
+        let len = info.byte_len().ok_or("is larger than the address space")?;
         let dims = || shape.iter().copied().zip(strides.iter().copied());
         let span = if len == 0 { Some(0) } else { span(dims()) };
         let outside = || {
@@ -264,14 +265,14 @@ impl View {
     }
 }
 
-/// The elements from the first to the last, of a view that is not empty.
+/// The number of elements from the first to the last one of a view that is not empty.
 fn span(mut dims: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
     dims.try_fold(1usize, |span, (size, stride)| {
         span.checked_add(size.saturating_sub(1).checked_mul(stride)?)
     })
 }
 
-/// Whether the elements follow each other in row-major order.
+/// Returns true if the elements are contiguous in row-major order.
 fn is_packed(dims: impl DoubleEndedIterator<Item = (usize, usize)>) -> bool {
     let mut expected = 1usize;
     dims.rev().all(|(size, stride)| {

@@ -1,4 +1,4 @@
-//! Values: Python objects without tensors, in the form that checkpoints hold values in.
+//! Converts Python objects without tensors into the values of a checkpoint.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use crate::foreign::pickle::{Id, Object, Pickle};
 use crate::source::refused::Refused;
 use crate::value::Value;
 
-/// Deeper nesting is refused; so is an object that contains itself.
+/// The deepest nesting that is read. An object that contains itself is refused, too.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 pub(crate) fn too_deep() -> Refused {
     Refused::Unknown(format!("nests deeper than {MAX_DEPTH} levels, or contains itself"))
 }
 
-/// The value that an object is. What has no form as a value becomes a leaf that says what it is.
+/// Converts an object into a value. An object without a form as a value becomes an opaque value with its description.
 pub(crate) fn value(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) -> Result<Value, Refused> {
     if depth > MAX_DEPTH {
         return Err(too_deep());
@@ -71,7 +71,7 @@ fn list(pickle: &Pickle, items: &[Id], depth: usize, costs: &mut Costs) -> Resul
     Ok(Value::list(values))
 }
 
-/// The calls on the allow-list that stand for plain values.
+/// Converts the calls on the allow-list that stand for plain values.
 fn call(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) -> Result<Value, Refused> {
     let Some((name, arguments, state)) = pickle.call(id) else {
         return Ok(Value::opaque("the result of a call"));
@@ -93,7 +93,7 @@ fn call(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) -> Result<Valu
     })
 }
 
-/// Texts and numbers in a row: `cuda:0`, `runs/last`.
+/// Joins texts and numbers: `cuda:0`, `runs/last`.
 fn joined(pickle: &Pickle, parts: &[Id], between: &str, costs: &mut Costs) -> Result<Option<Value>, Refused> {
     let mut text = String::new();
     for (at, part) in parts.iter().enumerate() {
@@ -106,7 +106,7 @@ fn joined(pickle: &Pickle, parts: &[Id], between: &str, costs: &mut Costs) -> Re
         text.push_str(if at == 0 { "" } else { between });
         text.push_str(&part);
     }
-    // An absolute path has its root as its first part.
+    // The first part of an absolute path is its root.
     let text = if between == "/" {
         text.replacen("//", "/", 1)
     } else {
@@ -115,7 +115,7 @@ fn joined(pickle: &Pickle, parts: &[Id], between: &str, costs: &mut Costs) -> Re
     Ok(Some(Value(Cbor::Text(text))))
 }
 
-/// `scalar(dtype('f8'), bytes)`, whose byte order is in the state of the `dtype`.
+/// Reads `scalar(dtype('f8'), bytes)`. The state of the `dtype` gives the byte order.
 fn numpy_scalar(pickle: &Pickle, dtype: Id, bytes: Id) -> Option<Value> {
     let ("numpy.dtype", [kind, ..], state) = pickle.call(dtype)? else {
         return None;

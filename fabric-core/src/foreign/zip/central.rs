@@ -1,4 +1,4 @@
-//! The central directory: one entry for each member.
+//! Reads the central directory, which has one entry for each member.
 
 use super::end::Directory;
 use super::{Fields, ZipError};
@@ -6,34 +6,34 @@ use crate::io::pages;
 
 const ENTRY: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 
-/// The least bytes of an entry: with an empty name.
+/// The length of the shortest entry, in bytes: one with an empty name.
 const ENTRY_LEN: usize = 46;
 
-/// Stored as it is.
+/// The method of members without compression.
 const STORED: u16 = 0;
 
-/// General purpose bit 0, and bit 13, which masks the headers.
+/// General purpose bit 0 (encryption) and bit 13 (masked headers).
 const ENCRYPTED: u16 = 1 | 1 << 13;
 
 /// The tag of the extra field with 64-bit sizes.
 const ZIP64: u16 = 1;
 
-/// What the directory says of a member.
+/// A member's entry in the directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'b> {
-    /// Empty if it is not UTF-8.
+    /// The name of the member; empty if the name is not UTF-8.
     pub(crate) name: &'b str,
-    /// The name as it stands.
+    /// The bytes of the name.
     pub(crate) raw_name: &'b [u8],
-    /// Why members of this name are not read. It is no damage if the member's own header has the name too.
+    /// The reason for refusing the name. The archive counts as damaged only if the local header has a different name.
     pub(crate) strange: Option<&'static str>,
     pub(crate) len: u64,
     pub(crate) crc32: u32,
-    /// The local header, counted from the start of the archive.
+    /// The offset of the local header, counted from the start of the archive.
     pub(crate) header: u64,
 }
 
-/// Reads all entries; `bytes` is the directory.
+/// Reads all entries. `bytes` is the whole directory.
 pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry<'_>>, ZipError> {
     let most = directory.len / ENTRY_LEN as u64;
     if directory.entries > most {
@@ -58,7 +58,7 @@ pub(crate) fn parse(bytes: &[u8], directory: Directory) -> Result<Vec<Entry<'_>>
     Err(ZipError::corrupt(at, "the directory goes on after its last entry"))
 }
 
-/// An entry's fields as they stand.
+/// The fields of an entry, before any check.
 struct Raw<'b> {
     flags: u16,
     method: u16,
@@ -86,7 +86,7 @@ fn raw_entry<'b>(fields: &mut Fields<'b>) -> Option<Raw<'b>> {
     let name = fields.bytes(name_len.into())?;
     let mut wide = zip64(fields.bytes(extra_len.into())?)?;
     fields.bytes(comment_len.into())?;
-    // In the extra field stand the saturated numbers alone, in this order.
+    // The zip64 field stores only the saturated numbers, in this order.
     let mut widen = |number: u32| match number {
         u32::MAX => wide.u64(),
         number => Some(number.into()),
@@ -150,7 +150,8 @@ impl<'b> Raw<'b> {
     }
 }
 
-/// Members are never unpacked to files, but a name that leads out of its directory has no honest reason.
+/// Refuses names that lead out of the archive's folder. The library never unpacks members to files, but no honest
+/// program writes such a name.
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("has an empty name");
@@ -167,7 +168,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a name has nothing that could mean more than it says, as almost all have: found in one pass.
+/// Returns true if a name has only harmless characters, as nearly all names do. One pass over the name decides.
 fn is_plain(name: &str) -> bool {
     let mut before = b'/';
     name.bytes().all(|byte| {

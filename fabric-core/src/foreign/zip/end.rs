@@ -1,4 +1,4 @@
-//! The end of an archive: where its directory lies.
+//! Finds the central directory by the records at the end of an archive.
 
 use super::{Fields, ZipError};
 use crate::source::window::Slice;
@@ -10,10 +10,10 @@ const LOCATOR_LEN: u64 = 20;
 const END64: u32 = u32::from_le_bytes(*b"PK\x06\x06");
 const END64_LEN: u64 = 56;
 
-/// The longest comment that may follow: its length is 16 bits.
+/// The longest comment at the end, in bytes. Its length field has 16 bits.
 const MAX_COMMENT: u64 = u16::MAX as u64;
 
-/// The central directory, counted from the start of the archive.
+/// The place of the central directory, counted from the start of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) start: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Directory {
 
 /// Finds the directory by the record at the end of the archive.
 pub(crate) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
-    // As a rule no comment follows, and the record is the last that is there.
+    // Most archives have no comment, so their last bytes are the record.
     let found = match last_record(slice, END_LEN as u64)? {
         None => last_record(slice, END_LEN as u64 + MAX_COMMENT)?,
         found => found,
@@ -41,7 +41,7 @@ pub(crate) fn find(slice: Slice<'_>) -> Result<Directory, ZipError> {
         None if plain.saturated() => return Err(ZipError::corrupt(end_at, "its zip64 record is missing")),
         None => (plain.0, end_at),
     };
-    // The directory ends where the records begin: nothing hides between them.
+    // The directory must end where the records begin, so that no bytes hide between them.
     if directory.start.checked_add(directory.len) != Some(limit) {
         return Err(ZipError::corrupt(
             end_at,
@@ -63,7 +63,7 @@ fn last_record(slice: Slice<'_>, len: u64) -> std::io::Result<Option<(u64, [u8; 
     Ok(end_record(&tail).and_then(record))
 }
 
-/// The last place where a closing record with a fitting comment begins.
+/// The offset of the last closing record whose comment reaches to the end.
 fn end_record(tail: &[u8]) -> Option<usize> {
     let last = tail.len().checked_sub(END_LEN)?;
     (0..=last).rev().find(|&at| {
@@ -72,7 +72,7 @@ fn end_record(tail: &[u8]) -> Option<usize> {
     })
 }
 
-/// The directory as the record without zip64 gives it: each number may be saturated.
+/// The directory according to the record without zip64. Its numbers may be saturated.
 struct Plain(Directory);
 
 impl Plain {
@@ -81,7 +81,7 @@ impl Plain {
         start == u64::from(u32::MAX) || len == u64::from(u32::MAX) || entries == u64::from(u16::MAX)
     }
 
-    /// Whether every number is that of the zip64 record, or saturated.
+    /// Returns true if every number is saturated or equals that of the zip64 record.
     fn agrees(&self, other: &Directory) -> bool {
         let wide = |own: u64, other: u64| own == other || own == u64::from(u32::MAX);
         wide(self.0.start, other.start)
@@ -101,7 +101,7 @@ fn parse_end(bytes: &[u8]) -> Option<Plain> {
     (disk == 0 && first == 0 && entries_agree).then_some(Plain(Directory { start, len, entries }))
 }
 
-/// The zip64 record and its place, if the locator in front of the closing record names one.
+/// The zip64 record and its offset, if a locator before the closing record refers to one.
 fn end64(slice: Slice<'_>, end_at: u64) -> Result<Option<(Directory, u64)>, ZipError> {
     let Some(locator_at) = end_at.checked_sub(LOCATOR_LEN) else {
         return Ok(None);
@@ -129,7 +129,7 @@ fn end64(slice: Slice<'_>, end_at: u64) -> Result<Option<(Directory, u64)>, ZipE
 fn parse_end64(bytes: &[u8]) -> Option<Directory> {
     let mut fields = Fields::new(bytes);
     let signature = fields.u32()?;
-    // The length counts what follows it.
+    // The record's length field counts the bytes after it.
     let len_of_record = fields.u64()?;
     let _versions = (fields.u16()?, fields.u16()?);
     let (disk, first) = (fields.u32()?, fields.u32()?);

@@ -1,4 +1,4 @@
-//! Local headers: where the bytes of each member begin.
+//! Reads local headers, which give the first byte of each member.
 
 use super::central::Entry;
 use super::{Fields, Member, ZipError};
@@ -9,7 +9,7 @@ use crate::source::window::{Slice, Window};
 const HEADER: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const HEADER_LEN: usize = 30;
 
-/// Finds the bytes of every member, all of which must lie apart from each other and in front of the directory.
+/// Finds the bytes of every member. Members must not overlap each other or the directory.
 pub(crate) fn locate(
     slice: Slice<'_>,
     mut entries: Vec<Entry<'_>>,
@@ -55,21 +55,21 @@ pub(crate) fn locate(
     Ok(members)
 }
 
-/// The first entry that has the name of one in front of it.
+/// The first entry whose name an earlier entry has too.
 fn twice<'e, 'b>(entries: &'e [Entry<'b>]) -> Option<&'e Entry<'b>> {
     let mut names = HashSet::default();
     entries.iter().find(|entry| !names.insert(entry.name))
 }
 
-/// `torch.serialization.set_crc32_options(False)` leaves zero in the place of every checksum. One that happens to be zero,
-/// or was made so, stands beside others that are not.
+/// Returns false for an archive of `torch.serialization.set_crc32_options(False)`, which writes zero for every
+/// checksum. A single checksum that is zero stands beside others that are not.
 fn has_checksums(entries: &[Entry<'_>]) -> bool {
     let mut sums = entries.iter().filter(|entry| entry.len > 0).map(|entry| entry.crc32);
     entries.len() < 2 || sums.any(|sum| sum != 0)
 }
 
-/// The byte after a local header, whose name and extra fields have lengths of their own. The sizes in it are not
-/// looked at: writers that do not know them in advance leave zeros.
+/// The offset of the byte after a local header, whose name and extra fields have their own lengths. Its sizes are
+/// ignored, because streaming writers leave zeros there.
 fn data_start(window: &mut Window<'_>, entry: &Entry<'_>, directory: u64) -> Result<u64, ZipError> {
     let damaged = |what: &str| {
         let what = format!("the header of member `{}` {what}", entry.name);
@@ -97,7 +97,7 @@ fn data_start(window: &mut Window<'_>, entry: &Entry<'_>, directory: u64) -> Res
     Ok(start)
 }
 
-/// Signature, method, and the lengths of name and extra fields.
+/// The signature, the method, and the lengths of the name and the extra fields.
 fn parse(header: &[u8]) -> Option<(u32, u16, u16, u16)> {
     let mut fields = Fields::new(header);
     let signature = fields.u32()?;

@@ -1,7 +1,8 @@
-//! Hyper-parameters that were flattened: `param_groups.<parameter>.<option>`, one for each parameter.
+//! Rebuilds flattened hyper-parameters: `param_groups.<parameter>.<option>`, one leaf for each parameter and option.
 //!
-//! PyTorch writes them so where an optimizer's state is asked for with `flatten_optimizer_state_dict`. Which parameters
-//! formed a group is not in the file, so those with equal options become one, in the order of the file.
+//! PyTorch writes this form if a program asks for an optimizer's state with `flatten_optimizer_state_dict`. The file
+//! does not say which parameters formed a group, so parameters with equal options become one group, in the order of the
+//! file.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,7 @@ use crate::value::Value;
 /// The options of one parameter, by name.
 type Options = BTreeMap<String, Value>;
 
-/// Takes the flattened hyper-parameters out of `leaves`, and puts whole `param_groups` in.
+/// Replaces the flattened hyper-parameters in `leaves` by whole `param_groups`.
 pub(crate) fn regroup(leaves: Vec<Leaf>) -> Vec<Leaf> {
     let mut optimizers: BTreeMap<String, Vec<(String, Options)>> = BTreeMap::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -28,7 +29,7 @@ pub(crate) fn regroup(leaves: Vec<Leaf>) -> Vec<Leaf> {
         if at == parameters.len() {
             parameters.push((parameter.to_owned(), Options::new()));
         }
-        // Names of entries are there once, so this option is, too.
+        // Entry names are unique, so the parameter has this option once.
         parameters[at].1.insert(option.to_owned(), leaf.value);
     }
     let whole = optimizers.into_iter().map(|(optimizer, parameters)| Leaf {
@@ -40,7 +41,7 @@ pub(crate) fn regroup(leaves: Vec<Leaf>) -> Vec<Leaf> {
     others
 }
 
-/// Optimizer, parameter and option; `None` if the groups are numbered, or it is something else.
+/// The optimizer, the parameter and the option; `None` if groups are numbered, or the name is no hyper-parameter.
 fn parse(name: &str) -> Option<(&str, &str, &str)> {
     let (optimizer, rest) = match name.strip_prefix(GROUPS).and_then(|rest| rest.strip_prefix('.')) {
         Some(rest) => ("", rest),
@@ -53,13 +54,13 @@ fn parse(name: &str) -> Option<(&str, &str, &str)> {
     (first.parse::<u64>().is_err()).then_some((optimizer, parameter, option))
 }
 
-/// Parameters with equal options, in the order of the first of each.
+/// Groups parameters with equal options, in the order of the first parameter of each group.
 fn groups(parameters: Vec<(String, Options)>) -> Vec<Options> {
     let mut groups: Vec<(Options, Vec<Value>)> = Vec::new();
     let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
     for (name, options) in parameters {
         let name = Value(ciborium::Value::Text(name));
-        // Values that came out of a pickle nest less deep than those that have no bytes.
+        // A value from a pickle never nests so deep that its encoding fails.
         let bytes = Value::map(options.clone()).to_bytes().unwrap_or_default();
         let at = *numbers.entry(bytes).or_insert(groups.len());
         match groups.get_mut(at) {

@@ -1,4 +1,4 @@
-//! Byte-level expectations, computed by hand from the specification.
+//! Byte-level expectations, computed by hand from APPNOTE.TXT.
 
 use super::*;
 
