@@ -1,5 +1,5 @@
-//! Everything entries can be read from, behind one trait: own checkpoints and foreign files become an index of named
-//! tensors and values, with the places of their bytes.
+//! Opens every format behind one trait: a [`Source`] is an index of named tensors and values, with the places of their
+//! bytes. The formats are this library's checkpoints and the foreign files.
 
 mod block;
 pub(crate) mod cut;
@@ -36,27 +36,27 @@ use crate::entry::{Region, TensorInfo};
 use crate::error::Result;
 use crate::storage::ReadFile;
 
-/// A checkpoint or a file of weights, opened: its index is known, its tensors have not been read.
+/// An opened checkpoint or file of weights. Its index has been read, and its tensors have not.
 pub(crate) trait Source: Send + Sync + Debug {
-    /// The entries and where they lie.
+    /// The index of the entries.
     fn index(&self) -> &Arc<Index>;
 
-    /// One of the files that [`Place::file`] counts.
+    /// The file with this number, which [`Place::file`] refers to.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 
-    /// How much memory it may ask for.
+    /// The bound on memory for this file.
     fn limit(&self) -> ReadLimit {
         ReadLimit::default()
     }
 
-    /// An identity of this save, which another save of the same entries does not share; the index does not tell them apart.
+    /// An identifier of this save. Another save of the same entries has another one, although the indexes are equal.
     fn mark(&self) -> Option<&str> {
         None
     }
 
-    /// The tensor with the true places of its bytes, or of those at least that hold anything of `wanted`. Sources that look
-    /// for these only when a tensor is read put [`Check::Framed`] parts into their index; all others give the tensor back
-    /// as it is.
+    /// The tensor with the places of its own bytes, at least for the parts that overlap `wanted`. A source that finds
+    /// these places when a tensor is read has [`Check::Framed`] parts in its index; every other source returns the
+    /// tensor unchanged.
     fn locate<'t>(
         &self,
         _entry: &'t str,
@@ -66,7 +66,7 @@ pub(crate) trait Source: Send + Sync + Debug {
         Ok(Cow::Borrowed(tensor))
     }
 
-    /// Locates many tensors, in their order, by several threads.
+    /// Locates many tensors with several threads, and returns them in the order of `sought`.
     fn locate_all<'t>(&self, sought: &[Sought<'t>]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         let located: Vec<OnceLock<Cow<'t, StoredTensor>>> = sought.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
@@ -76,25 +76,25 @@ pub(crate) trait Source: Send + Sync + Debug {
             let tensor = self.locate(sought.entry, sought.stored, sought.wanted.as_ref());
             Some(tensor.map(|tensor| drop(found.set(tensor))))
         })?;
-        // Without an error every number was taken, and filled.
+        // Without an error, the threads have taken and filled every position.
         Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
     }
 
-    /// Takes note of bytes that were read of an entry.
+    /// Reports bytes that were read of an entry.
     ///
     /// # Errors
-    /// If nothing more is to be read.
+    /// If the reading must stop.
     fn note_read(&self, _bytes: usize) -> Result<()> {
         Ok(())
     }
 }
 
-/// A tensor that is looked for.
+/// A tensor to locate.
 #[derive(Clone, Debug)]
 pub(crate) struct Sought<'t> {
     pub(crate) entry: &'t str,
     pub(crate) stored: &'t StoredTensor,
-    /// The box of it that is needed; `None`: all of it.
+    /// The box that is needed; `None` for the whole tensor.
     pub(crate) wanted: Option<Region>,
 }
 
@@ -102,12 +102,12 @@ pub(crate) struct Sought<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
     pub(crate) info: TensorInfo,
-    /// Parts that cover the tensor, without overlap.
+    /// Parts that cover the tensor without overlap.
     pub(crate) parts: Vec<Part>,
 }
 
 impl StoredTensor {
-    /// Where the parts lie. Tensors of one shape and type with the same places are one tensor: tied, not just equal.
+    /// The places of the parts. Tensors with one shape, type and list of places are tied, and not only equal.
     pub(crate) fn places(&self) -> Vec<(Place, Option<Arrangement>)> {
         self.parts
             .iter()
@@ -115,12 +115,12 @@ impl StoredTensor {
             .collect()
     }
 
-    /// Whether the places are those of archives around the bytes, which [`Source::locate`] finds.
+    /// Returns true if the places are those of archives around the bytes. [`Source::locate`] finds the bytes inside.
     pub(crate) fn is_framed(&self) -> bool {
         self.parts.iter().any(|part| matches!(part.check, Check::Framed))
     }
 
-    /// Whether two stored tensors have the same contents; `None` if only reading them can tell.
+    /// Returns whether two stored tensors have equal contents; `None` if only a comparison of their bytes can tell.
     pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
         if self.info != other.info {
             return Some(false);
@@ -143,9 +143,9 @@ pub(crate) struct Part {
     pub(crate) region: Region,
     pub(crate) place: Place,
     pub(crate) check: Check,
-    /// How the elements lie in the place; `None`: row-major, little-endian, without gaps.
+    /// The layout of the elements; `None` for row-major, little-endian elements without gaps.
     pub(crate) arrangement: Option<Arrangement>,
-    /// The box of it that is read; `None`: all of it.
+    /// The box of the part that is read; `None` for all of it.
     pub(crate) cut: Option<Cut>,
 }
 
@@ -157,44 +157,44 @@ pub(crate) struct Place {
     pub(crate) len: u64,
 }
 
-/// Elements that do not simply follow each other: views, and numbers of the other byte order.
+/// The layout of elements that are not contiguous or not little-endian.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Arrangement {
-    /// For each dimension of the region, the elements from one index to the next; the place begins at index 0 and ends
-    /// with the last element.
+    /// For each dimension of the region, the number of elements from one index to the next. The place begins at index 0
+    /// and ends with the last element.
     pub(crate) strides: Vec<usize>,
-    /// The bytes of a number if they are stored most significant first, else 1.
+    /// The length of a number in bytes if it is big-endian, and 1 if it is little-endian.
     pub(crate) swapped: usize,
 }
 
-/// How the bytes of a part are known to be those that were saved.
+/// The checksums of a part.
 #[derive(Clone, Debug)]
 pub(crate) enum Check {
     /// The format has no checksums.
     Nothing,
     /// One checksum for each block of [`checksum::BLOCK`](crate::io::checksum::BLOCK) bytes of the part.
     Blocks(Vec<u64>),
-    /// One checksum over a run of bytes that the part is, or lies in.
+    /// One checksum over a run of bytes that equals the part or contains it.
     Run(Arc<CheckedRun>),
-    /// Not known yet: the place is that of an archive around the bytes; see [`Source::locate`].
+    /// Unknown until [`Source::locate`] finds the bytes inside of the archive at this place.
     Framed,
 }
 
-/// A run of bytes with a CRC-32 over all of it: a member of a zip archive, shared by all views of it.
+/// A run of bytes with a CRC-32 over all of it: a member of a zip archive. All views of the member share it.
 #[derive(Debug)]
 pub(crate) struct CheckedRun {
     pub(crate) place: Place,
     pub(crate) crc32: u32,
-    /// Checksums of its pieces, if it was verified: what is read of a view later is compared with them.
+    /// Checksums of the run's pieces, set by its verification. Later reads of a view are compared with these.
     pub(crate) pieces: OnceLock<Box<[u64]>>,
 }
 
 impl Check {
-    /// Whether equal checks prove that contents are equal, or different ones that they differ.
+    /// Returns `Some(true)` if the checksums prove equal contents, and `Some(false)` if they prove different ones.
     fn tells_apart(&self, other: &Self, whole: bool) -> Option<bool> {
         match (self, other) {
             (Self::Blocks(a), Self::Blocks(b)) if a.len() == b.len() && !a.is_empty() => Some(a == b),
-            // 32 bits prove a difference, not equality.
+            // Different CRC-32s prove a difference, but equal ones do not prove equality.
             (Self::Run(a), Self::Run(b)) if whole && a.crc32 != b.crc32 => Some(false),
             _ => None,
         }
@@ -202,7 +202,7 @@ impl Check {
 }
 
 impl Part {
-    /// A part whose elements simply follow each other.
+    /// A part with contiguous, little-endian elements.
     pub(crate) fn plain(region: Region, place: Place, check: Check) -> Self {
         Self {
             region,
@@ -213,7 +213,7 @@ impl Part {
         }
     }
 
-    /// Whether the part is all of the run that its checksum covers.
+    /// Returns true if the part equals the run that its checksum covers.
     pub(crate) fn is_whole_run(&self) -> bool {
         matches!(&self.check, Check::Run(run) if run.place == self.place)
     }

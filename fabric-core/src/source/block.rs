@@ -1,9 +1,9 @@
-//! Blocks of a part: each with its place in the file and its checksum.
+//! Blocks of a part, each with its place in the file and its checksum.
 
 use super::{Check, Part, Place};
 use crate::io::checksum::{self, BLOCK};
 
-/// One block of a part: where it lies in the file, which bytes of the part it holds, and its checksum.
+/// One block of a part: its place in the file, its range in the part, and its checksum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
     pub(crate) number: usize,
@@ -40,9 +40,9 @@ impl Sum {
 }
 
 impl Part {
-    /// All blocks, whatever of them is read.
+    /// All blocks of the part, regardless of the box that is read.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
-        // The length was checked against the tensor's size in memory when the index was made.
+        // The index has compared the length with the tensor's size in memory.
         let len = usize::try_from(self.place.len).unwrap_or(usize::MAX);
         (0..len.div_ceil(BLOCK)).map(move |number| {
             let from = number * BLOCK;
@@ -56,7 +56,7 @@ impl Part {
         })
     }
 
-    /// The checksum of one block by itself, if there is one.
+    /// The checksum of one block; `None` if blocks have no checksums.
     pub(crate) fn sum(&self, number: usize) -> Option<Sum> {
         match &self.check {
             Check::Blocks(sums) => sums.get(number).copied().map(Sum::Crc64),

@@ -1,19 +1,19 @@
-//! Boxes out of stored tensors: where only a part of a tensor is needed.
+//! Boxes of stored tensors, for loads that need a part of a tensor.
 
 use super::{Arrangement, Part, Place, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 
-/// A box inside of a part: all that is read of it.
+/// The box of a part that is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
-    /// The shape of the part, of which the box is taken.
+    /// The shape of the whole part.
     pub(crate) shape: Vec<usize>,
-    /// The box, counted from the start of the part.
+    /// The box, counted from the first index of the part.
     pub(crate) region: Region,
 }
 
 impl StoredTensor {
-    /// The parts that hold anything of `wanted`; the tensor is still the whole one.
+    /// The whole tensor, with only those parts that overlap `wanted`.
     pub(crate) fn near(&self, wanted: &Region) -> Self {
         let near = |part: &&Part| part.region.overlap(wanted).is_some();
         Self {
@@ -22,7 +22,7 @@ impl StoredTensor {
         }
     }
 
-    /// The box `wanted` as a tensor by itself: its parts are those boxes of the tensor's own that it shares with them.
+    /// The box `wanted` as a tensor. Its parts are the intersections of the tensor's parts with the box.
     pub(crate) fn cut_out(&self, wanted: &Region) -> Self {
         let item = self.info.dtype().bits() / 8;
         let cut = |part: &Part| {
@@ -64,8 +64,8 @@ impl Part {
         }
     }
 
-    /// A box of elements that do not simply follow each other: the same steps from another start. They were checked
-    /// against the file for all of the part.
+    /// A box of a part with strides: the strides stay, and the start changes. The index has checked the strides against
+    /// the file for the whole part.
     fn rearranged(&self, region: Region, inside: &Region, arrangement: &Arrangement, item: usize) -> Self {
         let steps = |counts: &mut dyn Iterator<Item = usize>| -> u64 {
             let elements: usize = counts.zip(&arrangement.strides).map(|(n, stride)| n * stride).sum();

@@ -1,4 +1,4 @@
-//! The heads of manifests, read alone: which save a directory or the file of a rank belongs to.
+//! Reads the heads of manifests, which identify the save that a directory or a rank's file belongs to.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::format::manifest::ManifestHead;
 use crate::format::{MAGIC, ManifestError, PREFIX};
 use crate::storage::{FileKind, ReadFile, Storage};
 
-/// Whether a directory carries our mark: it has a manifest, which begins as ours do.
+/// Returns true if a directory has a manifest that begins with this library's magic bytes.
 pub(crate) fn is_ours(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let manifest = path.join(FILE_NAME);
     let kind = storage.kind(&manifest).map_err(Error::io("look at", &manifest))?;
@@ -37,7 +37,7 @@ pub(crate) fn generation_in(storage: &dyn Storage, directory: &Path) -> Result<S
     Ok(read(&*file, &path, &first, 0, len)?.generation)
 }
 
-/// The generation that a rank's file says it is of.
+/// The generation in the manifest of a rank's file.
 pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String> {
     let file = open_file(storage, path)?;
     let header = read_header(&*file, path, ReadLimit::default())?;
@@ -52,7 +52,7 @@ pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String
     Ok(read(&*file, path, &first, start, len)?.generation)
 }
 
-/// The head of a manifest of `len` bytes at `start`, whose `first` bytes are known.
+/// The head of a manifest of `len` bytes at `start`. `first` are its first bytes, which have been read.
 fn read(file: &dyn ReadFile, path: &Path, first: &[u8], start: u64, len: u64) -> Result<ManifestHead> {
     let damaged = |error: ManifestError| Error::corrupt(path, error.to_string());
     let wanted = ManifestHead::len(first).map_err(damaged)?;

@@ -1,9 +1,9 @@
-//! The hidden names beside a checkpoint and inside of one: of files that are being written, of a checkpoint that stepped aside,
-//! and of the lock's file that claims them for a save.
+//! The hidden names beside a checkpoint and inside of it: partial files, a replaced checkpoint, and the lock files that
+//! claim them for a save.
 //!
-//! `.<label>.<token>.<ending>`, where the label is the checkpoint's own name if that is short. A token is drawn by a save
-//! and never again. The file that ends in `lock` begins with [`MARK`] and is held by the save as long as it lives, so
-//! everything with its token belongs to that save.
+//! A hidden name is `.<label>.<token>.<ending>`. The label is the checkpoint's name, cut if it is long. Each save draws
+//! a token that no other save uses. The lock file (ending `lock`) begins with [`MARK`], and the save keeps it locked
+//! while it lives, so all hidden files with its token belong to that save.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,19 +14,20 @@ use std::time::SystemTime;
 use crate::format::directory::FILE_NAME;
 use crate::io::checksum;
 
-/// The first bytes of a lock's file.
+/// The first bytes of a lock file.
 pub(crate) const MARK: &[u8] = b"fabric: a save holds this file as long as it lives\n";
 
-/// Longer names are cut, so that a hidden name fits wherever the name itself does.
+/// The longest name, in bytes, that becomes a label uncut. A hidden name then fits into every file system that accepts
+/// the name.
 const LONGEST_LABEL: usize = 96;
 
-/// How much of a longer name is left, before its checksum.
+/// The length in bytes of a cut name, before its checksum.
 const CUT_LABEL: usize = 64;
 
 /// The hexadecimal digits of a token.
 const DIGITS: usize = 16;
 
-/// How generations' folders begin.
+/// The prefix of the folders of generations.
 const GENERATION: &str = "g-";
 
 /// A random number that names the files of one save.
@@ -34,7 +35,7 @@ const GENERATION: &str = "g-";
 pub(crate) struct Token(u64);
 
 impl Token {
-    /// One that no save has drawn.
+    /// Draws a token that no other save has.
     pub(crate) fn draw() -> Self {
         Self(RandomState::new().hash_one((SystemTime::now(), std::process::id())))
     }
@@ -46,7 +47,7 @@ impl Token {
         number.map(Self)
     }
 
-    /// The folder of a generation, or the mark in its files.
+    /// The name of a generation's folder, which is also the mark in its files.
     pub(crate) fn generation(self) -> String {
         format!("{GENERATION}{self}")
     }
@@ -65,11 +66,11 @@ impl fmt::Display for Token {
 /// The purpose of a hidden name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Says that the save lives.
+    /// The lock file of a save that runs.
     Lock,
-    /// A file or directory that is being written.
+    /// A partial file or directory.
     Partial,
-    /// A directory whose place a file takes, or the reverse.
+    /// A replaced checkpoint: a directory that a file replaces, or the reverse.
     Replaced,
 }
 
@@ -85,7 +86,7 @@ impl Ending {
     }
 }
 
-/// The hidden names that belong to one name in a directory.
+/// The hidden names of one checkpoint in a directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Hidden {
     pub(crate) directory: PathBuf,
@@ -113,7 +114,7 @@ impl Hidden {
         self.directory.join(format!(".{}.{token}{}", self.label, ending.text()))
     }
 
-    /// Reads a name in the directory.
+    /// Parses a name in the directory; `None` if it is not a hidden name of this checkpoint.
     pub(crate) fn parse(&self, name: &str) -> Option<(Token, Ending)> {
         let rest = name.strip_prefix('.')?.strip_prefix(&*self.label)?.strip_prefix('.')?;
         let of = |ending: Ending| Some((Token::parse(rest.strip_suffix(ending.text())?)?, ending));

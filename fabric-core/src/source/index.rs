@@ -15,19 +15,19 @@ use crate::value::Value;
 /// The entries of a source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    /// How messages call the source: its path.
+    /// The path of the source, for messages.
     pub(crate) origin: String,
     pub(crate) tensors: BTreeMap<String, StoredTensor>,
     pub(crate) values: BTreeMap<String, Value>,
-    /// Entries that a filter kept out when the checkpoint was saved.
+    /// The entries that a filter skipped when the checkpoint was saved.
     pub(crate) filtered: BTreeSet<String>,
-    /// The names of the tensors in the order in which the program that wrote the file had them; empty if nobody says.
+    /// The names of the tensors in the order of the program that wrote the file; empty if the file does not store it.
     pub(crate) order: Arc<[String]>,
-    /// The format has no place for values, so that the absence of one says nothing.
+    /// The format cannot store values, so an absent value means nothing.
     pub(crate) tensors_only: bool,
-    /// The structs of the state that was saved, if the file says.
+    /// The structs of the saved state; empty if the file does not store them.
     pub(crate) structs: Vec<StructRecord>,
-    /// Of tensors that were cut over a mesh: the dimensions, each with the names of axes.
+    /// For tensors that were sharded over a mesh: the sharded dimensions, each with the names of its axes.
     pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
 }
 
@@ -37,7 +37,7 @@ impl Index {
         self.tensors.keys().chain(self.values.keys()).map(String::as_str)
     }
 
-    /// The entry of this name, and its name as the index holds it.
+    /// The entry of this name, with the name borrowed from the index.
     pub(crate) fn entry(&self, name: &str) -> Option<Entry<'_>> {
         let tensor = self.tensors.get_key_value(name);
         let tensor = tensor.map(|(name, stored)| Entry::Tensor(name, stored));
@@ -49,7 +49,7 @@ impl Index {
         tensor.or_else(value)
     }
 
-    /// The names of the entry of this name and of those below it.
+    /// The names of the entry of this name and of all entries below it.
     pub(crate) fn names_below(&self, name: &str) -> impl Iterator<Item = &str> {
         fn of<'i, V>(entries: &'i BTreeMap<String, V>, name: &str) -> impl Iterator<Item = &'i str> + use<'i, V> {
             let below = format!("{name}.");
@@ -72,7 +72,7 @@ impl Index {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
-    /// The index without the entries of these names, which are names of this index.
+    /// The index without the entries in `taken`. All of these names are in the index.
     pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
         fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {
             let rest = entries.iter().filter(|(name, _)| !taken.contains(name.as_str()));
@@ -95,7 +95,8 @@ impl Index {
         }
     }
 
-    /// A value inside of another: what a map holds under the rest of the name. Keys may have dots themselves.
+    /// A value inside of a map: the entry's name is a prefix of `name`, and the rest is the path of keys. Keys may
+    /// contain dots.
     pub(crate) fn value_inside(&self, name: &str) -> Option<Value> {
         let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
         let mut found = dots.iter().rev().filter_map(|&at| {
@@ -105,8 +106,7 @@ impl Index {
         found.next()
     }
 
-    /// One number for everything that the index says: entries, values, places, checksums. Who has the same number has opened
-    /// the same file.
+    /// A digest of all entries, values, places and checksums. Ranks with equal digests have opened the same checkpoint.
     pub(crate) fn digest(&self) -> u64 {
         let mut digest = Running::new();
         for (name, tensor) in &self.tensors {
@@ -128,7 +128,7 @@ impl Index {
         digest.finish()
     }
 
-    /// The number of entries and the names at the first level, as a part of a sentence.
+    /// The number of entries and the names at the first level, as a clause.
     pub(crate) fn holds(&self) -> String {
         let roots: BTreeSet<&str> = self.names().map(root).collect();
         if roots.is_empty() {
@@ -141,7 +141,7 @@ impl Index {
         format!("holds {}{relation} {}{more}", entries(self.len()), shown.join(", "))
     }
 
-    /// A description of the contents, for an error that expected others.
+    /// A description of the contents, for an error of a load that expected others.
     pub(crate) fn summary(&self) -> String {
         let holds = self.holds();
         if !self.names().any(|name| name.contains('.')) {
@@ -154,7 +154,7 @@ impl Index {
     }
 }
 
-/// The value in a map under a path of keys, joined by dots. Maps nest no deeper than values may.
+/// The value at a path of keys joined by dots. The nesting of values is bounded, and so is the recursion.
 fn inside(value: &Value, path: &str) -> Option<Value> {
     value
         .as_map_entries()?
@@ -196,7 +196,7 @@ impl<'i> Entry<'i> {
         }
     }
 
-    /// Whether these are one tensor, stored once.
+    /// Returns true if all entries are one tensor, stored once.
     pub(crate) fn same_place(entries: &[Self]) -> bool {
         let [Self::Tensor(_, first), rest @ ..] = entries else {
             return false;

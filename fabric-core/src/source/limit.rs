@@ -1,8 +1,8 @@
-//! How much memory a file may ask for: in proportion to what it holds, and some more.
+//! Bounds the memory that a file may ask for, in proportion to its length.
 //!
-//! An honest index takes a few bytes of memory for each of its own, and honest tensors are about as long as the file. A file of
-//! 100 KB whose views show 160 GiB, or a pickle of brackets alone, is refused before the memory is taken. Honest files beyond
-//! these bounds exist as well, so whoever trusts a file can raise them.
+//! An honest index takes a few bytes of memory for each of its own bytes, and honest tensors are about as long as the
+//! file. The reader refuses a file of 100 KB whose views show 160 GiB, or a pickle of nothing but brackets, before it
+//! allocates memory. Some honest files exceed these bounds, so a caller who trusts a file can raise them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,16 +11,16 @@ use super::{Check, Source, StoredTensor};
 use crate::error::Error;
 use crate::io::pages;
 
-/// The bytes that every file may ask for beside its share.
+/// The bytes that every file may take in addition to its share.
 pub(crate) const DEFAULT: u64 = 64 << 20;
 
-/// The bytes that every part of a file may ask for at least. Small parts cannot multiply.
+/// The least number of bytes that every part of a file may take in addition. Small parts cannot multiply.
 const LEAST: u64 = 64 << 10;
 
-/// How many bytes of memory are given for each byte of a file.
+/// The bytes of memory for each byte of a file.
 const TIMES: u64 = 8;
 
-/// The bound that a caller chose.
+/// The bound that the caller chose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadLimit {
     beyond: u64,
@@ -33,35 +33,35 @@ impl Default for ReadLimit {
 }
 
 impl ReadLimit {
-    /// `beyond` bytes are given to every file beside its share.
+    /// A bound that gives every file `beyond` bytes in addition to its share.
     pub(crate) fn new(beyond: u64) -> Self {
         Self { beyond }
     }
 
-    /// The memory that a file, or a part of one, of `len` bytes is given.
+    /// The bytes of memory for a file, or a part of one, of `len` bytes.
     pub(crate) fn given(self, len: u64) -> u64 {
         len.saturating_mul(TIMES).saturating_add(self.beyond)
     }
 
-    /// The share of one of several parts, `part` of `whole`: together they may ask for as much as one file.
+    /// The bound for one of several parts, `part` bytes of `whole`. All parts together may take as much as one file.
     pub(crate) fn share(self, part: u64, whole: u64) -> Self {
         let share = u128::from(self.beyond) * u128::from(part) / u128::from(whole.max(1));
         Self::new(u64::try_from(share).unwrap_or(u64::MAX).max(LEAST))
     }
 
-    /// The limit as a budget that is spent bit by bit.
+    /// The bound as a budget, for a file of `len` bytes.
     pub(crate) fn budget(self, len: usize) -> Budget {
         let given = self.given(len as u64);
         Budget { given, left: given }
     }
 
-    /// A bound of another kind that grows with the one that the caller chose: `usual` where nothing was chosen.
+    /// Scales a bound of another kind with the caller's bound. The default bound gives `usual`.
     pub(crate) fn scaled(self, usual: usize) -> usize {
         let scaled = (usual as u64).saturating_mul(self.beyond) / DEFAULT;
         usize::try_from(scaled).unwrap_or(usize::MAX).max(usual)
     }
 
-    /// Refuses tensors that take `asked` bytes of memory or of a new file, from files that have `len`.
+    /// Refuses tensors that take `asked` bytes of memory, or of a new file, if the files have `len` bytes.
     pub(crate) fn check_tensors(self, path: &Path, asked: u64, len: u64) -> Result<(), Error> {
         let given = self.given(len);
         if asked <= given {
@@ -75,7 +75,8 @@ impl ReadLimit {
         Err(over(path, what))
     }
 
-    /// Refuses a piece of an index that is read as a whole, and longer than `usual` unless the caller chose more.
+    /// Refuses a piece of an index that is read as a whole and is longer than `usual`, unless the caller raised the
+    /// bound.
     pub(crate) fn check_piece(self, path: &Path, piece: &str, len: u64, usual: u64) -> Result<(), Error> {
         let most = usual.max(self.beyond);
         if len <= most {
@@ -88,10 +89,10 @@ impl ReadLimit {
     }
 }
 
-/// Refuses tensors that take far more memory together, or bytes of a new file, than the files have that they lie in.
+/// Refuses tensors that together take far more bytes, in memory or in a new file, than the files that they lie in.
 ///
 /// # Errors
-/// [`Error::Limit`]; or if the length of a file cannot be read.
+/// [`Error::Limit`] for such tensors; [`Error::Io`] if the length of a file cannot be read.
 pub(crate) fn check_tensors<'t>(
     source: &dyn Source,
     tensors: impl IntoIterator<Item = &'t StoredTensor>,
@@ -102,7 +103,7 @@ pub(crate) fn check_tensors<'t>(
         asked = asked.saturating_add(tensor.info.byte_len().map_or(u64::MAX, |len| len as u64));
         for part in &tensor.parts {
             let is_new = match part.check {
-                // The place says which piece of the checkpoint it is, and how long that is.
+                // The place gives the file with the archive and its length.
                 Check::Framed => framed
                     .insert((part.place.file, part.place.start))
                     .then_some(part.place.len),
@@ -119,7 +120,7 @@ pub(crate) fn check_tensors<'t>(
     source.limit().check_tensors(path, asked, len)
 }
 
-/// The sentence of a message that names the option.
+/// Advice of an error that names the option.
 pub(crate) const RAISE: &str = "if you trust the file, raise the bound with Fabric::builder().read_limit(bytes)";
 
 fn over(path: &Path, what: String) -> Error {
@@ -129,7 +130,7 @@ fn over(path: &Path, what: String) -> Error {
     }
 }
 
-/// Memory that may still be taken on account of a file.
+/// The memory that a file may still take.
 #[derive(Debug)]
 pub(crate) struct Budget {
     given: u64,
@@ -137,10 +138,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Counts memory that is about to be taken.
+    /// Counts memory before it is allocated.
     ///
     /// # Errors
-    /// If that is more than was given, or than there is.
+    /// If the file exceeds its bound, or the system does not have the memory.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), OverLimit> {
         match self.left.checked_sub(bytes as u64) {
             Some(left) => {
@@ -160,7 +161,7 @@ impl Budget {
     }
 }
 
-/// Which bound an index went beyond.
+/// The bound that an index exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OverLimit {
     #[error("its index takes more than the {0} bytes of memory that are given to one of its length; {RAISE}")]

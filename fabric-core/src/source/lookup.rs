@@ -1,11 +1,11 @@
-//! Many names looked up in an index, which come in its own order as far as a state is like its checkpoint.
+//! Looks up many names in an index. The names of a state come in nearly the order of its checkpoint.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 
 use super::{Entry, Index, StoredTensor};
 
-/// Finds entries by name: at once if they come in order, and with a search if not.
+/// Finds entries by name: in constant time for names in the order of the index, and with a search for others.
 pub(crate) struct Lookup<'i> {
     index: &'i Index,
     tensors: InOrder<'i, StoredTensor>,
@@ -28,7 +28,7 @@ impl<'i> Lookup<'i> {
     }
 }
 
-/// A place in a map.
+/// A position in a map.
 struct InOrder<'i, V> {
     map: &'i BTreeMap<String, V>,
     next: Option<(&'i String, &'i V)>,

@@ -1,5 +1,5 @@
-//! Other names for the entries of an index: a root, prefixes that wrappers left behind, renames, maps taken apart. Pure
-//! transformations, made before anything is matched; every entry remembers its name in the file.
+//! Renames the entries of an index: subtrees, prefixes of wrappers, renames, and maps that are split into entries.
+//! These transformations precede the matching, do no I/O, and keep the name in the file for every entry.
 
 mod renames;
 
@@ -14,13 +14,13 @@ use crate::hash::{HashMap, HashSet};
 use crate::options::LoadOptions;
 use crate::value::Value;
 
-/// Segments that PyTorch's wrappers put anywhere into a name, not only at its start.
+/// Segments that PyTorch's wrappers insert anywhere into a name.
 pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
-/// The name of an optimizer's hyper-parameters.
+/// The key of an optimizer's hyper-parameters.
 const GROUPS: &str = "param_groups";
 
-/// The prefixes that wrappers put in front of names, or anywhere into them.
+/// All segments that wrappers insert, at the start of a name or anywhere.
 pub(crate) const WRAPPERS: &[&str] = &[
     "module.",
     "_orig_mod.",
@@ -28,23 +28,23 @@ pub(crate) const WRAPPERS: &[&str] = &[
     "_checkpoint_wrapped_module.",
 ];
 
-/// An index under other names.
+/// An index with new names.
 #[derive(Clone, Debug)]
 pub(crate) struct Renamed {
     pub(crate) index: Index,
-    /// For each name, the one in the file.
+    /// The name in the file, by the new name.
     origins: BTreeMap<String, String>,
-    /// Maps of the file that were taken apart.
+    /// The maps of the file that were split into entries.
     apart: BTreeSet<String>,
-    /// Prefixes that the caller would remove, and that no name has.
+    /// The prefixes of the call that no name has.
     pub(crate) idle_prefixes: Vec<String>,
 }
 
 impl Renamed {
-    /// The index under the names that `options` ask for; `None` if they ask for none.
+    /// The index under the names that `options` give; `None` if the options change no name.
     ///
     /// # Errors
-    /// If two entries would have one name, nothing lies below the root, or a rename finds nothing.
+    /// If two entries get one name, nothing lies below the subtree, or a rename finds no entry.
     pub(crate) fn by(options: &LoadOptions, index: &Index) -> Result<Option<Self>> {
         if options.root.is_none() && options.prefixes.is_empty() && options.renames.is_empty() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Renamed {
         Ok(Some(renamed))
     }
 
-    /// The index under the names of the file.
+    /// The index under the file's names.
     fn same(index: &Index) -> Self {
         Self {
             index: index.clone(),
@@ -108,7 +108,7 @@ impl Renamed {
         }
     }
 
-    /// For each entry its name here, by its name in the file.
+    /// The new name of each entry, by its name in the file.
     pub(crate) fn by_origin(&self) -> HashMap<&str, &str> {
         let pairs = self
             .origins
@@ -117,15 +117,15 @@ impl Renamed {
         pairs.collect()
     }
 
-    /// The name in the file of the entry that is called `name` here.
+    /// The name in the file of the entry with the new name `name`.
     pub(crate) fn origin(&self, name: &str) -> Option<&str> {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// The entries of `file` that are not `consumed`, under the names of the file.
+    /// The entries of `file` that are not in `consumed`, under the file's names. `consumed` has new names.
     pub(crate) fn left(&self, file: &Index, consumed: &HashSet<&str>) -> Index {
         let mut left = file.clone();
-        // A map that was taken apart is gone as a whole; its parts have its name in front of theirs.
+        // A split map is consumed as a whole, because the names of its parts begin with the map's name.
         for origin in self.origins.values().chain(&self.apart) {
             left.tensors.remove(origin);
             left.values.remove(origin);
@@ -146,10 +146,10 @@ impl Renamed {
     }
 }
 
-/// The optimizers of a file: the names of parameters are parts of the names of their state, and are renamed with them.
+/// The optimizers of a file. The names of their state contain the names of parameters, which are renamed with them.
 struct Optimizers<'r, 'o> {
     renames: &'r Renames<'o>,
-    /// The prefixes of the names of their state, after the optimizers were renamed.
+    /// The prefixes of the names of their state, under the optimizers' new names.
     states: Vec<String>,
 }
 
@@ -167,7 +167,7 @@ impl<'r, 'o> Optimizers<'r, 'o> {
         }
     }
 
-    /// The name of an entry with the name of the parameter in it renamed, if it is state of one.
+    /// Renames the parameter in the name of an entry of optimizer state. Other names stay.
     fn with_parameters_renamed(&self, name: String) -> String {
         for state in &self.states {
             if let Some(parameter) = strip(&name, state).filter(|rest| !rest.is_empty()) {
@@ -177,7 +177,7 @@ impl<'r, 'o> Optimizers<'r, 'o> {
         name
     }
 
-    /// The groups of an optimizer with the names of its parameters renamed.
+    /// The groups of an optimizer, with renamed parameters.
     fn groups(&self, name: &str, stored: &Value) -> Option<Value> {
         let optimizer = name.strip_suffix(GROUPS)?;
         let is_one = self
@@ -202,8 +202,8 @@ impl<'r, 'o> Optimizers<'r, 'o> {
     }
 }
 
-/// Takes maps apart below which the state has entries of its own: a dict of Python without tensors is one value, and a
-/// struct here may be several. `wanted` are the names that are looked for.
+/// Splits the maps for which the state has entries inside. A Python dict without tensors is one value, and a struct of
+/// the state may be several entries. `wanted` are the names of the state's entries.
 pub(crate) fn unfold<'w>(
     renamed: Option<Renamed>,
     index: &Index,
@@ -224,7 +224,7 @@ pub(crate) fn unfold<'w>(
         let next = wanted.range(below.as_str()..).next();
         next.is_some_and(|next| next.starts_with(&below))
     };
-    // A map that the state has as one value stays one, whatever else is called as if it lay in it.
+    // A map that the state has as one value stays whole, even if other entries have names below it.
     let is_apart = |name: &str| is_wanted_below(name) && !wanted.contains(name);
     let mut open: Vec<String> = maps.into_iter().filter(|name| is_apart(name)).cloned().collect();
     if open.is_empty() {
@@ -239,7 +239,7 @@ pub(crate) fn unfold<'w>(
             .into_iter()
             .map(|(key, value)| (join(&name, &key), value))
             .collect();
-        // Parts that would hide other entries stay where they are.
+        // A map stays whole if one of its parts would hide another entry.
         if parts.iter().any(|(part, _)| renamed.index.contains(part)) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Tells what lies at a path, and opens it.
+//! Recognizes the format at a path, and opens it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use crate::foreign::{dcp, hub, torch};
 use crate::io::pages;
 use crate::storage::{FileKind, ReadFile, Storage};
 
-/// How often something is looked for that another process may be replacing.
+/// The number of attempts to find a checkpoint that another process may be replacing.
 const MOST_LOOKS: usize = 3;
 
-/// Opens whatever is at `path`.
+/// Opens the checkpoint or file of weights at `path`.
 ///
 /// # Errors
-/// If there is nothing, or nothing that this library reads; if it is damaged.
+/// If nothing is at the path, the format is not supported, or the file is damaged.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let source = find(storage, path, limit)?;
     check_shapes(source.index(), path)?;
     Ok(source)
 }
 
-/// Refuses shapes that no tensor has, whatever the format: candle would overflow when it multiplies them.
+/// Refuses shapes that candle cannot multiply without overflow, in every format.
 fn check_shapes(index: &Index, path: &Path) -> Result<()> {
     let mut tensors = index.tensors.iter();
     match tensors.find(|(_, stored)| stored.info.byte_len().is_none()) {
@@ -39,7 +39,7 @@ fn check_shapes(index: &Index, path: &Path) -> Result<()> {
 }
 
 fn find(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
-    // A slash at the end means the same file.
+    // A path with a trailing slash means the file without it.
     let path = path.components().as_path();
     if path.as_os_str().is_empty() {
         return Err(Error::NotFound {
@@ -52,7 +52,8 @@ fn find(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc
             return Ok(opened);
         }
         let target = storage.resolve(path).map_err(Error::io("follow", path))?;
-        // A file and a directory change places in two steps; between them, the replaced checkpoint is aside.
+        // A save replaces a directory by a file, or the reverse, in two renames. Between them the replaced checkpoint
+        // has a hidden name.
         if let Some(aside) = stepped_aside(&**storage, &target)
             && let Some(opened) = open_if_there(storage, &aside, limit)?
         {
@@ -62,8 +63,8 @@ fn find(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc
     Err(not_found(&**storage, path))
 }
 
-/// Where a checkpoint stepped aside for another one that never came: the save was killed between two renames, or is
-/// between them now.
+/// The path of a replaced checkpoint whose successor is not in place: the save was killed between its two renames, or
+/// is between them now.
 fn stepped_aside(storage: &dyn Storage, target: &Path) -> Option<PathBuf> {
     let hidden = Hidden::beside(target);
     let names = storage.list(&hidden.directory).ok()?;
@@ -93,7 +94,7 @@ fn open_if_there(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> R
     opened.map(Some)
 }
 
-/// Whether a file begins as a JSON object. A header of safetensors has its length there, whose last bytes are zeros.
+/// Returns true if a file begins as a JSON object. A safetensors file has a length there, whose last bytes are zeros.
 fn is_json(first: &[u8]) -> bool {
     let visible = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     first.trim_ascii_start().starts_with(b"{") && first.iter().take(8).all(visible)
@@ -107,7 +108,7 @@ pub(crate) fn first_bytes<const N: usize>(file: &dyn ReadFile, path: &Path) -> R
     Ok(first)
 }
 
-/// Tells by a file's first bytes what it is; its name says nothing.
+/// Opens a file by its first bytes. Its name has no influence.
 fn open_one(
     storage: &Arc<dyn Storage>,
     file: Box<dyn ReadFile>,
@@ -128,11 +129,11 @@ pub(crate) fn open_file(storage: &dyn Storage, path: &Path) -> Result<Box<dyn Re
     storage.open(path).map_err(Error::io("open", path))
 }
 
-/// An index takes so many times its bytes in memory while it is decoded, and then beside the checkpoint.
+/// The memory for decoding an index, as a multiple of its length.
 const DECODED: usize = 8;
 
-/// The `len` bytes from `start`, an index, which were found to be in the file and no more than may be read as a whole. There is
-/// memory to decode them.
+/// Reads an index of `len` bytes from `start`, and checks that there is memory to decode it. The caller has checked
+/// that the index lies in the file and is no longer than the bound.
 pub(crate) fn read_whole(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Vec<u8>> {
     let no_memory = || std::io::Error::from(ErrorKind::OutOfMemory);
     let read = || {

@@ -1,8 +1,8 @@
-//! The files of a checkpoint that has many: few are open at a time, and the others are opened again when they are read.
+//! Keeps few of a checkpoint's many files open, and reopens the others when they are read.
 //!
-//! A process may have 1024 files open, as a rule, and ranks that are threads share that number. Whoever reads such a file
-//! does not see when it is closed: its length is remembered, and reading opens it again by its path. What has that path
-//! by then must be the file that was there at first, or nothing is read.
+//! A process may usually have 1024 files open, and ranks that are threads share this number. A reader does not see that
+//! its file was closed: the reader keeps the file's length, and a read opens the path again. If another file has the
+//! path by then, the read is an error.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::storage::{ReadFile, Storage};
 
-/// How many files of one checkpoint stay open; each thread that reads may have one more.
+/// The number of files of one checkpoint that stay open. Each reading thread may have one more.
 pub(crate) const MOST_OPEN: usize = 64;
 
 /// Opens the files of one checkpoint.
@@ -22,21 +22,21 @@ pub(crate) struct OpenFiles(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     storage: Arc<dyn Storage>,
-    /// The open files, the one used longest ago first.
+    /// The open files, in the order in which [`Shared::admit`] checks them.
     open: Mutex<VecDeque<Weak<Slot>>>,
 }
 
-/// The place of one file, open or not.
+/// One file, open or closed.
 #[derive(Debug)]
 struct Slot {
     path: PathBuf,
     first: Look,
     file: Mutex<Option<Arc<dyn ReadFile>>>,
-    /// Whether it was read again since it was opened, or since its turn to be closed came last.
+    /// The file was read since it was opened, or since [`Shared::admit`] last checked it.
     used: AtomicBool,
 }
 
-/// By what a file is known again.
+/// The properties that identify a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Look {
     len: u64,
@@ -60,10 +60,10 @@ impl OpenFiles {
         }))
     }
 
-    /// Opens a file, which may be closed and opened again between any two reads.
+    /// Opens a file. It may be closed and reopened between two reads.
     ///
     /// # Errors
-    /// As [`Storage::open`]. Reading fails if the file is not there any more when it has to be opened again, or is another.
+    /// As [`Storage::open`]. A read fails if the file must be reopened and has disappeared or changed.
     pub(crate) fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let file: Arc<dyn ReadFile> = self.0.storage.open(path)?.into();
         let slot = Arc::new(Slot {
@@ -81,8 +81,8 @@ impl OpenFiles {
 }
 
 impl Shared {
-    /// Counts a file that was just opened, and closes those that are too many: of the ones that were opened first, one
-    /// that nobody has read since it was looked at last.
+    /// Adds a file that was just opened, and closes files above the limit. The least recently opened file that has not
+    /// been read since the last pass is closed.
     fn admit(&self, slot: &Arc<Slot>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.len() >= MOST_OPEN
@@ -128,7 +128,7 @@ impl Slot {
     }
 }
 
-/// A file that is open when it is read.
+/// A file that is opened when it is read.
 #[derive(Debug)]
 struct Reader {
     slot: Arc<Slot>,
@@ -141,7 +141,7 @@ impl Reader {
             self.slot.used.store(true, Ordering::Relaxed);
             return Ok(file.clone());
         }
-        // Nothing is locked while the storage is at work, so two threads may both get here.
+        // No lock is held during the call to the storage, so two threads may open the file at the same time.
         let opened = self.slot.open_again(&*self.files.storage)?;
         {
             let mut held = self.slot.lock();

@@ -1,4 +1,4 @@
-//! Moves the bytes of a stored tensor: block by block, each verified while it is in the cache.
+//! Reads stored tensors block by block, and verifies each block while it is in the processor's cache.
 
 mod block;
 pub(crate) mod check;
@@ -35,17 +35,17 @@ use crate::error::{Error, Result};
 use crate::io::checksum::BLOCK;
 use crate::io::pages;
 
-/// Tensors in several parts are handed out in pieces of about this size.
+/// The size in bytes of the pieces of a tensor in several parts that are streamed.
 const ROWS: usize = 4 * BLOCK;
 
-/// Tensors from this size on are read by several threads.
+/// The smallest tensor, in bytes, that several threads read.
 const SHARED_FROM: usize = 16 << 20;
 
-/// No thread takes more blocks at a time: so none is left alone with the last ones for long.
+/// The largest number of blocks that a thread takes at a time, so that all threads finish at nearly the same time.
 const MOST_BLOCKS: usize = 8;
 
-/// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; `threads` is how many
-/// may share the work.
+/// Fills `into` with the tensor's elements in row-major order. `into` is as long as the tensor; at most `threads`
+/// threads read.
 pub(crate) fn read_into(
     source: &dyn Source,
     entry: &str,
@@ -58,8 +58,8 @@ pub(crate) fn read_into(
     sums.finish(source)
 }
 
-/// Fills `into` as [`read_into`] does, and notes the blocks that are read in part: they are not verified before `sums` is
-/// finished.
+/// Fills `into` as [`read_into`] does. Blocks that are read in part are recorded in `sums`, and verified by its
+/// `finish`.
 pub(crate) fn read_noting(
     source: &dyn Source,
     entry: &str,
@@ -81,7 +81,7 @@ pub(crate) fn read_noting(
     Ok(())
 }
 
-/// Reads parts that lie in the tensor in any way.
+/// Reads a tensor in several parts, or in parts that are not contiguous in it.
 fn read_parts(
     source: &dyn Source,
     entry: &str,
@@ -126,7 +126,7 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
     } else {
         let stretch = stretch(into.len(), threads);
         let work = Mutex::new(into.chunks_mut(stretch * BLOCK).enumerate());
-        // The lock covers the taking of a stretch, not its reading.
+        // The lock is held while a thread takes a stretch, and not while it reads.
         in_parallel(threads, || {
             let next = work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
             let (number, into) = next?;
@@ -137,13 +137,14 @@ fn read_slab(source: &dyn Source, entry: &str, part: &Part, into: &mut [u8], thr
     run.finish(source, entry)
 }
 
-/// How many blocks a thread takes at a time. Neighbours go to one thread: the system reads ahead of it then, and two
-/// threads do not wait for one large page of new memory, or both clear it. As many as are lent at a time, at least.
+/// The number of blocks that a thread takes at a time, at least as many as a mapping window holds. One thread reads
+/// neighbouring blocks, so that the system reads ahead for it, and two threads do not wait for one large page of new
+/// memory, or both clear it.
 fn stretch(len: usize, threads: usize) -> usize {
     len.div_ceil(threads).div_ceil(BLOCK).clamp(WINDOW, MOST_BLOCKS)
 }
 
-/// Reads a part that lies in the tensor row by row, block after block.
+/// Reads a part block by block, and copies its rows to their places in the tensor.
 fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part, into: &mut [u8]) -> Result<()> {
     let item = item(tensor);
     if item == 0 {
@@ -174,7 +175,7 @@ fn scatter(source: &dyn Source, entry: &str, tensor: &StoredTensor, part: &Part,
     blocks_in_order(source, entry, part, put)
 }
 
-/// Hands the bytes of a plain part to `take`, block after block.
+/// Passes the bytes of a contiguous part to `take`, block by block.
 fn blocks_in_order(
     source: &dyn Source,
     entry: &str,
@@ -191,8 +192,8 @@ fn blocks_in_order(
     run.finish(source, entry)
 }
 
-/// Hands every byte of a tensor to `take`, in row-major order, in runs of whole blocks, each but the last a multiple of
-/// [`BLOCK`] long: for destinations that are no plain run of bytes. A view is put together first.
+/// Passes every byte of a tensor to `take`, in row-major order, for destinations that are not contiguous. Each call has
+/// whole blocks, a multiple of [`BLOCK`] bytes, except the last. A view is read completely first.
 pub(crate) fn stream(
     source: &dyn Source,
     entry: &str,
@@ -204,8 +205,8 @@ pub(crate) fn stream(
     sums.finish(source)
 }
 
-/// Hands every byte to `take` as [`stream`] does, and notes the blocks that are read in part: they are not verified before
-/// `sums` is finished.
+/// Passes every byte to `take` as [`stream`] does. Blocks that are read in part are recorded in `sums`, and verified by
+/// its `finish`.
 pub(crate) fn stream_noting(
     source: &dyn Source,
     entry: &str,
@@ -232,7 +233,7 @@ pub(crate) fn stream_noting(
     stream_rows(source, entry, tensor, sums, take)
 }
 
-/// Hands out a tensor in several parts: some rows at a time, of whatever parts have them.
+/// Streams a tensor in several parts, some rows at a time, from all parts that contain them.
 fn stream_rows(
     source: &dyn Source,
     entry: &str,
@@ -246,7 +247,7 @@ fn stream_rows(
     }
     let along = shape.iter().position(|&len| len > 1).unwrap_or(0);
     let count = shape.get(along).copied().unwrap_or(1);
-    // Whole blocks, so that what comes out can be divided into blocks again.
+    // Whole blocks, so that the caller can divide the bytes into blocks again.
     let row = total / count;
     let rows = (ROWS / row).max(1);
     let mut held = Vec::new();

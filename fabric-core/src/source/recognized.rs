@@ -1,7 +1,7 @@
-//! Files of other kinds, known by their first bytes: what the message calls them, and what it says to do.
+//! Recognizes unsupported files by their first bytes, and says how to convert them.
 //!
-//! A download that went wrong leaves a pointer or a page under the name of the weights, and weights come in many formats. To
-//! call any of these damaged would send people to look for a fault in their disk.
+//! A failed download leaves a pointer or a web page under the name of the weights, and weights come in many formats. If
+//! an error called such a file damaged, users would look for a fault in their disk.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use crate::error::{Error, Result};
 use crate::source::open::first_bytes;
 use crate::storage::ReadFile;
 
-/// How many of the first bytes are looked at.
+/// The number of first bytes that are read.
 pub(crate) const FIRST: usize = 4096;
 
-/// A file as far as it is looked at.
+/// The parts of a file that are compared.
 struct Look<'f> {
     first: &'f [u8],
     /// The last eight bytes.
     last: [u8; 8],
 }
 
-/// Bytes at a place, and what a file is that has them there.
+/// An offset, the bytes there, and a description of a file with these bytes.
 type Signature = (usize, &'static [u8], &'static str);
 
 const CONVERT: &str = "save the weights as safetensors in the program that wrote it";
 
-/// The longer ones come before those that they begin with.
+/// A signature stands before those that are its prefixes.
 const SIGNATURES: &[Signature] = &[
     (
         0,
@@ -116,8 +116,8 @@ const SIGNATURES: &[Signature] = &[
 /// The last bytes of the index of a TensorFlow checkpoint, a table of `LevelDB`.
 const LEVELDB: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
-/// What a file is, as a clause that says what to do about it; `None` if it is nothing that is known here. The caller has found
-/// that it does not begin as a file that is read begins.
+/// A description of a file with advice, as a clause; `None` for an unknown format. The caller has checked that the file
+/// does not begin as a supported one.
 pub(crate) fn recognised(file: &dyn ReadFile, path: &Path) -> Result<Option<String>> {
     let first = first_bytes::<FIRST>(file, path)?;
     let len = file.len().map_err(Error::io("look at", path))?;
@@ -128,7 +128,7 @@ pub(crate) fn recognised(file: &dyn ReadFile, path: &Path) -> Result<Option<Stri
     Ok(what(&Look { first: &first, last }))
 }
 
-/// The error, or, if the file is of another kind, an error that names the kind.
+/// The error, or, for a file of a known other kind, an error that names the kind.
 pub(crate) fn or_foreign(error: Error, file: &dyn ReadFile, path: &Path) -> Error {
     if !matches!(error, Error::Corrupt { .. }) {
         return error;
@@ -175,12 +175,13 @@ fn what(look: &Look<'_>) -> Option<String> {
         .or_else(|| text(first))
 }
 
-/// A protobuf whose first field is a version, and whose next is the producer's name, the graph or the operators.
+/// Returns true for a protobuf whose first field is a version, and whose next is the producer's name, the graph or the
+/// operators.
 fn is_onnx(first: &[u8]) -> bool {
     matches!(first, [0x08, 1..=32, 0x12 | 0x3a | 0x42, ..])
 }
 
-/// A length with its own masked CRC-32C.
+/// Returns true for a length with its own masked CRC-32C.
 fn is_tfrecord(first: &[u8]) -> bool {
     let Some((len, rest)) = first.split_first_chunk::<8>() else {
         return false;
@@ -194,7 +195,7 @@ fn is_zlib(first: &[u8]) -> bool {
     matches!(first, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) && std::str::from_utf8(first).is_err()
 }
 
-/// The kind of a text, by its first words.
+/// A description of a text file, by its first words.
 fn text(first: &[u8]) -> Option<String> {
     let text = as_text(first)?;
     let start = text.trim_start_matches('\u{feff}').trim_start();
@@ -226,7 +227,7 @@ fn text(first: &[u8]) -> Option<String> {
     Some(format!("it is {kind}, and begins with {line:?}"))
 }
 
-/// The bytes as a text, if they are one. The last character may be cut.
+/// The bytes as a text; `None` for other bytes. The last character may be cut.
 fn as_text(first: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(first) {
         Ok(text) => text,

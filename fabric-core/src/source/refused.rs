@@ -1,20 +1,20 @@
-//! Why a reader does not take what it is given: three different things to the person who reads the message.
+//! The reasons why a reader refuses a file. Their messages give different advice.
 
 use std::path::Path;
 
 use super::limit::OverLimit;
 use crate::error::Error;
 
-/// A refusal, in the words of a reader that does not know the path.
+/// A refusal, without the path, which the reader does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It is not what a writer of the format leaves: damaged, cut short, or made to mislead.
+    /// The file is not one that a writer of the format leaves: damaged, cut short, or hostile.
     Damaged(String),
-    /// It may well be whole, and this library does not read it.
+    /// The file may be intact, and this library does not support it.
     Unknown(String),
-    /// It asks for more than is given.
+    /// The file asks for more memory than its bound.
     Limit(String),
-    /// The system has not as much memory.
+    /// The system does not have the memory.
     NoMemory,
 }
 
@@ -23,7 +23,7 @@ impl Refused {
         Self::Unknown(what.into())
     }
 
-    /// The refusal of bytes whose checksum is right: nothing has damaged them since they were written.
+    /// The refusal of bytes with a right checksum, which have not changed since they were written.
     pub(crate) fn of_verified(self) -> Self {
         match self {
             Self::Damaged(what) => Self::Unknown(format!(
@@ -34,7 +34,7 @@ impl Refused {
         }
     }
 
-    /// The refusal with a sentence added.
+    /// The refusal with its text changed by `say`.
     pub(crate) fn said(self, say: impl FnOnce(String) -> String) -> Self {
         match self {
             Self::Damaged(what) => Self::Damaged(say(what)),
@@ -44,7 +44,7 @@ impl Refused {
         }
     }
 
-    /// The error, now that the path is known.
+    /// The error for the file at `path`.
     pub(crate) fn at(self, path: &Path) -> Error {
         let path = path.to_path_buf();
         match self {

@@ -1,4 +1,4 @@
-//! One safetensors file: our own checkpoint if it has a manifest, bare weights if not.
+//! Opens one safetensors file: a checkpoint of this library if it has a manifest, and bare weights if not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::format::{MANIFEST, ManifestError, agree};
 use crate::source::recognized;
 use crate::storage::ReadFile;
 
-/// Opens a file that is one of the two.
+/// Opens a safetensors file.
 pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let header = read_header(&*file, path, limit)?;
     let index = match header
@@ -46,22 +46,23 @@ pub(crate) fn read_header(file: &dyn ReadFile, path: &Path, limit: ReadLimit) ->
     limit.check_piece(path, "header", header_len, MAX_JSON + LENGTH_BYTES as u64)?;
     let bytes = read_whole(file, path, 0, header_len)?;
     Header::parse(&bytes, len).map_err(|error| match error {
-        // Files of others may have element types that are unknown here; a checkpoint of ours that has one is damaged.
+        // Foreign files may have element types that this version does not know. In a checkpoint of this library, an
+        // unknown type is damage.
         HeaderError::UnknownDType { .. } if !names_manifest(&bytes) => Refused::unknown(error.to_string()).at(path),
         _ => corrupt(error),
     })
 }
 
-/// Whether the header of a file has the entry of a manifest, as far as can be told without parsing it.
+/// Returns true if the header seems to have the entry of a manifest. The header is not parsed.
 fn names_manifest(header: &[u8]) -> bool {
     let name = MANIFEST.as_bytes();
     header.windows(name.len()).any(|bytes| bytes == name)
 }
 
-/// How many of the first bytes tell: the length of the header, and how it begins.
+/// The number of first bytes that identify the format: the length of the header, and its beginning.
 const BEGINNING: usize = LENGTH_BYTES + 2;
 
-/// Whether a file may be one of safetensors, or was one: one of the bytes may be wrong, and some may be missing.
+/// Returns true if a file may be a safetensors file, even if one byte is wrong or some are missing.
 fn begins_like_one(first: &[u8]) -> bool {
     let Some((claimed, json)) = first.split_first_chunk::<LENGTH_BYTES>() else {
         return false;
@@ -74,7 +75,7 @@ fn begins_like_one(first: &[u8]) -> bool {
     }
 }
 
-/// The error for a file that does not begin like one of safetensors.
+/// The error for a file that does not begin as a safetensors file.
 fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Error> {
     let what = match recognized::recognised(file, path)? {
         Some(what) => what,
@@ -92,11 +93,11 @@ fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Erro
 
 /// The bytes of the manifest inside of a file.
 pub(crate) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<Vec<u8>> {
-    // The header has checked that the manifest lies inside the file.
+    // The header parser has checked that the manifest lies inside the file.
     read_whole(file, path, placed.start, placed.end - placed.start)
 }
 
-/// A checkpoint of ours: the manifest is the index, and everything in it has been checked.
+/// A checkpoint of this library: its manifest is the index, and its checks have passed.
 fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit: ReadLimit) -> Result<Index> {
     let bytes = read_manifest(file, path, placed)?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
@@ -146,7 +147,7 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
     })
 }
 
-/// The memory that a further name of a tensor takes. It repeats the tensor's checksums.
+/// The memory of another name of a tensor, in bytes. The name has a copy of the tensor's checksums.
 fn memory_of(stored: &StoredTensor) -> usize {
     let part = |part: &Part| match &part.check {
         Check::Blocks(sums) => size_of::<Part>() + size_of_val(&**sums),
@@ -156,7 +157,7 @@ fn memory_of(stored: &StoredTensor) -> usize {
     stored.parts.iter().map(part).sum::<usize>() + dims
 }
 
-/// The tensor of a record; every record of a file has a part.
+/// The tensor of a record. Every record in a file has a part.
 fn stored_tensor(record: TensorRecord) -> Option<(String, StoredTensor)> {
     let part = record.part.as_ref()?;
     let place = Place {
@@ -171,7 +172,7 @@ fn stored_tensor(record: TensorRecord) -> Option<(String, StoredTensor)> {
     Some((record.name, stored))
 }
 
-/// A safetensors file of anybody's: tensors, and nothing else.
+/// A safetensors file of another program: tensors without values and checksums.
 fn bare(header: &Header, path: &Path) -> Index {
     Index {
         origin: path.display().to_string(),

@@ -1,4 +1,4 @@
-//! The values of a manifest.
+//! Reads the values of a manifest.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::format::manifest::{CBOR, ValueRecord};
 use crate::value::Value;
 
-/// The values by their names; those of one rank are called after it.
+/// The values by name. The name of a value of one rank contains the rank.
 ///
-/// No bound applies to their memory beside the length of the file: a byte holds at most one item of `size_of::<Value>()`
-/// bytes, and every value that was saved must load.
+/// The length of the file bounds their memory: a byte holds at most one item of `size_of::<Value>()` bytes. There is no
+/// other bound, since every value that was saved must load.
 pub(crate) fn own_values(
     records: &[ValueRecord],
     mesh: &[(String, u64)],
@@ -46,8 +46,8 @@ pub(crate) fn own_values(
     Ok(values)
 }
 
-/// The number of the process at a coordinate, row by row: the last axis is the one along which neighbours lie. `None` if all share
-/// the value.
+/// The rank at a coordinate of the mesh, in row-major order: the last axis varies fastest. `None` for a value that all
+/// ranks share.
 fn number(coordinate: &[(u32, u32)], mesh: &[(String, u64)]) -> Option<usize> {
     let step = |number: usize, ((_, index), (_, size)): (&(u32, u32), &(String, u64))| {
         number

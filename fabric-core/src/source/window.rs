@@ -1,4 +1,4 @@
-//! Small reads at ascending places of a file, a few kilobytes at a time.
+//! Reads small pieces at ascending offsets of a file, a few kilobytes at a time.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,29 +6,29 @@ use std::io;
 use crate::io::pages;
 use crate::storage::ReadFile;
 
-/// The bytes that one call to the storage fetches.
+/// The number of bytes that one call to the storage reads.
 const CHUNK: usize = 4096;
 
-/// A part of a file: an archive may be a slice of a larger file, and its offsets count from its own start.
+/// A slice of a file. An archive may be a slice of a larger file, and counts its offsets from its own start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slice<'f> {
     pub(crate) file: &'f dyn ReadFile,
     pub(crate) start: u64,
     pub(crate) len: u64,
-    /// The part of it that has been read already.
+    /// The bytes of the slice that have been read already.
     pub(crate) held: [Held<'f>; 2],
 }
 
-/// Bytes of a file that are at hand.
+/// Bytes of a file in memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Held<'f> {
-    /// Where they begin, counted from the start of the file.
+    /// The offset of the first byte in the file.
     pub(crate) start: u64,
     pub(crate) bytes: &'f [u8],
 }
 
 impl<'f> Held<'f> {
-    /// The `len` bytes from `start`, if all of them are here.
+    /// The `len` bytes from `start`, if all of them are in memory.
     pub(crate) fn get(self, start: u64, len: usize) -> Option<&'f [u8]> {
         let from = usize::try_from(start.checked_sub(self.start)?).ok()?;
         self.bytes.get(from..from.checked_add(len)?)
@@ -36,7 +36,7 @@ impl<'f> Held<'f> {
 }
 
 impl<'f> Slice<'f> {
-    /// All of a file.
+    /// A slice with all of a file.
     pub(crate) fn whole(file: &'f dyn ReadFile) -> io::Result<Self> {
         let len = file.len()?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl<'f> Slice<'f> {
         })
     }
 
-    /// The `len` bytes from `at`, counted from the start of the slice, if they are at hand.
+    /// The `len` bytes from `at`, counted from the start of the slice, if they are in memory.
     fn at_hand(&self, at: u64, len: usize) -> Option<&'f [u8]> {
         if len as u64 > self.len.checked_sub(at)? {
             return None;
@@ -66,7 +66,7 @@ impl<'f> Slice<'f> {
         self.file.read_exact_at(into, self.start + at)
     }
 
-    /// The `len` bytes from `at`. Nothing is allocated before `len` is known to lie inside the slice.
+    /// The `len` bytes from `at`. The slice must contain them; this is checked before memory is allocated.
     pub(crate) fn bytes(&self, at: u64, len: u64) -> io::Result<Cow<'f, [u8]>> {
         let inside = at.checked_add(len).is_some_and(|end| end <= self.len);
         let Some(len) = usize::try_from(len).ok().filter(|_| inside) else {
@@ -81,7 +81,7 @@ impl<'f> Slice<'f> {
     }
 }
 
-/// Reads small pieces of a slice through a buffer, so that neighbours cost one call.
+/// Reads small pieces of a slice through a buffer, so that one call to the storage serves neighbouring pieces.
 #[derive(Debug)]
 pub(crate) struct Window<'f> {
     slice: Slice<'f>,
@@ -98,7 +98,7 @@ impl<'f> Window<'f> {
         }
     }
 
-    /// The `len` bytes from `at`; `len` is a small number that the caller knows.
+    /// The `len` bytes from `at`. Callers pass a small, known `len`.
     pub(crate) fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         if let Some(bytes) = self.slice.at_hand(at, len) {
             return Ok(bytes);

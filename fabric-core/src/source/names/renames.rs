@@ -1,4 +1,4 @@
-//! The name that the options give to an entry, and which of the options gave one.
+//! Applies the options that rename entries, and records which of them took effect.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -8,13 +8,13 @@ use crate::entry::{join, root, strip};
 use crate::error::{Error, Result};
 use crate::options::LoadOptions;
 
-/// A name that comes less near than this is not named.
+/// The least similarity of a name that an error suggests.
 const NEAR: f64 = 0.6;
 
-/// More names than this are not compared.
+/// The largest number of names that are compared for a suggestion.
 const MOST: usize = 1 << 16;
 
-/// The options that change names. Each remembers whether it has changed one.
+/// The options that change names. Each records whether it has changed one.
 pub(super) struct Renames<'o> {
     options: &'o LoadOptions,
     has_stripped: Vec<Cell<bool>>,
@@ -49,7 +49,7 @@ impl<'o> Renames<'o> {
         self.first_renamed(name, self.has_renamed.len())
     }
 
-    /// The name after the prefixes and so many renames.
+    /// The name after the removal of prefixes and after the first `renames` renames.
     fn first_renamed(&self, name: &str, renames: usize) -> String {
         let mut name = name.to_owned();
         for (prefix, used) in self.options.prefixes.iter().zip(&self.has_stripped) {
@@ -67,17 +67,17 @@ impl<'o> Renames<'o> {
         name
     }
 
-    /// The prefixes that no name had.
+    /// The prefixes that no name began with.
     pub(super) fn idle_prefixes(&self) -> Vec<String> {
         let prefixes = self.options.prefixes.iter().zip(&self.has_stripped);
         let idle = prefixes.filter(|(_, used)| !used.get());
         idle.map(|(prefix, _)| prefix.clone()).collect()
     }
 
-    /// Refuses a rename of nothing: the caller has taken the file for another one.
+    /// Refuses a rename that renamed nothing, since the caller then expected another file.
     ///
     /// # Errors
-    /// If there is one.
+    /// If an option `rename` found no entry.
     pub(super) fn check(&self, index: &Index) -> Result<()> {
         let Some(at) = self.has_renamed.iter().position(|used| !used.get()) else {
             return Ok(());
@@ -89,7 +89,7 @@ impl<'o> Renames<'o> {
                  into one part of a state"
             )));
         }
-        // The names that could be renamed: each entry, and each part above it.
+        // All names that a rename could have found: each entry, and each level above it.
         let mut names = BTreeSet::new();
         for name in index.names() {
             let below = self
@@ -127,7 +127,7 @@ impl<'o> Renames<'o> {
     }
 }
 
-/// The name that comes nearest to one that is not there.
+/// The name that is most similar to `wanted`, which does not exist.
 fn nearest<'n>(names: &'n BTreeSet<String>, wanted: &str) -> Option<&'n str> {
     if names.len() > MOST {
         return None;
@@ -139,8 +139,8 @@ fn nearest<'n>(names: &'n BTreeSet<String>, wanted: &str) -> Option<&'n str> {
     (score >= NEAR).then_some(name)
 }
 
-/// `name` without the prefix: at its start, at the start of what lies below its component, and, if it is one that
-/// wrappers put anywhere, at the start of any segment.
+/// `name` without the prefix: at the start of the name or of the part below its component. A segment of [`ANYWHERE`] is
+/// removed at every place.
 pub(crate) fn without(name: &str, prefix: &str) -> String {
     if ANYWHERE.contains(&prefix) {
         let mut rest = name.to_owned();
@@ -164,7 +164,7 @@ fn segment_start(name: &str, prefix: &str) -> Option<usize> {
         .find(|&at| at == 0 || name.as_bytes().get(at - 1) == Some(&b'.'))
 }
 
-/// `name` with the segments `from` at its start replaced; `None` if it does not begin with them.
+/// `name` with the leading segments `from` replaced by `to`; `None` if the name does not begin with them.
 fn replaced(name: &str, from: &str, to: &str) -> Option<String> {
     let rest = strip(name, from).filter(|_| !from.is_empty())?;
     Some(join(to, rest))

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::source::{Block, Part, Source};
 
 impl Part {
-    /// The blocks that hold anything of what is read of the part, of a tensor with `item` bytes an element.
+    /// The blocks of a part that overlap the box which is read. `item` is the number of bytes of an element.
     pub(crate) fn blocks_read(&self, item: usize) -> impl Iterator<Item = Block> + '_ {
         let blocks = match &self.cut {
             Some(cut) => cut::blocks_of(self, cut, item.max(1)),
@@ -40,7 +40,7 @@ pub(crate) fn check_block(source: &dyn Source, entry: &str, block: Block, bytes:
     Err(damaged(source, entry, block))
 }
 
-/// The error for a block that has another checksum.
+/// The error for a block with a wrong checksum.
 pub(crate) fn damaged(source: &dyn Source, entry: &str, block: Block) -> Error {
     Error::Checksum {
         path: source.file(block.file).1.to_path_buf(),

@@ -1,9 +1,9 @@
-//! Checksums that cover a whole run of a file: a member of an archive has one CRC-32.
+//! Verifies runs of a file that have one checksum each: a member of an archive has one CRC-32.
 //!
-//! A part that is the whole run is verified while it is read, whatever its size. A part that lies in a run, a view of a
-//! storage, has no checksum of its own. So the run is read and verified before its first view is, and gives checksums of
-//! its [pieces](PIECE) meanwhile. Whatever is read of a view is read as pieces and compared with these, however often and
-//! however late: a file that changes after the run was verified gives an error.
+//! A part that equals the run is verified while it is read. A view of a storage lies inside of the run and has no
+//! checksum. The run is therefore read and verified before its first view, and this pass computes checksums of its
+//! [pieces](PIECE). Every later read of a view reads whole pieces and compares them with these checksums, so a file
+//! that changes after the verification gives an error.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -20,22 +20,23 @@ use crate::io::pages;
 use crate::io::streaming::{self, Unsummed};
 use crate::source::{Check, CheckedRun, Part, Place, Source};
 
-/// The bytes of a run that get a checksum: so many are read for the smallest view. Their checksums are an eighth of a
-/// thousandth of the run.
+/// The length in bytes of a piece with its own checksum. The smallest read of a view reads one piece. The checksums
+/// take 1/8192 of the length of the run.
 const PIECE: usize = 64 << 10;
 
-/// The check that a part is as it was saved, beside the checksums of its blocks.
+/// The verification of a part, in addition to the checksums of its blocks.
 pub(crate) enum RunCheck {
-    /// The blocks have checksums of their own, or none.
+    /// The blocks have checksums, or the format has none.
     None,
-    /// The part is the run, whose checksum is put together while its blocks are read in any order: one sum for each.
+    /// The part equals the run. The checksum is combined from one sum for each block, and blocks may be read in any
+    /// order.
     Whole(Arc<CheckedRun>, Vec<AtomicU32>),
     /// The part lies in a run that has been verified.
     View(Arc<CheckedRun>),
 }
 
 impl RunCheck {
-    /// Prepares the reading of `part`, and verifies the run around it if nobody has.
+    /// Prepares the reading of `part`, and verifies the run around it, unless that has been done.
     pub(crate) fn of(source: &dyn Source, entry: &str, part: &Part) -> Result<Self> {
         let Check::Run(run) = &part.check else {
             return Ok(Self::None);
@@ -45,14 +46,14 @@ impl RunCheck {
             return Ok(Self::View(run.clone()));
         }
         if part.place.len <= BLOCK as u64 {
-            // Its only block has the sum of the run.
+            // The checksum of the only block is that of the run.
             return Ok(Self::None);
         }
         let sums = part.blocks().map(|_| AtomicU32::new(0)).collect();
         Ok(Self::Whole(run.clone(), sums))
     }
 
-    /// Fills `into` with a block, or with bytes inside of one, and verifies them or takes note of them.
+    /// Fills `into` with a block, or with bytes inside of one, and verifies them or records their checksum.
     pub(crate) fn read(&self, source: &dyn Source, entry: &str, block: Block, into: &mut [u8]) -> Result<()> {
         if let Self::View(run) = self {
             return read_view(source, entry, run, block.start, into);
@@ -62,7 +63,7 @@ impl RunCheck {
         Ok(())
     }
 
-    /// Takes note of a block.
+    /// Records the checksum of a block.
     pub(crate) fn note(&self, number: usize, bytes: &[u8]) {
         if let Self::Whole(_, sums) = self
             && let Some(sum) = sums.get(number)
@@ -71,7 +72,7 @@ impl RunCheck {
         }
     }
 
-    /// Copies a block, and takes note of what was copied.
+    /// Copies a block, and records the checksum of the copied bytes.
     pub(crate) fn copy(&self, number: usize, from: Lent<'_>, into: &mut [u8]) {
         match self {
             Self::Whole(_, sums) if number < sums.len() => {
@@ -81,7 +82,7 @@ impl RunCheck {
         }
     }
 
-    /// Compares, when all blocks have been noted.
+    /// Compares the combined checksum after all blocks were recorded.
     pub(crate) fn finish(self, source: &dyn Source, entry: &str) -> Result<()> {
         let Self::Whole(run, sums) = self else {
             return Ok(());
@@ -99,8 +100,8 @@ impl RunCheck {
     }
 }
 
-/// Verifies the run that a part lies in, unless the part is the run, or somebody has: before many parts of it are read by several
-/// threads.
+/// Verifies the run that a part lies in, unless the part equals the run, or the run has been verified. Callers do this
+/// before several threads read parts of the run.
 pub(crate) fn verify_around(source: &dyn Source, entry: &str, part: &Part) -> Result<()> {
     match &part.check {
         Check::Run(run) if !part.is_whole_run() && run.pieces.get().is_none() => verify_run(source, entry, run),
@@ -108,7 +109,7 @@ pub(crate) fn verify_around(source: &dyn Source, entry: &str, part: &Part) -> Re
     }
 }
 
-/// Reads and verifies a run, whoever has before.
+/// Reads and verifies a run, also one that has been verified before.
 pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>) -> Result<()> {
     let whole = Part::plain(Region::whole(&[]), run.place, Check::Run(run.clone()));
     let mut pieces: Vec<AtomicU64> = no_less(source, pages::reserved(run.count()))?;
@@ -131,16 +132,16 @@ pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>
         Some(read())
     })?;
     check.finish(source, entry)?;
-    // In place: each is as wide as what it becomes.
+    // This collects in place: both types have one size.
     let pieces: Box<[u64]> = pieces.into_iter().map(AtomicU64::into_inner).collect();
     match run.pieces.set(pieces) {
-        // A CRC-32 does not tell apart the contents of now and those that were verified before.
+        // Equal CRC-32s do not prove that the contents are those of the first verification, so the pieces are compared.
         Err(now) if run.pieces.get() != Some(&now) => Err(run.damaged(source, entry)),
         _ => Ok(()),
     }
 }
 
-/// Fills `into` with the bytes of a verified run from `start` on, a place of the file.
+/// Fills `into` with bytes of a verified run. `start` is an offset in the file.
 pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: &mut [u8]) -> Result<()> {
     let outside = || super::out_of_bounds(source, entry);
     let from = start.checked_sub(run.place.start).ok_or_else(outside)?;
@@ -167,7 +168,7 @@ pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, star
             pieces.next();
             continue;
         }
-        // As many whole pieces as are lent at a time.
+        // Reads as many whole pieces at a time as a mapping window holds.
         let end = run.place.start + run.place.len;
         let most = left.len().min(WINDOW * BLOCK);
         let is_last = piece.start + most as u64 == end;
@@ -180,7 +181,7 @@ pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, star
 }
 
 impl CheckedRun {
-    /// A run that nobody has verified.
+    /// A run that has not been verified.
     pub(crate) fn new(place: Place, crc32: u32) -> Arc<Self> {
         Arc::new(Self {
             place,
@@ -189,12 +190,12 @@ impl CheckedRun {
         })
     }
 
-    /// The number of its pieces.
+    /// The number of pieces.
     fn count(&self) -> usize {
         usize::try_from(self.place.len.div_ceil(PIECE as u64)).unwrap_or(usize::MAX)
     }
 
-    /// The pieces, each with its checksum if the run was verified.
+    /// The pieces; with checksums if the run has been verified.
     fn pieces(&self) -> impl Iterator<Item = Block> + '_ {
         let sums = self.pieces.get();
         (0..self.count()).map(move |number| {

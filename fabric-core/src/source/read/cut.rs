@@ -1,4 +1,4 @@
-//! Boxes of parts: only their bytes are read, straight into their places, with as few calls as that allows.
+//! Reads boxes of parts: only their bytes, straight into their places, with few calls.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,18 +14,18 @@ use crate::source::{Block, Check, Cut, Part, Source, StoredTensor, Sum};
 /// The bytes of a long run that a thread takes at a time.
 const STRETCH: usize = WINDOW * BLOCK;
 
-/// A part of a part, where it goes, and how its checksums are put together.
+/// The reading of a box of a part: its source, its destination, and the verification.
 struct Reading<'r> {
     source: &'r dyn Source,
     entry: &'r str,
     part: &'r Part,
-    /// Of the run that the part lies in, if it has one: the part itself is put together from partial sums.
+    /// The check of the run that the part lies in. Partial checksums verify the part itself.
     around: RunCheck,
-    /// Where blocks that are read in part are noted.
+    /// Records the blocks that are read in part.
     sums: &'r PartialSums,
 }
 
-/// Fills the places of `part` in `into`, the bytes of `tensor`, from the box of it that is wanted.
+/// Fills the places of `part` in `into`, the bytes of `tensor`, with the box of the part that is wanted.
 pub(crate) fn read(
     source: &dyn Source,
     entry: &str,
@@ -64,7 +64,7 @@ pub(crate) fn read(
 }
 
 impl Reading<'_> {
-    /// One run of bytes, several threads to it if it is long.
+    /// Reads one run of bytes, with several threads if the run is long.
     fn run(&self, run: Run, into: &mut [u8], threads: usize) -> Result<()> {
         let into = into
             .get_mut(run.to..run.to + run.len)
@@ -88,7 +88,7 @@ impl Reading<'_> {
         })
     }
 
-    /// Bytes that begin with a block, or lie in one.
+    /// Reads bytes that begin with a block, or lie inside of one.
     fn stretch(&self, from: usize, into: &mut [u8]) -> Result<()> {
         let by_blocks = from.is_multiple_of(BLOCK) && !matches!(self.part.check, Check::Run(_));
         let ends = (from + into.len()) as u64 == self.part.place.len;
@@ -112,7 +112,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The runs that lie in one block.
+    /// Reads the runs that lie in one block.
     fn block(
         &self,
         number: usize,
@@ -131,7 +131,7 @@ impl Reading<'_> {
             sum: self.part.sum(number),
         };
         if matches!(self.around, RunCheck::View(_)) {
-            // Whole pieces are read for the smallest run: better once than for each.
+            // A view is verified by whole pieces, so its runs are read with one call.
             self.read_together(runs, into, span)?;
         } else {
             for together in coalesced(runs) {
@@ -166,7 +166,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The bytes with one checksum that the block belongs to: the block itself, or the whole run of the part.
+    /// The bytes that the block shares a checksum with: the block itself, or the whole run of the part.
     fn checked(&self, block: Block) -> Option<Block> {
         match &self.part.check {
             Check::Blocks(_) => block.sum.is_some().then_some(block),
@@ -181,7 +181,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads runs with one call, what lies between them included.
+    /// Reads runs and the bytes between them with one call.
     fn read_together(&self, runs: &[Run], into: &mut [u8], span: &mut Vec<u8>) -> Result<()> {
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
             return Ok(());
@@ -210,7 +210,7 @@ impl Reading<'_> {
     }
 }
 
-/// Groups runs so that reading each group with one call reads at most a quarter more than is wanted.
+/// Groups runs so that reading each group with one call reads at most a quarter more than the runs.
 fn coalesced(runs: &[Run]) -> Vec<&[Run]> {
     let mut groups = Vec::new();
     let mut from = 0;
@@ -230,7 +230,7 @@ fn coalesced(runs: &[Run]) -> Vec<&[Run]> {
     groups
 }
 
-/// Pieces, cut at the borders of blocks and grouped by block.
+/// Splits runs at the borders of blocks, and groups the pieces by block.
 struct InBlocks<'p> {
     pieces: Pieces<'p>,
     rest: Option<Run>,
@@ -266,7 +266,7 @@ impl<'p> InBlocks<'p> {
     }
 }
 
-/// The blocks of a part that a box of it lies in, as a range of their numbers.
+/// The numbers of the blocks that a box of a part overlaps.
 pub(crate) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
     let whole = Region::whole(&cut.region.size);
     let mut pieces = Pieces::new((&cut.shape, &cut.region), (&whole.size, &whole), item);

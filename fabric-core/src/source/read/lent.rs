@@ -1,4 +1,5 @@
-//! Blocks that lie together: copied from where the storage lends them, in one pass with their checksums, or else read.
+//! Reads neighbouring blocks. A block is copied from the storage's mapping, with its checksum in the same pass, or else
+//! read.
 
 use smallvec::SmallVec;
 
@@ -11,10 +12,10 @@ use crate::io::lent::Lent;
 use crate::io::pages;
 use crate::source::Source;
 
-/// The blocks that are lent at a time. What a thread is lent counts as memory of the process.
+/// The number of blocks that are mapped at a time. Mapped bytes count as memory of the process.
 pub(crate) const WINDOW: usize = 4;
 
-/// Fills `into` with `blocks`, which follow each other in one file, and compares their checksums or notes them.
+/// Fills `into` with `blocks`, which follow each other in one file, and compares or records their checksums.
 pub(crate) fn read_blocks(
     source: &dyn Source,
     entry: &str,
@@ -55,8 +56,8 @@ pub(crate) fn read_pieces(
     Ok(())
 }
 
-/// Copies the bytes that the storage lends, and says whether it lent them. Storages are not only ours: the bytes that came count,
-/// and not the promise.
+/// Copies the bytes that the storage lends. Returns false if it lends none, or another number of bytes than it
+/// promised, since programs implement storages, too.
 fn copy_lent(
     source: &dyn Source,
     entry: &str,
@@ -80,14 +81,15 @@ fn copy_lent(
         return Err(damaged(source, entry, block));
     }
     if is_copied {
-        // Here and not above: what listens may take its time, and somebody may wait for the file.
+        // The progress callback runs after the mapping is closed: it may be slow, and a writer of the file would wait
+        // for it.
         blocks.iter().try_for_each(|block| source.note_read(block.len))?;
     }
     Ok(is_copied)
 }
 
-/// The bytes of blocks that lie near each other in one file, in their order, each packed behind the one before and verified.
-/// Each block has the name of its entry.
+/// The bytes of blocks that lie near each other in one file, verified, in order and without gaps. Each block has the
+/// name of its entry.
 pub(crate) fn read_together(source: &dyn Source, blocks: &[(&str, Block)]) -> Result<Vec<u8>> {
     let (Some((entry, first)), Some((_, last))) = (blocks.first(), blocks.last()) else {
         return Ok(Vec::new());
@@ -116,11 +118,11 @@ pub(crate) fn read_together(source: &dyn Source, blocks: &[(&str, Block)]) -> Re
     Ok(packed)
 }
 
-/// Packs what the storage lends; whether it did.
+/// Packs the blocks from the storage's mapping. Returns false if the storage lends none.
 fn pack_lent(source: &dyn Source, all: Block, blocks: &[(&str, Block)], packed: &mut [u8]) -> bool {
     let mut is_packed = false;
     source.file(all.file).0.lend(all.start, all.len, &mut |bytes| {
-        // Nothing but the copy happens in here: somebody may wait for the file.
+        // The closure only copies, because a writer of the file may wait for the mapping.
         if !is_packed && bytes.len() == all.len {
             pack(bytes.into(), all, blocks, packed);
             is_packed = true;
@@ -140,7 +142,7 @@ fn pack(from: Lent<'_>, all: Block, blocks: &[(&str, Block)], packed: &mut [u8])
     }
 }
 
-/// Whether the block is as its checksum says.
+/// Copies a block, and returns true if it matches its checksum.
 fn copy(block: Block, from: Lent<'_>, into: &mut [u8], run: &RunCheck) -> bool {
     match block.sum {
         Some(Sum::Crc64(sum)) => checksum::copied(from, into) == sum,
@@ -162,7 +164,7 @@ mod tests {
     use crate::source::Index;
     use crate::storage::ReadFile;
 
-    /// A file of sevens that keeps no promise when it lends.
+    /// A file of sevens that lends other bytes than it promises.
     #[derive(Debug)]
     struct Faithless {
         lends: Option<usize>,

@@ -1,14 +1,14 @@
-//! Tensors that lie together in a file, which one call reads.
+//! Groups tensors that lie together in a file, so that one call reads each group.
 
 use std::ops::Range;
 
 use crate::source::Place;
 
-/// The bytes that may lie between neighbours: the framing of a member in an archive, or of an archive around each.
+/// The largest gap between neighbours, in bytes: the framing of an archive member, or of an archive around each tensor.
 const GAP: u64 = 2048;
 
-/// Divides `all`, sorted by their places, into runs of neighbours that reach over at most `most` bytes, and single others.
-/// An item without a place is a group of one.
+/// Divides `all`, sorted by their places, into groups of neighbours that span at most `most` bytes. An item without
+/// neighbours, or without a place, is a group by itself.
 pub(crate) fn neighbours<T>(all: &[T], most: u64, place: impl Fn(&T) -> Option<Place>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut last: Option<(Place, u64)> = None;

@@ -1,4 +1,4 @@
-//! Threads that share a piece of work.
+//! Runs a piece of work on several threads.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 use crate::io::processor;
 use crate::threads;
 
-/// The threads that may share the reading: as many reads keep a device busy.
+/// The largest number of reading threads: this many reads keep a device busy.
 pub(crate) const THREADS: usize = 8;
 
-/// How often a thread looks whether it waits.
+/// The interval after which a thread measures how long it has waited.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Calls `step` on several threads, at most so many, until it gives nothing more, or an error, which is returned.
+/// Calls `step` on at most `threads` threads until it returns `None` or an error. Returns the first error.
 ///
-/// It begins with one for each processor. If they turn out to wait more than they compute, the others come: so what is in the cache
-/// is not read by more threads than can run, and a device has enough to do.
+/// The work begins with one thread for each processor. If these wait more than they compute, the remaining threads
+/// start. So a cached file is read by no more threads than can run, and a device has enough requests.
 pub(crate) fn in_parallel(threads: usize, step: impl Fn() -> Option<Result<()>> + Sync) -> Result<()> {
     let crew = Crew {
         step,
@@ -62,7 +62,7 @@ impl<S: Fn() -> Option<Result<()>> + Sync> Crew<S> {
         }
     }
 
-    /// Without a further thread the work is done all the same, by those there are.
+    /// Starts threads. If the system gives no further thread, the running ones do the work.
     fn grow<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, to: usize, most: usize) {
         let from = self.threads.fetch_max(to, Ordering::Relaxed);
         for _ in from..to {
@@ -71,7 +71,7 @@ impl<S: Fn() -> Option<Result<()>> + Sync> Crew<S> {
     }
 }
 
-/// Whether a thread waits more than it computes.
+/// Measures whether a thread waits more than it computes.
 struct Idleness {
     since: Instant,
     computed: Option<Duration>,
@@ -85,7 +85,7 @@ impl Idleness {
         }
     }
 
-    /// Looks at what was since it looked last, if that was a while ago.
+    /// Returns true if the thread has waited more than half of the time since the last measurement, at least [`LOOK`].
     fn prevails(&mut self) -> bool {
         let passed = self.since.elapsed();
         if passed < LOOK {
@@ -97,9 +97,9 @@ impl Idleness {
     }
 }
 
-/// How many of them begin. Where nobody can tell how long they wait, enough for a device.
+/// The number of threads at the start. Where the system does not report waiting, there are enough threads for a device.
 fn processors() -> usize {
-    // The system looks into several files to tell.
+    // The result is cached, because the system reads several files for it.
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
     let least = if processor::TELLS_TIME { 1 } else { THREADS / 2 };
     *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).max(least))
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// The threads that took part in so many steps.
+    /// The threads that took part in `steps` steps.
     fn crew(threads: usize, steps: usize, step: impl Fn() + Sync) -> HashSet<ThreadId> {
         let (left, seen) = (AtomicUsize::new(steps), Mutex::new(HashSet::new()));
         let done = in_parallel(threads, || {

@@ -1,10 +1,11 @@
-//! Checksums of blocks of which only a part is read at a time.
+//! Verifies blocks that are read in parts.
 //!
-//! Whoever needs some rows of a block reads those and nothing else, and so cannot compute the block's checksum. A CRC is
-//! linear, though: without its initial value and final complement, the CRC of a block is the exclusive or of the CRCs of
-//! its pieces, each with zeros in place of the rest. So every read adds the share of its bytes, and a block that was read
-//! piece by piece is verified without being read again. A block of which a part was never read is read again as a whole,
-//! and what was read of it before must have the same share then: what is used is what was verified.
+//! A reader that needs some rows of a block reads only these rows, and cannot compute the block's checksum from them. A
+//! CRC is linear, though: without its initial value and final complement, the CRC of a block is the exclusive or of the
+//! CRCs of its pieces, each with zeros in place of the other bytes. Every read therefore adds the share of its bytes,
+//! and a block that was read completely in pieces is verified without a second read. A block that was not read
+//! completely is read again as a whole. Its checksum must be right, and the share of the bytes that were used must be
+//! the share of these bytes in the second read.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,11 +20,11 @@ use crate::source::{Block, Source, Sum};
 /// The checksums of blocks that were read in part.
 #[derive(Debug, Default)]
 pub(crate) struct PartialSums {
-    /// By the name of the entry, and by the place of the block: its file, and where it starts there.
+    /// By the name of the entry, and by the block's file and offset.
     entries: Mutex<BTreeMap<String, BTreeMap<BlockKey, Noted>>>,
 }
 
-/// The file of a block, and where it starts there.
+/// A block's file and offset.
 pub(crate) type BlockKey = (usize, u64);
 
 #[derive(Clone, Debug)]
@@ -33,10 +34,10 @@ struct Noted {
     used: Used,
 }
 
-/// The part of a checksum that some bytes of a block contribute.
+/// The contribution of some bytes of a block to its checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// The CRC of the bytes, with zeros in place of all others, no initial value and no complement.
+    /// The CRC of the bytes, with zeros in place of all others, without initial value and complement.
     pub(crate) crc: u64,
     /// The number of bytes.
     pub(crate) covered: u64,
@@ -50,8 +51,8 @@ impl Share {
 }
 
 impl PartialSums {
-    /// Takes note of bytes of a block: `scratch` is what lies at `at` in it, with zeros where nothing was read; `used` are
-    /// the ranges of `scratch` that were read.
+    /// Records bytes of a block: `scratch` are the bytes at offset `at` of the block, with zeros where nothing was
+    /// read; `used` are the ranges of `scratch` that were read.
     pub(crate) fn note(
         &self,
         entry: &str,
@@ -84,7 +85,8 @@ impl PartialSums {
         }
     }
 
-    /// Hands every block that was read in parts to `take`, with the name of its entry and the share of what was read.
+    /// Passes every block that was read in parts to `take`, with its entry's name and the share of the bytes that were
+    /// read.
     pub(crate) fn each(&self, mut take: impl FnMut(&str, BlockKey, Share)) {
         for (entry, blocks) in &*self.entries() {
             for (key, noted) in blocks {
@@ -93,19 +95,19 @@ impl PartialSums {
         }
     }
 
-    /// Compares the checksums of all blocks, when everything has been read.
+    /// Compares the checksums of all blocks after the last read.
     ///
     /// # Errors
-    /// If a block is not what was saved.
+    /// If a block is damaged.
     pub(crate) fn finish(&self, source: &dyn Source) -> Result<()> {
         self.finish_with(source, |_, _, own| Some(own))
     }
 
-    /// Compares the checksums of blocks, where others have read the rest of some: `total` gives, for a block of an entry and
-    /// the share of what was read here, the share of what was read by all, or `None` for a block that is left out.
+    /// Compares the checksums of blocks of which other ranks have read the rest. `total` gets the share of this rank
+    /// and returns the share of all ranks, or `None` for a block that this rank does not compare.
     ///
     /// # Errors
-    /// If a block is not what was saved.
+    /// If a block is damaged.
     pub(crate) fn finish_with(
         &self,
         source: &dyn Source,
@@ -130,13 +132,13 @@ impl PartialSums {
         Ok(())
     }
 
-    /// A thread that panicked with the lock left nothing that is used.
+    /// The map is consistent even if a thread panicked with the lock.
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<BlockKey, Noted>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads all of a block, piece by piece, and compares its checksum, and the share of what was read of it before.
+/// Reads all of a block again, piece by piece, and compares its checksum, and the share of the bytes that were used.
 fn read_again(source: &dyn Source, entry: &str, noted: &Noted) -> Result<()> {
     let run = noted.block;
     let Some(sum) = run.sum else { return Ok(()) };
@@ -165,11 +167,11 @@ fn read_again(source: &dyn Source, entry: &str, noted: &Noted) -> Result<()> {
 }
 
 impl Sum {
-    /// The share of some bytes that `tail` others follow.
+    /// The share of bytes that are followed by `tail` others.
     fn share(self, bytes: &[u8], tail: u64) -> u64 {
         let len = bytes.len() as u64;
         match self {
-            // Checksums of our own cover a block, and a share of it is as long.
+            // This library's checksums cover a block, and a share is as long as the block.
             Self::Crc64(_) => checksum::of(bytes) ^ zeros64(bytes.len()),
             Self::Crc32(_) => {
                 let raw = checksum::crc32(bytes) ^ checksum::crc32_of_zeros(len);
@@ -186,7 +188,7 @@ impl Sum {
     }
 }
 
-/// The checksum of a block of zeros, at most [`BLOCK`] of them.
+/// The checksum of a block of zeros, at most [`BLOCK`] bytes.
 fn zeros64(len: usize) -> u64 {
     static WHOLE: OnceLock<u64> = OnceLock::new();
     if len == BLOCK {
@@ -242,7 +244,7 @@ mod tests {
         assert!(!sum.is_completed_by(all ^ 2, whole.len() as u64));
     }
 
-    /// A file of sevens, one of which is another number after the first read.
+    /// A file of sevens in which one byte changes after the first read.
     #[derive(Debug, Default)]
     struct Changing {
         changes: bool,

@@ -1,8 +1,8 @@
-//! The runs of bytes that a box occupies in a row-major tensor, and where they lie in another one.
+//! The contiguous runs of a box in a row-major tensor, and their places in another tensor.
 
 use crate::entry::Region;
 
-/// A run of bytes in two places.
+/// A run of bytes with its places in both tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) from: usize,
@@ -10,10 +10,10 @@ pub(crate) struct Run {
     pub(crate) len: usize,
 }
 
-/// The runs of a box, in order: as long as they can be.
+/// The runs of a box, in order, each as long as possible.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
-    /// The dimensions outside of a run: how many indices, and the bytes from one to the next.
+    /// The dimensions outside of a run: the number of indices, and the bytes from one index to the next.
     outer: Vec<(usize, usize)>,
     index: Vec<usize>,
     at: usize,
@@ -28,7 +28,7 @@ impl Runs {
         let (mut outer, mut run, mut stride, mut at) = (Vec::new(), item, item, 0);
         for dim in (0..shape.len()).rev() {
             at += region.offset[dim] * stride;
-            // As long as everything inside is taken whole, a run goes on into the next dimension.
+            // While all inner dimensions are taken completely, a run extends over the next dimension.
             if outer.is_empty() && run == stride {
                 run *= region.size[dim];
             } else if region.size[dim] != 1 {
@@ -47,7 +47,7 @@ impl Runs {
         }
     }
 
-    /// The rest of the present run, at most `most` bytes of it, as (start, length).
+    /// The rest of the current run, at most `most` bytes of it, as (start, length).
     pub(crate) fn next(&mut self, most: usize) -> Option<(usize, usize)> {
         if self.over {
             return None;
@@ -75,19 +75,19 @@ impl Runs {
     }
 }
 
-/// One box in two tensors, run by run.
+/// A box in two tensors, run by run.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces<'p> {
     from: Runs,
     to: Runs,
-    /// The rest of a run of `from`, which runs of `to` divide.
+    /// The rest of a run of `from` that spans several runs of `to`.
     left: Option<(usize, usize)>,
     source: (&'p [usize], &'p Region),
     item: usize,
 }
 
 impl<'p> Pieces<'p> {
-    /// `from` and `to` are each a shape and a box in it, of equal size.
+    /// `from` and `to` are each a shape and a box in it. Both boxes have one size.
     pub(crate) fn new(from: (&'p [usize], &'p Region), to: (&[usize], &Region), item: usize) -> Self {
         Self {
             from: Runs::new(from.0, from.1, item),
@@ -98,7 +98,7 @@ impl<'p> Pieces<'p> {
         }
     }
 
-    /// The only run, if it is one in both places.
+    /// The run, if the box is one run in both tensors.
     pub(crate) fn only(&self) -> Option<Run> {
         let one = |runs: &Runs| runs.outer.is_empty() && !runs.over;
         (one(&self.from) && one(&self.to)).then_some(Run {
@@ -120,7 +120,7 @@ impl<'p> Pieces<'p> {
         Some(Run { from, to, len: now })
     }
 
-    /// Where the last run ends in the tensor that is read.
+    /// The end of the last run in the tensor that is read.
     pub(crate) fn last_end(&self) -> usize {
         let (shape, region) = self.source;
         let mut stride = self.item;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     proptest! {
-        /// Element by element.
+        /// Counts element by element.
         #[test]
         fn pieces_are_where_counting_finds_them(
             sizes in prop::collection::vec((0..4usize, 0..3usize, 0..3usize, 0..3usize, 0..3usize), 0..4), item in 1..4usize,

@@ -1,18 +1,18 @@
-//! Parts that are one run of a tensor's bytes.
+//! Parts that are contiguous in their tensor.
 
 use smallvec::SmallVec;
 
 use crate::entry::Region;
 use crate::source::{Part, StoredTensor};
 
-/// Such a part: `len` bytes of the tensor, from `start` on.
+/// A contiguous part: `len` bytes of the tensor from `start` on.
 pub(crate) struct Slab<'t> {
     pub(crate) part: &'t Part,
     start: usize,
     pub(crate) len: usize,
 }
 
-/// The parts, if all are stored as they lie in memory, each behind the one before it, and they are `len` bytes together.
+/// The parts, if all are contiguous and unconverted, follow each other, and have `len` bytes together.
 pub(crate) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
     let mut slabs = SmallVec::<[Slab<'_>; 1]>::new();
     for part in &tensor.parts {
@@ -33,7 +33,7 @@ pub(crate) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<
     (end == len).then_some(slabs)
 }
 
-/// Where a part begins in the tensor's own bytes, if it is one run of them.
+/// The offset of a part in the tensor's bytes, if the part is contiguous.
 pub(crate) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
     let shape = tensor.info.shape();
     let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
@@ -48,7 +48,7 @@ pub(crate) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
     Some(at.checked_mul(tensor.info.dtype().bits())? / 8)
 }
 
-/// The bytes of a part's elements, packed.
+/// The bytes of a part's elements, without gaps.
 pub(crate) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
     if part.arrangement.is_none() {
         return usize::try_from(part.place.len).ok();
@@ -57,7 +57,7 @@ pub(crate) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
     sizes.clone().try_fold(item(tensor), |len, size| len.checked_mul(*size))
 }
 
-/// The bytes of one element; 0 if it is smaller than a byte.
+/// The bytes of one element; 0 for an element smaller than a byte.
 pub(crate) fn item(tensor: &StoredTensor) -> usize {
     tensor.info.dtype().bits() / 8
 }

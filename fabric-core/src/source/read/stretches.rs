@@ -1,4 +1,4 @@
-//! Reads any stretch of a tensor that lies in a file as it will lie in memory, in any order and from any thread.
+//! Reads stretches of a contiguous tensor, in any order and from any thread.
 
 use super::check::RunCheck;
 use super::lent::read_blocks;
@@ -6,7 +6,7 @@ use super::{Part, Source, StoredTensor};
 use crate::error::Result;
 use crate::io::checksum::BLOCK;
 
-/// A tensor that is one plain run of a file.
+/// A tensor that is one contiguous, unconverted run of a file.
 pub(crate) struct Stretches<'s> {
     source: &'s dyn Source,
     entry: &'s str,
@@ -15,10 +15,10 @@ pub(crate) struct Stretches<'s> {
 }
 
 impl<'s> Stretches<'s> {
-    /// `None` if the tensor is put together from several parts, or from part of one. It has been located.
+    /// `None` if the tensor has several parts, or is a box of one. The tensor has been located.
     ///
     /// # Errors
-    /// If it lies in a longer run that must be verified first, and is damaged.
+    /// If the tensor lies in a longer run, which is verified first, and the run is damaged.
     pub(crate) fn of(source: &'s dyn Source, entry: &'s str, tensor: &'s StoredTensor) -> Result<Option<Self>> {
         let [part] = &tensor.parts[..] else { return Ok(None) };
         let len = tensor.info.byte_len().map(|len| len as u64);
@@ -34,15 +34,15 @@ impl<'s> Stretches<'s> {
         }))
     }
 
-    /// Fills `into` with the bytes from `at` on, and compares their checksums. Both begin and end with a block, or end with
-    /// the tensor.
+    /// Fills `into` with the bytes from `at` on, and compares their checksums. `at` is the start of a block, and `into`
+    /// ends with a block or with the tensor.
     pub(crate) fn read(&self, at: usize, into: &mut [u8]) -> Result<()> {
         debug_assert!(at.is_multiple_of(BLOCK));
         let blocks = self.part.blocks().skip(at / BLOCK);
         read_blocks(self.source, self.entry, blocks, into, &self.run)
     }
 
-    /// Compares the checksum of the whole, if it has one, when every stretch has been read.
+    /// Compares the checksum of the whole run, if it has one, after every stretch was read.
     pub(crate) fn finish(self) -> Result<()> {
         self.run.finish(self.source, self.entry)
     }

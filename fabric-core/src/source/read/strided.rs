@@ -1,12 +1,11 @@
-//! Parts whose elements do not simply follow each other: transposed, sliced and expanded views, and numbers of the
-//! other byte order.
+//! Reads parts that are not contiguous: transposed, sliced and expanded views, and big-endian numbers.
 
 use super::{BLOCK, RunCheck, out_of_bounds};
 use crate::error::Result;
 use crate::source::{Arrangement, Part, Source};
 
-/// Fills `into` with the part's elements in row-major order, without a second copy of them: the file is read in its own
-/// order, and each element is put where it belongs.
+/// Fills `into` with the part's elements in row-major order. The file is read in its own order, and each element goes
+/// straight to its place, so there is no second copy of the part.
 pub(crate) fn gather(
     source: &dyn Source,
     entry: &str,
@@ -37,7 +36,7 @@ pub(crate) fn gather(
     check.finish(source, entry)
 }
 
-/// For views in which several indices share elements in no order: the span that they occupy is read first.
+/// Reads the whole span first, for views in which several indices share elements.
 fn gather_from_memory(
     source: &dyn Source,
     entry: &str,
@@ -66,7 +65,8 @@ fn copy(from: &[u8], to: &mut [u8], swapped: usize) {
     }
 }
 
-/// The elements of a view, dimensions with the widest strides outermost: the order of the file, as a rule.
+/// Walks over the elements of a view, with the dimensions of the widest strides outermost, which is usually the order
+/// of the file.
 struct Walk {
     dims: Vec<Dim>,
     item: usize,
@@ -79,13 +79,13 @@ struct Walk {
 struct Dim {
     size: usize,
     index: usize,
-    /// Bytes from one index to the next, in the file and in the result.
+    /// The bytes from one index to the next, in the file and in the result.
     from: usize,
     to: usize,
 }
 
 impl Walk {
-    /// Strides were checked against the file when the index was made; what would overflow is refused by `fits`.
+    /// The index has checked strides against the file; `fits` refuses an overflow.
     fn new(shape: &[usize], strides: &[usize], item: usize) -> Self {
         let mut dims = Vec::with_capacity(shape.len());
         let mut to = item;
@@ -111,7 +111,7 @@ impl Walk {
         }
     }
 
-    /// Whether every element lies inside a span of `from` bytes and a result of `to` bytes.
+    /// Returns true if every element lies inside a span of `from` bytes and a result of `to` bytes.
     fn fits(&self, to: usize, from: u64) -> bool {
         let last = |stride: fn(&Dim) -> usize| {
             let steps = self.dims.iter().map(|dim| (dim.size.saturating_sub(1), stride(dim)));
@@ -122,7 +122,7 @@ impl Walk {
         self.done || (last(|dim| dim.to) <= to && last(|dim| dim.from) as u64 <= from)
     }
 
-    /// Whether the file is passed from its start to its end.
+    /// Returns true if the walk passes the file from its start to its end.
     fn ascends(&self) -> bool {
         let mut inner = 0usize;
         self.dims.iter().rev().all(|dim| {
@@ -132,7 +132,7 @@ impl Walk {
         })
     }
 
-    /// The present element, if it lies before `end` in the span: where it is, and where it belongs.
+    /// The offsets of the current element in the span and in the result, if the element lies before `end`.
     fn now(&self, end: usize) -> Option<(usize, usize)> {
         (!self.done && self.from < end).then_some((self.from, self.to))
     }

@@ -1,7 +1,7 @@
-//! Which bytes of a run were read.
+//! Records the ranges of a run that were read.
 
-/// Ranges of a run, in the order in which they were read. Those of one length at equal distances are one record, so that the
-/// columns of a matrix take no more room than its rows.
+/// The ranges of a run, in the order of the reads. Ranges of one length at equal distances are one record, so the
+/// columns of a matrix take no more memory than its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Used(Vec<Steps>);
 
@@ -9,13 +9,13 @@ pub(crate) struct Used(Vec<Steps>);
 struct Steps {
     start: u64,
     len: u64,
-    /// From the start of one range to that of the next; at least 1.
+    /// The bytes from the start of one range to the start of the next; at least 1.
     step: u64,
     count: u64,
 }
 
 impl Steps {
-    /// Whether a range of this length follows.
+    /// Adds a range, if it continues the record.
     fn takes(&mut self, start: u64, len: u64) -> bool {
         if len != self.len || start <= self.start {
             return false;
@@ -42,8 +42,8 @@ impl Used {
         }
     }
 
-    /// Puts those of `bytes`, which begin at `at` in the run, into `into` that were read an odd number of times, and zeros for all
-    /// others: a share in which a byte is twice is one without it.
+    /// Copies into `into` those of `bytes`, which begin at offset `at` of the run, that were read an odd number of
+    /// times, with zeros for all others: in an exclusive or, a byte that was read twice cancels out.
     pub(crate) fn mask(&self, at: u64, bytes: &[u8], into: &mut [u8]) {
         into.fill(0);
         let end = at + bytes.len() as u64;
