@@ -1,7 +1,9 @@
-//! Loads on one process: match, stage every value, and only then move bytes, straight into the live tensors.
+//! Loads a checkpoint on one process: matches names, decodes every value, and then copies bytes straight into the live
+//! tensors.
 //!
-//! A load is [`Loading`] until it is found acceptable, and [`Accepted`](accepted::Accepted) from then on. Where several processes load together,
-//! `dist::load` goes through the same phases, and says which box of a tensor each of them holds.
+//! A load is a [`Loading`] until its match is accepted, and an [`Accepted`](accepted::Accepted) afterwards. When
+//! several processes load together, `dist::load` runs the same phases, and gives the box of each tensor that its
+//! process holds.
 
 mod accepted;
 mod classes;
@@ -43,15 +45,15 @@ pub struct Loaded {
     pub report: LoadReport,
 }
 
-/// Places of a state, named.
+/// The named entries of a state, with their places in it.
 pub(crate) type Places<'a> = Resolved<Place<'a>, &'a mut dyn OptimizerState>;
 
 /// The request of a load.
 pub(crate) struct Request {
     pub(crate) options: LoadOptions,
-    /// All entries are meant for the state: bare weights.
+    /// All entries belong to the state, which is one module or optimizer: bare weights.
     pub(crate) whole: bool,
-    /// The caller has opened entries, and no Fabric.
+    /// The call is one of a `RawCheckpoint`, and not of a `Fabric`.
     pub(crate) by_reader: bool,
 }
 
@@ -80,7 +82,7 @@ pub(crate) fn load(
     })
 }
 
-/// Carries out a load, and tells whoever wants to know what happens on the way.
+/// Runs a load with its progress callback and its tracing spans.
 pub(crate) fn watched(
     mut request: Request,
     phases: &Phases,

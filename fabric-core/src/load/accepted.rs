@@ -1,4 +1,4 @@
-//! The phases of a load that change the state: bytes are moved, and what was staged is assigned.
+//! The phases of a load that change the state: copying bytes, and assigning decoded values.
 
 use super::entries::{Held, StateEntry};
 use super::matching::LoadPlan;
@@ -16,17 +16,17 @@ use crate::source::names::Renamed;
 use crate::source::read::PartialSums;
 use crate::state::{NamedOptimizer, OptimizerState};
 
-/// A load that was found acceptable: only storage can still fail.
+/// A load with an accepted match. Only storage and devices can still fail.
 pub(crate) struct Accepted<'a, 'l> {
-    /// The entries of the file, as the file calls them.
+    /// The entries under the file's names.
     pub(super) file: &'a RawCheckpoint,
-    /// The entries under the state's names, where those differ from the file's.
+    /// The entries under the state's names; `None` if these equal the file's.
     pub(super) renamed: Option<&'a Renamed>,
     pub(super) entries: Vec<StateEntry<'a>>,
     pub(super) optimizers: &'a mut [NamedOptimizer<&'l mut dyn OptimizerState>],
     pub(super) plan: LoadPlan<'a>,
     pub(super) staged: Staged,
-    /// The length of all tensors; 0 if nobody wants to know.
+    /// The length of all tensors in bytes; 0 for a load without listeners.
     pub(super) bytes: u64,
     pub(super) watch: Watch<'a>,
 }
@@ -36,10 +36,10 @@ impl Accepted<'_, '_> {
         &*self.file.source
     }
 
-    /// Fills every tensor. Blocks that are read in part are noted in `sums`, and not verified before that is finished.
+    /// Fills every tensor. Blocks that are read in part are recorded in `sums`, whose `finish` verifies them.
     ///
     /// # Errors
-    /// The first one met; entries that were begun by then are named in it.
+    /// The first error. It names the entries that may have been overwritten.
     pub(crate) fn read(&mut self, sums: &PartialSums) -> Result<()> {
         let reading = self.watch.phases.begin(Phase::Read);
         reading.bytes(self.bytes);
@@ -51,7 +51,7 @@ impl Accepted<'_, '_> {
         self.begin_at_zero()
     }
 
-    /// Clears the state that the file does not have because there is none yet.
+    /// Fills optimizer state that PyTorch had not created yet with zeros.
     fn begin_at_zero(&self) -> Result<()> {
         for at in &self.plan.zero_init {
             let StateEntry { name, held, .. } = &self.entries[*at];
@@ -67,7 +67,7 @@ impl Accepted<'_, '_> {
         Ok(())
     }
 
-    /// Names the entries that were written before the load was found to have failed.
+    /// Wraps an error after the copy with the names of all entries that were overwritten.
     pub(crate) fn interrupted(&self, source: Error) -> Error {
         match source {
             Error::Interrupted { .. } => source,
@@ -75,7 +75,7 @@ impl Accepted<'_, '_> {
         }
     }
 
-    /// Assigns the values, and hands the optimizers their steps and hyper-parameters; nothing can fail any more.
+    /// Assigns the values, and gives the optimizers their step counts and hyper-parameters. This cannot fail.
     pub(crate) fn commit(self) -> Loaded {
         self.staged.commit(self.entries, self.optimizers);
         self.watch.phases.loaded(self.bytes);

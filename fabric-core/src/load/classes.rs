@@ -1,10 +1,10 @@
-//! Tells PyTorch's optimizers by the options of their groups: their state dicts do not say which class wrote them, and
-//! several keep state of the same names.
+//! Recognizes PyTorch's optimizers by the options of their groups. A state dict does not name its class, and several
+//! classes have state of the same names.
 
 use crate::state::ParamGroup;
 use crate::value::Value;
 
-/// Classes of `torch.optim` that write the same options, and what tells them from the others.
+/// Classes of `torch.optim` that write the same options, and the options that identify them.
 struct Class {
     names: &'static [&'static str],
     has: &'static [&'static str],
@@ -15,10 +15,10 @@ const fn class(names: &'static [&'static str], has: &'static [&'static str], lac
     Class { names, has, lacks }
 }
 
-/// The first that fits is the class.
+/// The first class that fits is the result.
 const CLASSES: &[Class] = &[
     class(&["NAdam"], &["betas", "momentum_decay"], &[]),
-    // Every release of PyTorch with `AdamW` writes `amsgrad` for both.
+    // Every release of PyTorch writes `amsgrad` for Adam and for AdamW.
     class(&["Adam", "AdamW"], &["betas", "eps", "weight_decay", "amsgrad"], &[]),
     class(
         &["RAdam"],
@@ -44,7 +44,7 @@ const CLASSES: &[Class] = &[
     class(&["LBFGS"], &["max_iter", "history_size"], &[]),
 ];
 
-/// Options that say nothing about the arithmetic: of PyTorch's kernels, of learning rate schedulers, names.
+/// Options without effect on the arithmetic: PyTorch's kernels, learning rate schedulers, and names.
 const HARMLESS: &[&str] = &[
     "params",
     "param_names",
@@ -63,17 +63,17 @@ const HARMLESS: &[&str] = &[
     "decoupled_weight_decay",
 ];
 
-/// The state of another optimizer: what was found, and what was expected.
+/// A mismatch of optimizers: the one that wrote the file, and the expected one.
 pub(crate) struct Stranger {
     pub(crate) found: String,
     pub(crate) expected: String,
 }
 
-/// Says of a foreign file's groups whether an optimizer of this kind wrote them. Kinds that PyTorch does not have judge for
-/// themselves.
+/// Checks that an optimizer of this kind wrote the groups of a foreign file. Kinds that PyTorch does not have make this
+/// check themselves.
 ///
 /// # Errors
-/// If another optimizer wrote them.
+/// If another optimizer wrote the groups.
 pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
     let (class, expected) = match kind {
         "AdamW" => ("AdamW", "that of AdamW, or of Adam without weight decay".to_owned()),
@@ -96,7 +96,7 @@ pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
     Ok(())
 }
 
-/// The options of a foreign file's groups that an optimizer of ours does not know, as a part of a sentence.
+/// The options of a foreign file's groups that candle's optimizer does not have, as a list for a sentence.
 pub(crate) fn unknown(kind: &str, groups: &[Value], own: &[ParamGroup]) -> Option<String> {
     if !matches!(kind, "AdamW" | "Sgd") {
         return None;

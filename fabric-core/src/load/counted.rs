@@ -1,4 +1,4 @@
-//! A source that counts what is read of one entry.
+//! A source that reports to the progress meter how many bytes of one entry were read.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::progress::Meter;
 use crate::source::{Index, Source, StoredTensor};
 use crate::storage::ReadFile;
 
-/// Counts an entry's own bytes, each once: what lies around them and is read along, or twice, is not counted.
+/// Counts each byte of an entry once. Bytes around the entry, and repeated reads, do not count.
 #[derive(Debug)]
 pub(crate) struct Counted<'w> {
     source: &'w dyn Source,
     meter: &'w Meter,
     entry: &'w str,
-    /// The bytes that were not counted yet.
+    /// The bytes that have not been counted.
     left: AtomicU64,
 }
 
@@ -31,7 +31,7 @@ impl<'w> Counted<'w> {
         }
     }
 
-    /// Counts what is left, when the entry has been read.
+    /// Counts the remaining bytes after the entry was read.
     pub(crate) fn finish(&self) -> Result<()> {
         self.count(u64::MAX)
     }

@@ -1,4 +1,4 @@
-//! The entries of a state that a load looks for: one row for each, from the walk to the commit.
+//! The entries of a state that a load restores: one row for each, from the walk to the commit.
 
 use candle_core::Tensor;
 
@@ -8,24 +8,24 @@ use crate::hash::HashMap;
 use crate::source::Index;
 use crate::state::{Content, Item, NamedOptimizer, OptimizerPart, Place, StorageKey, ValueSlot};
 
-/// The boxes that entries hold of whole tensors, by the places of the entries. All other entries are whole tensors.
+/// The boxes of whole tensors that entries hold, by the positions of the entries. All other entries are whole tensors.
 pub(crate) type Selections = HashMap<usize, Selection>;
 
 /// An entry of the state.
 pub(crate) struct StateEntry<'e> {
     pub(crate) name: &'e str,
-    /// Its other names in a file.
+    /// The other names that the entry may have in a file.
     pub(crate) alternatives: &'e [String],
     pub(crate) held: Held<'e>,
-    /// The schema's own filter leaves it out.
+    /// The schema's own filter skips the entry.
     pub(crate) filtered: bool,
     /// Entries with the same number may be absent together.
     pub(crate) optional: Option<usize>,
-    /// The parameter that this is an optimizer's state of.
+    /// The parameter that this optimizer state belongs to.
     pub(crate) state_of: Option<StateOf>,
-    /// Set for a value that every process has of its own.
+    /// The names of a value that differs between processes; `None` for other entries.
     pub(crate) own: Option<&'e OwnValue>,
-    /// An attribute says that it may be a part of a tensor.
+    /// An attribute allows the entry to be a part of a tensor.
     pub(crate) is_sharded: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum Held<'e> {
 pub(crate) struct StateOf {
     pub(crate) optimizer: usize,
     pub(crate) parameter: usize,
-    /// The file is one of PyTorch's, which writes no state before there is some.
+    /// A program of PyTorch wrote the file, and PyTorch creates state at the first step.
     pub(crate) may_be_absent: bool,
 }
 
@@ -59,19 +59,19 @@ pub(crate) struct StateOf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     Missing,
-    /// Absence is a value itself: `None`.
+    /// The absence is the value `None`.
     Meant,
-    /// Written by this library alone: files of others do without.
+    /// This library alone writes the entry, so foreign files lack it.
     Fine,
 }
 
 impl StateEntry<'_> {
-    /// All that it may be called in a file.
+    /// All names that the entry may have in a file.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.name).chain(self.alternatives.iter().map(String::as_str))
     }
 
-    /// The name by which the schema knows it.
+    /// The name of the entry in the schema.
     pub(crate) fn declared(&self) -> &str {
         self.own.map_or(self.name, |own| &own.declared[0])
     }
@@ -88,7 +88,7 @@ impl StateEntry<'_> {
     }
 }
 
-/// The entries of a state that was walked, in the order of the walk.
+/// The entries of a walked state, in the order of the walk.
 pub(crate) fn entries<'e, O>(
     items: &'e mut [Item<Place<'_>>],
     optimizers: &[NamedOptimizer<O>],
@@ -108,7 +108,7 @@ pub(crate) fn entries<'e, O>(
     };
     let mut entries: Vec<StateEntry<'e>> = items.iter_mut().enumerate().map(entry).collect();
     for (number, optimizer) in optimizers.iter().enumerate() {
-        // The groups stand behind the kind.
+        // The item of the groups follows that of the kind.
         let groups = &entries[optimizer.kind_item + 1];
         let may_be_absent = optimizer.foreign && groups.names().any(|name| index.contains(name));
         for (parameter, at) in optimizer.parameters.iter().enumerate() {

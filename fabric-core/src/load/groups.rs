@@ -1,10 +1,10 @@
-//! Reads `param_groups`: hyper-parameters, and which parameters they are for.
+//! Reads `param_groups`: hyper-parameters, and the parameters that they belong to.
 
 use crate::hash::HashSet;
 use crate::state::{NamedOptimizer, NamedParameter, ParamGroup};
 use crate::value::{Value, ValueError};
 
-/// The groups of a file, which must be as many as the optimizer's own and hold the same parameters.
+/// The groups of a file. They must have the number and the parameters of the optimizer's own groups.
 pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<Vec<ParamGroup>, ValueError> {
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
@@ -25,11 +25,12 @@ pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
     stored.iter().zip(&optimizer.groups).map(group).collect()
 }
 
-/// A parameter that changed groups would silently train with other hyper-parameters.
+/// Checks that every parameter is in the same group: in another group it would silently train with other
+/// hyper-parameters.
 fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(), ValueError> {
     let stored: Vec<Members> = stored.iter().map(Members::of).collect();
     for (at, own) in optimizer.groups.iter().enumerate() {
-        // A number that says nothing but a position means another parameter if one is missing.
+        // Numbers are positions here, so a missing parameter would shift the following ones.
         if stored[at].numbered && !optimizer.by_name && stored[at].names.len() != own.parameters.len() {
             return Err(ValueError::new(format!(
                 "expected {} parameters in group {at}, the file has {}; give the optimizer the same parameters",
@@ -55,7 +56,7 @@ fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(
 #[derive(Default)]
 struct Members {
     names: HashSet<String>,
-    /// They are called by their positions.
+    /// The file numbers the parameters, and does not name them.
     numbered: bool,
 }
 

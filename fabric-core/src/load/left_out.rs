@@ -1,5 +1,5 @@
-//! The advice of a refused load that speaks of the caller's own code: options that did nothing, and fields that the load can
-//! leave out.
+//! Writes the advice of a refused load about the caller's own code: options without effect, and fields that the load
+//! can skip.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use crate::entry::strip;
 use crate::report::{LoadReport, MismatchKind};
 use crate::state::Fields;
 
-/// At most this many fields are named.
+/// The largest number of fields that the advice names.
 const MOST: usize = 4;
 
-/// Adds to the report of a refused load the options that did nothing, and the options that leave out a field which does not
-/// fit.
+/// Adds advice to the report of a refused load: the options without effect, and the options that skip a field which
+/// does not match.
 pub(super) fn advise(known: &Fields, policy: &Policy, report: &mut LoadReport) {
     let idle = policy.idle_prefixes.iter();
     report.advice.extend(idle.map(|prefix| {
@@ -23,17 +23,17 @@ pub(super) fn advise(known: &Fields, policy: &Policy, report: &mut LoadReport) {
     report.advice.extend(sentences);
 }
 
-/// The fields in which something can only be left out, each with its option.
+/// The fields that the load can only skip, each with the option that does so.
 fn fields(known: &Fields, report: &mut LoadReport) -> Vec<String> {
     let unfit = report.mismatched.iter().filter(|found| !found.skipped);
     let unfit = unfit.filter(|found| matches!(found.kind, MismatchKind::Type | MismatchKind::Optimizer));
     let unfit: BTreeSet<_> = unfit.filter_map(|found| known.handle_of(&found.name)).collect();
     let filtered = report.filtered_at_save.iter();
     let filtered: BTreeSet<_> = filtered.filter_map(|name| known.handle_of(name)).collect();
-    // A filter that left out a part of a field says nothing against the rest of it.
+    // If a filter removed only a part of a field, the rest of the field can be loaded.
     let holds_more = |field: &str| report.restored.iter().any(|entry| strip(entry, field).is_some());
     let filtered = filtered.into_iter().filter(|(field, _)| !holds_more(field));
-    // Without another field that is restored, such a load would restore nothing.
+    // If no other field is restored, a load without this one would restore nothing.
     let leaves_something = |field: &str| report.restored.iter().any(|entry| strip(entry, field).is_none());
     let fields: BTreeSet<_> = unfit.into_iter().chain(filtered).collect();
     let fields = fields.into_iter().filter(|(field, _)| leaves_something(field));
@@ -45,7 +45,7 @@ fn fields(known: &Fields, report: &mut LoadReport) -> Vec<String> {
     fields.iter().map(sentence).collect()
 }
 
-/// The second field of each tie that the file contradicts, with its option.
+/// The second field of each tie that the file contradicts, with the option that skips it.
 fn ties(known: &Fields, report: &LoadReport) -> Vec<String> {
     let tied = report.mismatched.iter();
     let tied = tied.filter(|found| found.kind == MismatchKind::Tied && !found.skipped);

@@ -1,4 +1,4 @@
-//! The phases of a load that change nothing: the state is walked, and matched with the file.
+//! The phases of a load that change nothing: walking the state, and matching it with the file.
 
 use super::accepted::Accepted;
 use super::entries::{Selections, entries};
@@ -15,16 +15,16 @@ use crate::source::names::{Renamed, unfold};
 use crate::state::{AnyStateMut, Content, both_ways, resolve};
 use crate::value::memory::look_for;
 
-/// A load whose state has been walked.
+/// A load with a walked state.
 pub(crate) struct Loading<'l> {
-    /// The entries of the file, as the file calls them.
+    /// The entries under the file's names.
     pub(crate) file: &'l RawCheckpoint,
-    /// The entries under the state's names, where those differ from the file's.
+    /// The new names; `None` if the options change no name.
     renamed: Option<Renamed>,
-    /// The entries of the file, as the state calls them.
+    /// The entries under the state's names.
     named: RawCheckpoint,
     pub(crate) places: Places<'l>,
-    /// The values that each process has of its own, by their places.
+    /// The values that differ between processes, by their positions.
     pub(crate) own: HashMap<usize, OwnValue>,
     pub(crate) policy: Policy,
     watch: Watch<'l>,
@@ -32,11 +32,11 @@ pub(crate) struct Loading<'l> {
 }
 
 impl<'l> Loading<'l> {
-    /// Walks the state, and finds out what the file calls its entries. `own` says how the file calls a value of which each
-    /// process has its own.
+    /// Walks the state, and finds the names of its entries in the file. `own` gives the names in the file of a value
+    /// that differs between processes.
     ///
     /// # Errors
-    /// If the state is none that can be loaded, or an option does not fit state and file.
+    /// If the state is invalid, or an option does not fit the state and the file.
     pub(crate) fn begin(
         file: &'l RawCheckpoint,
         state: &'l mut dyn AnyStateMut,
@@ -92,11 +92,11 @@ impl<'l> Loading<'l> {
         })
     }
 
-    /// Matches everything, decodes the values, and finds the bytes of the tensors. `selections` are the boxes that entries
-    /// hold of whole tensors.
+    /// Matches all entries, decodes the values, and finds the bytes of the tensors. `selections` are the boxes of whole
+    /// tensors that entries hold.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] with all findings, if the load is not acceptable.
+    /// [`Error::Mismatch`] with all findings, if the load is refused.
     pub(crate) fn find<'a>(&'a mut self, selections: &'a Selections) -> Result<Accepted<'a, 'l>> {
         let (file, policy, watch) = (&self.named, &self.policy, self.watch);
         let places = &mut self.places;
@@ -146,7 +146,7 @@ impl<'l> Loading<'l> {
     }
 }
 
-/// Gives each value of which every process has its own the names that it has in the file.
+/// Gives each value that differs between processes its names in the file.
 fn name_own_values(places: &mut Places<'_>, own: impl Fn(&[String]) -> OwnNames) -> HashMap<usize, OwnValue> {
     let items = places.items.iter_mut().enumerate();
     let values = items.filter(|(_, item)| item.scope.per_rank && matches!(item.content, Content::Value(_)));
@@ -164,7 +164,7 @@ fn name_own_values(places: &mut Places<'_>, own: impl Fn(&[String]) -> OwnNames)
     named.collect()
 }
 
-/// Everything that the entries of a state may be called.
+/// All names that the entries of a state may have.
 fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
     let scopes = places.items.iter().map(|item| &item.scope);
     scopes.flat_map(|scope| {
@@ -174,11 +174,12 @@ fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
     })
 }
 
-/// Elements that share memory cannot each get a value of their own. Asked only of tensors that will be written.
+/// Refuses tensors whose elements share memory, since no such element can have a value of its own. Only tensors that
+/// the load would overwrite are checked.
 fn check_writable(plan: &LoadPlan<'_>) -> Result<(), StateError> {
     for transfer in &plan.transfers {
         let (name, tensor) = (transfer.name, transfer.tensor);
-        // The question that candle asks before it lets anybody write: better here, where nothing has changed.
+        // Candle makes this check before every write. Making it here refuses the load before anything has changed.
         if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
             return Err(StateError::Tensor {
                 name: name.to_owned(),
@@ -191,8 +192,8 @@ fn check_writable(plan: &LoadPlan<'_>) -> Result<(), StateError> {
     Ok(())
 }
 
-/// With [`LoadOptions::verify_first`](crate::LoadOptions::verify_first), reads and verifies everything. Tells the meter how
-/// many bytes there will be.
+/// Reads and verifies all bytes if [`LoadOptions::verify_first`](crate::LoadOptions::verify_first) is set. Announces
+/// the number of bytes to the meter.
 fn verify_first(
     file: &RawCheckpoint,
     policy: &Policy,

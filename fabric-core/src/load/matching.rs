@@ -1,5 +1,5 @@
-//! Matches the entries of a state with those of a file, without I/O: one report of all findings, and what to move if it is
-//! acceptable.
+//! Matches the entries of a state with those of a file, without I/O. The result is a report of all findings, and, for
+//! an accepted load, the list of transfers.
 
 mod advice;
 pub(crate) mod numbered;
@@ -26,46 +26,46 @@ use crate::state::{Handle, Keys, OptionalField, StorageKey};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) options: LoadOptions,
-    /// Every entry of the source belongs to the one object: bare weights.
+    /// Every entry of the file belongs to one module or optimizer: bare weights.
     pub(crate) whole: bool,
-    /// The assumptions about the file that were made before matching, as sentences.
+    /// The assumptions about the file that were made before the match, as sentences.
     pub(crate) assumed: Vec<String>,
-    /// Parts of the state that hold no entry at present.
+    /// Parts of the state that hold no entry.
     pub(crate) empty: Vec<String>,
     /// The empty parts that are `None`.
     pub(crate) none: Vec<String>,
-    /// For each optimizer, what the names of its state begin with.
+    /// For each optimizer, the prefixes of the names of its state.
     pub(crate) states: Vec<Vec<String>>,
-    /// The keys of the state at its first level.
+    /// The keys at the first level of the state.
     pub(crate) keys: Keys,
-    /// The load is of a reader, which knows of no other process.
+    /// The call is one of a `RawCheckpoint`, which does not know other processes.
     pub(crate) by_reader: bool,
-    /// Prefixes that the call would remove, and that no name of the file has.
+    /// The prefixes that the call would remove, and that no name of the file begins with.
     pub(crate) idle_prefixes: Vec<String>,
 }
 
-/// The transfers of a load. Numbers are places among the entries of the state.
+/// The result of a match. Numbers are positions among the entries of the state.
 #[derive(Debug, Default)]
 pub(crate) struct LoadPlan<'i> {
-    /// One for each piece of memory.
+    /// The transfers, one for each piece of memory.
     pub(crate) transfers: Vec<Transfer<'i>>,
-    /// Tensors of the source that must have equal contents, because the state ties them: (entry, one, other).
+    /// Pairs of tensors in the file that must have equal contents, because the state ties them: (entry, one, other).
     pub(crate) equal: Vec<(usize, Named<'i>, Named<'i>)>,
-    /// Values, each with its name in the file.
+    /// Positions of values, each with the name in the file.
     pub(crate) values: Vec<(usize, &'i str)>,
-    /// Values whose absence is a value.
+    /// Positions of values that become `None`, because the file lacks them.
     pub(crate) absent: Vec<usize>,
-    /// State that begins at zero.
+    /// Positions of optimizer state that is filled with zeros.
     pub(crate) zero_init: Vec<usize>,
-    /// The entries of the source that are used.
+    /// The entries of the file that the load uses.
     pub(crate) consumed: HashSet<&'i str>,
     pub(crate) report: LoadReport,
 }
 
-/// A tensor of the source, and its name there.
+/// A tensor of the file, with its name.
 pub(crate) type Named<'i> = (&'i str, &'i StoredTensor);
 
-/// Matches everything with everything, and decides nothing else.
+/// Matches all entries, and changes nothing.
 pub(crate) fn plan<'i, 's>(
     entries: &[StateEntry<'i>],
     components: impl FnOnce() -> Vec<&'s str>,
@@ -84,22 +84,23 @@ pub(crate) fn plan<'i, 's>(
     matching.finish()
 }
 
-/// The outcome of matching for an entry of the state.
+/// The outcome of the match for an entry of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The file has its contents.
+    /// The file has contents for the entry.
     Restored,
-    /// It begins at zero.
+    /// The entry is filled with zeros.
     ZeroInit,
-    /// The file has something that does not fit; the load is refused.
+    /// The file has contents that do not fit; the load is refused.
     Refused,
-    /// The file has something that does not fit, and the call allows that.
+    /// The file has contents that do not fit, and the call skips such entries.
     Skipped,
-    /// The schema's own filter leaves it out.
+    /// The schema's own filter skips the entry.
     Filtered,
-    /// The call does not ask for it.
+    /// The options `only` and `exclude` skip the entry.
     Unasked,
-    /// The file has its contents, and it stays all the same, because it has no use without other state of its parameter.
+    /// The file has contents for this optimizer state, and lacks other state of the parameter; all state of the
+    /// parameter stays unchanged.
     Withheld,
 }
 
@@ -136,13 +137,13 @@ pub(crate) struct Matching<'p, 'i> {
     pub(crate) entries: &'p [StateEntry<'i>],
     pub(crate) index: &'i Index,
     pub(crate) policy: &'p Policy,
-    /// For each entry of the state, that of the source.
+    /// For each entry of the state, the entry of the file.
     pub(crate) found: Vec<Option<Entry<'i>>>,
-    /// For each entry of the state that needs no further word, what becomes of it.
+    /// For each entry of the state, its outcome; `None` until it is decided.
     pub(crate) fates: Vec<Option<Fate>>,
-    /// The file has an entry of the state that the call does not ask for.
+    /// The file has an entry of the state that the options `only` and `exclude` skip.
     pub(crate) has_unasked: bool,
-    /// Names in the source that belong to some entry of the state.
+    /// The names in the file that belong to an entry of the state.
     pub(crate) known: HashSet<&'i str>,
     pub(crate) plan: LoadPlan<'i>,
 }
@@ -170,12 +171,12 @@ impl<'p, 'i> Matching<'p, 'i> {
         }
     }
 
-    /// Bare weights are tensors: a value beside them is not looked for.
+    /// Returns true for a value in a load of bare weights, which contain tensors only.
     pub(crate) fn is_bare_value(&self, entry: &StateEntry<'_>) -> bool {
         self.policy.whole && matches!(entry.held, Held::Value(_))
     }
 
-    /// Looks every entry of the state up under all of its names.
+    /// Looks up every entry of the state under all of its names.
     fn find(&mut self) {
         let mut lookup = Lookup::of(self.index);
         for (at, entry) in self.entries.iter().enumerate() {
@@ -203,7 +204,8 @@ impl<'p, 'i> Matching<'p, 'i> {
         }
     }
 
-    /// A value that another process takes is no remainder here either, whether or not this one has a value itself.
+    /// Marks a value of another process as used, so that it is not in the remainder, whether or not this process has
+    /// such a value.
     fn take_for_others(&mut self, entry: &StateEntry<'_>) {
         let taken = entry.own.iter().flat_map(|own| &own.taken);
         let taken = taken.filter_map(|name| self.index.entry(name));
@@ -263,7 +265,7 @@ impl<'p, 'i> Matching<'p, 'i> {
         true
     }
 
-    /// Two names, one piece of memory: the file must not say two things about it.
+    /// Checks two names of one piece of memory. The file must have equal contents for both.
     fn check_tie(&mut self, at: usize, first: Named<'i>, second: Named<'i>) {
         match first.1.same_contents(second.1) {
             Some(true) => {}
@@ -272,7 +274,7 @@ impl<'p, 'i> Matching<'p, 'i> {
         }
     }
 
-    /// An entry that the file lacks is restored all the same if it shares its memory with one that the file has.
+    /// An entry that the file lacks counts as restored if it shares its memory with an entry that the file has.
     fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, Named<'i>>) {
         for (at, entry) in self.entries.iter().enumerate() {
             let Held::Tensor { memory, .. } = &entry.held else {

@@ -1,5 +1,5 @@
-//! Tensors of a state that show some of the same elements, each in its own way: a matrix and its transpose, rows of it. The
-//! file has each of them whole, and must not say two things about one element.
+//! Compares tensors of a state that share elements under different views: a matrix and its transpose, or some of its
+//! rows. The file has all of each tensor, and must have equal contents for shared elements.
 
 use candle_core::Tensor;
 
@@ -15,9 +15,9 @@ use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::stream;
 use crate::state::StorageKey;
 
-/// A tensor that is to be filled, and the elements of its storage between which its own lie.
+/// A tensor that the load fills, and the range of its elements in the storage.
 struct View<'p, 't> {
-    /// Its place in the plan.
+    /// The position of the tensor in the plan.
     position: usize,
     transfer: &'p Transfer<'t>,
     tensor: &'t Tensor,
@@ -33,8 +33,8 @@ impl View<'_, '_> {
     }
 }
 
-/// Compares what the file has for elements that several tensors share, and reports the tensors that contradict one before
-/// them. The parts of tensors that several processes hold are not compared.
+/// Compares the file's contents for elements that several tensors share, and reports each tensor that contradicts an
+/// earlier one. Tensors that are split between processes are not compared.
 pub(crate) fn compare(raw: &RawCheckpoint, plan: &mut LoadPlan<'_>) -> Result<()> {
     let mut storages: HashMap<usize, Vec<View<'_, '_>>> = HashMap::default();
     for (position, transfer) in plan.transfers.iter().enumerate() {
@@ -76,7 +76,7 @@ pub(crate) fn compare(raw: &RawCheckpoint, plan: &mut LoadPlan<'_>) -> Result<()
     Ok(())
 }
 
-/// The views of a storage in groups that may share elements, in the order of the plan.
+/// The views of a storage, in groups that may share elements, in the order of the plan.
 fn neighbours<'p, 't>(mut views: Vec<View<'p, 't>>) -> Vec<Vec<View<'p, 't>>> {
     views.sort_by_key(|view| view.first);
     let mut groups: Vec<Vec<View<'p, 't>>> = Vec::new();
@@ -96,7 +96,7 @@ fn neighbours<'p, 't>(mut views: Vec<View<'p, 't>>) -> Vec<Vec<View<'p, 't>>> {
     groups
 }
 
-/// Each view to which the file gives another element than to one before it, and that one.
+/// Each view for which the file contradicts an earlier view, with that earlier view.
 fn contradictions(raw: &RawCheckpoint, views: &[View<'_, '_>]) -> Result<Vec<(String, String)>> {
     let first = views.iter().map(|view| view.first).min().unwrap_or_default();
     let end = views.iter().map(|view| view.end).max().unwrap_or_default();
@@ -123,8 +123,8 @@ fn contradictions(raw: &RawCheckpoint, views: &[View<'_, '_>]) -> Result<Vec<(St
     Ok(found)
 }
 
-/// Puts what the file has for a view to what is known of the storage. Gives the first element of which the storage knows
-/// otherwise.
+/// Adds the file's contents for a view to the known contents of the storage. Returns the first element that differs
+/// from a known one.
 fn first_difference(
     raw: &RawCheckpoint,
     view: &View<'_, '_>,

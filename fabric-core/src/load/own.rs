@@ -1,28 +1,28 @@
-//! Values of which every process that saves has its own (`per_rank`): how a file calls them.
+//! The names in a file of values that differ between processes (`per_rank`).
 
 use crate::entry::of_rank;
 
-/// How a file calls the value that one process has of its own.
+/// The names in a file of a value that differs between processes.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnNames {
-    /// The value of this process, in the order in which the names are looked for.
+    /// The names of this process's value, in the order in which they are looked up.
     pub(crate) here: Vec<String>,
-    /// The values of all processes that load together: none of them is left for the remainder.
+    /// The names of the values of all processes that load together. None of these values is left in the remainder.
     pub(crate) taken: Vec<String>,
 }
 
-/// A value that one process has of its own.
+/// A value that differs between processes.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnValue {
-    /// The name without a number: first as it is declared, then as in older files.
+    /// The names without a rank: first the declared name, then its aliases.
     pub(crate) declared: Vec<String>,
-    /// As in [`OwnNames::taken`].
+    /// The names of [`OwnNames::taken`].
     pub(crate) taken: Vec<String>,
 }
 
 impl OwnNames {
-    /// Of a process that loads by itself: a value without a number was saved by one process, and of several processes the
-    /// first counts.
+    /// The names for a process that loads alone. A value without a rank was saved by one process; of the values of
+    /// several ranks, the first is taken.
     pub(crate) fn alone(declared: &[String]) -> Self {
         let numbered = declared.iter().map(|name| of_rank(name, 0));
         let here: Vec<String> = declared.iter().cloned().chain(numbered).collect();

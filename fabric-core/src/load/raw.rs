@@ -1,4 +1,4 @@
-//! A checkpoint without a state: names, shapes, and contents on demand.
+//! A checkpoint without a state: names, shapes, and contents on request.
 
 mod load;
 mod tensors;
@@ -17,14 +17,15 @@ use crate::source::names::Renamed;
 use crate::source::{Index, Source, StoredTensor};
 use crate::value::Value;
 
-/// A name that does not exist is compared with no more others.
+/// The largest number of names that are compared with a name that does not exist.
 const MOST_COMPARED: usize = 10_000;
 
-/// The entries of a checkpoint, or those of them that a load did not use. Nothing is read until it is asked for.
+/// The entries of an opened checkpoint, or the entries that a load did not use. Tensors are read when they are
+/// requested.
 ///
-/// Cheap to clone. It keeps the file open: what it reads is what was there when it was opened, also after a later save
-/// has replaced the file. Of a directory it keeps the index, and some files open; the others are opened when they are read.
-/// A file that a later save has removed or changed by then is an error: contents of two saves never mix.
+/// A clone is cheap. The file stays open, and later reads return the contents at the time of the opening, also after a
+/// later save has replaced the file. For a directory, the index and some files stay open, and reads reopen the others.
+/// If a later save has removed or changed such a file, the read is an error, so contents of two saves never mix.
 #[derive(Clone)]
 pub struct RawCheckpoint {
     pub(crate) index: Arc<Index>,
@@ -39,7 +40,7 @@ impl RawCheckpoint {
         }
     }
 
-    /// All entries but those of `consumed`.
+    /// The entries that are not in `consumed`.
     pub(crate) fn without(&self, consumed: &HashSet<&str>) -> Self {
         Self {
             index: Arc::new(self.index.without(consumed)),
@@ -55,7 +56,7 @@ impl RawCheckpoint {
         }
     }
 
-    /// All entries but those of `consumed`, which are called as `names` say; the rest is called as in the file.
+    /// The entries that are not in `consumed`, under the file's names. `consumed` has the new names of `names`.
     pub(crate) fn left(&self, names: &Renamed, consumed: &HashSet<&str>) -> Self {
         Self {
             index: Arc::new(names.left(&self.index, consumed)),
@@ -77,34 +78,35 @@ impl RawCheckpoint {
         self.index.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns true if there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether there is an entry of this name.
+    /// Returns true if there is an entry with this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.index.contains(name)
     }
 
-    /// The names of entries that a filter left out when the checkpoint was saved, sorted.
+    /// The names of the entries that a filter skipped when the checkpoint was saved, sorted.
     #[must_use]
     pub fn filtered(&self) -> Vec<&str> {
         self.index.filtered.iter().map(String::as_str).collect()
     }
 
-    /// The element type and shape of a tensor; `None` if there is no tensor of this name.
+    /// The element type and the shape of a tensor; `None` if no tensor has this name.
     #[must_use]
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.index.tensors.get(name).map(|stored| &stored.info)
     }
 
-    /// A value as the type `T`. A value inside of a map is called by its keys: `hyper_parameters.width`.
+    /// Decodes a value as the type `T`. The keys of a map follow its name, to read a value inside of it:
+    /// `hyper_parameters.width`.
     ///
     /// # Errors
-    /// If there is no such entry, it is a tensor, or a value of another type.
+    /// If there is no such entry, it is a tensor, or it does not decode as `T`.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let inside = (!self.index.contains(name))
             .then(|| self.index.value_inside(name))
@@ -123,7 +125,7 @@ impl RawCheckpoint {
         })
     }
 
-    /// A value as it is stored.
+    /// A value without a conversion.
     ///
     /// # Errors
     /// If there is no such entry, or it is a tensor.
@@ -138,7 +140,7 @@ impl RawCheckpoint {
     }
 
     /// The entries below `name`, named relative to it: `subtree("model")` has `fc1.weight` for `model.fc1.weight`.
-    /// Empty if nothing lies below.
+    /// Empty if there are no entries below `name`.
     #[must_use]
     pub fn subtree(&self, name: &str) -> Self {
         let below = |entry: &String| strip(entry, name).filter(|rest| !rest.is_empty()).map(str::to_owned);
@@ -152,7 +154,7 @@ impl RawCheckpoint {
             .values
             .iter()
             .filter_map(|(key, value)| Some((below(key)?, value.clone())));
-        // A value that is a map is taken apart.
+        // The entries of a value that is a map become values by themselves.
         let inside = self.index.values.get(name).and_then(Value::as_map_entries);
         let values = inside.unwrap_or_default().into_iter().chain(values);
         let index = Index {
@@ -191,7 +193,7 @@ impl RawCheckpoint {
     }
 
     pub(crate) fn no_such(&self, name: &str) -> Error {
-        // Names of another length are not near, and comparing each of a million others would take long.
+        // Names of very different lengths are not similar, and comparing a million names would take long.
         let near_in_length = |other: &&str| other.len().abs_diff(name.len()) <= name.len() / 2 + 2;
         let candidates = self.index.names().filter(near_in_length).take(MOST_COMPARED);
         let scored = candidates.map(|other| (strsim::normalized_damerau_levenshtein(name, other), other));

@@ -1,4 +1,5 @@
-//! Tensors of no dimension where the state has a value: PyTorch keeps the step count of a parameter in one.
+//! Reads tensors without dimensions as values, where the state has a value. PyTorch keeps the step count of a parameter
+//! in such a tensor.
 
 use crate::entry::DType;
 use crate::error::Result;
@@ -8,10 +9,10 @@ use crate::load::raw::RawCheckpoint;
 use crate::source::read::read_into;
 use crate::value::Value;
 
-/// The values that each tensor may be read as where the plan wants a value, the closest reading first.
+/// The values that each tensor may stand for, the closest first.
 pub(crate) type Scalars = HashMap<String, Vec<Value>>;
 
-/// Reads them.
+/// Reads the tensors for which the plan expects values.
 pub(crate) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> {
     let mut scalars = Scalars::default();
     for &(_, name) in &plan.values {
@@ -24,7 +25,7 @@ pub(crate) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> 
     Ok(scalars)
 }
 
-/// A number as itself; a float without a fraction also as an integer.
+/// The value of a number. A float without a fraction may also stand for an integer.
 fn readings(dtype: DType, bytes: &[u8]) -> Vec<Value> {
     let float = match (dtype, bytes) {
         (DType::F64, _) => bytes.try_into().ok().map(f64::from_le_bytes),
@@ -60,7 +61,7 @@ fn unsigned(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(wide)
 }
 
-/// The integer that a float is, if every integer up to it has a float of its own.
+/// The integer that equals a float, if the float type represents every integer up to it.
 #[allow(clippy::cast_possible_truncation, reason = "the range is checked first")]
 fn whole(float: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,4 +1,4 @@
-//! Decodes every value before any is assigned.
+//! Decodes all values before the load assigns any.
 
 use super::classes::{self, Stranger};
 use super::entries::{Held, StateEntry};
@@ -10,7 +10,7 @@ use crate::report::{Mismatch, MismatchKind};
 use crate::state::{NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup};
 use crate::value::{Value, ValueError};
 
-/// The decoded state of the optimizers. Plain values are staged in their slots.
+/// The decoded state of the optimizers. The slots of plain values keep their decoded values themselves.
 pub(crate) struct Staged {
     optimizers: Vec<StagedOptimizer>,
 }
@@ -20,11 +20,11 @@ struct StagedOptimizer {
     touched: bool,
     groups: Option<Vec<ParamGroup>>,
     steps: Vec<Option<u64>>,
-    /// Options of a file's groups that the optimizer does not know.
+    /// The options of a file's groups that the optimizer does not have.
     unknown: Option<String>,
 }
 
-/// Stages every value of the plan, and adds to its report what does not fit.
+/// Decodes every value of the plan, and adds the values that do not fit to its report.
 pub(crate) fn stage(
     raw: &RawCheckpoint,
     scalars: &Scalars,
@@ -57,7 +57,7 @@ pub(crate) fn stage(
             }
             Held::Tensor { .. } => Ok(()),
         };
-        // If no reading fits, the first, which is the closest, says why.
+        // If no reading fits, the error of the first and closest one is reported.
         let mut problem = None;
         let fits = readings.iter().any(|reading| {
             stage(reading)
@@ -111,11 +111,11 @@ pub(crate) fn stage(
     staged
 }
 
-/// Why a value is not taken.
+/// The reason why a value does not fit.
 #[derive(Clone)]
 struct Refusal {
     kind: MismatchKind,
-    /// The finding, where a description of the value says too little.
+    /// The found value, where its type does not explain the refusal.
     found: Option<String>,
     expected: String,
 }
@@ -144,7 +144,7 @@ impl From<Stranger> for Refusal {
     }
 }
 
-/// The expected value, in serde's words or the optimizer's.
+/// The expected value, in the words of serde or of the optimizer.
 fn expectation(error: &ValueError) -> String {
     let message = error.to_string();
     let own = message.strip_prefix("expected ").map(|expected| {
@@ -154,7 +154,7 @@ fn expectation(error: &ValueError) -> String {
     });
     let serde = || {
         let (_, expected) = message.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
-        // Two words of the CBOR library that a reader of this sentence cannot place.
+        // The words of the CBOR library for these types would confuse the reader of the error.
         Some(match expected {
             "(big)int" => "an integer",
             "str" => "text",
@@ -202,7 +202,7 @@ impl StagedOptimizer {
     }
 }
 
-/// An optimizer handle that can be asked questions.
+/// An optimizer handle that gives its `OptimizerState`.
 trait AsState {
     fn as_state(&self) -> &dyn OptimizerState;
 }
@@ -214,7 +214,7 @@ impl AsState for &mut dyn OptimizerState {
 }
 
 impl Staged {
-    /// Assigns everything that was staged; nothing can fail any more.
+    /// Assigns all decoded values. This cannot fail.
     pub(crate) fn commit(
         self,
         entries: Vec<StateEntry<'_>>,

@@ -1,4 +1,4 @@
-//! Writes into a live tensor: its identity, its variable, its gradients and everything tied to it stay.
+//! Writes into a live tensor. Its identity, its variable, its gradients and its ties stay.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -21,7 +21,7 @@ use crate::io::pages;
 use crate::source::read::{PartialSums, read_noting, stream_noting};
 use crate::source::{Source, StoredTensor};
 
-/// Fills `tensor` from the source. Shapes are equal; element types are, unless `cast`.
+/// Fills `tensor` from the source. The shapes are equal; the element types are equal unless `cast` is set.
 pub(crate) fn write(
     source: &dyn Source,
     name: &str,
@@ -32,7 +32,7 @@ pub(crate) fn write(
     sums: &PartialSums,
 ) -> Result<()> {
     if tensor.elem_count() == 0 {
-        // Candle gives a stride of 0 to some of these, and lets nobody write through it.
+        // Candle gives some tensors without elements a stride of 0, and refuses to write through it.
         return Ok(());
     }
     #[cfg(feature = "cuda")]
@@ -57,7 +57,7 @@ pub(crate) fn write(
     })
 }
 
-/// Fills `tensor` with bytes of its own element type, in row-major order.
+/// Fills `tensor` with bytes of its element type, in row-major order.
 pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<()> {
     if tensor.elem_count() == 0 {
         return Ok(());
@@ -87,14 +87,14 @@ pub(crate) fn write_bytes(name: &str, tensor: &Tensor, bytes: &[u8]) -> Result<(
     put(name, tensor, &mut Elements::new(tensor.layout()), bytes)
 }
 
-/// The bytes of the storage that a tensor shows, if they are one run of whole bytes.
+/// The range of bytes in the storage that a tensor shows; `None` if its elements are not contiguous whole bytes.
 pub(crate) fn window(layout: &Layout, dtype: DType) -> Option<std::ops::Range<usize>> {
     let (start, end) = layout.contiguous_offsets()?;
     let (start, end) = (start * dtype.bits(), end * dtype.bits());
     (start % 8 == 0).then(|| start / 8..end.div_ceil(8))
 }
 
-/// Where the elements of a strided tensor lie in its storage, in row-major order.
+/// The positions of a strided tensor's elements in its storage, in row-major order.
 pub(crate) struct Elements {
     dims: Vec<usize>,
     stride: Vec<usize>,
@@ -112,7 +112,7 @@ impl Elements {
         }
     }
 
-    /// From the element on that has this number in row-major order.
+    /// The positions from the element with this row-major number on.
     pub(crate) fn from(layout: &Layout, mut element: usize) -> Self {
         let mut elements = Self::new(layout);
         for d in (0..elements.dims.len()).rev() {
@@ -139,7 +139,7 @@ impl Elements {
     }
 }
 
-/// Puts the next elements of a tensor that is no plain run.
+/// Writes the next elements of a tensor that is not contiguous.
 fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Result<()> {
     let item = DType::from(tensor.dtype()).bits() / 8;
     if item == 0 {
@@ -160,13 +160,13 @@ fn put(name: &str, tensor: &Tensor, elements: &mut Elements, block: &[u8]) -> Re
     })
 }
 
-/// What a block takes on its way through candle's conversions, at most so many times its bytes: eight bits become 64, by way of
-/// 32, and are copied.
+/// The memory of a block during candle's conversions, as a multiple of its bytes: 8-bit floats become 64-bit floats by
+/// way of 32 bits, and are copied.
 const CONVERTED: usize = 32;
 
-/// One block in the tensor's element type, by candle's own conversion.
+/// Converts one block to the tensor's element type, with candle's conversion.
 pub(crate) fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
-    // Candle asks for memory and does not take no for an answer.
+    // Candle ends the process if an allocation fails, so the memory is checked first.
     pages::look(block.len().saturating_mul(CONVERTED)).map_err(|source| Error::Memory {
         purpose: format!("convert `{name}`"),
         source,
@@ -180,7 +180,7 @@ pub(crate) fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) ->
     }
 }
 
-/// Candle's conversion, by way of `f32` where eight-bit floats are concerned: candle 0.11's direct way between those and
+/// Converts with candle, and by way of `f32` for 8-bit floats: the direct conversion of candle 0.11 between those and
 /// `f64` never returns.
 pub(crate) fn to_dtype(tensor: &Tensor, dtype: candle_core::DType) -> candle_core::Result<Tensor> {
     use candle_core::DType::{F8E4M3, F32};
@@ -200,7 +200,7 @@ fn from_bytes(name: &str, block: &[u8], dtype: DType, device: &Device) -> Result
     Tensor::from_raw_buffer(&block, candle, &[elements], device).map_err(Error::candle(name))
 }
 
-/// Elements of a type that candle lacks in the one that [`DType::widened`] names: every value stays what it is.
+/// Converts elements of a type that candle lacks to the type of [`DType::widened`], without loss.
 fn widen(dtype: DType, block: &[u8]) -> Cow<'_, [u8]> {
     match dtype {
         DType::I8 => {
@@ -211,13 +211,13 @@ fn widen(dtype: DType, block: &[u8]) -> Cow<'_, [u8]> {
             let (numbers, _) = block.as_chunks::<2>();
             Cow::Owned(numbers.iter().flat_map(|&[low, high]| [low, high, 0, 0]).collect())
         }
-        // The upper half of a half.
+        // An F8E5M2 is the upper byte of an F16.
         DType::F8E5M2 => Cow::Owned(block.iter().flat_map(|&byte| [0, byte]).collect()),
         _ => Cow::Borrowed(block),
     }
 }
 
-/// Fills a tensor on another device, block by block, through candle's own copies.
+/// Fills a tensor on another device block by block, with candle's copies.
 fn write_to_device(
     source: &dyn Source,
     name: &str,
@@ -235,7 +235,8 @@ fn write_to_device(
     arrived(name, tensor)
 }
 
-/// Waits for what this thread has given to the tensor's device: the next thread that uses the tensor does not.
+/// Waits until the tensor's device has done this thread's work, since the next thread that uses the tensor does not
+/// wait for it.
 fn arrived(name: &str, tensor: &Tensor) -> Result<()> {
     tensor.device().synchronize().map_err(Error::candle(name))
 }

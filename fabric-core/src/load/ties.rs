@@ -1,4 +1,4 @@
-//! Tensors of a file that one tensor of the state is tied to.
+//! Compares tensors of a file that one tensor of the state is tied to.
 
 use super::entries::StateEntry;
 use super::matching::{LoadPlan, Named};
@@ -8,7 +8,7 @@ use crate::load::raw::RawCheckpoint;
 use crate::report::{Mismatch, MismatchKind};
 use crate::source::read::stream;
 
-/// Reads pairs of tensors that must be equal, where the index could not tell, and reports those that are not.
+/// Reads the pairs of tensors that must be equal and that the index could not compare, and reports those that differ.
 pub(crate) fn compare(raw: &RawCheckpoint, entries: &[StateEntry<'_>], plan: &mut LoadPlan<'_>) -> Result<()> {
     for (at, one, other) in std::mem::take(&mut plan.equal) {
         if digest(raw, one)? != digest(raw, other)? {

@@ -1,4 +1,4 @@
-//! Moves the bytes of many stored tensors at once, each into its tensor.
+//! Fills many tensors from a source.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,36 +16,36 @@ use crate::progress::Meter;
 use crate::source::read::{PartialSums, THREADS, in_parallel, neighbours, read_together, verify_around};
 use crate::source::{Block, Check, Sought, Source, StoredTensor};
 
-/// All threads together fill a tensor of at least this many bytes, if it is a large part of the load. Otherwise each thread
-/// fills a tensor of its own, which is quicker.
+/// The smallest tensor, in bytes, that all threads fill together if it is a large part of the load. Each thread fills
+/// other tensors alone, which is faster.
 const LARGE: u64 = 16 << 20;
 
-/// A large tensor holds at least one of this many equal parts of all bytes that are moved.
+/// A tensor counts as a large part of the load if it has at least one of this many equal parts of all bytes.
 const PARTS: u64 = 8;
 
-/// Smaller tensors that lie together are read with one call.
+/// The largest tensor, in bytes, that is read together with its neighbours in the file.
 const SMALL: u64 = 64 << 10;
 
-/// A tensor that is filled, and the stored one that fills it: one row from the match to the last byte.
+/// A tensor to fill and its stored counterpart, from the match to the last byte.
 #[derive(Debug)]
 pub(crate) struct Transfer<'t> {
     /// The name of the entry in the state.
     pub(crate) name: &'t str,
     /// The name of the entry in the file.
     pub(crate) stored_name: &'t str,
-    /// The bytes of the file. After [`locate`] they are the tensor's elements and nothing else.
+    /// The tensor's bytes in the file. After [`locate`] the place contains only the elements.
     pub(crate) stored: Cow<'t, StoredTensor>,
     pub(crate) tensor: &'t Tensor,
-    /// The box of the stored tensor that `tensor` holds; `None`: all of it.
+    /// The box of the stored tensor that `tensor` holds; `None` for the whole tensor.
     pub(crate) selection: Option<&'t Selection>,
-    /// Elements are converted.
+    /// Elements are converted to the tensor's type.
     pub(crate) cast: bool,
     begun: AtomicBool,
 }
 
 impl<'t> Transfer<'t> {
-    /// Into an entry of a state. Shapes are equal; element types are, unless elements are converted. `None` if the entry is
-    /// no tensor.
+    /// A transfer into an entry of a state. The shapes are equal; the element types are equal unless elements are
+    /// converted. `None` if the entry is not a tensor.
     pub(crate) fn of(entry: &StateEntry<'t>, stored_name: &'t str, stored: &'t StoredTensor) -> Option<Self> {
         let Held::Tensor {
             tensor,
@@ -67,7 +67,7 @@ impl<'t> Transfer<'t> {
         })
     }
 
-    /// Into a tensor that was made like the stored one.
+    /// A transfer into a new tensor of the stored type and shape.
     pub(crate) fn new(name: &'t str, tensor: &'t Tensor, stored: &'t StoredTensor) -> Self {
         Self {
             name,
@@ -80,7 +80,7 @@ impl<'t> Transfer<'t> {
         }
     }
 
-    /// Whether the tensor is not as it was before, or may not be.
+    /// Returns true if the tensor may have changed.
     pub(crate) fn is_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }
@@ -104,7 +104,7 @@ impl<'t> Transfer<'t> {
         write(source, self.name, self.tensor, &self.stored, self.cast, threads, sums)
     }
 
-    /// The only block, if the tensor is small and stored in one piece as it will be in memory.
+    /// The block of a small tensor that is stored contiguously and unconverted; `None` for other tensors.
     fn single_block(&self) -> Option<Block> {
         let [part] = &self.stored.parts[..] else { return None };
         let small = part.place.len <= SMALL && !self.cast;
@@ -115,10 +115,11 @@ impl<'t> Transfer<'t> {
     }
 }
 
-/// Finds the bytes of every tensor; of those of which a box is held, the parts of that box. Most indexes know where they are.
+/// Finds the bytes of every tensor; for a tensor with a selection, those of the parts that overlap it. Most formats
+/// give these places in their index.
 ///
 /// # Errors
-/// If what lies around them is damaged, or is not what the index says.
+/// If the framing around the bytes is damaged, or contradicts the index.
 pub(crate) fn locate(source: &dyn Source, transfers: &mut [Transfer<'_>]) -> Result<()> {
     let is_known = |transfer: &Transfer<'_>| !transfer.stored.is_framed() && transfer.selection.is_none();
     if transfers.iter().all(is_known) {
@@ -147,11 +148,11 @@ pub(crate) fn locate(source: &dyn Source, transfers: &mut [Transfer<'_>]) -> Res
     Ok(())
 }
 
-/// Fills all tensors, in the order of the file. Blocks that are read in part are noted in `sums`, and not verified before that
-/// is finished.
+/// Fills all tensors, in the order of the file. Blocks that are read in part are recorded in `sums`, whose `finish`
+/// verifies them.
 ///
 /// # Errors
-/// The first one met. Some are begun then.
+/// The first error. Some tensors may have changed by then.
 pub(crate) fn transfer_all(
     source: &dyn Source,
     transfers: &mut [Transfer<'_>],
@@ -161,7 +162,8 @@ pub(crate) fn transfer_all(
     transfers.sort_by_key(Transfer::place);
     device::synchronize(transfers.iter().map(|transfer| (transfer.name, transfer.tensor)))?;
     for transfer in &*transfers {
-        // Here, where one thread after the other verifies a run, and not where several come upon it at once.
+        // The runs are verified here, one after the other, because several threads would otherwise verify one run at
+        // once.
         let parts = &transfer.stored.parts;
         parts
             .iter()
@@ -204,7 +206,7 @@ fn transfer_one(
     counted.finish()
 }
 
-/// Takes neighbours from the file at once, and verifies all of them before it writes the first.
+/// Reads neighbouring tensors with one call, and verifies all of them before it fills the first.
 fn transfer_batch(source: &dyn Source, batch: &[&Transfer<'_>], meter: Option<&Meter>) -> Result<()> {
     let blocks = batch
         .iter()

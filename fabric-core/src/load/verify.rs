@@ -1,4 +1,4 @@
-//! Reads every byte that a load will move, before it moves the first.
+//! Reads and verifies all bytes of a load before the load changes a tensor.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::progress::Meter;
 use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
 use crate::source::{Check, Part, Place};
 
-/// Compares the checksums of all that will be moved.
+/// Compares the checksums of all bytes that the load will read.
 pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Option<&Meter>) -> Result<()> {
     let parts = transfers.iter().flat_map(|transfer| {
         let (name, stored) = (transfer.stored_name, &transfer.stored);
@@ -50,7 +50,7 @@ pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Opt
     })
 }
 
-/// How many bytes that counts.
+/// The number of bytes that [`verify`] reports to the meter.
 pub(crate) fn bytes(transfers: &[Transfer<'_>]) -> u64 {
     let of_part = |item: usize, part: &Part| -> u64 {
         if is_run(part) {
@@ -65,7 +65,7 @@ pub(crate) fn bytes(transfers: &[Transfer<'_>]) -> u64 {
     transfers.iter().map(of_tensor).sum()
 }
 
-/// Whether the part has its checksum from a run of bytes that others may lie in as well.
+/// Returns true if the checksum of the part covers a run of bytes that other parts may share.
 fn is_run(part: &Part) -> bool {
     matches!(part.check, Check::Run(_))
 }

@@ -1,9 +1,9 @@
-//! Which parameter a number means in a file of PyTorch's: `optimizer.state.3.exp_avg`.
+//! Finds the parameter that a number means in a file of PyTorch: `optimizer.state.3.exp_avg`.
 //!
-//! PyTorch counts the parameters in the order in which its optimizer was given them. Where the file names them
-//! (`param_names`), the names decide. Else the keys of the model in the same file decide, if they can only be those
-//! parameters: one group, as many as it has, of the shapes that its state has. Else the order of the state's own
-//! parameters is assumed to be that of the file, and the report says so.
+//! PyTorch numbers the parameters in the order in which its optimizer was given them. If the file has their names
+//! (`param_names`), the names decide. Otherwise the keys of the model in the same file decide, if they can only be
+//! those parameters: one group, as many keys as it has parameters, with the shapes of their state. Otherwise the load
+//! assumes that the state has its parameters in the file's order, and the report says so.
 
 mod groups;
 mod keys;
@@ -14,7 +14,7 @@ use crate::source::Index;
 use crate::source::names::Renamed;
 use crate::state::{NamedOptimizer, Resolved};
 
-/// A file's entries as a state looks for them, and what the file itself calls them.
+/// A file's entries under the names that a state looks up, and the file's own names.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'i> {
     pub(crate) index: &'i Index,
@@ -27,7 +27,7 @@ impl<'i> Names<'i> {
         self.renamed.and_then(|renamed| renamed.origin(name)).unwrap_or(name)
     }
 
-    /// The tensors in the order in which they were written, under the names that the state looks for.
+    /// The names of the tensors that a state looks up, in the order in which the program wrote them.
     fn in_order(&self) -> Vec<&'i str> {
         let by_origin: Option<HashMap<&str, &str>> = self.renamed.map(Renamed::by_origin);
         let order = self.index.order.iter().map(String::as_str);
@@ -39,8 +39,8 @@ impl<'i> Names<'i> {
     }
 }
 
-/// Lets the optimizers of a state find what a file of PyTorch's calls by numbers and by shorter names. What had to be
-/// assumed is said in sentences.
+/// Lets the optimizers of a state find entries that a file of PyTorch numbers, or that have shorter names. Returns the
+/// assumptions as sentences.
 pub(crate) fn accept_numbers<V, O>(places: &mut Resolved<V, O>, file: Names<'_>) -> Vec<String> {
     places.find_foreign(|name| file.index.contains(name));
     let mut assumed = Vec::new();
@@ -57,7 +57,8 @@ pub(crate) fn accept_numbers<V, O>(places: &mut Resolved<V, O>, file: Names<'_>)
     assumed
 }
 
-/// A file of ours has numbers too, if its optimizer knew no names: those of the order in which it was given its parameters.
+/// The assumption about a checkpoint of this library whose optimizer had no names for its parameters: the numbers in the
+/// file are the positions in which this optimizer has its parameters.
 fn own_numbers<V, O>(places: &Resolved<V, O>, at: usize, index: &Index) -> Option<String> {
     let optimizer = &places.optimizers[at];
     let mut parameters = optimizer.parameters.iter().enumerate();
@@ -68,7 +69,7 @@ fn own_numbers<V, O>(places: &Resolved<V, O>, at: usize, index: &Index) -> Optio
     is_assumption.then(|| assumption(places, optimizer, false))
 }
 
-/// The number of each parameter of an optimizer, and how it was found.
+/// The number of each parameter of an optimizer, and the rule that gave it.
 struct Numbering {
     numbers: Vec<Option<u64>>,
     by_name: bool,
@@ -110,7 +111,7 @@ impl Numbering {
     }
 }
 
-/// Whether the file has state under any of these numbers.
+/// Returns true if the file has state under any of these numbers.
 fn has_state<O>(optimizer: &NamedOptimizer<O>, numbers: &[Option<u64>], index: &Index) -> bool {
     let below = |state: &String, number: u64| {
         let below = format!("{state}.{number}.");

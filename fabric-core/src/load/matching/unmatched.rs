@@ -1,4 +1,4 @@
-//! Entries without a counterpart: the state's that the file lacks, and the file's that the state lacks.
+//! Entries without a counterpart: those of the state that the file lacks, and those of the file that the state lacks.
 
 use super::Matching;
 use crate::entry::{root, strip, without_rank};
@@ -9,7 +9,7 @@ use crate::state::{Handle, OptionalField};
 use crate::value::Value;
 
 impl<'p> Matching<'p, '_> {
-    /// Says of everything that the file lacks whether that is meant, allowed or missing.
+    /// Decides for every entry that the file lacks whether its absence is allowed, means `None`, or is an error.
     pub(crate) fn note_absent(&mut self, optionals: &[OptionalField]) {
         let there = self.optionals_there(optionals);
         for (at, entry) in self.entries.iter().enumerate() {
@@ -22,7 +22,7 @@ impl<'p> Matching<'p, '_> {
                 report.filtered.push(entry.name.to_owned());
                 report.filtered_at_save.push(entry.name.to_owned());
             } else if entry.optional.is_some_and(|field| !there[field]) {
-                // The field is optional and nothing of it is in the file.
+                // The field is optional, and the file has no entry of it.
             } else {
                 match entry.absence() {
                     Absence::Fine => {}
@@ -34,8 +34,8 @@ impl<'p> Matching<'p, '_> {
         }
     }
 
-    /// Which of the optional fields are in the file, if only in part. What is inside of one that is there shows that the ones
-    /// around it are there too.
+    /// Returns `true` for each optional field of which the file has at least one entry. An entry of an inner field
+    /// shows that the fields around it are in the file, too.
     fn optionals_there(&self, optionals: &[OptionalField]) -> Vec<bool> {
         let mut there = vec![false; optionals.len()];
         let found = self.entries.iter().zip(&self.found);
@@ -45,7 +45,7 @@ impl<'p> Matching<'p, '_> {
         for (field, optional) in optionals.iter().enumerate() {
             there[field] |= optional.names.iter().any(|name| self.has_below(name));
         }
-        // A field stands behind those around it.
+        // A field comes after the fields around it, so the reverse order visits inner fields first.
         for (field, optional) in optionals.iter().enumerate().rev() {
             if let Some(around) = optional.around.filter(|_| there[field]) {
                 there[around] = true;
@@ -54,17 +54,18 @@ impl<'p> Matching<'p, '_> {
         there
     }
 
-    /// Whether the file has an entry of this name, or below it, that is something, and no value of another rank.
+    /// Returns true if the file has an entry of this name or below it that holds something and is not the value of
+    /// another rank.
     fn has_below(&self, name: &str) -> bool {
         let is_own = |entry: &str| self.known.contains(entry) || !self.plan.consumed.contains(entry);
         let mut entries = self.index.names_below(name);
         entries.any(|entry| is_own(entry) && !self.holds_nothing(entry))
     }
 
-    /// Entries of the source, below what was asked for, that belong to no entry of the state.
+    /// Reports the entries of the file, within the part that the call loads, that belong to no entry of the state.
     pub(crate) fn note_unexpected<'s>(&mut self, components: impl FnOnce() -> Vec<&'s str>) {
         if self.known.len() == self.index.len() {
-            // As most often: every entry belongs to one of the state.
+            // In most loads every entry of the file belongs to one of the state.
             return;
         }
         let components = components();
@@ -99,18 +100,19 @@ impl<'p> Matching<'p, '_> {
         (self.plan.report.ignored, self.plan.report.unexpected) = (ignored, unexpected);
     }
 
-    /// Whether an entry is Python's `None`, or an empty dict: nothing that a state could lack.
+    /// Returns true for Python's `None` and for an empty dict, which no state lacks.
     fn holds_nothing(&self, name: &str) -> bool {
         self.index.values.get(name).is_some_and(Value::holds_nothing)
     }
 
-    /// PyTorch's `BatchNorm` counts its batches beside the running statistics; candle's does not.
+    /// Returns true for the batch counter that PyTorch's `BatchNorm` has beside its running statistics. Candle's has
+    /// none.
     fn has_no_counterpart(&self, name: &str) -> bool {
         let norm = name.strip_suffix("num_batches_tracked");
         norm.is_some_and(|norm| self.known.contains(format!("{norm}running_mean").as_str()))
     }
 
-    /// The names of fields in a file: the declared ones and their aliases.
+    /// The names of fields in a file: the declared names and their aliases.
     fn names_of(&self, fields: &'p [Handle]) -> HashSet<&'p str> {
         let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         for entry in self.entries {

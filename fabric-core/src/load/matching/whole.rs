@@ -1,15 +1,15 @@
-//! State that an optimizer keeps for one parameter belongs together: moments without their count of steps, or a count
-//! without moments, would train as neither the saved run nor a new one.
+//! Keeps the optimizer state of a parameter together. Moments without their step count, or a step count without
+//! moments, would train as neither the saved run nor a new one.
 //!
-//! Such state is restored whole. If the call allows that a part of it is skipped, all of it begins at zero. If the file
-//! lacks a part of it, or a filter leaves a part out, all of it stays as the state has it.
+//! The state of a parameter is restored completely or not at all. If the call skips a part of it, all of it begins at
+//! zero. If the file lacks a part of it, or a filter skips a part, all of it stays unchanged.
 
 use super::{Fate, Matching};
 use crate::hash::HashSet;
 use crate::load::entries::StateEntry;
 
 impl Matching<'_, '_> {
-    /// Decides the same of all that an optimizer keeps for one parameter.
+    /// Gives all optimizer state of each parameter one outcome.
     pub(crate) fn keep_states_whole(&mut self) {
         let mut taken_back = HashSet::default();
         let mut first = 0;
@@ -24,7 +24,7 @@ impl Matching<'_, '_> {
             first = places.end;
             let has = |fate: Option<Fate>| self.fates[places.clone()].contains(&fate);
             if has(Some(Fate::Refused)) {
-                // The load is refused in any case.
+                // The load is refused anyway.
             } else if has(Some(Fate::Skipped)) {
                 for at in places {
                     taken_back.insert(at);
@@ -55,7 +55,7 @@ impl Matching<'_, '_> {
         }
     }
 
-    /// Takes back the restoring of the entries at these places.
+    /// Removes the entries at these positions from the plan.
     fn take_back(&mut self, places: &HashSet<usize>) {
         let names: HashSet<&str> = places.iter().map(|&at| self.entries[at].name).collect();
         let plan = &mut self.plan;

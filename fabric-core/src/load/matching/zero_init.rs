@@ -1,5 +1,5 @@
-//! State that PyTorch does not write because there is none yet: of a parameter that never had a gradient, or of SGD's
-//! momentum before its first step. Absence means zero there, as it does when PyTorch loads such a file.
+//! Recognizes state that PyTorch had not created when it saved: that of a parameter without any gradient, or SGD's
+//! momentum before the first step. The absence means zero, as in PyTorch's own loader.
 
 use super::{Fate, Matching};
 use crate::entry::strip;
@@ -9,7 +9,7 @@ use crate::source::Entry;
 use crate::value::Value;
 
 impl StateEntry<'_> {
-    /// Whether an entry of the source stands for state that is not there yet.
+    /// Returns true if an entry of the file, a `None`, stands for optimizer state that had not been created.
     pub(crate) fn is_not_there_yet(&self, stored: Entry<'_>) -> bool {
         let may_be_absent = self.state_of.is_some_and(|state| state.may_be_absent);
         may_be_absent && matches!(stored, Entry::Value(_, value) if value.is_null())
@@ -18,7 +18,7 @@ impl StateEntry<'_> {
 
 impl Matching<'_, '_> {
     /// Finds the parameters without any state in the file. If the file has state that belongs to no parameter, its
-    /// names may be others than expected, and nothing is assumed.
+    /// names may differ from the expected ones, and the search assumes nothing.
     pub(crate) fn find_zero_init(&mut self) {
         for (optimizer, prefixes) in self.policy.states.iter().enumerate() {
             let parameter = |at: usize| {

@@ -1,4 +1,4 @@
-//! States restored from entries that are open already.
+//! Loads states from an opened checkpoint.
 
 use super::RawCheckpoint;
 use crate::error::Result;
@@ -7,15 +7,15 @@ use crate::options::LoadOptions;
 use crate::phases::Phases;
 use crate::state::{AnyStateMut, Checkpoint, StateMut};
 
-/// On one process. Where ranks hold parts of tensors, all of them load together: with
+/// Each of these loads runs on one process. If ranks hold parts of tensors, all ranks load together with
 /// [`Fabric::load_from`](crate::Fabric::load_from).
 impl RawCheckpoint {
-    /// Restores `state` from these entries, in place and strictly, as [`Fabric::load`](crate::Fabric::load) does:
-    /// for a component left in the remainder, or a subtree of a foreign file.
+    /// Restores `state` from these entries, in place and strictly, as [`Fabric::load`](crate::Fabric::load) does. Use
+    /// it for a component in the remainder of a load, or for a subtree of a foreign file.
     ///
-    /// The load is that of this process alone, on one rank of many as well: tensors are loaded whole, and of a value that
-    /// every rank has of its own (`per_rank`) that of the first rank. All ranks together load these entries with
-    /// [`Fabric::load_from`](crate::Fabric::load_from).
+    /// The load involves this process alone, even on one of several ranks: it reads whole tensors, and the first rank's
+    /// value of a field that differs between ranks (`per_rank`). With [`Fabric::load_from`](crate::Fabric::load_from),
+    /// all ranks load these entries together.
     ///
     /// # Errors
     /// As [`Fabric::load`](crate::Fabric::load).
@@ -23,7 +23,7 @@ impl RawCheckpoint {
         self.load_with(state, LoadOptions::new())
     }
 
-    /// Restores `state` as [`load`](Self::load) does, with options.
+    /// Restores `state` as [`load`](Self::load) does, with options: filters, renames, casts, and the handling of mismatches.
     ///
     /// # Errors
     /// As [`Fabric::load_with`](crate::Fabric::load_with).
@@ -31,10 +31,10 @@ impl RawCheckpoint {
         self.load_alone(&mut StateMut(state), options, false)
     }
 
-    /// Restores one module or optimizer from these entries, all of which are meant for it, as
-    /// [`Fabric::load_raw`](crate::Fabric::load_raw) does. The load is that of this process alone, as with
-    /// [`load`](Self::load); all ranks together load these entries with
-    /// [`Fabric::load_raw_from`](crate::Fabric::load_raw_from).
+    /// Restores one module or optimizer from these entries, all of which belong to it, as
+    /// [`Fabric::load_raw`](crate::Fabric::load_raw) does. The load involves this process alone, as with
+    /// [`load`](Self::load). With [`Fabric::load_raw_from`](crate::Fabric::load_raw_from), all ranks load these entries
+    /// together.
     ///
     /// # Errors
     /// As [`Fabric::load_raw`](crate::Fabric::load_raw).

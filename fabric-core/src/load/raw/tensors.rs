@@ -1,4 +1,4 @@
-//! Tensors read into new memory.
+//! Reads tensors into new memory.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,13 +13,13 @@ use crate::source::read::PartialSums;
 use crate::source::{Sought, StoredTensor, check_tensors};
 
 impl RawCheckpoint {
-    /// Reads a tensor into new memory on `device`.
+    /// Reads a tensor into new memory on `device`, with its stored element type and shape.
     ///
-    /// For all of them, [`tensors`](Self::tensors) is quicker.
+    /// [`tensors`](Self::tensors) reads all tensors faster than one call for each.
     ///
     /// # Errors
-    /// If there is no such entry, it is a value, candle has no such element type, or its bytes are damaged.
-    /// [`Error::Limit`](crate::Error::Limit) if it is a view that shows far more bytes than the file has: see
+    /// If there is no such entry, it is a value, candle does not have its element type, or its bytes are damaged.
+    /// [`Error::Limit`](crate::Error::Limit) if the tensor is a view that shows far more bytes than the file has: see
     /// [`Builder::read_limit`](crate::Builder::read_limit).
     pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
         let stored = self.stored(name)?;
@@ -33,9 +33,9 @@ impl RawCheckpoint {
         tensor.to_device(device).map_err(Error::candle(name))
     }
 
-    /// Reads all tensors into new memory on `device`, each under its name: as `candle_core::safetensors::load` does, for
-    /// every kind of file that can be opened, and by several threads. Values are left out. For some of the tensors, ask a
-    /// [`subtree`](Self::subtree).
+    /// Reads all tensors into new memory on `device`, by name, with several threads. It does for every supported format
+    /// what `candle_core::safetensors::load` does for safetensors files. Values are skipped. To read some of the
+    /// tensors, take a [`subtree`](Self::subtree) first.
     ///
     /// ```no_run
     /// # use candle_core::Device;
@@ -47,19 +47,20 @@ impl RawCheckpoint {
     /// # }
     /// ```
     ///
-    /// Tensors that the file has once under several names are read once, and share their memory as the tied tensors of a model
-    /// do. On their way to a device that is neither the CPU nor one of CUDA all of them are in main memory.
+    /// A tensor that the file stores once under several names is read once; the results share their memory, as the tied
+    /// tensors of a model do. For a device other than the CPU and CUDA, all tensors are in main memory before they are
+    /// copied.
     ///
     /// # Errors
-    /// If candle does not have the element type of one of them, or the bytes of one are damaged: the others can still be had
-    /// with [`tensor`](Self::tensor). [`Error::Limit`](crate::Error::Limit) if views of the same bytes make them take far more
-    /// memory than the file has: see [`Builder::read_limit`](crate::Builder::read_limit).
+    /// If candle does not have the element type of a tensor, or the bytes of a tensor are damaged;
+    /// [`tensor`](Self::tensor) reads the others. [`Error::Limit`](crate::Error::Limit) if views of the same bytes take
+    /// far more memory together than the file has: see [`Builder::read_limit`](crate::Builder::read_limit).
     pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
         let stored: Vec<(&String, &StoredTensor)> = self.index.tensors.iter().collect();
         let source = &*self.source;
         let located = self.locate(&stored)?;
         let numbers = distinct(&located);
-        // The first name of each, in the order of names.
+        // The first name of each distinct tensor, in the order of names.
         let mut firsts: Vec<usize> = Vec::new();
         for (at, number) in numbers.iter().enumerate() {
             if *number == firsts.len() {
@@ -83,7 +84,7 @@ impl RawCheckpoint {
             .collect())
     }
 
-    /// The tensors of the file with the places of their bytes.
+    /// The tensors of the file, with the places of their bytes.
     fn locate<'t>(&self, tensors: &[(&'t String, &'t StoredTensor)]) -> Result<Vec<Cow<'t, StoredTensor>>> {
         if !tensors.iter().any(|(_, stored)| stored.is_framed()) {
             return Ok(tensors.iter().map(|(_, stored)| Cow::Borrowed(*stored)).collect());
@@ -97,8 +98,8 @@ impl RawCheckpoint {
     }
 }
 
-/// A number for each tensor, counted from 0: tensors that are one in the file have one number. Those without any bytes lie in one
-/// place without being the same.
+/// A number for each tensor, counted from 0. Tied tensors have the same number. Tensors without elements are distinct,
+/// although they may lie in one place.
 fn distinct(tensors: &[Cow<'_, StoredTensor>]) -> Vec<usize> {
     let mut by_place = HashMap::new();
     let mut count = 0;

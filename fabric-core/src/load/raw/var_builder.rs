@@ -1,4 +1,4 @@
-//! Models built straight from a checkpoint.
+//! Builds models from a checkpoint.
 
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -9,8 +9,8 @@ use crate::entry::join;
 use crate::load::target::to_dtype;
 
 impl RawCheckpoint {
-    /// A candle [`VarBuilder`] over the tensors: a model is built straight from the checkpoint, with no
-    /// initialisation wasted. Element types are converted to the one that the builder asks for, as candle does.
+    /// A candle [`VarBuilder`] over the tensors. It builds a model directly from the checkpoint, without initializing
+    /// the weights first. Tensors are converted to the `dtype` of the builder, as by candle's own builders.
     ///
     /// ```no_run
     /// # use candle_core::{DType, Device};

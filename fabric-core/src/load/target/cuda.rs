@@ -1,4 +1,4 @@
-//! Fills a tensor of CUDA whose elements are one run of its memory: read into pinned buffers, copied from there.
+//! Fills contiguous tensors on CUDA through pinned buffers.
 
 use std::ops::Range;
 
@@ -12,13 +12,14 @@ use crate::error::Result;
 use crate::source::read::{PartialSums, Stretches, stream_noting};
 use crate::source::{Source, StoredTensor};
 
-/// The bytes of its storage that a tensor of CUDA shows; `None` if they are no run, or it is another device's.
+/// The range of bytes in its storage that a tensor on CUDA shows; `None` for other devices, and for elements that are
+/// not contiguous.
 pub(crate) fn run_of(tensor: &Tensor) -> Option<Range<usize>> {
     let run = || window(tensor.layout(), tensor.dtype().into());
     tensor.device().is_cuda().then(run).flatten()
 }
 
-/// Fills `tensor` from the source, whose elements are of its own type.
+/// Fills `tensor` from the source, which has the tensor's element type.
 pub(crate) fn write(
     source: &dyn Source,
     name: &str,
@@ -53,7 +54,7 @@ pub(crate) fn write(
     })
 }
 
-/// Fills `tensor` with bytes of its own element type.
+/// Fills `tensor` with bytes of its element type.
 pub(crate) fn write_bytes(name: &str, tensor: &Tensor, window: Range<usize>, bytes: &[u8]) -> Result<()> {
     on_cuda(name, tensor, |storage| {
         let fill = DeviceFill::new(name, storage, window);

@@ -1,4 +1,4 @@
-//! Operations of ours on the memory of a tensor, behind its lock.
+//! Runs this library's operations on the memory of a tensor, under candle's lock.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::entry::DType;
 use crate::error::{Error, Result};
 use crate::io::bytes;
 
-/// Calls `write` with the tensor's bytes: its own window if it is one run, otherwise its whole storage.
+/// Calls `write` with the tensor's bytes: its own range if it is contiguous, otherwise its whole storage.
 pub(crate) fn in_place(
     name: &str,
     tensor: &Tensor,
@@ -23,7 +23,7 @@ pub(crate) fn in_place(
     op.write.outcome(name, outcome)
 }
 
-/// A closure that runs once, and its error, which candle's error type cannot hold.
+/// A closure that runs once, with its error, which candle's error type cannot carry.
 struct Once<F> {
     write: RefCell<Option<F>>,
     error: RefCell<Option<Error>>,

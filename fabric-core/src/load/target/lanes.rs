@@ -1,4 +1,4 @@
-//! Several threads fill one tensor, each by a way of its own.
+//! Fills one tensor with several threads, each with its own lane, such as a pair of pinned buffers.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::Result;
 use crate::source::read::in_parallel;
 
-/// Calls `put` on every window, from several threads. Each has a lane that no other has meanwhile; at most as many are made
-/// as there are threads. Gives them back when all is put, for whatever is still on its way in them.
+/// Calls `put` for every window, from several threads. A thread uses a lane exclusively, and there are at most as many
+/// lanes as threads. Returns the lanes after the last window, since copies may still run in them.
 ///
 /// # Errors
-/// The first of `put` and `lane`. No new window is begun then, and the lanes are dropped.
+/// The first error of `put` or `lane`. The threads then begin no new window, and the lanes are dropped.
 pub(crate) fn in_lanes<L: Send>(
     threads: usize,
     windows: impl Iterator<Item = Range<usize>> + Send,
@@ -64,7 +64,7 @@ mod tests {
         }
     }
 
-    /// Counts those that are there.
+    /// Counts the live lanes.
     struct Counted<'c>(&'c AtomicUsize);
 
     impl Drop for Counted<'_> {

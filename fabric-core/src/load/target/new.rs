@@ -1,4 +1,4 @@
-//! Tensors that are not there yet.
+//! Creates tensors for a load to fill.
 
 use candle_core::op::BackpropOp;
 use candle_core::{Device, Storage, Tensor};
@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::io::bytes;
 use crate::source::Source;
 
-/// A tensor of zeros for a load to fill: on `device` if that is one of CUDA, whose memory is written straight from the file,
-/// and otherwise in main memory.
+/// A tensor of zeros. It lies on `device` if that is a CUDA device, whose memory the load fills directly, and otherwise
+/// in main memory.
 ///
 /// # Errors
-/// If candle has no such element type, or there is not as much memory.
+/// If candle does not have the element type, or the memory cannot be allocated.
 pub(crate) fn new_tensor(source: &dyn Source, name: &str, info: &TensorInfo, device: &Device) -> Result<Tensor> {
     let dtype = info.dtype();
     let unknown = || Error::WrongType {

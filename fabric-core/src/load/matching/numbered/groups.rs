@@ -1,4 +1,4 @@
-//! Reads which parameters the groups of a file hold.
+//! Reads the parameters of the groups in a file.
 
 use crate::source::Index;
 use crate::state::{NamedOptimizer, Resolved};
@@ -6,17 +6,17 @@ use crate::value::Value;
 
 /// The parameters of a group in a file.
 pub(crate) struct FileGroup {
-    /// Their numbers, in order.
+    /// The numbers of the parameters, in order.
     pub(crate) numbers: Vec<u64>,
-    /// Their names beside the numbers, as many.
+    /// The names of the parameters, one for each number.
     pub(crate) names: Option<Vec<String>>,
-    /// The file has names in place of numbers.
+    /// The file names the parameters, and does not number them.
     pub(crate) is_named: bool,
 }
 
-/// The groups of an optimizer in a file; none if the file has none.
+/// The groups of an optimizer in a file; empty if the file has none.
 pub(crate) fn of<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, index: &Index) -> Vec<FileGroup> {
-    // The groups stand behind the kind.
+    // The item of the groups follows that of the kind.
     let scope = &places.items[optimizer.kind_item + 1].scope;
     let mut names = std::iter::once(&scope.name).chain(&scope.alternatives);
     let stored = names.find_map(|name| index.values.get(name)).and_then(Value::as_list);

@@ -1,4 +1,4 @@
-//! Numbers by the order of the keys of the model in the same file.
+//! Numbers parameters by the order of the model's keys in the same file.
 
 use super::Names;
 use super::groups::FileGroup;
@@ -7,8 +7,8 @@ use crate::hash::{HashMap, HashSet};
 use crate::source::{Index, StoredTensor};
 use crate::state::{Content, NamedOptimizer, NamedParameter, Resolved, Role};
 
-/// The number of each parameter, if the keys of the model can only be the parameters: `state_dict()` has them in the order
-/// of `parameters()`, with buffers among them, and tied ones under each of their names.
+/// The number of each parameter, if the keys of the model can only be its parameters. `state_dict()` has them in the
+/// order of `parameters()`, with buffers between them, and tied parameters under each of their names.
 pub(crate) fn numbers<V, O>(
     places: &Resolved<V, O>,
     optimizer: &NamedOptimizer<O>,
@@ -54,7 +54,7 @@ pub(crate) fn stored_name<'i, V>(
     found.next().map(|(name, _)| name.as_str())
 }
 
-/// The module that all names lie in; `None` if they are of several components.
+/// The module that all names lie in; `None` if they lie in several components.
 fn common<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let first = names.next()?;
     let mut module = first.rsplit_once('.').map_or("", |(module, _)| module);
@@ -66,7 +66,7 @@ fn common<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     (!module.is_empty()).then_some(module)
 }
 
-/// The keys of a module in their order, without buffers, and without further names of a tensor.
+/// The keys of a module in their order, without buffers and without repeated names of tied tensors.
 fn learned<'i, V, O>(places: &Resolved<V, O>, module: &str, file: Names<'i>) -> Vec<&'i str> {
     let kept = buffers(places);
     let mut places_seen = HashSet::default();
@@ -93,7 +93,7 @@ fn learned<'i, V, O>(places: &Resolved<V, O>, module: &str, file: Names<'i>) -> 
     keys
 }
 
-/// The names of tensors that the state keeps and does not learn.
+/// The names of the tensors in the state that no optimizer updates.
 fn buffers<V, O>(places: &Resolved<V, O>) -> HashSet<&str> {
     let kept = places.items.iter().filter(|item| match &item.content {
         Content::Tensor(tensor, role) => *role == Role::Buffer || !tensor.is_variable(),
@@ -103,7 +103,7 @@ fn buffers<V, O>(places: &Resolved<V, O>) -> HashSet<&str> {
     names.map(String::as_str).collect()
 }
 
-/// Whether the state under a number has the shape of the parameter.
+/// Returns true if the state under a number has the shape of the parameter.
 fn fits<O>(optimizer: &NamedOptimizer<O>, number: u64, parameter: &StoredTensor, index: &Index) -> bool {
     optimizer.state.iter().all(|state| {
         let below = format!("{state}.{number}.");

@@ -1,4 +1,4 @@
-//! Numbers by the names that stand beside them.
+//! Numbers parameters by their names in `param_names`.
 
 use super::Names;
 use super::groups::FileGroup;
@@ -6,14 +6,14 @@ use crate::hash::HashMap;
 use crate::source::names::{WRAPPERS, without};
 use crate::state::{NamedOptimizer, Resolved};
 
-/// Names lose no more segments in front before they are compared.
+/// The largest number of leading segments that are removed from names before the comparison.
 const DEEPEST: usize = 6;
 
-/// The number of each parameter whose name the file has; `None` if it has the names of other parameters.
+/// The number of each parameter that the file names; `None` if the file names other parameters.
 ///
-/// The file has names within its module, `fc1.weight` for `model.fc1.weight`, and an optimizer by itself may have been given
-/// shorter ones than the file's: on either side all names lose as many segments in front as make most of them match. A
-/// model of another name in the file is found by its own keys.
+/// The file names parameters within its module, `fc1.weight` for `model.fc1.weight`, and an optimizer by itself may
+/// have shorter names than the file. On either side, all names lose the number of leading segments that makes most of
+/// them match. If the model has another name in the file, its keys there are compared, too.
 pub(crate) fn numbers<V, O>(
     places: &Resolved<V, O>,
     optimizer: &NamedOptimizer<O>,
@@ -57,7 +57,7 @@ pub(crate) fn numbers<V, O>(
             }
         }
     }
-    // A few names that are alike by chance say nothing.
+    // A few equal names may be a coincidence, so at least half of them must match.
     (best.0 * 2 >= all && best.0 > 0).then_some(best.1)
 }
 
@@ -69,7 +69,7 @@ fn stripped(name: &str, wrapper: &str) -> String {
     }
 }
 
-/// The name without its first segments; `None` if it has no more than those.
+/// The name without its first `dropped` segments; `None` if it has no further segment.
 fn below(name: &str, dropped: usize) -> Option<&str> {
     (0..dropped).try_fold(name, |name, _| name.split_once('.').map(|(_, below)| below))
 }
@@ -94,7 +94,7 @@ fn stored_names<V, O>(places: &Resolved<V, O>, optimizer: &NamedOptimizer<O>, fi
     names.collect()
 }
 
-/// Parameters by their names without the first segments; a name that two of them have means neither.
+/// Parameters by their names without the first segments; `None` for a name of several parameters.
 fn by_name(known: &[(usize, String)], dropped: usize) -> HashMap<&str, Option<usize>> {
     let mut parameters = HashMap::default();
     for (at, name) in known {
@@ -108,7 +108,7 @@ fn by_name(known: &[(usize, String)], dropped: usize) -> HashMap<&str, Option<us
     parameters
 }
 
-/// Gives each named parameter its number; one that two names mean gets none.
+/// Gives each named parameter its number. A parameter that two names match gets none.
 fn assign<'n>(
     count: usize,
     parameters: &HashMap<&str, Option<usize>>,
