@@ -43,7 +43,7 @@ pub(crate) trait Sum {
     fn restart(&mut self, folded: &[u8; LINE]);
 }
 
-/// The CRCs that [`folded`] can compute.
+/// The CRCs that the folded loop can compute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Crc {
     Crc64Nvme,
