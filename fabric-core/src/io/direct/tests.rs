@@ -183,7 +183,7 @@ fn an_error_of_the_last_block_is_that_of_the_end() {
 }
 
 #[test]
-fn who_gives_a_file_up_waits_for_its_threads() {
+fn dropping_the_writer_waits_for_its_threads() {
     let device = Arc::new(Device::default());
     let mut staged = DirectWriter::start(device.clone(), u64::MAX, true, start_thread).unwrap();
     staged.write_all(&pattern(BLOCK + 1)).unwrap();

@@ -112,7 +112,7 @@ fn much_that_is_on_the_device_only_is_read_and_lent_and_then_in_the_cache() {
 }
 
 #[test]
-fn a_file_that_somebody_writes_is_not_lent() {
+fn a_file_that_is_open_for_writing_is_not_lent() {
     let (directory, file, _) = file_of(LEAST);
     let leases = has_leases(&file);
     let writer = OpenOptions::new()
@@ -127,7 +127,7 @@ fn a_file_that_somebody_writes_is_not_lent() {
 
 /// The signal of the lease reaches this process and does not end it.
 #[test]
-fn who_cuts_a_lent_file_waits_until_it_is_given_back_and_nobody_else_is_lent_it_meanwhile() {
+fn truncating_a_lent_file_waits_until_the_lease_ends_and_nothing_is_lent_meanwhile() {
     let (directory, file, bytes) = file_of(2 * LEAST);
     let leases = has_leases(&file);
     let path = directory.path().join("file");
