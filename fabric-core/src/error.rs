@@ -164,6 +164,35 @@ pub enum Error {
         hint: String,
     },
 
+    /// Another process, or another [`Run`](crate::run::Run) of this one, holds a run. Nothing was changed.
+    #[error(
+        "the run in {} is open in another process, or twice in this one; end that one first: a run has one writer at a time",
+        shown_path(directory)
+    )]
+    RunInUse {
+        /// The directory of the run.
+        directory: PathBuf,
+    },
+
+    /// The checkpoint of a run is saved, and the work after it failed: other checkpoints were to be removed, or metrics to be
+    /// logged. The next save does it again.
+    #[error("the checkpoint of step {step} is saved, but afterwards: {source}")]
+    Retention {
+        /// The step of the checkpoint that is saved.
+        step: u64,
+        /// The failure.
+        r#source: Box<Error>,
+    },
+
+    /// A run has checkpoints, and none of them is whole.
+    #[error("none of the {} checkpoints in {} is whole; of the newest one: {}", damaged.len(), shown_path(directory), newest(damaged))]
+    NoneWhole {
+        /// The directory of the run.
+        directory: PathBuf,
+        /// The checkpoints, the newest first, each with the error of reading it.
+        damaged: Vec<(PathBuf, Error)>,
+    },
+
     /// An argument or option is invalid, or two options contradict each other.
     #[error("{0}")]
     Options(String),
@@ -353,6 +382,11 @@ impl Error {
 }
 
 /// The message of a panic.
+/// The error of the first of some checkpoints.
+fn newest(damaged: &[(PathBuf, Error)]) -> String {
+    damaged.first().map(|(_, error)| error.to_string()).unwrap_or_default()
+}
+
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))

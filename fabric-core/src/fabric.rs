@@ -96,7 +96,16 @@ impl Fabric {
     }
 
     /// The path, independent of the working directory.
-    fn absolute(&self, path: &Path) -> Absolute {
+    pub(crate) fn absolute(&self, path: &Path) -> Absolute {
         Absolute::of(&*self.storage, path)
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Returns true while a save in the background is running on this rank.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.background.is_busy()
     }
 }

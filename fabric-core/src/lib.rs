@@ -116,6 +116,7 @@ mod progress;
 mod report;
 #[cfg(test)]
 mod rooms;
+pub mod run;
 mod save;
 mod source;
 mod state;

@@ -1,6 +1,9 @@
 //! The options of a save and of a load.
 
+use std::sync::Arc;
+
 use crate::entry::TensorInfo;
+use crate::error::Result;
 use crate::filter::Filter;
 use crate::progress::{Callback, Progress};
 use crate::state::{Field, Handle};
@@ -232,6 +235,19 @@ pub struct SaveOptions {
     pub(crate) when_busy: WhenBusy,
     pub(crate) replicas: Replicas,
     pub(crate) progress: Option<Callback>,
+    /// The facts that a run stores in the head of the manifest, as CBOR, sorted by their keys.
+    pub(crate) facts: Vec<(String, Vec<u8>)>,
+    pub(crate) after: Option<After>,
+}
+
+/// The work of a run after a save is committed, on the thread that saves.
+#[derive(Clone)]
+pub(crate) struct After(pub(crate) Arc<dyn Fn() -> Result<()> + Send + Sync>);
+
+impl std::fmt::Debug for After {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("After")
+    }
 }
 
 /// How a save on several ranks treats tensors and values that ranks hold as replicas of each other: all that no attribute cuts,
@@ -297,6 +313,17 @@ pub enum Durability {
 }
 
 impl SaveOptions {
+    /// A save of a run, with its facts and the work that follows.
+    pub(crate) fn of_run(
+        mut self,
+        facts: Vec<(String, Vec<u8>)>,
+        after: impl Fn() -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.facts = facts;
+        self.after = Some(After(Arc::new(after)));
+        self
+    }
+
     /// Saves every entry, durably.
     pub fn new() -> Self {
         Self::default()

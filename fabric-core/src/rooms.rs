@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest. A room imports from rooms before it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "io",
     "hash",
     "entry",
@@ -29,6 +29,7 @@ const ORDER: [&str; 27] = [
     "dist",
     "optim",
     "fabric",
+    "run",
     "testing",
     "rooms",
     "lib",

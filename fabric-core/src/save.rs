@@ -12,6 +12,7 @@ pub(crate) mod manifest;
 pub(crate) mod own_files;
 pub(crate) mod plan;
 pub(crate) mod publish;
+pub(crate) mod removal;
 mod report;
 pub(crate) mod save_lock;
 pub(crate) mod write_progress;
@@ -29,7 +30,7 @@ use crate::absolute::Absolute;
 use crate::device;
 use crate::entry::Row;
 use crate::error::Result;
-use crate::options::SaveOptions;
+use crate::options::{After, SaveOptions};
 use crate::phases::{Phase, Phases, is_anybody_listening};
 use crate::progress::Callback;
 use crate::state::AnyState;
@@ -103,6 +104,7 @@ pub(crate) fn decide(
     // The phase begins here, because `before` may have waited for another save.
     let planning = phases.begin(Phase::Plan);
     let (progress, durability) = (options.progress.take(), options.durability);
+    let after = options.after.take().map(|After(after)| move || after());
     let mut plan = plan(&mut list_entries(state)?, options, &WholeShapes::default())?;
     plan.share_values();
     synchronize_devices(&plan.tensors)?;
@@ -118,7 +120,19 @@ pub(crate) fn decide(
         })?;
         Ok(report)
     });
+    let commit = followed_by(commit, after);
     Ok(Decided { rows, progress, commit })
+}
+
+/// A commit with the work of a run after it.
+pub(crate) fn followed_by(commit: Commit, after: Option<impl FnOnce() -> Result<()> + Send + 'static>) -> Commit {
+    match after {
+        None => commit,
+        Some(after) => Box::new(move |target, contents| {
+            let report = commit(target, contents)?;
+            after().map(|()| report)
+        }),
+    }
 }
 
 /// Waits until the devices have finished their work on the tensors.

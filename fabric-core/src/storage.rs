@@ -194,7 +194,7 @@ pub trait ReadFile: Send + Sync + Debug {
         self.len().map(|len| len == 0)
     }
 
-    /// A fingerprint of the file (on Unix: device, inode, length and time of the last change), which differs for another file,
+    /// A fingerprint of the file (on Unix: device, inode and time of the last change), which differs for another file,
     /// and for this file after it was written to again. `None`, the default, if the storage has none. The library compares
     /// the fingerprint when it opens a file again by its path.
     ///

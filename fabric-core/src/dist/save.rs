@@ -25,11 +25,11 @@ use super::strategy::Layout;
 use crate::absolute::Absolute;
 use crate::error::Result;
 use crate::format::manifest::StructRecord;
-use crate::options::{Durability, Replicas, SaveOptions};
+use crate::options::{After, Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases};
 use crate::save::manifest::{RankValue, outermost};
 use crate::save::plan::{ResolvedState, SavePlan, WholeShapes, list_entries};
-use crate::save::{Decided, SaveReport, note_bytes, synchronize_devices};
+use crate::save::{Decided, SaveReport, followed_by, note_bytes, synchronize_devices};
 use crate::state::AnyState;
 
 /// The save of one rank, before it has exchanged messages with the other ranks.
@@ -71,7 +71,7 @@ pub(crate) fn decide(
     mut options: SaveOptions,
     before: impl FnOnce() -> Result<()>,
 ) -> Result<Decided> {
-    let progress = options.progress.take();
+    let (progress, after) = (options.progress.take(), options.after.take());
     let mut planning = None;
     let resolve = || {
         absolute.path()?;
@@ -92,8 +92,11 @@ pub(crate) fn decide(
         Layout::OneFile => one_file::decide,
         Layout::Directory => directory::decide,
     };
-    let mut decided = decide(ranks, writing()?, agreed);
+    let writing = writing()?;
+    let mut decided = decide(ranks, writing.clone(), agreed);
     decided.progress = progress;
+    let after = after.map(|After(after)| move || writing.together("save: after", || after()));
+    decided.commit = followed_by(decided.commit, after);
     if let Some(planning) = &planning {
         note_bytes(planning, &decided.rows);
     }

@@ -167,7 +167,7 @@ impl Fabric {
     }
 
     /// The ranks that load together; `None` for one process that loads one file.
-    fn loading_ranks(&self) -> Option<&Ranks> {
+    pub(crate) fn loading_ranks(&self) -> Option<&Ranks> {
         self.world.as_ref().map(|world| &*world.ranks)
     }
 

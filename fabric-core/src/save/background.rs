@@ -128,6 +128,13 @@ impl Background {
         Ok(Saving::new(in_flight))
     }
 
+    /// Returns true while the last save is on its way.
+    fn is_busy(&self) -> bool {
+        let last = self.last();
+        last.as_ref()
+            .is_some_and(|in_flight| !in_flight.write_progress().is_finished())
+    }
+
     /// The result of a call that does not wait for the save on its way.
     fn busy(&self, asked: WhenBusy, path: &Path) -> Result<Saving> {
         if asked == WhenBusy::Skip {

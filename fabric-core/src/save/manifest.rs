@@ -2,7 +2,9 @@
 
 use super::WRITER;
 use super::plan::SavePlan;
-use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, ManifestHead, StructRecord, TieRecord, ValueRecord};
+use crate::format::manifest::{
+    Body, CBOR, Coordinate, Fact, Manifest, ManifestHead, StructRecord, TieRecord, ValueRecord,
+};
 use crate::state::AnyState;
 
 /// The strategy that a checkpoint was saved under, as its manifest records it.
@@ -28,8 +30,12 @@ impl SavePlan {
             name: tie.name,
             target: u32::try_from(tie.target).unwrap_or(u32::MAX),
         });
+        let facts = self.facts.into_iter().map(|(key, value)| Fact { key, value });
         Manifest {
-            head: manifest_head(origin),
+            head: ManifestHead {
+                facts: facts.collect(),
+                ..manifest_head(origin)
+            },
             body: Body {
                 structs: vec![state],
                 values: shared.chain(own).collect(),

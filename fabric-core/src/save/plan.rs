@@ -34,6 +34,8 @@ pub(crate) struct SavePlan {
     pub(crate) per_rank: Vec<(String, Vec<u8>)>,
     /// Sorted.
     pub(crate) filtered: Vec<String>,
+    /// The facts that a run stores in the head of the manifest, as CBOR, sorted by their keys.
+    pub(crate) facts: Vec<(String, Vec<u8>)>,
 }
 
 /// Another name of a tensor.
@@ -55,7 +57,12 @@ pub(crate) fn list_entries(state: &dyn AnyState) -> Result<ResolvedState<'_>, St
 
 /// Asks the filters, which see the shapes in `wholes` for tensors in parts, and decides which entries are written.
 pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: &WholeShapes) -> Result<SavePlan> {
-    let SaveOptions { filters, exclude, .. } = options;
+    let SaveOptions {
+        filters,
+        exclude,
+        facts,
+        ..
+    } = options;
     state.ask(|at| wholes.get(&at));
     for (field, filter) in &filters {
         state.check_handle(field)?;
@@ -74,7 +81,10 @@ pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: 
             check_optimizer(state, optimizer)?;
         }
     }
-    let mut plan = SavePlan::default();
+    let mut plan = SavePlan {
+        facts,
+        ..SavePlan::default()
+    };
     let mut by_memory: HashMap<StorageKey, usize> = map_of(state.items.len());
     for (at, item) in state.items.iter().enumerate() {
         let name = &item.scope.name;

@@ -9,6 +9,7 @@ use super::single::read_header;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
 use crate::format::manifest::ManifestHead;
+use crate::format::safetensors::Placed;
 use crate::format::{MAGIC, ManifestError, PREFIX};
 use crate::storage::{FileKind, ReadFile, Storage};
 
@@ -30,11 +31,7 @@ pub(crate) fn is_ours(storage: &dyn Storage, path: &Path) -> Result<bool> {
 
 /// The generation of the checkpoint in a directory.
 pub(crate) fn generation_in(storage: &dyn Storage, directory: &Path) -> Result<String> {
-    let path = directory.join(FILE_NAME);
-    let file = open_file(storage, &path)?;
-    let len = file.len().map_err(Error::io("look at", &path))?;
-    let first = first_bytes::<PREFIX>(&*file, &path)?;
-    Ok(read(&*file, &path, &first, 0, len)?.generation)
+    head_in(storage, directory).map(|head| head.generation)
 }
 
 /// The generation in the manifest of a rank's file.
@@ -47,14 +44,55 @@ pub(crate) fn generation_of(storage: &dyn Storage, path: &Path) -> Result<String
     let Some(placed) = placed else {
         return Err(Error::corrupt(path, "it has no manifest, and so no checksums"));
     };
+    head_at(&*file, path, placed).map(|head| head.generation)
+}
+
+/// The head of the checkpoint at a path, in a file or in a directory; `None` if there is nothing, or something without a
+/// manifest.
+///
+/// # Errors
+/// If the head is damaged, or of a newer version of the format; if the storage fails.
+pub(crate) fn head_of(storage: &dyn Storage, path: &Path) -> Result<Option<ManifestHead>> {
+    match storage.kind(path).map_err(Error::io("look at", path))? {
+        Some(FileKind::File) => {}
+        Some(FileKind::Directory) if is_ours(storage, path)? => return head_in(storage, path).map(Some),
+        _ => return Ok(None),
+    }
+    let file = open_file(storage, path)?;
+    let header = read_header(&*file, path, ReadLimit::default())?;
+    let placed = header
+        .manifest()
+        .map_err(|error| Error::corrupt(path, error.to_string()))?;
+    let Some(placed) = placed else { return Ok(None) };
+    head_at(&*file, path, placed).map(Some)
+}
+
+/// The head of the manifest of a directory.
+fn head_in(storage: &dyn Storage, directory: &Path) -> Result<ManifestHead> {
+    let path = directory.join(FILE_NAME);
+    let file = open_file(storage, &path)?;
+    let len = file.len().map_err(Error::io("look at", &path))?;
+    let first = first_bytes::<PREFIX>(&*file, &path)?;
+    read(&*file, &path, &first, 0, len)
+}
+
+/// The head of the manifest at its place in a file.
+fn head_at(file: &dyn ReadFile, path: &Path, placed: &Placed) -> Result<ManifestHead> {
     let (start, len) = (placed.start, placed.end - placed.start);
-    let first = read_whole(&*file, path, start, len.min(PREFIX as u64))?;
-    Ok(read(&*file, path, &first, start, len)?.generation)
+    let first = read_whole(file, path, start, len.min(PREFIX as u64))?;
+    read(file, path, &first, start, len)
 }
 
 /// The head of a manifest of `len` bytes at `start`. `first` are its first bytes, which have been read.
 fn read(file: &dyn ReadFile, path: &Path, first: &[u8], start: u64, len: u64) -> Result<ManifestHead> {
-    let damaged = |error: ManifestError| Error::corrupt(path, error.to_string());
+    let damaged = |error: ManifestError| match error {
+        ManifestError::Newer { found, supported } => Error::NewerFormat {
+            path: path.to_path_buf(),
+            found,
+            supported,
+        },
+        error => Error::corrupt(path, error.to_string()),
+    };
     let wanted = ManifestHead::len(first).map_err(damaged)?;
     let bytes = read_whole(file, path, start, wanted.min(len))?;
     ManifestHead::decode(&bytes).map_err(damaged)

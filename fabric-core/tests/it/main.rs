@@ -8,6 +8,7 @@ mod hub;
 mod many_files;
 mod observing;
 mod pytorch;
+mod run;
 mod spans;
 mod storage;
 mod strategies;

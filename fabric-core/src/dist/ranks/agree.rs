@@ -140,7 +140,8 @@ fn same_entries(what: &str) -> &'static str {
 /// True for the steps and the hyper-parameters of an optimizer, which have no attribute of their own.
 fn is_of_optimizer(about: &str) -> bool {
     let name = about.trim_matches('`');
-    name.ends_with("param_groups") || (name.contains("state.") && name.ends_with(".step"))
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last == "param_groups" || (name.contains("state.") && last == "step")
 }
 
 #[cfg(test)]

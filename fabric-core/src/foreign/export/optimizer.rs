@@ -26,7 +26,7 @@ const NAMES: &str = "param_names";
 const STATE: &str = "state";
 const STEP: &str = "step";
 
-/// The options that PyTorch's AdamW expects in a group, and that this library's AdamW does not store.
+/// The options that PyTorch's `AdamW` expects in a group, and that this library's `AdamW` does not store.
 const ADAMW: &[(&str, Constant)] = &[
     ("amsgrad", Constant::False),
     ("maximize", Constant::False),

@@ -76,6 +76,11 @@ impl BackgroundHandle {
         Self { background, number }
     }
 
+    /// Returns true while a save is on its way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.background.is_busy()
+    }
+
     /// Begins a call, which lasts until the returned guard is dropped.
     ///
     /// # Errors

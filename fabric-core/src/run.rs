@@ -1,0 +1,285 @@
+//! Runs: the checkpoints of one training in one directory.
+//!
+//! A [`Run`] names the checkpoints after their steps, removes those that no rule keeps, resumes from the newest one that is
+//! whole, and tells a training that a signal asks it to end.
+//!
+//! ```
+//! use candle_core::{DType, Device, Var};
+//! use fabric_core::run::{Every, Keep, Metric, Run};
+//! use fabric_core::{Checkpoint, Fabric};
+//!
+//! #[derive(Checkpoint)]
+//! struct State { weight: Var }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path().join("gpt");
+//! let fabric = Fabric::new();
+//! let mut run = Run::at(directory)
+//!     .keep(Keep::last(3).best(2, Metric::lowest("val_loss")))
+//!     .save_every(Every::steps(500))
+//!     .stop_on_signals()
+//!     .open(&fabric)?;
+//!
+//! let mut state = State { weight: Var::zeros(3, DType::F32, &Device::Cpu)? };
+//! let resumed = run.resume(&mut state)?;
+//! let mut step = resumed.map_or(0, |resumed| resumed.step);
+//! while step < 2_000 {
+//!     step += 1;
+//!     let loss = 1. / step as f64; // a step of the training
+//!     let stop = run.stop_requested()?;
+//!     if run.due(step) || stop {
+//!         run.save_async(step, &state, &[("val_loss", loss)])?;
+//!     }
+//!     if stop {
+//!         break;
+//!     }
+//! }
+//! run.wait()?;
+//! let steps: Vec<u64> = run.checkpoints()?.iter().map(|kept| kept.step).collect();
+//! assert_eq!(steps, [1_000, 1_500, 2_000]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - A checkpoint is removed only after a newer one is durable. The newest one is never removed, nor is anything that no run
+//!   wrote: a file of the user stays, whatever its name is.
+//! - A crash at any instant leaves all of the checkpoints that were to go, or fewer of them, and never a part of one under its
+//!   name.
+//! - A checkpoint that a resume found damaged counts for no rule and is not removed. A later save of its step sets it aside as
+//!   `<name>.damaged`.
+//! - After a resume from an older step, the newer checkpoints belong to a branch that was left: [`Run::latest`] and
+//!   [`Run::resume`] follow the order in which checkpoints were saved.
+//! - Step, metrics and time stand in the head of each checkpoint, and are listed without reading a tensor.
+
+mod builder;
+mod every;
+mod facts;
+mod found;
+mod keep;
+mod lock;
+mod log;
+mod names;
+mod opened;
+mod resume;
+mod retention;
+mod signals;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+pub use self::builder::Builder;
+pub use self::every::Every;
+use self::every::Last;
+use self::facts::Facts;
+pub use self::found::Kept;
+pub use self::keep::{Keep, Metric};
+pub use self::resume::Resumed;
+use self::retention::Held;
+use self::signals::Signals;
+use crate::error::{Error, Result};
+use crate::fabric::Fabric;
+use crate::options::SaveOptions;
+use crate::save::SaveReport;
+use crate::state::Checkpoint;
+
+/// The checkpoints of one training in one directory; the [module](self) has an example.
+///
+/// Where several ranks save, each has a `Run`, and all ranks make each call but [`checkpoints`](Self::checkpoints),
+/// [`latest`](Self::latest) and [`best`](Self::best). Metrics are those of rank 0.
+#[derive(Debug)]
+pub struct Run {
+    fabric: Fabric,
+    held: Arc<Held>,
+    save_every: Option<Every>,
+    signals: Option<Signals>,
+    /// The signals have been agreed about, and stay so.
+    stops: bool,
+    ask_every: u64,
+    asked: u64,
+    host: Option<String>,
+    last: Last,
+    /// The order of the last save, which may still be on its way.
+    order: u64,
+}
+
+impl Run {
+    /// A run in this directory, to be opened.
+    pub fn at(directory: impl Into<PathBuf>) -> Builder {
+        Builder::new(directory.into())
+    }
+
+    /// Whether a save is due at `step`, by [`Builder::save_every`]. If ranks cannot agree, the answer is `true`, and the save
+    /// returns the error.
+    #[must_use]
+    pub fn due(&self, step: u64) -> bool {
+        let Some(every) = self.save_every else { return false };
+        let is_due = || every.is_due(step, self.last, || !self.fabric.is_saving());
+        match self.fabric.loading_ranks() {
+            Some(ranks) if !every.is_by_steps() => {
+                let answer = ranks.on_rank_zero("run: due", || Ok(vec![u8::from(is_due())]));
+                answer.map_or(true, |answer| answer.first() == Some(&1))
+            }
+            _ => is_due(),
+        }
+    }
+
+    /// Whether a signal has asked this training to end, on this rank or on another one: all ranks get one answer. Once `true`, it
+    /// stays so.
+    ///
+    /// # Errors
+    /// If ranks do not come together.
+    pub fn stop_requested(&mut self) -> Result<bool> {
+        let Some(signals) = self.signals.as_ref().filter(|_| !self.stops) else {
+            return Ok(self.stops);
+        };
+        let received = signals.received();
+        self.stops = match self.fabric.loading_ranks() {
+            None => received,
+            Some(ranks) => {
+                self.asked += 1;
+                if !self.asked.is_multiple_of(self.ask_every) {
+                    return Ok(false);
+                }
+                let ((), said) = ranks.step("run: stop", || Ok(((), vec![u8::from(received)])))?;
+                said.iter().any(|said| said.first() == Some(&1))
+            }
+        };
+        Ok(self.stops)
+    }
+
+    /// Saves a state as the checkpoint of `step`, and removes the checkpoints that no rule keeps. A whole checkpoint of that
+    /// step is replaced, a damaged one is set aside.
+    ///
+    /// # Errors
+    /// As [`Fabric::save`]; [`Error::Destination`] if a file or directory of the user has the checkpoint's name;
+    /// [`Error::Retention`] if the checkpoint is saved, and another one could not be removed.
+    pub fn save<S: Checkpoint + ?Sized>(
+        &mut self,
+        step: u64,
+        state: &S,
+        metrics: &[(&str, f64)],
+    ) -> Result<SaveReport> {
+        let (path, options) = self.prepare(step, metrics)?;
+        let report = self.fabric.save_with(path, state, options)?;
+        self.last = Last {
+            step,
+            at: Instant::now(),
+        };
+        Ok(report)
+    }
+
+    /// Saves a state in the background as the checkpoint of `step`, as [`Fabric::save_async`] does. The checkpoints that no rule
+    /// keeps are removed in the background, when the new one is durable.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save) for all that is found before anything is written. [`wait`](Self::wait) and the next save return an
+    /// error that is met later.
+    pub fn save_async<S: Checkpoint + ?Sized>(&mut self, step: u64, state: &S, metrics: &[(&str, f64)]) -> Result<()> {
+        let (path, options) = self.prepare(step, metrics)?;
+        self.fabric.save_async_with(path, state, options)?.detach();
+        self.last = Last {
+            step,
+            at: Instant::now(),
+        };
+        Ok(())
+    }
+
+    /// Waits until the save in the background has ended and the checkpoints that no rule keeps are removed.
+    ///
+    /// # Errors
+    /// As [`Fabric::wait`].
+    pub fn wait(&mut self) -> Result<()> {
+        self.fabric.wait()
+    }
+
+    /// The checkpoints of the run, in the order of their steps. A damaged one is not among them.
+    ///
+    /// # Errors
+    /// If the storage fails, or a checkpoint was written by a newer version of this library.
+    pub fn checkpoints(&self) -> Result<Vec<Kept>> {
+        let mut kept = self.held.found()?.whole;
+        kept.sort_by_key(|one| one.step);
+        Ok(kept)
+    }
+
+    /// The checkpoint that was saved last; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`checkpoints`](Self::checkpoints).
+    pub fn latest(&self) -> Result<Option<Kept>> {
+        Ok(self.held.found()?.whole.pop())
+    }
+
+    /// The checkpoint with the best value of a metric, which a rule of [`Keep::best`] names; `None` if no checkpoint has it.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if no rule names the metric; as [`checkpoints`](Self::checkpoints).
+    pub fn best(&self, name: &str) -> Result<Option<Kept>> {
+        let Some(metric) = self.held.keep.metric(name) else {
+            return Err(Error::Options(format!(
+                "no rule of this run says whether the lowest or the highest `{name}` is best: open the run with \
+                 .keep(Keep::last(1).best(1, Metric::lowest({name:?})))"
+            )));
+        };
+        let found = self.held.found()?;
+        Ok(metric.sorted(&found.whole).next().cloned())
+    }
+
+    /// The path and the options of the save of a step.
+    fn prepare(&mut self, step: u64, metrics: &[(&str, f64)]) -> Result<(PathBuf, SaveOptions)> {
+        let path = self.held.directory.join(names::of(step));
+        let make_room = || self.make_room(step, &path);
+        let next = match self.fabric.loading_ranks() {
+            None => make_room()?,
+            Some(ranks) => ranks
+                .on_rank_zero("run: save", || Ok(make_room()?.to_le_bytes().to_vec()))
+                .map(|order| order.try_into().map_or(0, u64::from_le_bytes))?,
+        };
+        self.order = next.max(self.order + 1);
+        let facts = Facts {
+            step,
+            order: self.order,
+            time: SystemTime::now(),
+            metrics: metrics
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
+            host: self.host.clone(),
+        };
+        let held = self.held.clone();
+        let is_first = self.fabric.rank() == 0;
+        let after = move || if is_first { held.saved(step) } else { Ok(()) };
+        Ok((path, SaveOptions::new().of_run(facts.to_manifest()?, after)))
+    }
+
+    /// Sets a damaged checkpoint aside, and gives the order of the next one.
+    fn make_room(&self, step: u64, path: &std::path::Path) -> Result<u64> {
+        let found = self.held.found()?;
+        if found.strangers.iter().any(|(of, _)| *of == step) {
+            let what = "something is there that no run has written, and a run does not replace it: move it, or use another \
+                        directory";
+            return Err(Error::destination(path, what));
+        }
+        if self.held.is_damaged(path) || found.damaged.iter().any(|(of, ..)| *of == step) {
+            self.set_aside(path)?;
+            self.held.note_replaced(path);
+        }
+        Ok(found.next_order())
+    }
+
+    /// Gives a damaged checkpoint a name that nothing has.
+    fn set_aside(&self, path: &std::path::Path) -> Result<()> {
+        let storage = &self.held.storage;
+        let mut aside = PathBuf::from(format!("{}{}", path.display(), names::DAMAGED));
+        let mut count = 1;
+        while storage.kind(&aside).map_err(Error::io("look at", &aside))?.is_some() {
+            count += 1;
+            aside = PathBuf::from(format!("{}{}-{count}", path.display(), names::DAMAGED));
+        }
+        storage.rename(path, &aside).map_err(Error::io("set aside", path))
+    }
+}

@@ -1,0 +1,98 @@
+//! The facts that a run stores in the head of each of its checkpoints.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Result, StateError};
+use crate::format::manifest::Fact;
+use crate::value::Value;
+
+const HOST: &str = "host";
+const METRICS: &str = "metrics";
+const ORDER: &str = "order";
+const STEP: &str = "step";
+const TIME: &str = "time";
+
+/// The facts about a checkpoint of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    pub(super) step: u64,
+    /// The place among all checkpoints of the run in the order in which they were saved, from 1.
+    pub(super) order: u64,
+    pub(super) time: SystemTime,
+    pub(super) metrics: BTreeMap<String, f64>,
+    pub(super) host: Option<String>,
+}
+
+impl Facts {
+    /// The facts as a manifest holds them, sorted by their keys.
+    ///
+    /// # Errors
+    /// If a metric has no form in the file.
+    pub(super) fn to_manifest(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let seconds = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut facts = Vec::new();
+        facts.extend(self.host.as_ref().map(|host| fact(HOST, host)).transpose()?);
+        facts.push(fact(METRICS, &self.metrics)?);
+        facts.push(fact(ORDER, &self.order)?);
+        facts.push(fact(STEP, &self.step)?);
+        facts.push(fact(TIME, &seconds.as_secs_f64())?);
+        Ok(facts)
+    }
+
+    /// The facts of a checkpoint; `None` if no run wrote it.
+    pub(super) fn of(facts: &[Fact]) -> Option<Self> {
+        let seconds: f64 = read(facts, TIME)?;
+        let since = Duration::try_from_secs_f64(seconds).ok()?;
+        Some(Self {
+            step: read(facts, STEP)?,
+            order: read(facts, ORDER)?,
+            time: SystemTime::UNIX_EPOCH.checked_add(since)?,
+            metrics: read(facts, METRICS)?,
+            host: read(facts, HOST),
+        })
+    }
+}
+
+fn fact<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(String, Vec<u8>)> {
+    let value = Value::of(value).and_then(|value| value.to_bytes());
+    let value = value.map_err(|error| StateError::Value {
+        name: key.to_owned(),
+        what: error.to_string(),
+    })?;
+    Ok((key.to_owned(), value))
+}
+
+fn read<T: DeserializeOwned>(facts: &[Fact], key: &str) -> Option<T> {
+    let fact = facts.iter().find(|fact| fact.key == key)?;
+    Value::from_bytes(&fact.value).ok()?.decode().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_back_and_others_are_passed_over() {
+        let facts = Facts {
+            step: u64::MAX,
+            order: 3,
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
+            metrics: [("loss".to_owned(), 0.1), ("odd".to_owned(), f64::NAN)].into(),
+            host: Some("node".to_owned()),
+        };
+        let mut stored = facts.to_manifest().unwrap();
+        stored.push(fact("zebra", "unknown").unwrap());
+        assert!(stored.is_sorted_by(|a, b| a.0 < b.0));
+        let mut stored: Vec<Fact> = stored.into_iter().map(|(key, value)| Fact { key, value }).collect();
+        let read = Facts::of(&stored).unwrap();
+        assert!(read.metrics["odd"].is_nan());
+        assert_eq!((read.step, read.order, read.time), (facts.step, 3, facts.time));
+        assert_eq!((read.metrics["loss"], read.host), (0.1, facts.host));
+        stored.retain(|fact| fact.key != STEP);
+        assert_eq!(Facts::of(&stored), None);
+    }
+}

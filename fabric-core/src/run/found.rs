@@ -1,0 +1,136 @@
+//! The checkpoints of a run's directory, found by reading the heads of their manifests.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::facts::Facts;
+use super::names;
+use crate::error::{Error, Result};
+use crate::source::head::head_of;
+use crate::storage::{FileKind, Storage};
+
+/// A checkpoint of a run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// The step that it was saved at.
+    pub step: u64,
+    /// The path that [`Fabric::load`](crate::Fabric::load) takes.
+    pub path: PathBuf,
+    /// The metrics that it was saved with.
+    pub metrics: BTreeMap<String, f64>,
+    /// The length of its files, in bytes.
+    pub bytes: u64,
+    /// The time of the save, by the clock of the machine that saved.
+    pub time: SystemTime,
+    /// The name of the machine that saved, if [`Builder::host`](super::Builder::host) asked for it.
+    pub host: Option<String>,
+    /// The place in the order in which the checkpoints of the run were saved.
+    pub(super) order: u64,
+}
+
+/// Everything in a run's directory that has the name of a checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// In the order in which they were saved.
+    pub(super) whole: Vec<Kept>,
+    /// Checkpoints whose heads cannot be read, with the reason, by their steps.
+    pub(super) damaged: Vec<(u64, PathBuf, Error)>,
+    /// Files and directories of the user under such a name, by their steps.
+    pub(super) strangers: Vec<(u64, PathBuf)>,
+}
+
+impl Found {
+    /// Looks through a directory. A directory that is not there holds nothing.
+    ///
+    /// # Errors
+    /// If the storage fails, or a checkpoint was written by a newer version of this library.
+    pub(super) fn within(storage: &dyn Storage, directory: &Path) -> Result<Self> {
+        let names = match storage.list(directory) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io("list", directory)(error)),
+        };
+        let mut found = Self::default();
+        for (step, name) in names.iter().filter_map(|name| Some((names::step(name)?, name))) {
+            found.look(storage, step, directory.join(name))?;
+        }
+        found.whole.sort_by_key(|one| one.order);
+        Ok(found)
+    }
+
+    fn look(&mut self, storage: &dyn Storage, step: u64, path: PathBuf) -> Result<()> {
+        match head_of(storage, &path) {
+            Ok(None) => {
+                // It was removed, or replaced by another one, since the directory was listed.
+                if storage.kind(&path).map_err(Error::io("look at", &path))?.is_some() {
+                    self.strangers.push((step, path));
+                }
+            }
+            Ok(Some(head)) => match Facts::of(&head.facts).filter(|facts| facts.step == step) {
+                Some(facts) => self.whole.push(kept(storage, facts, path)?),
+                None => self.strangers.push((step, path)),
+            },
+            Err(error) if is_damage(&error) => self.damaged.push((step, path, error)),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The order that the next checkpoint gets.
+    pub(super) fn next_order(&self) -> u64 {
+        self.whole.last().map_or(0, |one| one.order) + 1
+    }
+}
+
+/// Whether a checkpoint is damaged, and another one may be whole. Other errors are no reason to pass over a checkpoint.
+pub(super) fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Corrupt { .. } | Error::Checksum { .. } | Error::UnknownFormat { .. } => true,
+        Error::Interrupted { source, .. } => is_damage(source),
+        _ => false,
+    }
+}
+
+fn kept(storage: &dyn Storage, facts: Facts, path: PathBuf) -> Result<Kept> {
+    let bytes = bytes(storage, &path)?;
+    let Facts {
+        step,
+        order,
+        time,
+        metrics,
+        host,
+    } = facts;
+    Ok(Kept {
+        step,
+        path,
+        metrics,
+        bytes,
+        time,
+        host,
+        order,
+    })
+}
+
+/// The length of a file, or of all files below a directory.
+fn bytes(storage: &dyn Storage, path: &Path) -> Result<u64> {
+    match storage.kind(path).map_err(Error::io("look at", path))? {
+        Some(FileKind::File) => match storage.open(path) {
+            Ok(file) => file.len().map_err(Error::io("look at", path)),
+            // Removed since it was looked at.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(Error::io("open", path)(error)),
+        },
+        Some(FileKind::Directory) => {
+            let names = match storage.list(path) {
+                Ok(names) => names,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+                Err(error) => return Err(Error::io("list", path)(error)),
+            };
+            names.iter().map(|name| bytes(storage, &path.join(name))).sum()
+        }
+        _ => Ok(0),
+    }
+}

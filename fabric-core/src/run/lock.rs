@@ -1,0 +1,71 @@
+//! The lock of a run: one process, or one group of ranks, saves into its directory at a time.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, Result};
+use crate::storage::{Storage, WriteFile};
+
+/// The name of the lock's file in a run's directory. It is there as long as the run is open.
+const NAME: &str = ".run.lock";
+
+/// The contents of the lock's file.
+const MARK: &[u8] = b"fabric: a run holds this file as long as it is open\n";
+
+/// How often a lock's file is created while another process may be removing it.
+const MOST_TURNS: usize = 16;
+
+/// A run's directory, held by this process.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    /// Dropping it releases the lock. The mutex lets threads share the run.
+    _held: Mutex<Box<dyn WriteFile>>,
+}
+
+impl RunLock {
+    /// Takes the lock of a directory that is there.
+    ///
+    /// # Errors
+    /// [`Error::RunInUse`] if another process, or another run of this one, holds it.
+    pub(crate) fn take(storage: &Arc<dyn Storage>, directory: &Path) -> Result<Self> {
+        let path = directory.join(NAME);
+        for _ in 0..MOST_TURNS {
+            let held = match storage.create(&path) {
+                Ok(mut file) => {
+                    file.write_all(MARK).map_err(Error::io("write", &path))?;
+                    file
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    match storage.take_over(&path).map_err(Error::io("lock", &path))? {
+                        Some(held) => held,
+                        None if is_gone(&**storage, &path) => continue,
+                        None => break,
+                    }
+                }
+                Err(error) => return Err(Error::io("create", &path)(error)),
+            };
+            return Ok(Self {
+                storage: storage.clone(),
+                path,
+                _held: Mutex::new(held),
+            });
+        }
+        Err(Error::RunInUse {
+            directory: directory.to_path_buf(),
+        })
+    }
+}
+
+fn is_gone(storage: &dyn Storage, path: &Path) -> bool {
+    matches!(storage.kind(path), Ok(None))
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // The name goes first: a process that takes the lock afterwards creates a file of its own.
+        let _ = self.storage.remove_file(&self.path);
+    }
+}

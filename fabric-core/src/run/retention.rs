@@ -1,0 +1,105 @@
+//! The end of each save of a run: the checkpoints that no rule keeps are removed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::found::{Found, Kept};
+use super::keep::Keep;
+use super::lock::RunLock;
+use super::log;
+use crate::error::{Error, Result};
+use crate::save::removal;
+use crate::storage::Storage;
+
+/// The directory of an open run, which the training's thread shares with the thread that saves.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) directory: PathBuf,
+    pub(super) keep: Keep,
+    pub(super) logs: bool,
+    /// Checkpoints that a resume found damaged. They count for no rule, and are not removed.
+    damaged: Mutex<BTreeSet<PathBuf>>,
+    /// Only rank 0 holds it.
+    _lock: Option<RunLock>,
+}
+
+impl Held {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        directory: PathBuf,
+        keep: Keep,
+        logs: bool,
+        lock: Option<RunLock>,
+    ) -> Self {
+        Self {
+            storage,
+            directory,
+            keep,
+            logs,
+            damaged: Mutex::default(),
+            _lock: lock,
+        }
+    }
+
+    /// The checkpoints in the directory, without those that a resume found damaged.
+    ///
+    /// # Errors
+    /// As [`Found::within`].
+    pub(super) fn found(&self) -> Result<Found> {
+        let mut found = Found::within(&*self.storage, &self.directory)?;
+        let damaged = self.damaged();
+        found.whole.retain(|one| !damaged.contains(&one.path));
+        Ok(found)
+    }
+
+    pub(super) fn note_damaged(&self, path: &Path) {
+        self.damaged().insert(path.to_path_buf());
+    }
+
+    pub(super) fn is_damaged(&self, path: &Path) -> bool {
+        self.damaged().contains(path)
+    }
+
+    pub(super) fn note_replaced(&self, path: &Path) {
+        self.damaged().remove(path);
+    }
+
+    /// Removes the checkpoints that no rule keeps, and logs the metrics, now that the checkpoint of `step` is durable.
+    ///
+    /// # Errors
+    /// [`Error::Retention`]: the checkpoint itself is saved.
+    pub(super) fn saved(&self, step: u64) -> Result<()> {
+        let outcome = self.log_and_remove(step);
+        outcome.map_err(|source| Error::Retention {
+            step,
+            source: Box::new(source),
+        })
+    }
+
+    fn log_and_remove(&self, step: u64) -> Result<()> {
+        let found = self.found()?;
+        if self.logs
+            && let Some(saved) = found.whole.iter().find(|one| one.step == step)
+        {
+            log::append(&*self.storage, &self.directory, saved)?;
+        }
+        for one in self.due_to_go(&found.whole) {
+            removal::remove(&*self.storage, &one.path)?;
+        }
+        Ok(())
+    }
+
+    /// The checkpoints that no rule keeps, the oldest first.
+    pub(super) fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
+        let stay = self.keep.stay(kept, SystemTime::now());
+        kept.iter().filter(|one| !stay.contains(&one.step)).collect()
+    }
+
+    /// A thread that panicked with the lock left nothing half done.
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

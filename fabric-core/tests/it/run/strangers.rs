@@ -1,0 +1,75 @@
+//! Everything in the directory of a run that no run wrote, and a second writer.
+
+use std::path::Path;
+
+use fabric_core::run::{Keep, Run};
+use fabric_core::{Error, Fabric};
+use testkit::files::{read, write};
+
+use super::{AT, State, fabric, opened, save, steps, with};
+
+#[test]
+fn files_of_the_user_stay_whatever_they_are_called() {
+    let (memory, run) = with(&[1], |run| run);
+    drop(run);
+    let names = [
+        "notes.txt",
+        "step-000000002.txt",
+        "step-000000003.ckpt.bak",
+        "step-3.ckpt",
+        ".step-000000001.ckpt.partial",
+        ".step-000000001.ckpt.0123456789abcdef.partial",
+        "last.ckpt",
+    ];
+    for name in names {
+        write(&memory, Path::new(AT).join(name), b"mine");
+    }
+    fabric(&memory)
+        .save(format!("{AT}/step-000000004.ckpt"), &State::new(4))
+        .expect("a plain save");
+    let mut run = opened(&memory, |run| run.keep(Keep::last(1)));
+    for step in 5..8 {
+        save(&mut run, step);
+    }
+    assert_eq!(steps(&run), [7]);
+    for name in names {
+        assert_eq!(read(&memory, Path::new(AT).join(name)), b"mine", "{name}");
+    }
+    let error = run.save(4, &State::new(4), &[]).expect_err("a plain save has the name");
+    assert!(matches!(error, Error::Destination { .. }), "{error}");
+    let mut state = State::new(0);
+    fabric(&memory)
+        .load(format!("{AT}/step-000000004.ckpt"), &mut state)
+        .expect("still there");
+    state.assert_is(4);
+}
+
+#[test]
+fn a_copy_of_a_checkpoint_under_the_name_of_another_step_is_no_checkpoint_of_the_run() {
+    let (memory, mut run) = with(&[1, 2], |run| run.keep(Keep::last(1)));
+    let copy = read(&memory, Path::new(AT).join("step-000000002.ckpt"));
+    write(&memory, Path::new(AT).join("step-000000009.ckpt"), &copy);
+    save(&mut run, 3);
+    assert_eq!(steps(&run), [3]);
+    assert_eq!(read(&memory, Path::new(AT).join("step-000000009.ckpt")), copy);
+}
+
+#[test]
+fn a_run_has_one_writer_at_a_time_and_any_number_of_readers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("run");
+    let mut run = Run::at(&at).open(&Fabric::new()).expect("a new run");
+    save(&mut run, 1);
+    let second = Run::at(&at).open(&Fabric::new());
+    assert!(matches!(second, Err(Error::RunInUse { .. })));
+    let mut state = State::new(0);
+    Fabric::new()
+        .load(at.join("step-000000001.ckpt"), &mut state)
+        .expect("a reader takes no lock");
+    drop(run);
+    let run = Run::at(&at).open(&Fabric::new()).expect("the first one has ended");
+    assert_eq!(steps(&run), [1]);
+    drop(run);
+    let names: Vec<_> = std::fs::read_dir(&at).expect("a directory").collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}
