@@ -196,7 +196,7 @@ pub(crate) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<Stored
     }
     match tensor(pickle, root, storages)? {
         Rebuilt::Tensor(tensor) => Ok(tensor),
-        Rebuilt::NotRead(what) => Err(Refused::Unknown(format!("found a {what}, which is not read"))),
+        Rebuilt::NotRead(what) => Err(Refused::Unknown(format!("found a {what}, which is not supported"))),
     }
 }
 

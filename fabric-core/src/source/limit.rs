@@ -68,8 +68,8 @@ impl ReadLimit {
             return Ok(());
         }
         let what = format!(
-            "its tensors take {asked} bytes where the file holds {len}, because views show the same bytes again and again; \
-             {given} are given, {TIMES} times the length and {} more; {RAISE}",
+            "its tensors take {asked} bytes where the file holds {len}, because several views show the same bytes; \
+             the bound is {given}, {TIMES} times the length and {} more; {RAISE}",
             self.beyond
         );
         Err(over(path, what))
@@ -84,7 +84,7 @@ impl ReadLimit {
         }
         Err(over(
             path,
-            format!("its {piece} has {len} bytes, and {most} are given; {RAISE}"),
+            format!("its {piece} has {len} bytes, and the bound is {most}; {RAISE}"),
         ))
     }
 }
@@ -164,7 +164,7 @@ impl Budget {
 /// The bound that an index exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OverLimit {
-    #[error("its index takes more than the {0} bytes of memory that are given to one of its length; {RAISE}")]
+    #[error("its index takes more memory than the bound of {0} bytes for an index of its length; {RAISE}")]
     Memory(u64),
     #[error("its index refers to the same objects again and again, which multiplies them; {RAISE}")]
     Again,

@@ -83,7 +83,7 @@ fn something_else(file: &dyn ReadFile, path: &Path, first: &[u8]) -> Result<Erro
             let len = first.len() as u64;
             return Ok(Error::corrupt(path, HeaderError::TooShort { len }.to_string()));
         }
-        None => format!("it begins with the bytes {first:02x?}, and no format that is read begins so"),
+        None => format!("it begins with the bytes {first:02x?}, and no supported format begins with these"),
     };
     Ok(Error::UnknownFormat {
         path: path.to_path_buf(),

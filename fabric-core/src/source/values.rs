@@ -21,7 +21,7 @@ pub(crate) fn own_values(
     for record in records {
         if record.form != CBOR {
             let what = format!(
-                "value `{}` is in form {}, which this version does not read",
+                "value `{}` is in form {}, which this version does not support",
                 record.name, record.form
             );
             return Err(Error::UnknownFormat {
@@ -39,7 +39,10 @@ pub(crate) fn own_values(
             None => record.name.clone(),
         };
         if values.insert(name, value).is_some() {
-            let what = format!("value `{}` is there twice, once as that of a rank", record.name);
+            let what = format!(
+                "the manifest has value `{}` twice, once as the value of one rank",
+                record.name
+            );
             return Err(Error::corrupt(path, what));
         }
     }

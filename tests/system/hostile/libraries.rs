@@ -165,7 +165,7 @@ fn the_safetensors_crate_accepts_headers_that_say_two_things() {
             r#"{"":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_owned(),
             "a tensor without a name",
         ),
-        (format!(" {{{one}}}"), "no format that is read begins so"),
+        (format!(" {{{one}}}"), "no supported format begins with these"),
     ];
     for (json, what) in twice {
         let file = safetensors(&json, &[0; 4]);

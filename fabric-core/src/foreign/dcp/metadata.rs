@@ -176,7 +176,7 @@ impl<'p> Reader<'p> {
         match self.graph.items(id, "the list of transforms")?.first() {
             None => Ok(()),
             Some(first) => Err(Refused::Unknown(format!(
-                "it was written through the transform `{}`, which is not read; save without the extension",
+                "it was written through the transform `{}`, which is not supported; save without the extension",
                 self.graph.0.text(*first).unwrap_or("?")
             ))),
         }
@@ -337,7 +337,7 @@ impl<'p> Reader<'p> {
         };
         let name = self.graph.0.global(dtype);
         let name = name.ok_or_else(|| format!("its element type is {}", self.graph.describe(dtype)))?;
-        torch::dtype(name).ok_or_else(|| Refused::Unknown(format!("its element type `{name}` is not read")))
+        torch::dtype(name).ok_or_else(|| Refused::Unknown(format!("its element type `{name}` is not supported")))
     }
 }
 

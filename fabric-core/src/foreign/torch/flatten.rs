@@ -177,7 +177,7 @@ impl<'p> Walk<'p> {
         }
         if name.len() > MAX_NAME {
             let len = name.len();
-            let what = format!("an entry has a name of {len} bytes; {MAX_NAME} are the most");
+            let what = format!("an entry has a name of {len} bytes; at most {MAX_NAME} are supported");
             return Err(Refused::Unknown(what));
         }
         self.costs.spend(name.len())?;

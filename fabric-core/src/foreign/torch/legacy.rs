@@ -149,10 +149,10 @@ fn said(object: &Pickle) -> std::result::Result<HashMap<&str, (u64, u64)>, Strin
         let key = reference.key;
         let len = reference
             .byte_len()
-            .ok_or_else(|| format!("storage `{key}` is of a class that is not read"))?;
+            .ok_or_else(|| format!("storage `{key}` has a class that is not supported"))?;
         let sizes = (reference.count as u64, len);
         if *said.entry(key).or_insert(sizes) != sizes {
-            return Err(format!("storage `{key}` is said to have two sizes"));
+            return Err(format!("the tensors give storage `{key}` two different sizes"));
         }
     }
     Ok(said)

@@ -200,7 +200,7 @@ impl<'p> StorageReference<'p> {
             .ok_or_else(|| format!("lies in storage `{key}`, which the file does not have"))?;
         if self.byte_len() != Some(storage.place.len) {
             return Err(format!(
-                "lies in storage `{key}`, which has {} bytes and is said to have {} elements",
+                "lies in storage `{key}`, which has {} bytes, but the pickle gives it {} elements",
                 storage.place.len, self.count
             ));
         }

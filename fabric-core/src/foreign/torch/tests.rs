@@ -130,7 +130,7 @@ fn integers_of_every_size_come_through() {
     assert!(list[3].decode::<u64>().is_err());
 }
 
-/// Whether two names are one tensor, stored once.
+/// Returns true if two names are one tensor, stored once.
 fn same_place(source: &dyn Source, one: &str, other: &str) -> bool {
     let entries = [one, other].map(|name| source.index().entry(name).unwrap());
     Entry::same_place(&entries)

@@ -1,4 +1,4 @@
-//! Archives made by hand, and what must not be believed of them.
+//! Tests that read handmade archives, valid and hostile ones.
 
 use super::*;
 use crate::io::checksum::crc32;
@@ -6,7 +6,7 @@ use crate::source::window::Slice;
 use crate::storage::{ReadFile, Storage};
 use crate::testing::Memory;
 
-/// What a test may get wrong on purpose.
+/// The faults that a test puts into an archive.
 #[derive(Clone, Copy, Default)]
 struct Quirks {
     zip64: bool,

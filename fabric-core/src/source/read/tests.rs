@@ -1,4 +1,4 @@
-//! How threads share a long tensor, and a box of one.
+//! Tests that several threads read a long tensor, and a box of one.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -77,7 +77,7 @@ fn refused(bytes: &[u8]) -> String {
     }
 }
 
-/// What PyTorch's definition of a strided view says, element by element.
+/// The bytes of a strided view by PyTorch's definition, element by element.
 fn reference(data: &[u8], item: usize, offset: usize, size: &[usize], stride: &[usize]) -> Vec<u8> {
     let count: usize = size.iter().product();
     let mut bytes = Vec::new();
@@ -223,8 +223,8 @@ fn tensors_that_reach_out_of_their_storage_are_refused() {
         (60, 0, &[2], &[u64::MAX], "reaches out"),
         (60, 0, &[2, 2], &[u64::MAX, u64::MAX], "reaches out"),
         (60, 0, &[2], &[1, 1], "1 dimensions and 2 strides"),
-        (61, 0, &[1], &[1], "is said to have 61"),
-        (u64::MAX, 0, &[1], &[1], "is said to have"),
+        (61, 0, &[1], &[1], "the pickle gives it 61"),
+        (u64::MAX, 0, &[1], &[1], "the pickle gives it"),
         (60, 0, &[1; 65], &[1; 65], "65 dimensions"),
     ];
     for (count, offset, size, stride, expected) in cases {
