@@ -25,6 +25,7 @@ documents! {
     Attributes: "../book/src/attributes.md";
     Background: "../book/src/background.md";
     Observing: "../book/src/observing.md";
+    Runs: "../book/src/runs.md";
     Matching: "../book/src/matching.md";
     Filters: "../book/src/filters.md";
     Raw: "../book/src/raw.md";

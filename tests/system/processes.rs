@@ -11,6 +11,8 @@ mod leases;
 #[cfg(unix)]
 mod limits;
 mod power;
+#[cfg(unix)]
+mod runs;
 mod savers;
 mod simple;
 mod tool;

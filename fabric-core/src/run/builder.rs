@@ -95,5 +95,7 @@ pub(super) fn host() -> Option<String> {
 /// The name of this machine, if the system tells it.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn host() -> Option<String> {
-    ["COMPUTERNAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok())
+    ["COMPUTERNAME", "HOSTNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
 }

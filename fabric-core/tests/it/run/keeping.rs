@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fabric_core::Error;
-use fabric_core::run::{Every, Keep, Metric};
+use fabric_core::run::{Builder, Every, Keep, Metric};
 use fabric_core::storage::Storage;
 
 use super::{AT, State, latest, opened, read, save, steps, with};
@@ -116,7 +116,7 @@ fn a_save_is_due_when_a_multiple_lies_behind_the_last_one() {
 fn metrics_are_logged_as_lines_of_json_behind_those_that_are_there() {
     let (memory, run) = with(&[1, 2], |run| run.log_metrics().keep(Keep::last(1)));
     drop(run);
-    let mut run = opened(&memory, |run| run.log_metrics());
+    let mut run = opened(&memory, Builder::log_metrics);
     run.save(3, &State::new(3), &[("loss", f64::NAN)]).expect("saved");
     let text = String::from_utf8(read(&memory, Path::new(AT).join("metrics.jsonl"))).expect("text");
     let lines: Vec<serde_json::Value> = text
@@ -130,12 +130,13 @@ fn metrics_are_logged_as_lines_of_json_behind_those_that_are_there() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_machine_is_named_only_if_that_is_asked_for() {
     let (memory, run) = with(&[1], |run| run);
     assert_eq!(latest(&run).host, None);
     drop(run);
-    let mut run = opened(&memory, |run| run.host());
+    let mut run = opened(&memory, Builder::host);
     save(&mut run, 2);
     assert!(latest(&run).host.is_some_and(|host| !host.is_empty()));
 }

@@ -18,7 +18,7 @@ fn all_ranks_resume_the_same_checkpoint_and_pass_over_the_damaged_one() {
             }
             run.wait().expect("saved");
             assert_eq!(steps(&run), [2, 3]);
-            assert!(matches!(run.due(1), false));
+            assert!(!run.due(1));
         });
         if strategy.layout() == fabric_core::Layout::OneFile {
             let newest = Run::at(AT)
