@@ -153,7 +153,8 @@ pub use value::{Value, ValueError};
 pub mod __private1 {
     pub use crate::entry::TensorInfo;
     pub use crate::state::{
-        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Visitor, VisitorMut, Walking,
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Types, Visitor, VisitorMut,
+        Walking,
     };
     pub use core;
 }

@@ -26,6 +26,7 @@ mod schema;
 mod shard;
 mod slot;
 mod tensors;
+mod types;
 mod values;
 mod visitor;
 mod visitor_mut;
@@ -53,6 +54,7 @@ pub use schema::{Declaration, Schema};
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
 pub(crate) use slot::{Place, ValueSlot};
+pub use types::Types;
 pub use visitor::{Visitor, Walking};
 pub use visitor_mut::VisitorMut;
 pub(crate) use walk::{Content, Item, OptimizerPart, Role, Scope, Walked};
@@ -89,7 +91,7 @@ use crate::value::{Value, ValueError};
 /// }
 /// ```
 ///
-/// A load calls both methods and compares their entries. If they differ, it returns
+/// A load of a state with a hand-written implementation calls both methods and compares their entries. If they differ, it returns
 /// [`StateError::Asymmetric`](crate::StateError::Asymmetric) and changes nothing. `testing::assert_symmetric`, of the
 /// feature `testing`, makes this comparison in a unit test.
 #[diagnostic::on_unimplemented(
@@ -112,6 +114,15 @@ pub trait Checkpoint {
     /// The version of the type's entries, which the file records. `#[checkpoint(version = n)]` sets it; the default is
     /// 1.
     const VERSION: u32 = 1;
+
+    /// True if `visit` and `visit_mut` may show different entries: the type or the type of a part has a hand-written
+    /// implementation. `types` are the derived structs that the question has reached. No other crate can name [`Types`]
+    /// and override it.
+    #[doc(hidden)]
+    fn may_differ(types: &mut Types) -> bool {
+        let _ = types;
+        true
+    }
 
     /// Shows every entry to `entries`, in declared order.
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>);

@@ -7,6 +7,7 @@
 mod guards;
 mod handles;
 mod keys;
+mod types;
 mod walk;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             const VERSION: #private::core::primitive::u32 = #version;
         }
     });
+    let may_differ = types::may_differ(schema);
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
     quote! {
@@ -53,6 +55,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
             #keys
             #version
+            #may_differ
             #visit
             #visit_mut
         }

@@ -1,6 +1,10 @@
 //! A `visit_mut` that shows other entries than `visit`: a load says so before it changes anything.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use candle_core::Tensor;
+use candle_nn::{Linear, VarMap};
+use fabric_core::__private1::Types;
 use fabric_core::optim::Sgd;
 use fabric_core::testing::assert_symmetric;
 use fabric_core::{Checkpoint, Error, LoadOptions, StateError, Visitor, VisitorMut};
@@ -136,4 +140,85 @@ fn fabric_with_slip(slip: &'static str) -> String {
 #[should_panic(expected = "`visit` shows value `step`, `visit_mut` shows tensor `step`")]
 fn a_unit_test_sees_it_without_a_file() {
     assert_symmetric(&mut Slips::new(1, "kind"));
+}
+
+/// A derived list, which contains itself.
+#[derive(Checkpoint)]
+struct Chain<T> {
+    part: T,
+    next: Vec<Chain<T>>,
+}
+
+#[derive(Checkpoint)]
+struct Holds<A> {
+    weight: Tensor,
+    chain: Option<Box<Chain<A>>>,
+    step: u64,
+}
+
+#[derive(Checkpoint)]
+struct Derived {
+    chain: Chain<(Linear, VarMap)>,
+    named: BTreeMap<String, [Tensor; 2]>,
+    sgd: Sgd,
+    #[checkpoint(metadata)]
+    notes: Vec<String>,
+    #[checkpoint(skip)]
+    slips: Option<Slips>,
+}
+
+fn is_compared<S: Checkpoint>() -> bool {
+    S::may_differ(&mut Types::default())
+}
+
+#[test]
+fn a_load_compares_states_with_a_hand_written_part() {
+    assert!(is_compared::<Slips>());
+    assert!(is_compared::<Chain<Slips>>());
+    assert!(is_compared::<Holds<Slips>>());
+    assert!(is_compared::<Holds<(Tensor, Slips)>>());
+    assert!(is_compared::<&mut Holds<[Slips; 1]>>());
+    assert!(is_compared::<Holds<VecDeque<BTreeMap<String, Slips>>>>());
+}
+
+#[test]
+fn a_load_walks_a_derived_state_once() {
+    assert!(!is_compared::<Derived>());
+    assert!(!is_compared::<Holds<Derived>>());
+    assert!(!is_compared::<Holds<Chain<Vec<Linear>>>>());
+}
+
+#[test]
+fn a_load_refuses_a_hand_written_part_of_a_derived_state() {
+    let holds = |seed| Holds {
+        weight: tensor(seed, 2),
+        chain: Some(Box::new(Chain {
+            part: tensor(seed, 2),
+            next: vec![],
+        })),
+        step: seed,
+    };
+    let wrong = |seed| {
+        let Holds { weight, step, .. } = holds(seed);
+        let part = vec![Slips::new(seed, "name")];
+        let next = vec![];
+        Holds {
+            weight,
+            chain: Some(Box::new(Chain { part, next })),
+            step,
+        }
+    };
+    let fabric = fabric();
+    fabric.save(PATH, &holds(1)).unwrap();
+    let mut state = holds(5);
+    fabric.load(PATH, &mut state).unwrap();
+    assert_eq!(state.step, 1);
+    fabric.save(PATH, &wrong(1)).unwrap();
+    let mut state = wrong(5);
+    let error = fabric.load(PATH, &mut state).unwrap_err().to_string();
+    assert!(
+        error.contains("`visit` shows tensor `chain.part.0.b`, `visit_mut` shows tensor `chain.part.0.bb`"),
+        "{error}"
+    );
+    assert_eq!((state.step, bits(&state.weight)), (5, bits(&tensor(5, 2))));
 }

@@ -1,6 +1,6 @@
 //! Trait objects for states: the code below the entry points is compiled once, and not for each type of state.
 
-use super::{Checkpoint, Keys, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Types, Visitor, VisitorMut};
 
 /// A state to save.
 pub(crate) trait AnyState {
@@ -59,6 +59,6 @@ impl<S: Checkpoint + ?Sized> AnyStateMut for StateMut<'_, S> {
     }
 
     fn may_differ(&self) -> bool {
-        S::KIND.is_component()
+        S::may_differ(&mut Types::default())
     }
 }

@@ -1,7 +1,7 @@
 //! Compares the entries that `visit` and `visit_mut` of a state show.
 //!
 //! Only in a hand-written implementation can the two methods differ. A save has a shared borrow of the state and calls
-//! `visit` alone, so each load compares the methods before it matches entries.
+//! `visit` alone, so a load of a state with a hand-written part compares the methods before it matches entries.
 
 use super::walk::{PendingOptimizer, Scope};
 use super::{AnyStateMut, Content, Item, OptimizerState, Place, Role, Visitor, VisitorMut, Walked, same_view};
@@ -9,19 +9,35 @@ use crate::entry::shown;
 use crate::error::StateError;
 use crate::value::{Value, ValueError};
 
-/// The entries that `visit_mut` shows for a load.
+/// The entries that `visit_mut` shows for a load, compared with those of `visit` if the state has a hand-written part.
 ///
 /// # Errors
 /// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
 pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
-    let listed = state.may_differ().then(|| listed(&*state));
-    let mut visitor = VisitorMut::new();
-    state.visit_mut(&mut visitor);
-    let places = visitor.finish();
-    match listed.and_then(|listed| difference(&listed, &places)) {
+    if state.may_differ() {
+        compared(state)
+    } else {
+        Ok(walked(state))
+    }
+}
+
+/// The entries that `visit_mut` shows, compared with those of `visit`.
+///
+/// # Errors
+/// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
+pub(crate) fn compared(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
+    let listed = listed(&*state);
+    let places = walked(state);
+    match difference(&listed, &places) {
         None => Ok(places),
         Some((visit, visit_mut)) => Err(StateError::Asymmetric { visit, visit_mut }),
     }
+}
+
+fn walked(state: &mut dyn AnyStateMut) -> Walked<Place<'_>, &mut dyn OptimizerState> {
+    let mut visitor = VisitorMut::new();
+    state.visit_mut(&mut visitor);
+    visitor.finish()
 }
 
 /// The entries and optimizers that `visit` shows.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
-use super::{Checkpoint, Keys, Kind, Sealed, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 fn list_value<'t, T: Checkpoint + 't>(items: impl IntoIterator<Item = &'t T>) -> Result<Value, ValueError> {
@@ -27,6 +27,10 @@ macro_rules! sequences {
         impl<T: Checkpoint, $($generics)*> Checkpoint for $sequence {
             const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::NUMBERS;
+
+            fn may_differ(types: &mut Types) -> bool {
+                T::may_differ(types)
+            }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
@@ -118,6 +122,10 @@ macro_rules! maps {
             const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::ANY;
 
+            fn may_differ(types: &mut Types) -> bool {
+                T::may_differ(types)
+            }
+
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
                     let mut parts: Vec<_> = whole.iter().collect();
@@ -161,6 +169,10 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
+    fn may_differ(types: &mut Types) -> bool {
+        T::may_differ(types)
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         match self {
             // The `Option` is encoded as a whole: the inner value may itself be a `None`.
@@ -203,6 +215,10 @@ impl<T: Checkpoint> Checkpoint for Box<T> {
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
+    fn may_differ(types: &mut Types) -> bool {
+        T::may_differ(types)
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         (**self).visit(entries);
     }
@@ -230,6 +246,10 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     const KEYS: Keys = T::KEYS;
     const VERSION: u32 = T::VERSION;
 
+    fn may_differ(types: &mut Types) -> bool {
+        T::may_differ(types)
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         (**self).visit(entries);
     }
@@ -244,6 +264,10 @@ macro_rules! tuples {
         impl<$($part: Checkpoint),+> Checkpoint for ($($part,)+) {
             const KIND: Kind = Kind::Value$(.and($part::KIND))+;
             const KEYS: Keys = Keys::NUMBERS;
+
+            fn may_differ(types: &mut Types) -> bool {
+                false $(|| $part::may_differ(types))+
+            }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {

@@ -11,9 +11,7 @@ pub enum Kind {
     Value,
     /// One tensor, whose entry has exactly the name of the field.
     Tensor,
-    /// Tensors only, of a module or a map of this crate: one function shows them in both directions.
-    Tensors,
-    /// A struct, an optimizer, or a container of components, each with named entries.
+    /// A struct, a module, an optimizer, or a container of components, each with named entries.
     Component,
 }
 
@@ -31,7 +29,7 @@ impl Kind {
     #[must_use]
     pub const fn of_entries(self) -> Self {
         match self {
-            Self::Tensor | Self::Tensors => self,
+            Self::Tensor => Self::Tensor,
             Self::Value | Self::Component => Self::Component,
         }
     }
@@ -39,12 +37,6 @@ impl Kind {
     #[must_use]
     pub const fn is_value(self) -> bool {
         matches!(self, Self::Value)
-    }
-
-    /// True if another crate's code may show some of the entries.
-    #[must_use]
-    pub const fn is_component(self) -> bool {
-        matches!(self, Self::Component)
     }
 
     #[must_use]

@@ -6,7 +6,7 @@ use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 
 use super::walk::{Role, Walk};
-use super::{Checkpoint, Keys, Kind, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Types, Visitor, VisitorMut};
 
 /// `Checkpoint` for types whose entries are all tensors. Save and load visit them alike, because a load writes a
 /// tensor's memory through a shared handle.
@@ -14,8 +14,11 @@ macro_rules! tensors_only {
     ($($type:ty, $keys:expr => $entries:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl $crate::state::Checkpoint for $type {
-            const KIND: $crate::state::Kind = $crate::state::Kind::Tensors;
             const KEYS: $crate::state::Keys = $keys;
+
+            fn may_differ(_: &mut $crate::state::Types) -> bool {
+                false
+            }
 
             fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
                 $crate::state::tensors::show(self, &mut entries.walk, $entries);
@@ -44,6 +47,10 @@ impl Checkpoint for Tensor {
     const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
 
+    fn may_differ(_: &mut Types) -> bool {
+        false
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
     }
@@ -58,6 +65,10 @@ impl Checkpoint for Var {
     const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
 
+    fn may_differ(_: &mut Types) -> bool {
+        false
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.tensor("", self);
     }
@@ -69,8 +80,11 @@ impl Checkpoint for Var {
 
 #[diagnostic::do_not_recommend]
 impl Checkpoint for VarMap {
-    const KIND: Kind = Kind::Tensors;
     const KEYS: Keys = Keys::ANY;
+
+    fn may_differ(_: &mut Types) -> bool {
+        false
+    }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         show_map(self, &mut entries.walk);

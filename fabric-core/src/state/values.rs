@@ -1,6 +1,6 @@
 //! `Checkpoint` for numbers, `bool`, `char` and `String`: types with one value entry.
 
-use super::{Checkpoint, Keys, Kind, Sealed, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 macro_rules! plain_values {
@@ -9,6 +9,10 @@ macro_rules! plain_values {
         impl Checkpoint for $type {
             const KIND: Kind = Kind::Value;
             const KEYS: Keys = Keys::NONE;
+
+            fn may_differ(_: &mut Types) -> bool {
+                false
+            }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.plain(self);

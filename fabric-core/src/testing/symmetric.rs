@@ -28,7 +28,7 @@ use crate::state::{Checkpoint, StateMut, both_ways};
 #[track_caller]
 pub fn assert_symmetric<S: Checkpoint + ?Sized>(state: &mut S) {
     let mut state = StateMut(state);
-    if let Err(error) = both_ways::places(&mut state) {
+    if let Err(error) = both_ways::compared(&mut state) {
         panic!("{error}");
     }
 }

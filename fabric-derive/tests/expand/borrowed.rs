@@ -15,6 +15,13 @@ const _: () = {
         &'a mut T: __fabric::Checkpoint,
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["model", "head"], &[]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<&'a mut Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <&'a mut T as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

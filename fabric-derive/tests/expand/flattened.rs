@@ -10,6 +10,12 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Counters {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["step", "epoch"], &[]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<u64 as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -83,6 +89,13 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Losses {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["last", "history"], &[]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<f32 as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Vec<f32> as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -165,6 +178,14 @@ const _: () = {
                 &<Losses as __fabric::Checkpoint>::KEYS,
             ],
         );
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<String as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Counters as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Losses as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

@@ -26,6 +26,17 @@ const _: () = {
             &["blocks", "head", "notes", "step"],
             &[&<Box<T> as __fabric::Checkpoint>::KEYS],
         );
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<[T; N] as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Option<
+                        Box<T>,
+                    > as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Box<T> as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -161,6 +172,15 @@ const _: () = {
         T: __fabric::Checkpoint,
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["value", "next"], &[]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<T as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Option<
+                        Box<List<T>>,
+                    > as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

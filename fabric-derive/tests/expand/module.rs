@@ -11,6 +11,12 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Mlp {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["fc1", "fc2"], &[]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<Linear as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

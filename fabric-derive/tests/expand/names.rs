@@ -15,6 +15,14 @@ const _: () = {
                 &[],
             )
             .aliases(&["epoch", "epochs"]);
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<f64 as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <String as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

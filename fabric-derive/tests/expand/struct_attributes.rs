@@ -13,6 +13,12 @@ const _: () = {
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["inner"], &[]);
         const VERSION: __fabric::core::primitive::u32 = 3u32;
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<Option<T> as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

@@ -5,7 +5,7 @@ use candle_nn::ParamsAdamW;
 use super::AdamW;
 use crate::optim::hyper;
 use crate::state::{
-    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut,
+    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Types, Visitor, VisitorMut,
 };
 use crate::value::ValueError;
 
@@ -52,6 +52,10 @@ impl OptimizerState for AdamW {
 #[diagnostic::do_not_recommend]
 impl Checkpoint for AdamW {
     const KEYS: Keys = Keys::OPTIMIZER;
+
+    fn may_differ(_: &mut Types) -> bool {
+        false
+    }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer("", self);

@@ -3,7 +3,7 @@
 use super::{ParamsSgd, Sgd};
 use crate::optim::hyper;
 use crate::state::{
-    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Visitor, VisitorMut,
+    Checkpoint, Keys, OptimizerDescription, OptimizerState, ParamGroup, ParamState, Types, Visitor, VisitorMut,
 };
 use crate::value::ValueError;
 
@@ -49,6 +49,10 @@ impl OptimizerState for Sgd {
 #[diagnostic::do_not_recommend]
 impl Checkpoint for Sgd {
     const KEYS: Keys = Keys::OPTIMIZER;
+
+    fn may_differ(_: &mut Types) -> bool {
+        false
+    }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.optimizer("", self);
