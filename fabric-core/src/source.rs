@@ -7,7 +7,6 @@ pub(crate) mod head;
 pub(crate) mod hidden;
 mod index;
 pub(crate) mod limit;
-mod lookup;
 pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod open_files;
@@ -22,7 +21,6 @@ pub(crate) use block::{Block, Sum};
 pub(crate) use cut::Cut;
 pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
-pub(crate) use lookup::Lookup;
 pub(crate) use open::open;
 
 use std::borrow::Cow;

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
-use crate::source::{Entry, Index, Lookup, StoredTensor};
+use crate::source::{Entry, Index, StoredTensor};
 use crate::state::{Handle, Keys, OptionalField, StorageKey};
 
 /// The caller's options, and the facts about the state that matching needs.
@@ -178,14 +178,14 @@ impl<'p, 'i> Matching<'p, 'i> {
 
     /// Looks up every entry of the state under all of its names.
     fn find(&mut self) {
-        let mut lookup = Lookup::of(self.index);
         for (at, entry) in self.entries.iter().enumerate() {
             let is_asked_for = is_asked_for(&self.policy.options, entry);
             let takes_part = is_asked_for && !self.is_bare_value(entry);
             if takes_part && !entry.filtered {
                 self.take_for_others(entry);
             }
-            let mut present: SmallVec<[Entry<'i>; 1]> = entry.names().filter_map(|name| lookup.entry(name)).collect();
+            let mut present: SmallVec<[Entry<'i>; 1]> =
+                entry.names().filter_map(|name| self.index.entry(name)).collect();
             present.dedup_by_key(|stored| stored.name());
             self.known.extend(present.iter().map(|stored| stored.name()));
             present.retain(|stored| !entry.is_not_there_yet(*stored));
