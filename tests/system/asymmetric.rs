@@ -164,7 +164,7 @@ struct Derived {
     #[checkpoint(metadata)]
     notes: Vec<String>,
     #[checkpoint(skip)]
-    slips: Option<Slips>,
+    _slips: Option<Slips>,
 }
 
 fn is_compared<S: Checkpoint>() -> bool {

@@ -1,7 +1,9 @@
 //! Generates `may_differ`, which finds hand-written implementations among the parts of the struct.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
 use super::handles::declared;
@@ -12,6 +14,9 @@ use crate::schema::{Role, Schema};
 pub(crate) fn may_differ(schema: &Schema<'_>) -> TokenStream {
     let (private, declared) = (Schema::private(), declared());
     let fields = schema.stored().filter(|field| field.role() == Role::Component);
+    // A type that several fields have is asked once.
+    let mut asked = BTreeSet::new();
+    let fields = fields.filter(|field| asked.insert(field.ty.to_token_stream().to_string()));
     let parts = fields.map(|field| {
         let ty = field.ty;
         let private = respanned(Schema::private(), ty.span());

@@ -71,7 +71,7 @@ fn flip(path: &Path) {
 fn newest(directory: &Path) -> Option<PathBuf> {
     names(directory)
         .into_iter()
-        .rfind(|name| name.ends_with(".ckpt"))
+        .rfind(|name| !name.contains("damaged"))
         .map(|name| directory.join(name))
 }
 
