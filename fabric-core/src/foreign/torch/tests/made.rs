@@ -219,7 +219,7 @@ fn tensors_that_reach_out_of_their_storage_are_refused() {
         (60, 0, &[2, 2], &[59, 1], "reaches out"),
         (60, u64::MAX, &[1], &[1], "reaches out"),
         (60, u64::MAX / 4, &[1], &[1], "reaches out"),
-        (60, 0, &[u64::MAX, 2], &[1, 1], "larger than any memory"),
+        (60, 0, &[u64::MAX, 2], &[1, 1], "larger than the address space"),
         (60, 0, &[2], &[u64::MAX], "reaches out"),
         (60, 0, &[2, 2], &[u64::MAX, u64::MAX], "reaches out"),
         (60, 0, &[2], &[1, 1], "1 dimensions and 2 strides"),
