@@ -20,7 +20,7 @@ mod scalar;
 mod stage;
 pub(crate) mod target;
 mod ties;
-pub(crate) mod transfer;
+mod transfer;
 mod verify;
 
 use self::entries::Selections;

@@ -2,7 +2,7 @@
 //! bytes. The formats are this library's checkpoints and the foreign files.
 
 mod block;
-pub(crate) mod cut;
+mod cut;
 pub(crate) mod head;
 pub(crate) mod hidden;
 mod index;
@@ -18,7 +18,6 @@ pub(crate) mod values;
 pub(crate) mod window;
 
 pub(crate) use block::{Block, Sum};
-pub(crate) use cut::Cut;
 pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use open::open;
@@ -29,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use self::cut::Cut;
 use self::read::{THREADS, in_parallel};
 use crate::entry::{Region, TensorInfo};
 use crate::error::Result;

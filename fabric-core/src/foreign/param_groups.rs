@@ -16,7 +16,7 @@ use crate::value::Value;
 ///
 /// # Errors
 /// If a tensor cannot be read, or is damaged.
-pub(crate) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<()> {
+pub(super) fn gather_numbers(index: &mut Index, source: &dyn Source) -> Result<()> {
     let roots: BTreeSet<String> = index.tensors.keys().filter_map(|name| groups(name)).collect();
     for root in roots {
         let names = names_below(&index.tensors, &root);

@@ -32,7 +32,7 @@ use crate::source::refused::Refused;
 
 /// The number of an object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Id(u32);
+pub(super) struct Id(u32);
 
 impl Id {
     const NONE: Self = Self(0);
@@ -47,7 +47,7 @@ impl Id {
 
 /// An object that a pickle describes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Object {
+pub(super) enum Object {
     None,
     Bool(bool),
     Int(i128),
@@ -78,14 +78,14 @@ const _: () = assert!(size_of::<Object>() == 32);
 
 /// A function or class that a pickle names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Global {
+pub(super) struct Global {
     pub(crate) name: Arc<str>,
     pub(crate) meaning: Option<Meaning>,
 }
 
 /// The result of calling a global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(super) enum Meaning {
     /// A dict, built from no argument or from one argument with pairs.
     Dict,
     /// A dict. The first argument, a factory of missing values, is ignored.
@@ -104,11 +104,11 @@ pub(crate) enum Meaning {
 }
 
 /// An allow-list: called with module and name, it returns the meaning of a global.
-pub(crate) type AllowList = fn(&str, &str) -> Option<Meaning>;
+pub(super) type AllowList = fn(&str, &str) -> Option<Meaning>;
 
 /// The objects of one pickle.
 #[derive(Clone, Debug)]
-pub(crate) struct Pickle {
+pub(super) struct Pickle {
     objects: Table,
     /// The object that was pickled.
     pub(crate) root: Id,
@@ -181,7 +181,7 @@ impl Pickle {
 /// The reason why a pickle cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} (pickle, byte {at}, opcode {opcode})")]
-pub(crate) struct PickleError {
+pub(super) struct PickleError {
     /// The offset of the opcode in bytes.
     pub(crate) at: usize,
     /// The name of the opcode in `pickletools`.
@@ -191,7 +191,7 @@ pub(crate) struct PickleError {
 
 /// A fault of a pickle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+pub(super) enum Problem {
     #[error("it needs {wanted} bytes and {left} are left")]
     Truncated { wanted: u64, left: usize },
     #[error("no opcode has the number {0:#04x}, or none that describes data")]

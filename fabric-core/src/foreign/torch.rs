@@ -92,7 +92,7 @@ pub(crate) fn read(file: &dyn ReadFile, number: usize, path: &Path, kind: Kind, 
 }
 
 /// Reads the pickle and finds the storages of the archive that fills `slice`, a part of file number `file`.
-pub(crate) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
+pub(super) fn archive(slice: Slice<'_>, file: usize, path: &Path, limit: ReadLimit) -> Result<(Pickle, Storages)> {
     let zip = |error| zip_error(error, path);
     let archive = Archive::read(slice).map_err(zip)?;
     let (pickle, prefix) = only_pickle(&archive).ok_or_else(|| unknown(path, other_archive(&archive)))?;
@@ -154,7 +154,7 @@ fn is_big(order: &[u8]) -> Result<bool, String> {
 }
 
 /// Gives names to all tensors and values of a pickle.
-pub(crate) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: ReadLimit) -> Result<Index> {
+pub(super) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: ReadLimit) -> Result<Index> {
     if let Object::Opaque(class) = pickle.get(pickle.root) {
         let what = format!(
             "it holds a pickled object of the Python class `{class}`, which only Python can read; save a state dict \
@@ -174,7 +174,7 @@ pub(crate) fn index(pickle: &Pickle, storages: &Storages, path: &Path, limit: Re
 
 /// Gives names to all tensors and values of an object that is an entry itself. Every name begins with that of the
 /// entry.
-pub(crate) fn index_below(
+pub(super) fn index_below(
     pickle: &Pickle,
     storages: &Storages,
     name: &str,
@@ -189,7 +189,7 @@ pub(crate) fn index_below(
 }
 
 /// The tensor of a pickle that contains nothing else.
-pub(crate) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, Refused> {
+pub(super) fn only_tensor(pickle: &Pickle, storages: &Storages) -> Result<StoredTensor, Refused> {
     let root = pickle.root;
     if !is_tensor(pickle, root) {
         return Err(format!("found {}, expected a tensor", pickle.get(root).kind()).into());

@@ -20,7 +20,7 @@ const MAX_DIRECTORY: u64 = 256 << 20;
 
 /// The members of an archive with their names, in the order of the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Archive {
+pub(super) struct Archive {
     pub(crate) members: Vec<(String, Member)>,
 }
 

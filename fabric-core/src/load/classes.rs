@@ -64,7 +64,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// A mismatch of optimizers: the one that wrote the file, and the expected one.
-pub(crate) struct Stranger {
+pub(super) struct Stranger {
     pub(crate) found: String,
     pub(crate) expected: String,
 }

@@ -13,7 +13,7 @@ use crate::storage::ReadFile;
 
 /// Counts each byte of an entry once. Bytes around the entry, and repeated reads, do not count.
 #[derive(Debug)]
-pub(crate) struct Counted<'w> {
+pub(super) struct Counted<'w> {
     source: &'w dyn Source,
     meter: &'w Meter,
     entry: &'w str,

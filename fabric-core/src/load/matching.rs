@@ -46,7 +46,7 @@ pub(crate) struct Policy {
 
 /// The result of a match. Numbers are positions among the entries of the state.
 #[derive(Debug, Default)]
-pub(crate) struct LoadPlan<'i> {
+pub(super) struct LoadPlan<'i> {
     /// The transfers, one for each piece of memory.
     pub(crate) transfers: Vec<Transfer<'i>>,
     /// Pairs of tensors in the file that must have equal contents, because the state ties them: (entry, one, other).
@@ -86,7 +86,7 @@ pub(crate) fn plan<'i, 's>(
 
 /// The outcome of the match for an entry of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(super) enum Fate {
     /// The file has contents for the entry.
     Restored,
     /// The entry is filled with zeros.
@@ -133,7 +133,7 @@ pub(crate) fn check_not_empty(entries: &[StateEntry<'_>], options: &LoadOptions)
     )))
 }
 
-pub(crate) struct Matching<'p, 'i> {
+pub(super) struct Matching<'p, 'i> {
     pub(crate) entries: &'p [StateEntry<'i>],
     pub(crate) index: &'i Index,
     pub(crate) policy: &'p Policy,

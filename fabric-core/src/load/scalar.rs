@@ -10,7 +10,7 @@ use crate::source::read::read_into;
 use crate::value::Value;
 
 /// The values that each tensor may stand for, the closest first.
-pub(crate) type Scalars = HashMap<String, Vec<Value>>;
+pub(super) type Scalars = HashMap<String, Vec<Value>>;
 
 /// Reads the tensors for which the plan expects values.
 pub(crate) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> {

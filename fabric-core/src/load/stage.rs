@@ -11,7 +11,7 @@ use crate::state::{NamedOptimizer, OptimizerPart, OptimizerState, ParamGroup};
 use crate::value::{Value, ValueError};
 
 /// The decoded state of the optimizers. The slots of plain values keep their decoded values themselves.
-pub(crate) struct Staged {
+pub(super) struct Staged {
     optimizers: Vec<StagedOptimizer>,
 }
 

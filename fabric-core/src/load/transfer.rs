@@ -28,7 +28,7 @@ const SMALL: u64 = 64 << 10;
 
 /// A tensor to fill and its stored counterpart, from the match to the last byte.
 #[derive(Debug)]
-pub(crate) struct Transfer<'t> {
+pub(super) struct Transfer<'t> {
     /// The name of the entry in the state.
     pub(crate) name: &'t str,
     /// The name of the entry in the file.
@@ -153,7 +153,7 @@ pub(crate) fn locate(source: &dyn Source, transfers: &mut [Transfer<'_>]) -> Res
 ///
 /// # Errors
 /// The first error. Some tensors may have changed by then.
-pub(crate) fn transfer_all(
+pub(super) fn transfer_all(
     source: &dyn Source,
     transfers: &mut [Transfer<'_>],
     sums: &PartialSums,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::io::pages;
 
 /// The bytes that every file may take in addition to its share.
-pub(crate) const DEFAULT: u64 = 64 << 20;
+pub(super) const DEFAULT: u64 = 64 << 20;
 
 /// The least number of bytes that every part of a file may take in addition. Small parts cannot multiply.
 const LEAST: u64 = 64 << 10;
@@ -121,7 +121,7 @@ pub(crate) fn check_tensors<'t>(
 }
 
 /// Advice of an error that names the option.
-pub(crate) const RAISE: &str = "if you trust the file, raise the bound with Fabric::builder().read_limit(bytes)";
+pub(super) const RAISE: &str = "if you trust the file, raise the bound with Fabric::builder().read_limit(bytes)";
 
 fn over(path: &Path, what: String) -> Error {
     Error::Limit {

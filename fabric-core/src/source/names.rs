@@ -15,7 +15,7 @@ use crate::options::LoadOptions;
 use crate::value::Value;
 
 /// Segments that PyTorch's wrappers insert anywhere into a name.
-pub(crate) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+pub(super) const ANYWHERE: &[&str] = &["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
 /// The key of an optimizer's hyper-parameters.
 const GROUPS: &str = "param_groups";

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::storage::{ReadFile, Storage};
 
 /// The number of files of one checkpoint that stay open. Each reading thread may have one more.
-pub(crate) const MOST_OPEN: usize = 64;
+pub(super) const MOST_OPEN: usize = 64;
 
 /// Opens the files of one checkpoint.
 #[derive(Clone, Debug)]

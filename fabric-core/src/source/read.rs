@@ -1,9 +1,9 @@
 //! Reads stored tensors block by block, and verifies each block while it is in the processor's cache.
 
 mod block;
-pub(crate) mod check;
+mod check;
 mod cut;
-pub(crate) mod lent;
+mod lent;
 mod neighbours;
 mod parallel;
 mod partial;
@@ -14,7 +14,7 @@ mod stretches;
 mod strided;
 mod used;
 
-pub(crate) use block::{check_block, read_block};
+pub(crate) use block::read_block;
 pub(crate) use check::{verify_around, verify_run};
 pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
@@ -25,6 +25,7 @@ pub(crate) use stretches::Stretches;
 
 use std::sync::Mutex;
 
+use self::block::check_block;
 use self::check::RunCheck;
 use self::lent::{WINDOW, read_blocks};
 use self::runs::Runs;

@@ -118,7 +118,7 @@ const LEVELDB: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
 /// A description of a file with advice, as a clause; `None` for an unknown format. The caller has checked that the file
 /// does not begin as a supported one.
-pub(crate) fn recognised(file: &dyn ReadFile, path: &Path) -> Result<Option<String>> {
+pub(super) fn recognised(file: &dyn ReadFile, path: &Path) -> Result<Option<String>> {
     let first = first_bytes::<FIRST>(file, path)?;
     let len = file.len().map_err(Error::io("look at", path))?;
     let mut last = [0; 8];

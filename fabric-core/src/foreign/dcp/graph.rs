@@ -42,11 +42,11 @@ pub(crate) fn allowed(module: &str, name: &str) -> Option<Meaning> {
 
 /// The objects of one pickle.
 #[derive(Clone, Copy)]
-pub(crate) struct Graph<'p>(pub(crate) &'p Pickle);
+pub(super) struct Graph<'p>(pub(crate) &'p Pickle);
 
 /// An object of a known class.
 #[derive(Clone, Copy)]
-pub(crate) struct Instance<'p> {
+pub(super) struct Instance<'p> {
     graph: Graph<'p>,
     class: &'static str,
     attributes: &'p [(Id, Id)],

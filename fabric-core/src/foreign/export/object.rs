@@ -44,7 +44,7 @@ pub(crate) struct Tensor {
 
 /// The form in which PyTorch writes the element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoredAs {
+pub(super) enum StoredAs {
     /// The name of a storage class of this element type.
     Class(&'static str),
     /// An untyped storage; the element type stands beside it.
@@ -52,7 +52,7 @@ pub(crate) enum StoredAs {
 }
 
 /// The form in which PyTorch stores an element type; `None` if PyTorch has no such type.
-pub(crate) fn stored_as(dtype: DType) -> Option<StoredAs> {
+pub(super) fn stored_as(dtype: DType) -> Option<StoredAs> {
     use StoredAs::{Class, Untyped};
     Some(match dtype {
         DType::Bool => Class("BoolStorage"),

@@ -9,7 +9,7 @@ use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
 /// A safetensors file before the bytes of its tensors are written.
-pub(crate) struct Image<'a> {
+pub(super) struct Image<'a> {
     raw: &'a RawCheckpoint,
     layout: FileLayout,
 }

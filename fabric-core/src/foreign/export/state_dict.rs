@@ -51,7 +51,7 @@ impl Entry<'_> {
 }
 
 /// A whole checkpoint as one object.
-pub(crate) struct StateDict<'a> {
+pub(super) struct StateDict<'a> {
     pub(crate) object: Object<'a>,
     pub(crate) storages: Storages<'a>,
     /// The names of the entries that the dicts have no place for, sorted.
@@ -62,7 +62,7 @@ pub(crate) struct StateDict<'a> {
 
 /// The choices of the caller.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Choices {
+pub(super) struct Choices {
     /// `true` if the entries are those of one module; `None` decides by the entries.
     pub(crate) bare: Option<bool>,
     /// `true` if the entries are a component of a checkpoint, `false` for a whole checkpoint.
@@ -75,7 +75,7 @@ pub(crate) struct Choices {
 ///
 /// # Errors
 /// If PyTorch has no such element type, or the entries of an optimizer contradict each other.
-pub(crate) fn arrange(index: &Index, choices: Choices) -> Result<StateDict<'_>> {
+pub(super) fn arrange(index: &Index, choices: Choices) -> Result<StateDict<'_>> {
     let tensors = index.tensors.iter().map(|(name, stored)| (name, Leaf::Tensor(stored)));
     let values = index.values.iter().map(|(name, value)| (name, Leaf::Value(value)));
     let mut entries: Vec<Entry<'_>> = tensors
@@ -99,7 +99,7 @@ pub(crate) fn arrange(index: &Index, choices: Choices) -> Result<StateDict<'_>> 
     })
 }
 
-pub(crate) struct Arranging<'a> {
+pub(super) struct Arranging<'a> {
     pub(crate) choices: Choices,
     pub(crate) storages: Storages<'a>,
     pub(crate) left_out: Vec<String>,

@@ -17,7 +17,7 @@ use crate::storage::WriteFile;
 const FOLDER: &str = "archive";
 
 /// A `torch.save` archive before the bytes of its tensors are written.
-pub(crate) struct Image<'a> {
+pub(super) struct Image<'a> {
     raw: &'a RawCheckpoint,
     state: StateDict<'a>,
     pickle: Vec<u8>,

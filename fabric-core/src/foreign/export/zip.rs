@@ -44,7 +44,7 @@ const GATHERED: usize = 1 << 20;
 const ZIP64: u16 = 1;
 
 /// A sink for the bytes of the archive.
-pub(crate) type Sink<'s> = dyn FnMut(&[u8]) -> Result<()> + 's;
+pub(super) type Sink<'s> = dyn FnMut(&[u8]) -> Result<()> + 's;
 
 /// An archive that is being written.
 pub(crate) struct Archive<'s> {

@@ -28,7 +28,7 @@ struct IndexFile<'j> {
 }
 
 /// The file of each tensor.
-pub(crate) struct WeightMap(BTreeMap<String, String>);
+pub(super) struct WeightMap(BTreeMap<String, String>);
 
 impl WeightMap {
     pub(crate) fn files(&self) -> BTreeSet<&String> {

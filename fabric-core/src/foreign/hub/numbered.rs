@@ -17,7 +17,7 @@ use crate::source::refused::Refused;
 
 /// The name of a numbered file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Numbered {
+pub(super) struct Numbered {
     /// The rank that wrote it, counted from 1.
     pub(crate) rank: Option<u32>,
     /// The name of the set, such as `model`.
@@ -55,7 +55,7 @@ fn digits(text: &str) -> Option<u32> {
 ///
 /// # Errors
 /// If a file is missing, or does not belong to the set. The text names the file.
-pub(crate) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), Refused> {
+pub(super) fn check_complete(files: &[(Numbered, &String)]) -> Result<(), Refused> {
     let Some(((first, first_name), rest)) = files.split_first() else {
         return Ok(());
     };

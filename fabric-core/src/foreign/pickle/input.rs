@@ -4,7 +4,7 @@ use super::Problem;
 
 /// A position in the input.
 #[derive(Debug)]
-pub(crate) struct Input<'b> {
+pub(super) struct Input<'b> {
     bytes: &'b [u8],
     pub(crate) at: usize,
 }

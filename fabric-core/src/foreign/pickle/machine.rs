@@ -62,7 +62,7 @@ pub(crate) fn load(bytes: &[u8], allowed: AllowList, limit: ReadLimit) -> Result
     }
 }
 
-pub(crate) struct Machine<'b> {
+pub(super) struct Machine<'b> {
     pub(crate) input: Input<'b>,
     pub(crate) objects: Table,
     stack: Vec<Id>,

@@ -23,7 +23,7 @@ fn too_large(len: usize) -> Object {
 }
 
 /// A decimal integer, as in `INT` and `LONG`. `00` and `01` are the bools of protocol 0.
-pub(crate) fn decimal(line: &[u8], bools: bool) -> Result<Object, Problem> {
+pub(super) fn decimal(line: &[u8], bools: bool) -> Result<Object, Problem> {
     match line {
         b"00" if bools => return Ok(Object::Bool(false)),
         b"01" if bools => return Ok(Object::Bool(true)),
@@ -82,7 +82,7 @@ pub(crate) fn quoted(line: &[u8]) -> Result<Object, Problem> {
 }
 
 /// A text with `\uXXXX` and `\UXXXXXXXX` escapes. All other characters are Latin-1.
-pub(crate) fn raw_unicode(line: &[u8]) -> Result<Object, Problem> {
+pub(super) fn raw_unicode(line: &[u8]) -> Result<Object, Problem> {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
     while let [first, after @ ..] = rest {

@@ -9,7 +9,7 @@ const PIECE: usize = 1 << BITS;
 
 /// Objects by their numbers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
+pub(super) struct Table {
     /// All chunks but the last are full.
     pieces: Vec<Vec<Object>>,
     len: usize,

@@ -52,7 +52,7 @@ pub(crate) fn flatten(pickle: &Pickle, storages: &Storages, limit: ReadLimit) ->
 ///
 /// # Errors
 /// As [`flatten`].
-pub(crate) fn flatten_below(
+pub(super) fn flatten_below(
     pickle: &Pickle,
     storages: &Storages,
     name: &str,
@@ -66,7 +66,7 @@ pub(crate) fn flatten_below(
 /// The budget for naming and copying. An object with several references is named several times, so a few hundred bytes
 /// could describe more entries than fit into memory. An honest pickle needs at least a byte for each reference, and
 /// each object counts at most twice: as an entry, and as a value.
-pub(crate) struct Costs {
+pub(super) struct Costs {
     steps: usize,
     copied: usize,
     memory: Budget,

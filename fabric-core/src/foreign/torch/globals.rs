@@ -36,7 +36,7 @@ pub(crate) enum Elements {
 }
 
 /// The elements of a storage class such as `torch.FloatStorage`; `None` for an unknown class.
-pub(crate) fn storage_class(name: &str) -> Option<Elements> {
+pub(super) fn storage_class(name: &str) -> Option<Elements> {
     let class = name
         .strip_prefix("torch.storage.")
         .or_else(|| name.strip_prefix("torch.cuda."))
@@ -87,7 +87,7 @@ pub(crate) fn dtype(name: &str) -> Option<DType> {
 }
 
 /// The length in bytes of one number of an element. A complex element has two numbers.
-pub(crate) fn number_len(dtype: DType) -> usize {
+pub(super) fn number_len(dtype: DType) -> usize {
     let item = dtype.bits() / 8;
     match dtype {
         DType::C64 | DType::C128 => item / 2,

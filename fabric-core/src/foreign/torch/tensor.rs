@@ -21,7 +21,7 @@ const MAX_WRAPPERS: usize = 8;
 
 /// The result of a call that rebuilds a tensor.
 #[derive(Clone, Debug)]
-pub(crate) enum Rebuilt {
+pub(super) enum Rebuilt {
     Tensor(StoredTensor),
     /// A tensor that the library does not read, with its description.
     NotRead(String),
@@ -145,7 +145,7 @@ fn numbers(pickle: &Pickle, id: Id) -> Result<Dims, String> {
 }
 
 /// A pickle's reference to a storage: `('storage', class, key, location, count[, view])`.
-pub(crate) struct StorageReference<'p> {
+pub(super) struct StorageReference<'p> {
     class: &'p str,
     elements: Option<Elements>,
     pub(crate) key: &'p str,

@@ -13,7 +13,7 @@ use crate::value::Value;
 /// The deepest nesting that is read. An object that contains itself is refused, too.
 pub(crate) const MAX_DEPTH: usize = 100;
 
-pub(crate) fn too_deep() -> Refused {
+pub(super) fn too_deep() -> Refused {
     Refused::Unknown(format!("nests deeper than {MAX_DEPTH} levels, or contains itself"))
 }
 

@@ -14,7 +14,7 @@ use crate::source::{Source, StoredTensor};
 
 /// The range of bytes in its storage that a tensor on CUDA shows; `None` for other devices, and for elements that are
 /// not contiguous.
-pub(crate) fn run_of(tensor: &Tensor) -> Option<Range<usize>> {
+pub(super) fn run_of(tensor: &Tensor) -> Option<Range<usize>> {
     let run = || window(tensor.layout(), tensor.dtype().into());
     tensor.device().is_cuda().then(run).flatten()
 }

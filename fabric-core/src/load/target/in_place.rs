@@ -80,7 +80,7 @@ impl<F: FnOnce(&mut [u8], &Layout) -> Result<()>> InplaceOp1 for OnCpu<F> {
 
 /// Calls `write` with the tensor's storage on the device.
 #[cfg(feature = "cuda")]
-pub(crate) fn on_cuda(
+pub(super) fn on_cuda(
     name: &str,
     tensor: &Tensor,
     write: impl FnOnce(&mut candle_core::CudaStorage) -> Result<()>,

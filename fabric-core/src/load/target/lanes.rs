@@ -11,7 +11,7 @@ use crate::source::read::in_parallel;
 ///
 /// # Errors
 /// The first error of `put` or `lane`. The threads then begin no new window, and the lanes are dropped.
-pub(crate) fn in_lanes<L: Send>(
+pub(super) fn in_lanes<L: Send>(
     threads: usize,
     windows: impl Iterator<Item = Range<usize>> + Send,
     lane: impl Fn() -> Result<L> + Sync,

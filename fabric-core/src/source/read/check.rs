@@ -25,7 +25,7 @@ use crate::source::{Check, CheckedRun, Part, Place, Source};
 const PIECE: usize = 64 << 10;
 
 /// The verification of a part, in addition to the checksums of its blocks.
-pub(crate) enum RunCheck {
+pub(super) enum RunCheck {
     /// The blocks have checksums, or the format has none.
     None,
     /// The part equals the run. The checksum is combined from one sum for each block, and blocks may be read in any
@@ -142,7 +142,7 @@ pub(crate) fn verify_run(source: &dyn Source, entry: &str, run: &Arc<CheckedRun>
 }
 
 /// Fills `into` with bytes of a verified run. `start` is an offset in the file.
-pub(crate) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: &mut [u8]) -> Result<()> {
+pub(super) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, start: u64, into: &mut [u8]) -> Result<()> {
     let outside = || super::out_of_bounds(source, entry);
     let from = start.checked_sub(run.place.start).ok_or_else(outside)?;
     if from

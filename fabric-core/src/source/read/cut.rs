@@ -267,7 +267,7 @@ impl<'p> InBlocks<'p> {
 }
 
 /// The numbers of the blocks that a box of a part overlaps.
-pub(crate) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
+pub(super) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
     let whole = Region::whole(&cut.region.size);
     let mut pieces = Pieces::new((&cut.shape, &cut.region), (&whole.size, &whole), item);
     let Some(first) = pieces.next() else { return 0..0 };

@@ -13,10 +13,10 @@ use crate::io::pages;
 use crate::source::Source;
 
 /// The number of blocks that are mapped at a time. Mapped bytes count as memory of the process.
-pub(crate) const WINDOW: usize = 4;
+pub(super) const WINDOW: usize = 4;
 
 /// Fills `into` with `blocks`, which follow each other in one file, and compares or records their checksums.
-pub(crate) fn read_blocks(
+pub(super) fn read_blocks(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,
@@ -33,7 +33,7 @@ pub(crate) fn read_blocks(
 }
 
 /// Reads blocks of any size that divides [`BLOCK`].
-pub(crate) fn read_pieces(
+pub(super) fn read_pieces(
     source: &dyn Source,
     entry: &str,
     mut blocks: impl Iterator<Item = Block>,

@@ -77,7 +77,7 @@ impl Runs {
 
 /// A box in two tensors, run by run.
 #[derive(Clone, Debug)]
-pub(crate) struct Pieces<'p> {
+pub(super) struct Pieces<'p> {
     from: Runs,
     to: Runs,
     /// The rest of a run of `from` that spans several runs of `to`.

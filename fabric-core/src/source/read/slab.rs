@@ -6,14 +6,14 @@ use crate::entry::Region;
 use crate::source::{Part, StoredTensor};
 
 /// A contiguous part: `len` bytes of the tensor from `start` on.
-pub(crate) struct Slab<'t> {
+pub(super) struct Slab<'t> {
     pub(crate) part: &'t Part,
     start: usize,
     pub(crate) len: usize,
 }
 
 /// The parts, if all are contiguous and unconverted, follow each other, and have `len` bytes together.
-pub(crate) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
+pub(super) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<[Slab<'_>; 1]>> {
     let mut slabs = SmallVec::<[Slab<'_>; 1]>::new();
     for part in &tensor.parts {
         if part.cut.is_some() || part.arrangement.is_some() {
@@ -34,7 +34,7 @@ pub(crate) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<
 }
 
 /// The offset of a part in the tensor's bytes, if the part is contiguous.
-pub(crate) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
+pub(super) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
     let shape = tensor.info.shape();
     let mut dims = (0..shape.len()).skip_while(|&d| region.size[d] == 1);
     let split = dims.next();
@@ -49,7 +49,7 @@ pub(crate) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
 }
 
 /// The bytes of a part's elements, without gaps.
-pub(crate) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
+pub(super) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
     if part.arrangement.is_none() {
         return usize::try_from(part.place.len).ok();
     }

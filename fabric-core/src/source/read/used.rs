@@ -3,7 +3,7 @@
 /// The ranges of a run, in the order of the reads. Ranges of one length at equal distances are one record, so the
 /// columns of a matrix take no more memory than its rows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Used(Vec<Steps>);
+pub(super) struct Used(Vec<Steps>);
 
 #[derive(Clone, Copy, Debug)]
 struct Steps {

@@ -290,7 +290,7 @@ fn without_implied(moves: &[Move]) -> Vec<Move> {
 }
 
 /// Whether an entry of the file could be that of the state: a tensor of the same shape, or a value.
-pub(crate) fn is_alike(entry: &StateEntry<'_>, stored: Entry<'_>) -> bool {
+pub(super) fn is_alike(entry: &StateEntry<'_>, stored: Entry<'_>) -> bool {
     match (&entry.held, stored) {
         (Held::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
         (Held::Value(_) | Held::Optimizer { .. }, Entry::Value(..)) => true,

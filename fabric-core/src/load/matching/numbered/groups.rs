@@ -5,7 +5,7 @@ use crate::state::{NamedOptimizer, Resolved};
 use crate::value::Value;
 
 /// The parameters of a group in a file.
-pub(crate) struct FileGroup {
+pub(super) struct FileGroup {
     /// The numbers of the parameters, in order.
     pub(crate) numbers: Vec<u64>,
     /// The names of the parameters, one for each number.
