@@ -43,11 +43,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Looks through a directory. A directory that is not there holds nothing.
+    /// Looks through a directory. A directory that is not there holds nothing. Checkpoints in `known` are not looked at again
+    /// as long as their names are there.
     ///
     /// # Errors
     /// If the storage fails, or a checkpoint was written by a newer version of this library.
-    pub(super) fn within(storage: &dyn Storage, directory: &Path) -> Result<Self> {
+    pub(super) fn within(storage: &dyn Storage, directory: &Path, known: &BTreeMap<u64, Kept>) -> Result<Self> {
         let names = match storage.list(directory) {
             Ok(names) => names,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -55,28 +56,21 @@ impl Found {
         };
         let mut found = Self::default();
         for (step, name) in names.iter().filter_map(|name| Some((names::step(name)?, name))) {
-            found.look(storage, step, directory.join(name))?;
+            if let Some(kept) = known.get(&step) {
+                found.whole.push(kept.clone());
+                continue;
+            }
+            let path = directory.join(name);
+            match look(storage, step, &path) {
+                Ok(Looked::Kept(kept)) => found.whole.push(kept),
+                Ok(Looked::Stranger) => found.strangers.push((step, path)),
+                Ok(Looked::Gone) => {}
+                Err(error) if is_damage(&error) => found.damaged.push((step, path, error)),
+                Err(error) => return Err(error),
+            }
         }
         found.whole.sort_by_key(|one| one.order);
         Ok(found)
-    }
-
-    fn look(&mut self, storage: &dyn Storage, step: u64, path: PathBuf) -> Result<()> {
-        match head_of(storage, &path) {
-            Ok(None) => {
-                // It was removed, or replaced by another one, since the directory was listed.
-                if storage.kind(&path).map_err(Error::io("look at", &path))?.is_some() {
-                    self.strangers.push((step, path));
-                }
-            }
-            Ok(Some(head)) => match Facts::of(&head.facts).filter(|facts| facts.step == step) {
-                Some(facts) => self.whole.push(kept(storage, facts, path)?),
-                None => self.strangers.push((step, path)),
-            },
-            Err(error) if is_damage(&error) => self.damaged.push((step, path, error)),
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     /// The order that the next checkpoint gets.
@@ -85,7 +79,31 @@ impl Found {
     }
 }
 
-/// Whether a checkpoint is damaged, and another one may be whole. Other errors are no reason to pass over a checkpoint.
+/// Something under the name of a checkpoint.
+pub(super) enum Looked {
+    Kept(Kept),
+    /// A file or directory that no run has written.
+    Stranger,
+    /// It was removed since the directory was listed.
+    Gone,
+}
+
+/// Looks at the checkpoint of a step.
+///
+/// # Errors
+/// If its head is damaged, or of a newer version of the format; if the storage fails.
+pub(super) fn look(storage: &dyn Storage, step: u64, path: &Path) -> Result<Looked> {
+    let Some(head) = head_of(storage, path)? else {
+        let kind = storage.kind(path).map_err(Error::io("look at", path))?;
+        return Ok(if kind.is_some() { Looked::Stranger } else { Looked::Gone });
+    };
+    match Facts::of(&head.facts).filter(|facts| facts.step == step) {
+        Some(facts) => kept(storage, facts, path.to_path_buf()).map(Looked::Kept),
+        None => Ok(Looked::Stranger),
+    }
+}
+
+/// Returns true if an error means that a checkpoint is damaged, so that a run passes over it.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Corrupt { .. } | Error::Checksum { .. } | Error::UnknownFormat { .. } => true,

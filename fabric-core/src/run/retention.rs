@@ -1,11 +1,11 @@
 //! The end of each save of a run: the checkpoints that no rule keeps are removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::found::{Found, Kept};
+use super::found::{Found, Kept, Looked, is_damage, look};
 use super::keep::Keep;
 use super::lock::RunLock;
 use super::log;
@@ -22,6 +22,8 @@ pub(super) struct Held {
     pub(super) logs: bool,
     /// Checkpoints that a resume found damaged. They count for no rule, and are not removed.
     damaged: Mutex<BTreeSet<PathBuf>>,
+    /// The checkpoints that this run has seen, by their steps. A list of names shows which of them are still there.
+    known: Mutex<BTreeMap<u64, Kept>>,
     /// Only rank 0 holds it.
     _lock: Option<RunLock>,
 }
@@ -40,6 +42,7 @@ impl Held {
             keep,
             logs,
             damaged: Mutex::default(),
+            known: Mutex::default(),
             _lock: lock,
         }
     }
@@ -49,7 +52,9 @@ impl Held {
     /// # Errors
     /// As [`Found::within`].
     pub(super) fn found(&self) -> Result<Found> {
-        let mut found = Found::within(&*self.storage, &self.directory)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Found::within(&*self.storage, &self.directory, &known)?;
+        *known = found.whole.iter().map(|one| (one.step, one.clone())).collect();
         let damaged = self.damaged();
         found.whole.retain(|one| !damaged.contains(&one.path));
         Ok(found)
@@ -67,6 +72,11 @@ impl Held {
         self.damaged().remove(path);
     }
 
+    /// Forgets the checkpoint of a step, which a save replaces.
+    pub(super) fn forget(&self, step: u64) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+    }
+
     /// Removes the checkpoints that no rule keeps, and logs the metrics, now that the checkpoint of `step` is durable.
     ///
     /// # Errors
@@ -80,6 +90,7 @@ impl Held {
     }
 
     fn log_and_remove(&self, step: u64) -> Result<()> {
+        self.forget(step);
         let found = self.found()?;
         if self.logs
             && let Some(saved) = found.whole.iter().find(|one| one.step == step)
@@ -87,13 +98,23 @@ impl Held {
             log::append(&*self.storage, &self.directory, saved)?;
         }
         for one in self.due_to_go(&found.whole) {
-            removal::remove(&*self.storage, &one.path)?;
+            self.remove(one)?;
         }
         Ok(())
     }
 
+    /// Removes a checkpoint, unless another program has replaced it since this run has seen it.
+    fn remove(&self, one: &Kept) -> Result<()> {
+        match look(&*self.storage, one.step, &one.path) {
+            Ok(Looked::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path).map(drop),
+            Ok(_) => Ok(()),
+            Err(error) if is_damage(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The checkpoints that no rule keeps, the oldest first.
-    pub(super) fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
+    fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
         let stay = self.keep.stay(kept, SystemTime::now());
         kept.iter().filter(|one| !stay.contains(&one.step)).collect()
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fabric_core::run::{Keep, Run};
+use fabric_core::storage::Storage;
 use fabric_core::{Error, Fabric};
 use testkit::files::{read, write};
 
@@ -52,6 +53,21 @@ fn a_copy_of_a_checkpoint_under_the_name_of_another_step_is_no_checkpoint_of_the
     save(&mut run, 3);
     assert_eq!(steps(&run), [3]);
     assert_eq!(read(&memory, Path::new(AT).join("step-000000009.ckpt")), copy);
+}
+
+#[test]
+fn a_file_that_replaced_a_checkpoint_while_the_run_was_open_stays() {
+    let (memory, mut run) = with(&[1, 2], |run| run.keep(Keep::last(1)));
+    let path = Path::new(AT).join("step-000000002.ckpt");
+    memory.remove_file(&path).expect("a checkpoint");
+    write(&memory, &path, b"mine");
+    save(&mut run, 3);
+    assert_eq!(read(&memory, &path), b"mine");
+    memory
+        .remove_file(Path::new(AT).join("step-000000003.ckpt").as_path())
+        .expect("a checkpoint");
+    save(&mut run, 4);
+    assert_eq!(steps(&run), [4]);
 }
 
 #[test]
