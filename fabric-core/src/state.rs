@@ -91,9 +91,9 @@ use crate::value::{Value, ValueError};
 /// }
 /// ```
 ///
-/// A load of a state with a hand-written implementation calls both methods and compares their entries. If they differ, it returns
-/// [`StateError::Asymmetric`](crate::StateError::Asymmetric) and changes nothing. `testing::assert_symmetric`, of the
-/// feature `testing`, makes this comparison in a unit test.
+/// A load of a state with a hand-written implementation calls both methods and compares their entries. If they differ,
+/// it returns [`StateError::Asymmetric`](crate::StateError::Asymmetric) and changes nothing.
+/// `testing::assert_symmetric`, of the feature `testing`, makes this comparison in a unit test.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a checkpoint",
     label = "this type has no checkpoint representation",

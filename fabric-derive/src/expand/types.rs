@@ -1,22 +1,18 @@
 //! Generates `may_differ`, which finds hand-written implementations among the parts of the struct.
 
-use std::collections::BTreeSet;
-
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
 use super::handles::declared;
 use super::respanned;
 use crate::schema::{Role, Schema};
 
-/// Generates the question to the type of each field. The macro writes both methods of the struct itself.
+/// Generates the question to the type of each field, in declared order, so that the compiler reports types without the
+/// trait in that order. The macro writes both methods of the struct itself.
 pub(crate) fn may_differ(schema: &Schema<'_>) -> TokenStream {
     let (private, declared) = (Schema::private(), declared());
     let fields = schema.stored().filter(|field| field.role() == Role::Component);
-    // A type that several fields have is asked once.
-    let mut asked = BTreeSet::new();
-    let fields = fields.filter(|field| asked.insert(field.ty.to_token_stream().to_string()));
     let parts = fields.map(|field| {
         let ty = field.ty;
         let private = respanned(Schema::private(), ty.span());

@@ -15,7 +15,8 @@ const _: () = {
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
-                && (<Linear as __fabric::Checkpoint>::may_differ(__fabric_types))
+                && (<Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Linear as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -21,6 +21,7 @@ const _: () = {
         ) -> __fabric::core::primitive::bool {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
+                    || <Tensor as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Tensor as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
         fn visit<'__fabric>(
