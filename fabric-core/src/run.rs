@@ -258,7 +258,9 @@ impl Run {
 
     /// Sets a damaged checkpoint aside, and gives the order of the next one.
     fn make_room(&self, step: u64, path: &std::path::Path) -> Result<u64> {
-        let found = self.held.found()?;
+        // The name that the save takes is looked at anew.
+        self.held.forget(step);
+        let found = self.held.found_by_name()?;
         if found.strangers.iter().any(|(of, _)| *of == step) {
             let what = "something is there that no run has written, and a run does not replace it: move it, or use another \
                         directory";

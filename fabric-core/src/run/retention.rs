@@ -47,12 +47,21 @@ impl Held {
         }
     }
 
-    /// The checkpoints in the directory, without those that a resume found damaged.
+    /// The checkpoints in the directory, without those that a resume found damaged. Every head is read.
     ///
     /// # Errors
     /// As [`Found::within`].
     pub(super) fn found(&self) -> Result<Found> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.known().clear();
+        self.found_by_name()
+    }
+
+    /// The checkpoints in the directory, as this run has seen them: the heads of new names are read.
+    ///
+    /// # Errors
+    /// As [`Found::within`].
+    pub(super) fn found_by_name(&self) -> Result<Found> {
+        let mut known = self.known();
         let mut found = Found::within(&*self.storage, &self.directory, &known)?;
         *known = found.whole.iter().map(|one| (one.step, one.clone())).collect();
         let damaged = self.damaged();
@@ -74,7 +83,7 @@ impl Held {
 
     /// Forgets the checkpoint of a step, which a save replaces.
     pub(super) fn forget(&self, step: u64) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+        self.known().remove(&step);
     }
 
     /// Removes the checkpoints that no rule keeps, and logs the metrics, now that the checkpoint of `step` is durable.
@@ -91,7 +100,7 @@ impl Held {
 
     fn log_and_remove(&self, step: u64) -> Result<()> {
         self.forget(step);
-        let found = self.found()?;
+        let found = self.found_by_name()?;
         if self.logs
             && let Some(saved) = found.whole.iter().find(|one| one.step == step)
         {
@@ -107,9 +116,11 @@ impl Held {
     fn remove(&self, one: &Kept) -> Result<()> {
         match look(&*self.storage, one.step, &one.path) {
             Ok(Looked::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path).map(drop),
-            Ok(_) => Ok(()),
-            Err(error) if is_damage(&error) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) if !is_damage(&error) => Err(error),
+            _ => {
+                self.forget(one.step);
+                Ok(())
+            }
         }
     }
 
@@ -117,6 +128,10 @@ impl Held {
     fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
         let stay = self.keep.stay(kept, SystemTime::now());
         kept.iter().filter(|one| !stay.contains(&one.step)).collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A thread that panicked with the lock left nothing half done.
