@@ -27,7 +27,7 @@ impl Refused {
     pub(crate) fn of_verified(self) -> Self {
         match self {
             Self::Damaged(what) => Self::Unknown(format!(
-                "{what}; its checksum is right, so it is undamaged, and its form is not supported: load it in Python and \
+                "{what}; its checksum is right, so it is as it was written, and its form is not supported: load it in Python and \
                  save a state dict with torch.save, or as safetensors"
             )),
             other => other,
