@@ -86,16 +86,19 @@ impl Builder {
 }
 
 /// The name of this machine, if the system tells it.
-#[cfg(target_os = "linux")]
+#[cfg(fabric_linux)]
 pub(super) fn host() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     (!name.is_empty()).then_some(name)
 }
 
 /// The name of this machine, if the system tells it.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(fabric_linux))]
 pub(super) fn host() -> Option<String> {
-    ["COMPUTERNAME", "HOSTNAME"]
+    let by_file = || std::fs::read_to_string("/etc/hostname").ok();
+    let name = ["COMPUTERNAME", "HOSTNAME"]
         .into_iter()
-        .find_map(|name| std::env::var(name).ok())
+        .find_map(|name| std::env::var(name).ok());
+    let name = name.or_else(by_file)?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

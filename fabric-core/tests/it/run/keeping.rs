@@ -138,5 +138,8 @@ fn the_machine_is_named_only_if_that_is_asked_for() {
     drop(run);
     let mut run = opened(&memory, Builder::host);
     save(&mut run, 2);
-    assert!(latest(&run).host.is_some_and(|host| !host.is_empty()));
+    // The code for other systems knows no call that always tells it.
+    let is_told = std::env::var_os("FABRIC_PORTABLE").is_none();
+    let host = latest(&run).host;
+    assert!(host.as_ref().map_or(!is_told, |host| !host.is_empty()), "{host:?}");
 }
