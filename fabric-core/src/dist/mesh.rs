@@ -35,6 +35,7 @@ impl Mesh {
     }
 
     /// The axes as manifests list them.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn records(&self) -> Vec<(String, u64)> {
         self.axes
             .iter()
