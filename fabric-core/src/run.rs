@@ -112,7 +112,7 @@ impl Run {
         Builder::new(directory.into())
     }
 
-    /// Whether a save is due at `step`, by [`Builder::save_every`]. If ranks cannot agree, the answer is `true`, and the save
+    /// Returns true if a save is due at `step`, by [`Builder::save_every`]. If ranks cannot agree, the answer is `true`, and the save
     /// returns the error.
     #[must_use]
     pub fn due(&self, step: u64) -> bool {
@@ -127,8 +127,8 @@ impl Run {
         }
     }
 
-    /// Whether a signal has asked this training to end, on this rank or on another one: all ranks get one answer. Once `true`, it
-    /// stays so.
+    /// Returns true if a signal has asked this training to end, on this rank or on another one. All ranks get one answer. Once
+    /// `true`, the answer stays `true`.
     ///
     /// # Errors
     /// If ranks do not come together.
@@ -270,7 +270,7 @@ impl Run {
             self.set_aside(path)?;
             self.held.note_replaced(path);
         }
-        Ok(found.next_order())
+        Ok(found.next_order)
     }
 
     /// Gives a damaged checkpoint a name that nothing has.

@@ -34,12 +34,12 @@ impl Every {
         Self(Interval::Idle)
     }
 
-    /// Whether all ranks know the answer without asking each other.
+    /// Returns true if all ranks know the answer without exchanging a message.
     pub(super) const fn is_by_steps(self) -> bool {
         matches!(self.0, Interval::Steps(_))
     }
 
-    /// Whether a save is due on this rank.
+    /// Returns true if a save is due by the clock and the saves of this rank.
     pub(super) fn is_due(self, step: u64, last: Last, is_idle: impl FnOnce() -> bool) -> bool {
         match self.0 {
             Interval::Steps(0) => false,

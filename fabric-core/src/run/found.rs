@@ -36,6 +36,8 @@ pub struct Kept {
 pub(super) struct Found {
     /// In the order in which they were saved.
     pub(super) whole: Vec<Kept>,
+    /// One more than the largest order of a checkpoint whose head can be read.
+    pub(super) next_order: u64,
     /// Checkpoints whose heads cannot be read, with the reason, by their steps.
     pub(super) damaged: Vec<(u64, PathBuf, Error)>,
     /// Files and directories of the user under such a name, by their steps.
@@ -70,12 +72,8 @@ impl Found {
             }
         }
         found.whole.sort_by_key(|one| one.order);
+        found.next_order = found.whole.last().map_or(0, |one| one.order).saturating_add(1);
         Ok(found)
-    }
-
-    /// The order that the next checkpoint gets.
-    pub(super) fn next_order(&self) -> u64 {
-        self.whole.last().map_or(0, |one| one.order) + 1
     }
 }
 
@@ -93,11 +91,18 @@ pub(super) enum Looked {
 /// # Errors
 /// If its head is damaged, or of a newer version of the format; if the storage fails.
 pub(super) fn look(storage: &dyn Storage, step: u64, path: &Path) -> Result<Looked> {
-    let Some(head) = head_of(storage, path)? else {
-        let kind = storage.kind(path).map_err(Error::io("look at", path))?;
-        return Ok(if kind.is_some() { Looked::Stranger } else { Looked::Gone });
-    };
-    match Facts::of(&head.facts).filter(|facts| facts.step == step) {
+    let looked = look_at(storage, step, path);
+    match looked {
+        Ok(Looked::Kept(_)) => looked,
+        // Retention may remove the checkpoint while it is looked at.
+        _ if storage.kind(path).map_err(Error::io("look at", path))?.is_none() => Ok(Looked::Gone),
+        _ => looked,
+    }
+}
+
+fn look_at(storage: &dyn Storage, step: u64, path: &Path) -> Result<Looked> {
+    let facts = head_of(storage, path)?.and_then(|head| Facts::of(&head.facts));
+    match facts.filter(|facts| facts.step == step) {
         Some(facts) => kept(storage, facts, path.to_path_buf()).map(Looked::Kept),
         None => Ok(Looked::Stranger),
     }
@@ -113,7 +118,7 @@ pub(super) fn is_damage(error: &Error) -> bool {
 }
 
 fn kept(storage: &dyn Storage, facts: Facts, path: PathBuf) -> Result<Kept> {
-    let bytes = bytes(storage, &path)?;
+    let bytes = bytes(storage, &path, FOLDERS)?;
     let Facts {
         step,
         order,
@@ -132,8 +137,11 @@ fn kept(storage: &dyn Storage, facts: Facts, path: PathBuf) -> Result<Kept> {
     })
 }
 
-/// The length of a file, or of all files below a directory.
-fn bytes(storage: &dyn Storage, path: &Path) -> Result<u64> {
+/// A checkpoint in a directory has its files in the directory and in one folder below it.
+const FOLDERS: usize = 2;
+
+/// The length of a file, or of all files in a directory and in so many levels of folders.
+fn bytes(storage: &dyn Storage, path: &Path, folders: usize) -> Result<u64> {
     match storage.kind(path).map_err(Error::io("look at", path))? {
         Some(FileKind::File) => match storage.open(path) {
             Ok(file) => file.len().map_err(Error::io("look at", path)),
@@ -141,13 +149,16 @@ fn bytes(storage: &dyn Storage, path: &Path) -> Result<u64> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(error) => Err(Error::io("open", path)(error)),
         },
-        Some(FileKind::Directory) => {
+        Some(FileKind::Directory) if folders > 0 => {
             let names = match storage.list(path) {
                 Ok(names) => names,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
                 Err(error) => return Err(Error::io("list", path)(error)),
             };
-            names.iter().map(|name| bytes(storage, &path.join(name))).sum()
+            names
+                .iter()
+                .map(|name| bytes(storage, &path.join(name), folders - 1))
+                .sum()
         }
         _ => Ok(0),
     }

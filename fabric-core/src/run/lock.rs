@@ -1,11 +1,11 @@
 //! The lock of a run: one process, or one group of ranks, saves into its directory at a time.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::storage::{Storage, WriteFile};
+use crate::storage::{FileKind, Storage, WriteFile};
 
 /// The name of the lock's file in a run's directory. It is there as long as the run is open.
 const NAME: &str = ".run.lock";
@@ -39,6 +39,11 @@ impl RunLock {
                     file
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if is_foreign(&**storage, &path).map_err(Error::io("look at", &path))? {
+                        let what = "a file that no run has written has the name of the run's lock: move it, or use another \
+                                    directory";
+                        return Err(Error::destination(&path, what));
+                    }
                     match storage.take_over(&path).map_err(Error::io("lock", &path))? {
                         Some(held) => held,
                         None if is_gone(&**storage, &path) => continue,
@@ -57,6 +62,29 @@ impl RunLock {
             directory: directory.to_path_buf(),
         })
     }
+}
+
+/// Returns true if the file is there and is not the lock of a run. After a power failure a lock may lack bytes of its mark, or
+/// have zeros in their place.
+fn is_foreign(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    match storage.kind(path)? {
+        None => return Ok(false),
+        Some(FileKind::File) => {}
+        Some(_) => return Ok(true),
+    }
+    let file = match storage.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let Some(mark) = usize::try_from(file.len()?).ok().and_then(|len| MARK.get(..len)) else {
+        return Ok(true);
+    };
+    let mut bytes = vec![0; mark.len()];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes
+        .iter()
+        .zip(mark)
+        .any(|(byte, of_mark)| *byte != 0 && byte != of_mark))
 }
 
 fn is_gone(storage: &dyn Storage, path: &Path) -> bool {

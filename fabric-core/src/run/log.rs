@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use super::found::Kept;
 use crate::error::{Error, Result};
-use crate::io::pages;
+use crate::options::Durability;
+use crate::phases::Phases;
+use crate::save::CommitTarget;
+use crate::save::publish::publish;
+use crate::source::open::read_whole;
 use crate::storage::Storage;
 
 /// The file in the directory of a run.
 const NAME: &str = "metrics.jsonl";
-
-/// The file while a line is added to it.
-const NEXT: &str = ".metrics.jsonl.next";
 
 /// A line of the file. JSON has no NaN and no infinity: such a metric is `null`.
 #[derive(Serialize)]
@@ -32,17 +33,11 @@ struct Line<'k> {
 /// # Errors
 /// If the storage fails.
 pub(super) fn append(storage: &dyn Storage, directory: &Path, saved: &Kept) -> Result<()> {
-    let (path, next) = (directory.join(NAME), directory.join(NEXT));
+    let path = directory.join(NAME);
     let mut lines = match storage.open(&path) {
         Ok(file) => {
             let len = file.len().map_err(Error::io("look at", &path))?;
-            let mut lines =
-                pages::zeroed(usize::try_from(len).unwrap_or(usize::MAX)).map_err(|source| Error::Memory {
-                    purpose: format!("add a line to {}", path.display()),
-                    source,
-                })?;
-            file.read_exact_at(&mut lines, 0).map_err(Error::io("read", &path))?;
-            lines
+            read_whole(&*file, &path, 0, len)?
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(Error::io("open", &path)(error)),
@@ -51,17 +46,16 @@ pub(super) fn append(storage: &dyn Storage, directory: &Path, saved: &Kept) -> R
         lines.push(b'\n');
     }
     lines.extend(line(saved));
-    match storage.remove_file(&next) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", &next)(error)),
-        _ => {}
-    }
-    let write = || {
-        let mut file = storage.create_like(&next, &path)?;
-        file.write_all(&lines)?;
-        file.sync()?;
-        storage.rename(&next, &path)
+    let phases = Phases::of_save(&path, 0, false);
+    let target = CommitTarget {
+        storage,
+        path: &path,
+        phases: &phases,
     };
-    write().map_err(Error::io("write", &path))
+    publish(&target, Durability::Durable, lines.len() as u64, |file, path| {
+        file.write_all(&lines).map_err(Error::io("write", path))
+    })
+    .map(drop)
 }
 
 fn line(saved: &Kept) -> Vec<u8> {

@@ -77,7 +77,18 @@ impl Run {
             let verifies = options.verify_first || is_partial || at + 1 == count;
             let options = options.clone().verify_first(verifies);
             let loaded = self.fabric.load_with(&kept.path, state, options);
-            match self.agree(loaded)? {
+            // A damaged checkpoint may have left entries in the state; a later refusal does not leave the state unchanged then.
+            let is_touched = skipped
+                .iter()
+                .any(|(_, error)| matches!(error, Error::Interrupted { .. }));
+            let agreed = match self.agree(loaded) {
+                Err(error) if is_touched => {
+                    skipped.push((kept.path, error));
+                    break;
+                }
+                agreed => agreed?,
+            };
+            match agreed {
                 Ok(Loaded { report, remainder, .. }) => {
                     self.last = Last {
                         step: kept.step,
@@ -110,12 +121,15 @@ impl Run {
     /// The checkpoints that may be whole, the newest first, and those that are known to be damaged. All ranks take the order of
     /// rank 0.
     fn candidates(&self) -> Result<(Vec<Kept>, Skipped)> {
-        self.fabric.wait()?;
+        let find = || {
+            self.fabric.wait()?;
+            self.held.found()
+        };
         let Found { mut whole, damaged, .. } = match self.fabric.loading_ranks() {
-            None => self.held.found()?,
+            None => find()?,
             Some(ranks) => {
                 let find = || {
-                    let found = self.held.found()?;
+                    let found = find()?;
                     let steps = found.whole.iter().flat_map(|kept| kept.step.to_le_bytes()).collect();
                     Ok((found, steps))
                 };

@@ -41,7 +41,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Whether a signal has come.
+    /// Returns true if the process has received a signal.
     pub(super) fn received(&self) -> bool {
         self.received.load(Ordering::Relaxed)
     }

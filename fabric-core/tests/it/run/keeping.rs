@@ -95,6 +95,17 @@ fn a_save_in_the_background_has_removed_what_is_to_go_when_the_run_has_waited() 
 }
 
 #[test]
+fn checkpoints_are_listed_while_others_are_removed() {
+    let (_memory, mut run) = with(&[], |run| run.keep(Keep::last(1)));
+    for step in 1..=50 {
+        run.save_async(step, &State::new(step), &[]).expect("saved");
+        run.checkpoints().expect("those that are there");
+    }
+    run.wait().expect("saved");
+    assert_eq!(steps(&run), [50]);
+}
+
+#[test]
 fn a_save_is_due_when_a_multiple_lies_behind_the_last_one() {
     let (_memory, mut run) = with(&[], |run| run.save_every(Every::steps(10)));
     let due: Vec<u64> = (1..=35).filter(|&step| run.due(step)).collect();

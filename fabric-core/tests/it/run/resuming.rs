@@ -68,6 +68,20 @@ fn a_damaged_checkpoint_is_passed_over_stays_and_counts_for_no_rule() {
 }
 
 #[test]
+fn a_checkpoint_saved_after_a_damaged_one_is_the_latest_also_for_the_next_process() {
+    let (memory, run) = with(&[1, 2, 9], |run| run);
+    damage(&memory, &latest(&run));
+    drop(run);
+    let mut run = opened(&memory, |run| run);
+    let resumed = run.resume(&mut State::new(0)).expect("older ones are whole");
+    assert_eq!(resumed.expect("a checkpoint").step, 2);
+    save(&mut run, 5);
+    drop(run);
+    let run = opened(&memory, |run| run);
+    assert_eq!(latest(&run).step, 5);
+}
+
+#[test]
 fn if_none_is_whole_that_is_an_error_and_the_last_one_changes_nothing() {
     let (memory, run) = with(&[1], |run| run);
     damage(&memory, &latest(&run));

@@ -71,6 +71,19 @@ fn a_file_that_replaced_a_checkpoint_while_the_run_was_open_stays() {
 }
 
 #[test]
+fn a_file_of_the_user_with_the_name_of_the_lock_stays_and_is_named() {
+    let memory = fabric_core::testing::Memory::new();
+    let lock = Path::new(AT).join(".run.lock");
+    write(&memory, &lock, b"mine");
+    let error = Run::at(AT).open(&fabric(&memory)).expect_err("it is no lock of a run");
+    assert!(
+        matches!(error, Error::Destination { .. }) && error.to_string().contains(".run.lock"),
+        "{error}"
+    );
+    assert_eq!(read(&memory, &lock), b"mine");
+}
+
+#[test]
 fn a_run_has_one_writer_at_a_time_and_any_number_of_readers() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path().join("run");

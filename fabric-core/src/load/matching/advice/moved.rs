@@ -43,7 +43,7 @@ impl Move {
         }
     }
 
-    /// Whether this entry of the file is, or lies below, what has moved.
+    /// Returns true if the move takes this entry of the file, or a part that the entry lies below.
     pub(crate) fn takes(&self, name: &str) -> bool {
         !self.from.is_empty() && strip(name, &self.from).is_some()
     }
@@ -264,7 +264,7 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Whether a name is `prefix` or lies below it.
+/// Returns true if one of the names is `prefix` or lies below it.
 fn has_below(names: &BTreeSet<&str>, prefix: &str) -> bool {
     if prefix.is_empty() {
         return !names.is_empty();

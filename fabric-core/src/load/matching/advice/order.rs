@@ -37,7 +37,7 @@ pub(super) fn in_order<'m>(moves: impl Iterator<Item = &'m Move>, index: &Index)
     Renames { pairs, depend }
 }
 
-/// Whether no other rename has yet to take something away from the name that this one gives.
+/// Returns true if the new name of a rename is free: no other rename still has to move entries away from it.
 fn is_free(renames: &[Rename], at: usize) -> bool {
     let to = &renames[at].1;
     let meets = |from: &str| strip(from, to).is_some() || strip(to, from).is_some();
