@@ -6,12 +6,12 @@ pub(crate) mod load;
 pub(crate) mod manifest;
 pub(crate) mod mesh;
 pub(crate) mod partial_crc;
+#[cfg(any(test, feature = "testing"))]
+pub mod planner_bench;
 pub(crate) mod rank_channels;
 pub(crate) mod ranks;
 pub(crate) mod reshard;
 pub(crate) mod save;
-#[cfg(any(test, feature = "testing"))]
-pub mod scale;
 pub(crate) mod shard;
 mod shard_attributes;
 pub(crate) mod strategy;

@@ -33,7 +33,7 @@ use crate::phases::Phases;
 use crate::progress::Meter;
 use crate::report::LoadReport;
 use crate::source::read::PartialSums;
-use crate::state::{AnyStateMut, OptimizerState, Place, Resolved};
+use crate::state::{AnySlot, AnyStateMut, OptimizerState, Resolved};
 
 /// The result of a load.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct Loaded {
 }
 
 /// The named entries of a state, with their places in it.
-pub(crate) type Places<'a> = Resolved<Place<'a>, &'a mut dyn OptimizerState>;
+pub(crate) type LoadSlots<'a> = Resolved<AnySlot<'a>, &'a mut dyn OptimizerState>;
 
 /// The request of a load.
 pub(crate) struct Request {

@@ -78,7 +78,7 @@ use self::facts::Facts;
 pub use self::found::Kept;
 pub use self::keep::{Keep, Metric};
 pub use self::resume::Resumed;
-use self::retention::Held;
+use self::retention::RunDirectory;
 use self::signals::Signals;
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
@@ -93,7 +93,7 @@ use crate::state::Checkpoint;
 #[derive(Debug)]
 pub struct Run {
     fabric: Fabric,
-    held: Arc<Held>,
+    held: Arc<RunDirectory>,
     save_every: Option<Every>,
     signals: Option<Signals>,
     /// The signals have been agreed about, and stay so.

@@ -39,7 +39,7 @@ pub(crate) trait Source: Send + Sync + Debug {
     /// The index of the entries.
     fn index(&self) -> &Arc<Index>;
 
-    /// The file with this number, which [`Place::file`] refers to.
+    /// The file with this number, which [`Extent::file`] refers to.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 
     /// The bound on memory for this file.
@@ -106,7 +106,7 @@ pub(crate) struct StoredTensor {
 
 impl StoredTensor {
     /// The places of the parts. Tensors with one shape, type and list of places are tied, and not only equal.
-    pub(crate) fn places(&self) -> Vec<(Place, Option<Arrangement>)> {
+    pub(crate) fn extents(&self) -> Vec<(Extent, Option<Arrangement>)> {
         self.parts
             .iter()
             .map(|part| (part.place, part.arrangement.clone()))
@@ -123,7 +123,7 @@ impl StoredTensor {
         if self.info != other.info {
             return Some(false);
         }
-        if self.places() == other.places() {
+        if self.extents() == other.extents() {
             return Some(true);
         }
         match (&self.parts[..], &other.parts[..]) {
@@ -139,7 +139,7 @@ impl StoredTensor {
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) region: Region,
-    pub(crate) place: Place,
+    pub(crate) place: Extent,
     pub(crate) check: Check,
     /// The layout of the elements; `None` for row-major, little-endian elements without gaps.
     pub(crate) arrangement: Option<Arrangement>,
@@ -149,7 +149,7 @@ pub(crate) struct Part {
 
 /// A run of bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct Extent {
     pub(crate) file: usize,
     pub(crate) start: u64,
     pub(crate) len: u64,
@@ -181,7 +181,7 @@ pub(crate) enum Check {
 /// A run of bytes with a CRC-32 over all of it: a member of a zip archive. All views of the member share it.
 #[derive(Debug)]
 pub(crate) struct CheckedRun {
-    pub(crate) place: Place,
+    pub(crate) place: Extent,
     pub(crate) crc32: u32,
     /// Checksums of the run's pieces, set by its verification. Later reads of a view are compared with these.
     pub(crate) pieces: OnceLock<Box<[u64]>>,
@@ -201,7 +201,7 @@ impl Check {
 
 impl Part {
     /// A part with contiguous, little-endian elements.
-    pub(crate) fn plain(region: Region, place: Place, check: Check) -> Self {
+    pub(crate) fn plain(region: Region, place: Extent, check: Check) -> Self {
         Self {
             region,
             place,

@@ -53,7 +53,7 @@ pub use schema::{Declaration, Schema};
 #[cfg(test)]
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
-pub(crate) use slot::{Place, ValueSlot};
+pub(crate) use slot::{AnySlot, ValueSlot};
 pub use types::Types;
 pub use visitor::{Visitor, Walking};
 pub use visitor_mut::VisitorMut;

@@ -15,4 +15,4 @@ pub use symmetric::assert_symmetric;
 
 /// The cost of planning for thousands of ranks, for benchmarks; no part of the public interface.
 #[doc(hidden)]
-pub use crate::dist::scale;
+pub use crate::dist::planner_bench;

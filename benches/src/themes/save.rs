@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use fabric_core::Fabric;
-use fabric_core::testing::scale::read_to_compare;
+use fabric_core::testing::planner_bench::read_to_compare;
 
 use super::Bench;
 use super::load::save_relaxed;

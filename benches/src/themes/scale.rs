@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fabric_core::testing::scale::World;
+use fabric_core::testing::planner_bench::World;
 
 use super::Bench;
 use crate::figures::{Kind, Table, Theme};

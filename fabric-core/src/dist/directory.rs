@@ -25,7 +25,7 @@ use crate::source::recognized;
 use crate::source::refused::Refused;
 use crate::source::single::{read_header, read_manifest};
 use crate::source::values::own_values;
-use crate::source::{Check, Index, Part, Place, ReadLimit, Source, StoredTensor};
+use crate::source::{Check, Extent, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
@@ -187,7 +187,7 @@ fn cuts(manifest: &Manifest) -> BTreeMap<String, Vec<(usize, Vec<String>)>> {
 /// A tensor whose files have not been opened: the start of its place is the number of its record.
 fn unlocated(number: usize, record: &TensorRecord) -> StoredTensor {
     let info = record.info();
-    let place = Place {
+    let place = Extent {
         file: 0,
         start: number as u64,
         len: info.byte_len().unwrap_or_default() as u64,
@@ -292,7 +292,7 @@ impl RankDirectory {
             let what = format!("it should hold {region} of entry `{name}`, {info}, and holds {found}");
             return Err(Error::corrupt(&opened.path, what));
         };
-        let place = Place {
+        let place = Extent {
             file: rank,
             start: part.start,
             len: part.len,

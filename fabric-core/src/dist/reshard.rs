@@ -76,7 +76,7 @@ impl<'s> Whole<'s> {
         };
         let mut by_place = HashMap::default();
         for (name, stored) in tensors {
-            let places = stored.places();
+            let places = stored.extents();
             let number = u32::try_from(whole.rows.len()).unwrap_or(u32::MAX);
             // Tensors without any bytes lie in one place without being the same.
             let first = if stored.info.byte_len() == Some(0) {

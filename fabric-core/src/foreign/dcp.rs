@@ -24,7 +24,7 @@ use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
 use crate::source::recognized;
 use crate::source::window::Slice;
-use crate::source::{Check, Files, Index, Part, Place, ReadLimit, Sought, Source, StoredTensor, by_name};
+use crate::source::{Check, Extent, Files, Index, Part, ReadLimit, Sought, Source, StoredTensor, by_name};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The file with the index of a checkpoint.
@@ -175,8 +175,8 @@ fn framed(tensor: metadata::Tensor) -> (String, StoredTensor) {
 }
 
 impl Payload {
-    fn place(self) -> Place {
-        Place {
+    fn place(self) -> Extent {
+        Extent {
             file: self.file,
             start: self.start,
             len: self.len,

@@ -57,7 +57,7 @@ pub(crate) fn export(
     phases
         .within(|| match format {
             ExportFormat::Safetensors => {
-                let image = safetensors::Image::new(&chosen)?;
+                let image = safetensors::SafetensorsImage::new(&chosen)?;
                 let len = image.report().bytes;
                 publish(&destination, options.durability, len, |file, path| {
                     image.write(file, path)
@@ -70,7 +70,7 @@ pub(crate) fn export(
                     subtree: options.subtree.is_some(),
                     parameter_names: options.parameter_names,
                 };
-                let image = torch::Image::new(&chosen, choices)?;
+                let image = torch::TorchImage::new(&chosen, choices)?;
                 let mut len = 0;
                 publish(&destination, options.durability, image.tensor_bytes(), |file, path| {
                     len = image.write(file, path)?;

@@ -1,6 +1,6 @@
 //! The phases of a load that change the state: copying bytes, and assigning decoded values.
 
-use super::entries::{Held, StateEntry};
+use super::entries::{EntryTarget, StateEntry};
 use super::matching::LoadPlan;
 use super::stage::Staged;
 use super::target::write_bytes;
@@ -55,7 +55,7 @@ impl Accepted<'_, '_> {
     fn begin_at_zero(&self) -> Result<()> {
         for at in &self.plan.zero_init {
             let StateEntry { name, held, .. } = &self.entries[*at];
-            if let Held::Tensor { tensor, .. } = held {
+            if let EntryTarget::Tensor { tensor, .. } = held {
                 let len = TensorInfo::from(*tensor).byte_len().unwrap_or_default();
                 let zeros = pages::zeroed(len).map_err(|source| Error::Memory {
                     purpose: format!("clear `{name}`"),

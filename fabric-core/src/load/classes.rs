@@ -64,7 +64,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// A mismatch of optimizers: the one that wrote the file, and the expected one.
-pub(super) struct Stranger {
+pub(super) struct OtherOptimizer {
     pub(crate) found: String,
     pub(crate) expected: String,
 }
@@ -74,7 +74,7 @@ pub(super) struct Stranger {
 ///
 /// # Errors
 /// If another optimizer wrote the groups.
-pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
+pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), OtherOptimizer> {
     let (class, expected) = match kind {
         "AdamW" => ("AdamW", "that of AdamW, or of Adam without weight decay".to_owned()),
         "Sgd" => ("SGD", "that of SGD".to_owned()),
@@ -91,7 +91,7 @@ pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), Stranger> {
             Some(found) => format!("the state of PyTorch's {}", found.names.join(" or ")),
             None => format!("the state of an optimizer with the options {}", quoted(&options)),
         };
-        return Err(Stranger { found, expected });
+        return Err(OtherOptimizer { found, expected });
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::own::OwnValue;
 use crate::entry::{Selection, TensorInfo};
 use crate::hash::HashMap;
 use crate::source::Index;
-use crate::state::{Content, Item, NamedOptimizer, OptimizerPart, Place, StorageKey, ValueSlot};
+use crate::state::{AnySlot, Content, Item, NamedOptimizer, OptimizerPart, StorageKey, ValueSlot};
 
 /// The boxes of whole tensors that entries hold, by the positions of the entries. All other entries are whole tensors.
 pub(crate) type Selections = HashMap<usize, Selection>;
@@ -16,7 +16,7 @@ pub(crate) struct StateEntry<'e> {
     pub(crate) name: &'e str,
     /// The other names that the entry may have in a file.
     pub(crate) alternatives: &'e [String],
-    pub(crate) held: Held<'e>,
+    pub(crate) held: EntryTarget<'e>,
     /// The schema's own filter skips the entry.
     pub(crate) filtered: bool,
     /// Entries with the same number may be absent together.
@@ -30,7 +30,7 @@ pub(crate) struct StateEntry<'e> {
 }
 
 /// The place in the state.
-pub(crate) enum Held<'e> {
+pub(crate) enum EntryTarget<'e> {
     Tensor {
         tensor: &'e Tensor,
         /// The element type and the shape of the whole tensor.
@@ -78,8 +78,8 @@ impl StateEntry<'_> {
 
     pub(crate) fn absence(&self) -> Absence {
         match &self.held {
-            Held::Value(slot) if slot.absence_is_a_value() => Absence::Meant,
-            Held::Optimizer {
+            EntryTarget::Value(slot) if slot.absence_is_a_value() => Absence::Meant,
+            EntryTarget::Optimizer {
                 part: OptimizerPart::Kind,
                 ..
             } => Absence::Fine,
@@ -90,13 +90,13 @@ impl StateEntry<'_> {
 
 /// The entries of a walked state, in the order of the walk.
 pub(crate) fn entries<'e, O>(
-    items: &'e mut [Item<Place<'_>>],
+    items: &'e mut [Item<AnySlot<'_>>],
     optimizers: &[NamedOptimizer<O>],
     own: &'e HashMap<usize, OwnValue>,
     selections: &'e Selections,
     index: &Index,
 ) -> Vec<StateEntry<'e>> {
-    let entry = |(at, item): (usize, &'e mut Item<Place<'_>>)| StateEntry {
+    let entry = |(at, item): (usize, &'e mut Item<AnySlot<'_>>)| StateEntry {
         name: &item.scope.name,
         alternatives: &item.scope.alternatives,
         held: held(&mut item.content, selections.get(&at)),
@@ -125,16 +125,16 @@ pub(crate) fn entries<'e, O>(
     entries
 }
 
-fn held<'e>(content: &'e mut Content<Place<'_>>, selection: Option<&'e Selection>) -> Held<'e> {
+fn held<'e>(content: &'e mut Content<AnySlot<'_>>, selection: Option<&'e Selection>) -> EntryTarget<'e> {
     match content {
-        Content::Tensor(tensor, _) => Held::Tensor {
+        Content::Tensor(tensor, _) => EntryTarget::Tensor {
             info: selection.map_or_else(|| (&*tensor).into(), |selection| selection.whole.clone()),
             memory: StorageKey::of(tensor),
             tensor,
             selection,
         },
-        Content::Value(slot) => Held::Value(&mut **slot),
-        Content::Optimizer { optimizer, part, .. } => Held::Optimizer {
+        Content::Value(slot) => EntryTarget::Value(&mut **slot),
+        Content::Optimizer { optimizer, part, .. } => EntryTarget::Optimizer {
             optimizer: *optimizer,
             part: *part,
         },

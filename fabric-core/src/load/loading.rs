@@ -6,7 +6,7 @@ use super::matching::numbered::{Names, accept_numbers};
 use super::matching::{LoadPlan, Policy, check_not_empty, plan};
 use super::own::{OwnNames, OwnValue};
 use super::transfer::{Transfer, locate};
-use super::{Places, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
+use super::{LoadSlots, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
 use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::load::raw::RawCheckpoint;
@@ -23,7 +23,7 @@ pub(crate) struct Loading<'l> {
     renamed: Option<Renamed>,
     /// The entries under the state's names.
     named: RawCheckpoint,
-    pub(crate) places: Places<'l>,
+    pub(crate) places: LoadSlots<'l>,
     /// The values that differ between processes, by their positions.
     pub(crate) own: HashMap<usize, OwnValue>,
     pub(crate) policy: Policy,
@@ -147,7 +147,7 @@ impl<'l> Loading<'l> {
 }
 
 /// Gives each value that differs between processes its names in the file.
-fn name_own_values(places: &mut Places<'_>, own: impl Fn(&[String]) -> OwnNames) -> HashMap<usize, OwnValue> {
+fn name_own_values(places: &mut LoadSlots<'_>, own: impl Fn(&[String]) -> OwnNames) -> HashMap<usize, OwnValue> {
     let items = places.items.iter_mut().enumerate();
     let values = items.filter(|(_, item)| item.scope.per_rank && matches!(item.content, Content::Value(_)));
     let named = values.map(|(at, item)| {
@@ -165,7 +165,7 @@ fn name_own_values(places: &mut Places<'_>, own: impl Fn(&[String]) -> OwnNames)
 }
 
 /// All names that the entries of a state may have.
-fn all_names<'p>(places: &'p Places<'_>) -> impl Iterator<Item = &'p str> {
+fn all_names<'p>(places: &'p LoadSlots<'_>) -> impl Iterator<Item = &'p str> {
     let scopes = places.items.iter().map(|item| &item.scope);
     scopes.flat_map(|scope| {
         std::iter::once(&scope.name)

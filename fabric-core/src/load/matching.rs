@@ -12,7 +12,7 @@ use std::collections::hash_map;
 
 use smallvec::SmallVec;
 
-use super::entries::{Held, StateEntry};
+use super::entries::{EntryTarget, StateEntry};
 use super::transfer::Transfer;
 use crate::entry::{TensorInfo, strip};
 use crate::error::{Error, Result};
@@ -173,7 +173,7 @@ impl<'p, 'i> Matching<'p, 'i> {
 
     /// Returns true for a value in a load of bare weights, which contain tensors only.
     pub(crate) fn is_bare_value(&self, entry: &StateEntry<'_>) -> bool {
-        self.policy.whole && matches!(entry.held, Held::Value(_))
+        self.policy.whole && matches!(entry.held, EntryTarget::Value(_))
     }
 
     /// Looks up every entry of the state under all of its names.
@@ -215,7 +215,7 @@ impl<'p, 'i> Matching<'p, 'i> {
     fn match_tensors(&mut self) {
         let mut filled: HashMap<&StorageKey, Named<'i>> = map_of(self.entries.len());
         for (at, entry) in self.entries.iter().enumerate() {
-            let (Held::Tensor { info, memory, .. }, Some(found)) = (&entry.held, self.found[at]) else {
+            let (EntryTarget::Tensor { info, memory, .. }, Some(found)) = (&entry.held, self.found[at]) else {
                 continue;
             };
             let (name, stored) = match found {
@@ -277,7 +277,7 @@ impl<'p, 'i> Matching<'p, 'i> {
     /// An entry that the file lacks counts as restored if it shares its memory with an entry that the file has.
     fn fill_through_ties(&mut self, filled: &HashMap<&StorageKey, Named<'i>>) {
         for (at, entry) in self.entries.iter().enumerate() {
-            let Held::Tensor { memory, .. } = &entry.held else {
+            let EntryTarget::Tensor { memory, .. } = &entry.held else {
                 continue;
             };
             if self.fates[at].is_none() && self.found[at].is_none() && filled.contains_key(memory) {
@@ -289,7 +289,8 @@ impl<'p, 'i> Matching<'p, 'i> {
 
     fn match_values(&mut self) {
         for (at, entry) in self.entries.iter().enumerate() {
-            let (Held::Value(_) | Held::Optimizer { .. }, Some(found)) = (&entry.held, self.found[at]) else {
+            let (EntryTarget::Value(_) | EntryTarget::Optimizer { .. }, Some(found)) = (&entry.held, self.found[at])
+            else {
                 continue;
             };
             if let Entry::Tensor(_, stored) = found

@@ -1,7 +1,7 @@
 //! Decodes all values before the load assigns any.
 
-use super::classes::{self, Stranger};
-use super::entries::{Held, StateEntry};
+use super::classes::{self, OtherOptimizer};
+use super::entries::{EntryTarget, StateEntry};
 use super::groups;
 use super::matching::LoadPlan;
 use super::scalar::Scalars;
@@ -49,13 +49,13 @@ pub(crate) fn stage(
         );
         let entry = &mut entries[at];
         let mut stage = |stored: &Value| match &mut entry.held {
-            Held::Value(slot) => slot
+            EntryTarget::Value(slot) => slot
                 .stage(stored)
                 .map_err(|error| Refusal::of(MismatchKind::Type, &error)),
-            Held::Optimizer { optimizer, part } => {
+            EntryTarget::Optimizer { optimizer, part } => {
                 staged.optimizers[*optimizer].stage(&optimizers[*optimizer], *part, stored)
             }
-            Held::Tensor { .. } => Ok(()),
+            EntryTarget::Tensor { .. } => Ok(()),
         };
         // If no reading fits, the error of the first and closest one is reported.
         let mut problem = None;
@@ -81,7 +81,7 @@ pub(crate) fn stage(
         }
     }
     for at in &plan.zero_init {
-        if let Held::Optimizer {
+        if let EntryTarget::Optimizer {
             optimizer,
             part: OptimizerPart::Step(position),
         } = &entries[*at].held
@@ -93,7 +93,7 @@ pub(crate) fn stage(
     }
     for at in &plan.absent {
         let entry = &mut entries[*at];
-        if let Held::Value(slot) = &mut entry.held {
+        if let EntryTarget::Value(slot) = &mut entry.held {
             slot.stage_absent();
             plan.report.restored.push(entry.name.to_owned());
         }
@@ -134,8 +134,8 @@ impl Refusal {
     }
 }
 
-impl From<Stranger> for Refusal {
-    fn from(Stranger { found, expected }: Stranger) -> Self {
+impl From<OtherOptimizer> for Refusal {
+    fn from(OtherOptimizer { found, expected }: OtherOptimizer) -> Self {
         Self {
             kind: MismatchKind::Optimizer,
             found: Some(found),
@@ -221,7 +221,7 @@ impl Staged {
         optimizers: &mut [NamedOptimizer<&mut dyn OptimizerState>],
     ) {
         for entry in entries {
-            if let Held::Value(slot) = entry.held {
+            if let EntryTarget::Value(slot) = entry.held {
                 slot.commit();
             }
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use candle_core::Tensor;
 
 use super::counted::Counted;
-use super::entries::{Held, StateEntry};
+use super::entries::{EntryTarget, StateEntry};
 use super::target::{write, write_bytes};
 use crate::device;
 use crate::entry::Selection;
@@ -47,7 +47,7 @@ impl<'t> Transfer<'t> {
     /// A transfer into an entry of a state. The shapes are equal; the element types are equal unless elements are
     /// converted. `None` if the entry is not a tensor.
     pub(crate) fn of(entry: &StateEntry<'t>, stored_name: &'t str, stored: &'t StoredTensor) -> Option<Self> {
-        let Held::Tensor {
+        let EntryTarget::Tensor {
             tensor,
             ref info,
             selection,

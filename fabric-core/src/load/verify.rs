@@ -10,7 +10,7 @@ use crate::load::raw::RawCheckpoint;
 use crate::load::transfer::Transfer;
 use crate::progress::Meter;
 use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
-use crate::source::{Check, Part, Place};
+use crate::source::{Check, Extent, Part};
 
 /// Compares the checksums of all bytes that the load will read.
 pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Option<&Meter>) -> Result<()> {
@@ -20,7 +20,7 @@ pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Opt
         stored.parts.iter().map(move |part| (name, item, part))
     });
     let (in_runs, others): (Vec<_>, Vec<_>) = parts.partition(|(.., part)| is_run(part));
-    let mut verified: HashSet<Place> = HashSet::default();
+    let mut verified: HashSet<Extent> = HashSet::default();
     for (name, _, part) in in_runs {
         let Check::Run(run) = &part.check else { continue };
         let is_first = verified.insert(run.place);

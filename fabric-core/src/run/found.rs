@@ -64,9 +64,9 @@ impl Found {
             }
             let path = directory.join(name);
             match look(storage, step, &path) {
-                Ok(Looked::Kept(kept)) => found.whole.push(kept),
-                Ok(Looked::Stranger) => found.strangers.push((step, path)),
-                Ok(Looked::Gone) => {}
+                Ok(LookedAt::Kept(kept)) => found.whole.push(kept),
+                Ok(LookedAt::Stranger) => found.strangers.push((step, path)),
+                Ok(LookedAt::Gone) => {}
                 Err(error) if is_damage(&error) => found.damaged.push((step, path, error)),
                 Err(error) => return Err(error),
             }
@@ -78,7 +78,7 @@ impl Found {
 }
 
 /// Something under the name of a checkpoint.
-pub(super) enum Looked {
+pub(super) enum LookedAt {
     Kept(Kept),
     /// A file or directory that no run has written.
     Stranger,
@@ -90,21 +90,21 @@ pub(super) enum Looked {
 ///
 /// # Errors
 /// If its head is damaged, or of a newer version of the format; if the storage fails.
-pub(super) fn look(storage: &dyn Storage, step: u64, path: &Path) -> Result<Looked> {
+pub(super) fn look(storage: &dyn Storage, step: u64, path: &Path) -> Result<LookedAt> {
     let looked = look_at(storage, step, path);
     match looked {
-        Ok(Looked::Kept(_)) => looked,
+        Ok(LookedAt::Kept(_)) => looked,
         // Retention may remove the checkpoint while it is looked at.
-        _ if storage.kind(path).map_err(Error::io("look at", path))?.is_none() => Ok(Looked::Gone),
+        _ if storage.kind(path).map_err(Error::io("look at", path))?.is_none() => Ok(LookedAt::Gone),
         _ => looked,
     }
 }
 
-fn look_at(storage: &dyn Storage, step: u64, path: &Path) -> Result<Looked> {
+fn look_at(storage: &dyn Storage, step: u64, path: &Path) -> Result<LookedAt> {
     let facts = head_of(storage, path)?.and_then(|head| Facts::of(&head.facts));
     match facts.filter(|facts| facts.step == step) {
-        Some(facts) => kept(storage, facts, path.to_path_buf()).map(Looked::Kept),
-        None => Ok(Looked::Stranger),
+        Some(facts) => kept(storage, facts, path.to_path_buf()).map(LookedAt::Kept),
+        None => Ok(LookedAt::Stranger),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::builder::{Builder, host};
 use super::every::Last;
 use super::lock::RunLock;
-use super::retention::Held;
+use super::retention::RunDirectory;
 use super::signals::Signals;
 use super::{Run, names};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ pub(super) fn open(builder: Builder, fabric: &Fabric) -> Result<Run> {
     };
     Ok(Run {
         fabric: fabric.clone(),
-        held: Arc::new(Held::new(storage.clone(), directory, keep, log, lock)),
+        held: Arc::new(RunDirectory::new(storage.clone(), directory, keep, log, lock)),
         save_every,
         signals,
         stops: false,

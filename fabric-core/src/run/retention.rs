@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::found::{Found, Kept, Looked, is_damage, look};
+use super::found::{Found, Kept, LookedAt, is_damage, look};
 use super::keep::Keep;
 use super::lock::RunLock;
 use super::log;
@@ -15,7 +15,7 @@ use crate::storage::Storage;
 
 /// The directory of an open run, which the training's thread shares with the thread that saves.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct RunDirectory {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) directory: PathBuf,
     pub(super) keep: Keep,
@@ -28,7 +28,7 @@ pub(super) struct Held {
     _lock: Option<RunLock>,
 }
 
-impl Held {
+impl RunDirectory {
     pub(super) fn new(
         storage: Arc<dyn Storage>,
         directory: PathBuf,
@@ -115,7 +115,7 @@ impl Held {
     /// Removes a checkpoint, unless another program has replaced it since this run has seen it.
     fn remove(&self, one: &Kept) -> Result<()> {
         match look(&*self.storage, one.step, &one.path) {
-            Ok(Looked::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path).map(drop),
+            Ok(LookedAt::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path).map(drop),
             Err(error) if !is_damage(&error) => Err(error),
             _ => {
                 self.forget(one.step);

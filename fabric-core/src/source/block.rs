@@ -1,6 +1,6 @@
 //! Blocks of a part, each with its place in the file and its checksum.
 
-use super::{Check, Part, Place};
+use super::{Check, Extent, Part};
 use crate::io::checksum::{self, BLOCK};
 
 /// One block of a part: its place in the file, its range in the part, and its checksum.
@@ -14,8 +14,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn place(self) -> Place {
-        Place {
+    pub(crate) fn place(self) -> Extent {
+        Extent {
             file: self.file,
             start: self.start,
             len: self.len as u64,

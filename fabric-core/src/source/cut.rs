@@ -1,6 +1,6 @@
 //! Boxes of stored tensors, for loads that need a part of a tensor.
 
-use super::{Arrangement, Part, Place, StoredTensor};
+use super::{Arrangement, Extent, Part, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 
 /// The box of a part that is read.
@@ -75,7 +75,7 @@ impl Part {
         let last = steps(&mut inside.size.iter().map(|size| size - 1));
         Self {
             region,
-            place: Place {
+            place: Extent {
                 start: self.place.start + start,
                 len: last + item as u64,
                 ..self.place

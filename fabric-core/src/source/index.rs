@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Check, Place, StoredTensor};
+use super::{Check, Extent, StoredTensor};
 use crate::entry::entries;
 use crate::entry::{root, strip};
 use crate::format::manifest::StructRecord;
@@ -112,7 +112,7 @@ impl Index {
         for (name, tensor) in &self.tensors {
             digest.update(format!("{name}\n{}\n", tensor.info).as_bytes());
             for part in &tensor.parts {
-                let Place { file, start, len } = part.place;
+                let Extent { file, start, len } = part.place;
                 digest.update(format!("{file} {start} {len} {}\n", part.region).as_bytes());
                 match &part.check {
                     Check::Blocks(sums) => sums.iter().for_each(|sum| digest.update(&sum.to_le_bytes())),

@@ -23,12 +23,12 @@ pub(crate) struct OpenFiles(Arc<Shared>);
 struct Shared {
     storage: Arc<dyn Storage>,
     /// The open files, in the order in which [`Shared::admit`] checks them.
-    open: Mutex<VecDeque<Weak<Slot>>>,
+    open: Mutex<VecDeque<Weak<FileState>>>,
 }
 
 /// One file, open or closed.
 #[derive(Debug)]
-struct Slot {
+struct FileState {
     path: PathBuf,
     first: Look,
     file: Mutex<Option<Arc<dyn ReadFile>>>,
@@ -66,14 +66,14 @@ impl OpenFiles {
     /// As [`Storage::open`]. A read fails if the file must be reopened and has disappeared or changed.
     pub(crate) fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let file: Arc<dyn ReadFile> = self.0.storage.open(path)?.into();
-        let slot = Arc::new(Slot {
+        let slot = Arc::new(FileState {
             path: path.to_path_buf(),
             first: Look::at(&*file)?,
             file: Mutex::new(Some(file)),
             used: AtomicBool::new(false),
         });
         self.0.admit(&slot);
-        Ok(Box::new(Reader {
+        Ok(Box::new(ReopeningFile {
             slot,
             files: self.0.clone(),
         }))
@@ -83,7 +83,7 @@ impl OpenFiles {
 impl Shared {
     /// Adds a file that was just opened, and closes files above the limit. The least recently opened file that has not
     /// been read since the last pass is closed.
-    fn admit(&self, slot: &Arc<Slot>) {
+    fn admit(&self, slot: &Arc<FileState>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.len() >= MOST_OPEN
             && let Some(first) = open.pop_front()
@@ -99,7 +99,7 @@ impl Shared {
     }
 }
 
-impl Slot {
+impl FileState {
     fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn ReadFile>>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,12 +130,12 @@ impl Slot {
 
 /// A file that is opened when it is read.
 #[derive(Debug)]
-struct Reader {
-    slot: Arc<Slot>,
+struct ReopeningFile {
+    slot: Arc<FileState>,
     files: Arc<Shared>,
 }
 
-impl Reader {
+impl ReopeningFile {
     fn file(&self) -> io::Result<Arc<dyn ReadFile>> {
         if let Some(file) = &*self.slot.lock() {
             self.slot.used.store(true, Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Reader {
     }
 }
 
-impl ReadFile for Reader {
+impl ReadFile for ReopeningFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.slot.first.len)
     }

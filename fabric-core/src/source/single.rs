@@ -7,7 +7,7 @@ use super::limit::{Budget, OverLimit};
 use super::open::{first_bytes, read_whole};
 use super::refused::Refused;
 use super::values::own_values;
-use super::{Check, Files, Index, Part, Place, ReadLimit, Source, StoredTensor};
+use super::{Check, Extent, Files, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
@@ -160,7 +160,7 @@ fn memory_of(stored: &StoredTensor) -> usize {
 /// The tensor of a record. Every record in a file has a part.
 fn stored_tensor(record: TensorRecord) -> Option<(String, StoredTensor)> {
     let part = record.part.as_ref()?;
-    let place = Place {
+    let place = Extent {
         file: 0,
         start: part.start,
         len: part.len,
@@ -192,7 +192,7 @@ pub(crate) fn bare_tensor(placed: &Placed, file: usize) -> StoredTensor {
         info: placed.info.clone(),
         parts: vec![Part::plain(
             Region::whole(placed.info.shape()),
-            Place {
+            Extent {
                 file,
                 start: placed.start,
                 len: placed.end - placed.start,

@@ -16,18 +16,18 @@ pub(crate) struct Slice<'f> {
     pub(crate) start: u64,
     pub(crate) len: u64,
     /// The bytes of the slice that have been read already.
-    pub(crate) held: [Held<'f>; 2],
+    pub(crate) held: [CachedBytes<'f>; 2],
 }
 
 /// Bytes of a file in memory.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Held<'f> {
+pub(crate) struct CachedBytes<'f> {
     /// The offset of the first byte in the file.
     pub(crate) start: u64,
     pub(crate) bytes: &'f [u8],
 }
 
-impl<'f> Held<'f> {
+impl<'f> CachedBytes<'f> {
     /// The `len` bytes from `start`, if all of them are in memory.
     pub(crate) fn get(self, start: u64, len: usize) -> Option<&'f [u8]> {
         let from = usize::try_from(start.checked_sub(self.start)?).ok()?;

@@ -4,7 +4,7 @@
 //! `visit` alone, so a load of a state with a hand-written part compares the methods before it matches entries.
 
 use super::walk::{PendingOptimizer, Scope};
-use super::{AnyStateMut, Content, Item, OptimizerState, Place, Role, Visitor, VisitorMut, Walked, same_view};
+use super::{AnySlot, AnyStateMut, Content, Item, OptimizerState, Role, Visitor, VisitorMut, Walked, same_view};
 use crate::entry::shown;
 use crate::error::StateError;
 use crate::value::{Value, ValueError};
@@ -13,7 +13,7 @@ use crate::value::{Value, ValueError};
 ///
 /// # Errors
 /// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
-pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
+pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<AnySlot<'_>, &mut dyn OptimizerState>, StateError> {
     if state.may_differ() {
         compared(state)
     } else {
@@ -25,7 +25,9 @@ pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &m
 ///
 /// # Errors
 /// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
-pub(crate) fn compared(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, &mut dyn OptimizerState>, StateError> {
+pub(crate) fn compared(
+    state: &mut dyn AnyStateMut,
+) -> Result<Walked<AnySlot<'_>, &mut dyn OptimizerState>, StateError> {
     let listed = listed(&*state);
     let places = walked(state);
     match difference(&listed, &places) {
@@ -34,7 +36,7 @@ pub(crate) fn compared(state: &mut dyn AnyStateMut) -> Result<Walked<Place<'_>, 
     }
 }
 
-fn walked(state: &mut dyn AnyStateMut) -> Walked<Place<'_>, &mut dyn OptimizerState> {
+fn walked(state: &mut dyn AnyStateMut) -> Walked<AnySlot<'_>, &mut dyn OptimizerState> {
     let mut visitor = VisitorMut::new();
     state.visit_mut(&mut visitor);
     visitor.finish()

@@ -32,7 +32,7 @@ pub(crate) trait ValueSlot {
 }
 
 /// A place of any type.
-pub(crate) type Place<'a> = Box<dyn ValueSlot + 'a>;
+pub(crate) type AnySlot<'a> = Box<dyn ValueSlot + 'a>;
 
 /// A place of type `T`, with the functions that decode `T`.
 pub(crate) struct Slot<'a, T> {

@@ -3,20 +3,20 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::slot::{Place, Slot, ValueSlot};
+use super::slot::{AnySlot, Slot, ValueSlot};
 use super::visitor::both_directions;
 use super::walk::{Walk, Walked};
 use super::{Checkpoint, FieldVisitorMut, OptimizerState};
 
 /// The walk of a load, which collects places and mutable borrows of optimizers.
-type Places<'a> = Walk<Place<'a>, &'a mut dyn OptimizerState>;
+type SlotWalk<'a> = Walk<AnySlot<'a>, &'a mut dyn OptimizerState>;
 
 /// Takes the places of a state for a load. [`Checkpoint::visit_mut`] calls its methods.
 ///
 /// It has the methods of [`Visitor`](crate::Visitor), which take values and optimizers by `&mut`. Tensors are shared
 /// borrows: a load writes their memory through the handle.
 pub struct VisitorMut<'a> {
-    pub(super) walk: Places<'a>,
+    pub(super) walk: SlotWalk<'a>,
 }
 
 both_directions!(VisitorMut, FieldVisitorMut);
@@ -26,7 +26,7 @@ impl<'a> VisitorMut<'a> {
         Self { walk: Walk::new() }
     }
 
-    pub(crate) fn finish(self) -> Walked<Place<'a>, &'a mut dyn OptimizerState> {
+    pub(crate) fn finish(self) -> Walked<AnySlot<'a>, &'a mut dyn OptimizerState> {
         self.walk.finish()
     }
 

@@ -82,7 +82,7 @@ impl Local {
 impl Storage for Local {
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         let file = regular::open(path, OpenOptions::new().read(true))?;
-        Ok(Box::new(Reader(Mapped::new(file))))
+        Ok(Box::new(LocalFile(Mapped::new(file))))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
@@ -236,9 +236,9 @@ fn or_current(path: &Path) -> &Path {
 }
 
 #[derive(Debug)]
-struct Reader(Mapped);
+struct LocalFile(Mapped);
 
-impl ReadFile for Reader {
+impl ReadFile for LocalFile {
     fn len(&self) -> io::Result<u64> {
         self.0.file().metadata().map(|found| found.len())
     }

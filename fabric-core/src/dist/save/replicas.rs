@@ -20,7 +20,7 @@ struct TensorGroup {
     axes: Vec<usize>,
     /// True for buffers, which may differ between replicas.
     buffers: bool,
-    /// Places in the plan.
+    /// LoadSlots in the plan.
     tensors: Vec<usize>,
 }
 

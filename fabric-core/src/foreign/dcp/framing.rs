@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::payload;
 use crate::error::Result;
 use crate::source::read::{THREADS, in_parallel};
-use crate::source::{Check, Files, Part, Place, Sought, Source, StoredTensor};
+use crate::source::{Check, Extent, Files, Part, Sought, Source, StoredTensor};
 
 /// The number of chunks that a thread takes at a time. A second thread gains nothing for fewer chunks.
 const SHARE: usize = 64;
@@ -17,7 +17,7 @@ const SHARE: usize = 64;
 struct Chunk {
     tensor: usize,
     part: usize,
-    place: Place,
+    place: Extent,
 }
 
 /// Replaces the places of archives by the places of the tensor bytes inside of them.

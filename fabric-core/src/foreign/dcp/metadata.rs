@@ -65,7 +65,7 @@ pub(crate) struct Payload {
 }
 
 /// The key of a chunk: the entry, and for tensors the first index of the chunk.
-type Place<'p> = (&'p str, Option<Dims>);
+type ChunkKey<'p> = (&'p str, Option<Dims>);
 
 /// The boxes of a tensor, and their places.
 type Chunks = (SmallVec<[Region; 1]>, SmallVec<[Payload; 1]>);
@@ -78,7 +78,7 @@ pub(crate) fn read(bytes: &[u8], limit: ReadLimit) -> Result<Metadata, Refused> 
     let pickle = load(bytes, allowed, limit)?;
     let graph = Graph(&pickle);
     let root = graph.instance(pickle.root, "Metadata").map_err(Refused::Unknown)?;
-    let mut reader = Reader {
+    let mut reader = MetadataReader {
         graph,
         metadata: Metadata::default(),
         places: HashMap::default(),
@@ -94,10 +94,10 @@ pub(crate) fn read(bytes: &[u8], limit: ReadLimit) -> Result<Metadata, Refused> 
     Ok(reader.metadata)
 }
 
-struct Reader<'p> {
+struct MetadataReader<'p> {
     graph: Graph<'p>,
     metadata: Metadata,
-    places: HashMap<Place<'p>, Payload>,
+    places: HashMap<ChunkKey<'p>, Payload>,
     /// The number of chunks that may still be visited. Each chunk of an honest pickle is an object, so more visits mean
     /// that the pickle repeats references.
     visits: usize,
@@ -107,13 +107,13 @@ struct Reader<'p> {
     memory: Budget,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> MetadataReader<'p> {
     /// Reads `storage_data`, which maps each chunk to a run of bytes.
     fn storage(&mut self, id: Id) -> Result<(), Refused> {
         let mut numbers = HashMap::default();
         let entries = self.graph.dict(id, "`storage_data`")?;
         self.memory
-            .spend_each(entries.len(), size_of::<(Place<'_>, Payload)>())?;
+            .spend_each(entries.len(), size_of::<(ChunkKey<'_>, Payload)>())?;
         self.places = map_of(entries.len());
         for (key, value) in entries {
             let place = self.place(*key)?;
@@ -133,7 +133,7 @@ impl<'p> Reader<'p> {
     }
 
     /// Reads a `MetadataIndex`, without its hint.
-    fn place(&self, id: Id) -> Result<Place<'p>, String> {
+    fn place(&self, id: Id) -> Result<ChunkKey<'p>, String> {
         let index = self.graph.instance(id, "MetadataIndex")?;
         let name = self.graph.text(index.required("fqn")?, "the name of an entry")?;
         let offset = index.get("offset")?.filter(|id| *self.graph.0.get(*id) != Object::None);

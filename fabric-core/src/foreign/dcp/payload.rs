@@ -13,8 +13,8 @@ use crate::foreign::pickle::Pickle;
 use crate::foreign::torch::{self, Storages};
 use crate::io::pages;
 use crate::source::refused::Refused;
-use crate::source::window::{Held, Slice};
-use crate::source::{Part, Place, ReadLimit, StoredTensor};
+use crate::source::window::{CachedBytes, Slice};
+use crate::source::{Extent, Part, ReadLimit, StoredTensor};
 use crate::storage::ReadFile;
 
 /// The number of bytes read at the start of a payload: the pickle, and the headers before the data.
@@ -40,10 +40,10 @@ fn read_run(file: &dyn ReadFile, path: &Path, start: u64, len: u64) -> Result<Ve
 fn with_framing<T>(
     file: &dyn ReadFile,
     path: &Path,
-    payload: Place,
+    payload: Extent,
     parse: impl FnOnce(Slice<'_>) -> Result<T>,
 ) -> Result<T> {
-    let Place { start, len, .. } = payload;
+    let Extent { start, len, .. } = payload;
     let is_small = len <= HEAD + TAIL;
     let head = read_run(file, path, start, if is_small { len } else { HEAD })?;
     let tail_start = start + len.saturating_sub(TAIL);
@@ -52,7 +52,7 @@ fn with_framing<T>(
     } else {
         read_run(file, path, tail_start, TAIL)?
     };
-    let held = |start, bytes| Held { start, bytes };
+    let held = |start, bytes| CachedBytes { start, bytes };
     parse(Slice {
         file,
         start,
@@ -62,7 +62,7 @@ fn with_framing<T>(
 }
 
 /// Reads the pickle of a payload, and the places of its storages.
-pub(crate) fn read(file: &dyn ReadFile, path: &Path, payload: Place, limit: ReadLimit) -> Result<(Pickle, Storages)> {
+pub(crate) fn read(file: &dyn ReadFile, path: &Path, payload: Extent, limit: ReadLimit) -> Result<(Pickle, Storages)> {
     with_framing(file, path, payload, |slice| {
         torch::archive(slice, payload.file, path, limit)
     })

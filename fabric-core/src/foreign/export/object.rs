@@ -6,7 +6,7 @@ use ciborium::Value as Cbor;
 
 use crate::entry::{DType, TensorInfo};
 use crate::error::{Error, Result};
-use crate::source::{Arrangement, Place, StoredTensor};
+use crate::source::{Arrangement, Extent, StoredTensor};
 
 /// An object of Python.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Storage<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Storages<'a> {
     pub(crate) list: Vec<Storage<'a>>,
-    by_place: HashMap<Vec<(Place, Option<Arrangement>)>, Vec<usize>>,
+    by_place: HashMap<Vec<(Extent, Option<Arrangement>)>, Vec<usize>>,
 }
 
 impl<'a> Storages<'a> {
@@ -127,7 +127,7 @@ impl<'a> Storages<'a> {
         let storage = self.tied(stored).unwrap_or_else(|| {
             let number = self.list.len();
             self.list.push(Storage::Stored(name, stored));
-            self.by_place.entry(stored.places()).or_default().push(number);
+            self.by_place.entry(stored.extents()).or_default().push(number);
             number
         });
         Ok(tensor(storage, stored_as, &stored.info))
@@ -135,7 +135,7 @@ impl<'a> Storages<'a> {
 
     /// The storage of an earlier entry with its bytes in the same place. Equal contents in two places are two tensors.
     fn tied(&self, stored: &StoredTensor) -> Option<usize> {
-        let same = self.by_place.get(&stored.places())?;
+        let same = self.by_place.get(&stored.extents())?;
         same.iter().copied().find(|&number| match &self.list[number] {
             Storage::Stored(_, other) => {
                 let regions =

@@ -9,12 +9,12 @@ use crate::load::raw::RawCheckpoint;
 use crate::storage::WriteFile;
 
 /// A safetensors file before the bytes of its tensors are written.
-pub(super) struct Image<'a> {
+pub(super) struct SafetensorsImage<'a> {
     raw: &'a RawCheckpoint,
     layout: FileLayout,
 }
 
-impl<'a> Image<'a> {
+impl<'a> SafetensorsImage<'a> {
     /// # Errors
     /// If safetensors has no such element type.
     pub(crate) fn new(raw: &'a RawCheckpoint) -> Result<Self> {

@@ -17,13 +17,13 @@ use crate::storage::WriteFile;
 const FOLDER: &str = "archive";
 
 /// A `torch.save` archive before the bytes of its tensors are written.
-pub(super) struct Image<'a> {
+pub(super) struct TorchImage<'a> {
     raw: &'a RawCheckpoint,
     state: StateDict<'a>,
     pickle: Vec<u8>,
 }
 
-impl<'a> Image<'a> {
+impl<'a> TorchImage<'a> {
     /// # Errors
     /// If an entry has no form in PyTorch.
     pub(crate) fn new(raw: &'a RawCheckpoint, choices: Choices) -> Result<Self> {

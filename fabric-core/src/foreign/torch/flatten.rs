@@ -37,7 +37,7 @@ pub(crate) struct Named {
 /// # Errors
 /// If two entries have one name, a tensor does not fit its storage, or objects refer to each other in a circle.
 pub(crate) fn flatten(pickle: &Pickle, storages: &Storages, limit: ReadLimit) -> Result<Named, Refused> {
-    let mut walk = Walk::new(pickle, storages, limit);
+    let mut walk = DictWalk::new(pickle, storages, limit);
     let root = pickle.root;
     match pickle.get(root) {
         Object::Dict(entries) => walk.dict(entries, "", 0)?,
@@ -58,7 +58,7 @@ pub(super) fn flatten_below(
     name: &str,
     limit: ReadLimit,
 ) -> Result<Named, Refused> {
-    let mut walk = Walk::new(pickle, storages, limit);
+    let mut walk = DictWalk::new(pickle, storages, limit);
     walk.entry(pickle.root, name.to_owned(), 0)?;
     walk.finish()
 }
@@ -132,7 +132,7 @@ fn below(pickle: &Pickle, id: Id, at: usize) -> Option<Id> {
     }
 }
 
-struct Walk<'p> {
+struct DictWalk<'p> {
     pickle: &'p Pickle,
     storages: &'p Storages,
     holds: Vec<bool>,
@@ -141,7 +141,7 @@ struct Walk<'p> {
     values: Vec<(String, Value)>,
 }
 
-impl<'p> Walk<'p> {
+impl<'p> DictWalk<'p> {
     fn new(pickle: &'p Pickle, storages: &'p Storages, limit: ReadLimit) -> Self {
         Self {
             pickle,

@@ -15,7 +15,7 @@ use crate::foreign::pickle::{self, Id, Object, Pickle, PickleError, Problem};
 use crate::hash::HashMap;
 use crate::source::refused::Refused;
 use crate::source::window::{Slice, Window};
-use crate::source::{Place, ReadLimit};
+use crate::source::{Extent, ReadLimit};
 
 /// The integer at the start of the stream.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -125,7 +125,7 @@ fn storages(slice: Slice<'_>, head: &Head, file: usize) -> std::result::Result<H
         let start = at + 8;
         let end = start.checked_add(len).filter(|end| *end <= slice.len);
         let end = end.ok_or_else(|| bad("is cut short"))?;
-        let place = Place {
+        let place = Extent {
             file,
             start: slice.start + start,
             len,

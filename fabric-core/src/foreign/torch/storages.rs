@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use crate::foreign::zip::Member;
 use crate::hash::HashMap;
-use crate::source::{Check, CheckedRun, Place};
+use crate::source::{Check, CheckedRun, Extent};
 
 /// The bytes of one storage.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
-    pub(crate) place: Place,
+    pub(crate) place: Extent,
     /// The storage with its checksum, shared by all views.
     run: Option<Arc<CheckedRun>>,
 }
 
 impl Storage {
     pub(crate) fn of_member(member: &Member, file: usize) -> Self {
-        let place = Place {
+        let place = Extent {
             file,
             start: member.start,
             len: member.len,
@@ -26,7 +26,7 @@ impl Storage {
     }
 
     /// A storage of a format without checksums.
-    pub(crate) fn unchecked(place: Place) -> Self {
+    pub(crate) fn unchecked(place: Extent) -> Self {
         Self { place, run: None }
     }
 

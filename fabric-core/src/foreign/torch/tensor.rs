@@ -5,7 +5,7 @@ use super::storages::{Storage, Storages};
 use crate::entry::{Dims, Region, TensorInfo};
 use crate::foreign::pickle::{Id, Object, Pickle};
 use crate::source::refused::Refused;
-use crate::source::{Arrangement, Check, Part, Place, StoredTensor};
+use crate::source::{Arrangement, Check, Extent, Part, StoredTensor};
 
 /// The largest number of dimensions that is read. PyTorch allows 64.
 const MAX_DIMS: usize = 64;
@@ -240,7 +240,7 @@ impl View {
         if len > 0 && end > storage.place.len {
             return Err(outside());
         }
-        let place = Place {
+        let place = Extent {
             file: storage.place.file,
             start: storage.place.start + start.min(storage.place.len),
             len: span,

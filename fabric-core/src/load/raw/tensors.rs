@@ -107,7 +107,7 @@ fn distinct(tensors: &[Cow<'_, StoredTensor>]) -> Vec<usize> {
         let next = count;
         let number = match stored.info.byte_len() {
             Some(0) => next,
-            _ => *by_place.entry((stored.info.clone(), stored.places())).or_insert(next),
+            _ => *by_place.entry((stored.info.clone(), stored.extents())).or_insert(next),
         };
         count += usize::from(number == next);
         number

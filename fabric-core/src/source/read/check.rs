@@ -18,7 +18,7 @@ use crate::io::checksum::{self, BLOCK};
 use crate::io::lent::Lent;
 use crate::io::pages;
 use crate::io::streaming::{self, Unsummed};
-use crate::source::{Check, CheckedRun, Part, Place, Source};
+use crate::source::{Check, CheckedRun, Extent, Part, Source};
 
 /// The length in bytes of a piece with its own checksum. The smallest read of a view reads one piece. The checksums
 /// take 1/8192 of the length of the run.
@@ -182,7 +182,7 @@ pub(super) fn read_view(source: &dyn Source, entry: &str, run: &CheckedRun, star
 
 impl CheckedRun {
     /// A run that has not been verified.
-    pub(crate) fn new(place: Place, crc32: u32) -> Arc<Self> {
+    pub(crate) fn new(place: Extent, crc32: u32) -> Arc<Self> {
         Arc::new(Self {
             place,
             crc32,
@@ -211,7 +211,7 @@ impl CheckedRun {
     }
 
     fn damaged(&self, source: &dyn Source, entry: &str) -> Error {
-        let Place { file, start, len } = self.place;
+        let Extent { file, start, len } = self.place;
         let whole = Block {
             number: 0,
             file,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::check::RunCheck;
 use super::lent::{WINDOW, read_blocks};
-use super::runs::{Pieces, Run};
+use super::runs::{CopyRun, Pieces};
 use super::{PartialSums, SHARED_FROM, check_block, in_parallel, out_of_bounds};
 use crate::entry::Region;
 use crate::error::{Error, Result};
@@ -65,7 +65,7 @@ pub(crate) fn read(
 
 impl Reading<'_> {
     /// Reads one run of bytes, with several threads if the run is long.
-    fn run(&self, run: Run, into: &mut [u8], threads: usize) -> Result<()> {
+    fn run(&self, run: CopyRun, into: &mut [u8], threads: usize) -> Result<()> {
         let into = into
             .get_mut(run.to..run.to + run.len)
             .ok_or_else(|| out_of_bounds(self.source, self.entry))?;
@@ -102,7 +102,7 @@ impl Reading<'_> {
         read_blocks(self.source, self.entry, known, blocks, &RunCheck::None)?;
         for (number, into) in rest.chunks_mut(BLOCK).enumerate() {
             let from = from + whole + number * BLOCK;
-            let piece = Run {
+            let piece = CopyRun {
                 from,
                 to: 0,
                 len: into.len(),
@@ -116,7 +116,7 @@ impl Reading<'_> {
     fn block(
         &self,
         number: usize,
-        runs: &[Run],
+        runs: &[CopyRun],
         into: &mut [u8],
         scratch: &mut Vec<u8>,
         span: &mut Vec<u8>,
@@ -182,7 +182,7 @@ impl Reading<'_> {
     }
 
     /// Reads runs and the bytes between them with one call.
-    fn read_together(&self, runs: &[Run], into: &mut [u8], span: &mut Vec<u8>) -> Result<()> {
+    fn read_together(&self, runs: &[CopyRun], into: &mut [u8], span: &mut Vec<u8>) -> Result<()> {
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Reading<'_> {
 }
 
 /// Groups runs so that reading each group with one call reads at most a quarter more than the runs.
-fn coalesced(runs: &[Run]) -> Vec<&[Run]> {
+fn coalesced(runs: &[CopyRun]) -> Vec<&[CopyRun]> {
     let mut groups = Vec::new();
     let mut from = 0;
     while from < runs.len() {
@@ -233,7 +233,7 @@ fn coalesced(runs: &[Run]) -> Vec<&[Run]> {
 /// Splits runs at the borders of blocks, and groups the pieces by block.
 struct InBlocks<'p> {
     pieces: Pieces<'p>,
-    rest: Option<Run>,
+    rest: Option<CopyRun>,
 }
 
 impl<'p> InBlocks<'p> {
@@ -241,7 +241,7 @@ impl<'p> InBlocks<'p> {
         Self { pieces, rest: None }
     }
 
-    fn next(&mut self) -> Option<(usize, Vec<Run>)> {
+    fn next(&mut self) -> Option<(usize, Vec<CopyRun>)> {
         let mut runs = Vec::new();
         let mut number = 0;
         while let Some(run) = self.rest.take().or_else(|| self.pieces.next()) {
@@ -252,9 +252,9 @@ impl<'p> InBlocks<'p> {
                 break;
             }
             let here = run.len.min((number + 1) * BLOCK - run.from);
-            runs.push(Run { len: here, ..run });
+            runs.push(CopyRun { len: here, ..run });
             if here < run.len {
-                self.rest = Some(Run {
+                self.rest = Some(CopyRun {
                     from: run.from + here,
                     to: run.to + here,
                     len: run.len - here,

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-use crate::source::Place;
+use crate::source::Extent;
 
 /// The largest gap between neighbours, in bytes: the framing of an archive member, or of an archive around each tensor.
 const GAP: u64 = 2048;
 
 /// Divides `all`, sorted by their places, into groups of neighbours that span at most `most` bytes. An item without
 /// neighbours, or without a place, is a group by itself.
-pub(crate) fn neighbours<T>(all: &[T], most: u64, place: impl Fn(&T) -> Option<Place>) -> Vec<Range<usize>> {
+pub(crate) fn neighbours<T>(all: &[T], most: u64, place: impl Fn(&T) -> Option<Extent>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    let mut last: Option<(Place, u64)> = None;
+    let mut last: Option<(Extent, u64)> = None;
     for (at, place) in all.iter().map(place).enumerate() {
         let end = place.map_or(0, |place| place.start.saturating_add(place.len));
-        let joins = |(first, before): (Place, u64), place: Place| {
+        let joins = |(first, before): (Extent, u64), place: Extent| {
             let near = place.start.checked_sub(before).is_some_and(|gap| gap <= GAP);
             near && first.file == place.file && end - first.start <= most
         };
@@ -38,7 +38,7 @@ mod tests {
 
     fn runs(places: &[Option<(usize, u64, u64)>], most: u64) -> Vec<Range<usize>> {
         neighbours(places, most, |place| {
-            place.map(|(file, start, len)| Place { file, start, len })
+            place.map(|(file, start, len)| Extent { file, start, len })
         })
     }
 

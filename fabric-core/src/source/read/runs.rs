@@ -4,7 +4,7 @@ use crate::entry::Region;
 
 /// A run of bytes with its places in both tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct CopyRun {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) len: usize,
@@ -99,16 +99,16 @@ impl<'p> Pieces<'p> {
     }
 
     /// The run, if the box is one run in both tensors.
-    pub(crate) fn only(&self) -> Option<Run> {
+    pub(crate) fn only(&self) -> Option<CopyRun> {
         let one = |runs: &Runs| runs.outer.is_empty() && !runs.over;
-        (one(&self.from) && one(&self.to)).then_some(Run {
+        (one(&self.from) && one(&self.to)).then_some(CopyRun {
             from: self.from.at,
             to: self.to.at,
             len: self.from.run,
         })
     }
 
-    pub(crate) fn next(&mut self) -> Option<Run> {
+    pub(crate) fn next(&mut self) -> Option<CopyRun> {
         let (from, len) = match self.left.take() {
             Some(left) => left,
             None => self.from.next(usize::MAX)?,
@@ -117,7 +117,7 @@ impl<'p> Pieces<'p> {
         if now < len {
             self.left = Some((from + now, len - now));
         }
-        Some(Run { from, to, len: now })
+        Some(CopyRun { from, to, len: now })
     }
 
     /// The end of the last run in the tensor that is read.

@@ -14,7 +14,7 @@ pub(crate) fn gather(
     item: usize,
     into: &mut [u8],
 ) -> Result<()> {
-    let mut walk = Walk::new(&part.region.size, &arrangement.strides, item);
+    let mut walk = StridedWalk::new(&part.region.size, &arrangement.strides, item);
     if item == 0 || !BLOCK.is_multiple_of(item) || !walk.fits(into.len(), part.place.len) {
         return Err(out_of_bounds(source, entry));
     }
@@ -50,7 +50,7 @@ fn gather_from_memory(
         span.extend_from_slice(block);
         Ok(())
     })?;
-    let mut walk = Walk::new(&part.region.size, &arrangement.strides, item);
+    let mut walk = StridedWalk::new(&part.region.size, &arrangement.strides, item);
     while let Some((from, to)) = walk.now(span.len()) {
         copy(&span[from..from + item], &mut into[to..to + item], arrangement.swapped);
         walk.advance();
@@ -67,7 +67,7 @@ fn copy(from: &[u8], to: &mut [u8], swapped: usize) {
 
 /// Walks over the elements of a view, with the dimensions of the widest strides outermost, which is usually the order
 /// of the file.
-struct Walk {
+struct StridedWalk {
     dims: Vec<Dim>,
     item: usize,
     from: usize,
@@ -84,7 +84,7 @@ struct Dim {
     to: usize,
 }
 
-impl Walk {
+impl StridedWalk {
     /// The index has checked strides against the file; `fits` refuses an overflow.
     fn new(shape: &[usize], strides: &[usize], item: usize) -> Self {
         let mut dims = Vec::with_capacity(shape.len());

@@ -21,7 +21,7 @@ fn find(payload: &[u8], shape: &[usize]) -> Result<Part> {
     let (memory, path) = (Memory::new(), PathBuf::from(PATH));
     memory.create(&path).unwrap().write_all(payload).unwrap();
     let file = memory.open(&path).unwrap();
-    let place = Place {
+    let place = Extent {
         file: 0,
         start: 0,
         len: payload.len() as u64,

@@ -7,7 +7,7 @@ use super::MOST;
 use super::near::likeness;
 use crate::entry::{join, strip};
 use crate::hash::{HashMap, HashSet};
-use crate::load::entries::{Absence, Held, StateEntry};
+use crate::load::entries::{Absence, EntryTarget, StateEntry};
 use crate::source::Entry;
 
 /// So many parts of a state are looked for at most.
@@ -97,7 +97,7 @@ impl Matching<'_, '_> {
     /// The entries of the file that the state has, and that no move may take away. The hyper-parameters of an optimizer are
     /// found also where another optimizer has taken its name.
     fn kept(&self) -> BTreeSet<&str> {
-        let is_of_optimizer = |at: &usize| matches!(self.entries[*at].held, Held::Optimizer { .. });
+        let is_of_optimizer = |at: &usize| matches!(self.entries[*at].held, EntryTarget::Optimizer { .. });
         let optimizers = (0..self.entries.len()).filter(is_of_optimizer);
         let theirs: HashSet<&str> = optimizers.filter_map(|at| Some(self.found[at]?.name())).collect();
         self.known
@@ -169,7 +169,7 @@ impl Search<'_, '_, '_> {
         let matching = self.matching;
         let of_state = |at: &usize| {
             let groups = matching.entries[*at].name.strip_suffix(".param_groups")?;
-            matches!(matching.entries[*at].held, Held::Optimizer { .. }).then_some(groups)
+            matches!(matching.entries[*at].held, EntryTarget::Optimizer { .. }).then_some(groups)
         };
         let wanted = (0..matching.entries.len()).filter(|&at| matching.is_open(at));
         let mut wanted = wanted.filter_map(|at| of_state(&at));
@@ -245,7 +245,7 @@ impl Search<'_, '_, '_> {
         let ranked = candidates.map(|candidate| (rank(&candidate), candidate));
         let (_, (from, count)) = ranked.max_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
         let mut held = count.found.iter().map(|&at| &entries[at].held);
-        let has_values = held.any(|held| matches!(held, Held::Value(_)));
+        let has_values = held.any(|held| matches!(held, EntryTarget::Value(_)));
         Some(Move {
             from: from.to_owned(),
             to: to.to_owned(),
@@ -292,9 +292,11 @@ fn without_implied(moves: &[Move]) -> Vec<Move> {
 /// Whether an entry of the file could be that of the state: a tensor of the same shape, or a value.
 pub(super) fn is_alike(entry: &StateEntry<'_>, stored: Entry<'_>) -> bool {
     match (&entry.held, stored) {
-        (Held::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
-        (Held::Value(_) | Held::Optimizer { .. }, Entry::Value(..)) => true,
-        (Held::Value(_) | Held::Optimizer { .. }, Entry::Tensor(_, stored)) => stored.info.shape().is_empty(),
-        (Held::Tensor { .. }, Entry::Value(..)) => false,
+        (EntryTarget::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),
+        (EntryTarget::Value(_) | EntryTarget::Optimizer { .. }, Entry::Value(..)) => true,
+        (EntryTarget::Value(_) | EntryTarget::Optimizer { .. }, Entry::Tensor(_, stored)) => {
+            stored.info.shape().is_empty()
+        }
+        (EntryTarget::Tensor { .. }, Entry::Value(..)) => false,
     }
 }

@@ -6,7 +6,7 @@ use super::MOST;
 use super::moved::{Move, is_alike};
 use crate::entry::{join, strip};
 use crate::hash::{HashMap, HashSet};
-use crate::load::entries::{Held, StateEntry};
+use crate::load::entries::{EntryTarget, StateEntry};
 use crate::source::Entry;
 
 /// So many single entries are looked for at most.
@@ -99,7 +99,7 @@ impl Matching<'_, '_> {
         let missing: HashSet<&str> = self.plan.report.missing.iter().map(String::as_str).collect();
         let is_wanted = |at: &usize| {
             let entry = &self.entries[*at];
-            let is_of_optimizer = entry.state_of.is_some() || matches!(entry.held, Held::Optimizer { .. });
+            let is_of_optimizer = entry.state_of.is_some() || matches!(entry.held, EntryTarget::Optimizer { .. });
             missing.contains(entry.name) && !is_of_optimizer && !covered(entry.name)
         };
         let mut wanted: Vec<usize> = (0..self.entries.len()).filter(is_wanted).collect();
@@ -118,7 +118,7 @@ impl Matching<'_, '_> {
             likely.moves.extend(pairs.iter().map(single));
         }
         let values = self.candidates(&wanted, &unused, |entry, name| {
-            matches!(entry.held, Held::Value(_)) && is_at_level_of(entry, name)
+            matches!(entry.held, EntryTarget::Value(_)) && is_at_level_of(entry, name)
         });
         let values = values.into_iter().filter(|(_, names)| names.len() <= MOST_NAMES);
         let sentences = values.map(|(at, names)| one_of(self.entries[at].name, &names));
@@ -134,7 +134,7 @@ impl Matching<'_, '_> {
         is_near: impl Fn(&StateEntry<'_>, &str) -> bool,
     ) -> Vec<(usize, Vec<&'u str>)> {
         let fits = |entry: &StateEntry<'_>, name: &str| match (self.index.entry(name), &entry.held) {
-            (Some(Entry::Value(_, stored)), Held::Value(slot)) => slot.fits(stored),
+            (Some(Entry::Value(_, stored)), EntryTarget::Value(slot)) => slot.fits(stored),
             (Some(stored), _) => is_alike(entry, stored),
             (None, _) => false,
         };
@@ -181,7 +181,7 @@ fn is_at_level_of(entry: &StateEntry<'_>, name: &str) -> bool {
 }
 
 fn is_tensor(entry: &StateEntry<'_>, _: &str) -> bool {
-    matches!(entry.held, Held::Tensor { .. })
+    matches!(entry.held, EntryTarget::Tensor { .. })
 }
 
 fn one_of(to: &str, names: &[&str]) -> String {
