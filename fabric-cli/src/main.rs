@@ -1,0 +1,42 @@
+//! `ckpt` looks into checkpoints, verifies, compares and converts them.
+//!
+//! Each command is a file in `command`, thin over calls of [`fabric_core`]. `screen` is the only way to standard output, `failure`
+//! the only way to an exit status other than those of `verify` and `diff`.
+#![deny(clippy::unwrap_used, clippy::expect_used)]
+
+mod arguments;
+mod bar;
+mod command;
+mod failure;
+mod json;
+mod screen;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::Arguments;
+use crate::screen::Screen;
+
+/// The exit status of wrong usage, `EX_USAGE` of sysexits.h: 2 means another thing to `verify` and `diff`.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // `--help` and `--version` are errors of the parser too, which go to standard output.
+        Err(error) => {
+            let status = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let mut screen = Screen::new(arguments.color);
+    let outcome = command::run(arguments.command, &mut screen);
+    let outcome = outcome.and_then(|status| screen.flush().map(|()| status));
+    match outcome {
+        Ok(status) => status,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,7 @@
+//! The command `ckpt` as a user calls it: real processes, their output and their exit status.
+
+mod completions;
+mod console;
+mod samples;
+mod support;
+mod usage;
