@@ -27,6 +27,7 @@ fn documents() -> BTreeSet<String> {
         ".",
         "docs",
         "book/src",
+        "fabric-cli",
         "fabric-core",
         "fabric-derive",
         "fabric-derive/src",
