@@ -1,6 +1,7 @@
 //! What the fuzzer and the smoke test do with bytes from anywhere: open them as a checkpoint and read all that is in it.
 //! Whatever the bytes are, the outcome is a typed error or a readable checkpoint; everything else is a finding.
 
+pub mod mutation;
 pub mod seeds;
 
 use std::path::Path;
