@@ -22,19 +22,24 @@
 //! is carried out by candle's own operations. NaNs are NaNs in both, but may differ in their unused bits, and so may
 //! `bf16` results below 2^-126, which candle's addition rounds to zero on processors with AVX-512 BF16.
 //!
-//! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s.
+//! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s. A [`Schedule`] gives the learning rate
+//! of each step, and [`clip_grad_norm`] bounds the gradients.
 
 mod adamw;
 mod candle;
+mod clip;
 mod element;
 mod fused;
 mod group;
 mod hyper;
+mod schedule;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
 pub use adamw::AdamW;
 pub use candle_nn::{Optimizer, ParamsAdamW};
+pub use clip::clip_grad_norm;
 pub use group::Group;
+pub use schedule::Schedule;
 pub use sgd::{ParamsSgd, Sgd};

@@ -1,37 +1,37 @@
 //! `Checkpoint` for numbers, `bool`, `char` and `String`: types with one value entry.
 
-use super::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
-use crate::value::{Value, ValueError};
-
+/// Implements `Checkpoint` for types whose serde form is one value.
 macro_rules! plain_values {
     ($($type:ty),* $(,)?) => {$(
         #[diagnostic::do_not_recommend]
-        impl Checkpoint for $type {
-            const KIND: Kind = Kind::Value;
-            const KEYS: Keys = Keys::NONE;
+        impl $crate::state::Checkpoint for $type {
+            const KIND: $crate::state::Kind = $crate::state::Kind::Value;
+            const KEYS: $crate::state::Keys = $crate::state::Keys::NONE;
 
-            fn may_differ(_: &mut Types) -> bool {
+            fn may_differ(_: &mut $crate::state::Types) -> bool {
                 false
             }
 
-            fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+            fn visit<'a>(&'a self, entries: &mut $crate::state::Visitor<'a>) {
                 entries.plain(self);
             }
 
-            fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+            fn visit_mut<'a>(&'a mut self, entries: &mut $crate::state::VisitorMut<'a>) {
                 entries.plain(self);
             }
 
-            fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
-                Value::of(self)
+            fn to_value(&self, _: $crate::state::Sealed) -> Result<$crate::value::Value, $crate::value::ValueError> {
+                $crate::value::Value::of(self)
             }
 
-            fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
+            fn from_value(value: &$crate::value::Value, _: $crate::state::Sealed) -> Result<Self, $crate::value::ValueError> {
                 value.decode()
             }
         }
     )*};
 }
+
+pub(crate) use plain_values;
 
 plain_values!(
     u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, String

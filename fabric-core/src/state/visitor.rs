@@ -263,7 +263,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Shows the present level as one plain value.
-    pub(super) fn plain<T: Checkpoint>(&mut self, value: &'a T) {
+    pub(crate) fn plain<T: Checkpoint>(&mut self, value: &'a T) {
         self.push_value(|| value.to_value(Sealed));
     }
 

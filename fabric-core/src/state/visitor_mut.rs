@@ -51,7 +51,7 @@ impl<'a> VisitorMut<'a> {
     }
 
     /// Shows the present level as one plain value.
-    pub(super) fn plain<T: Checkpoint>(&mut self, place: &'a mut T) {
+    pub(crate) fn plain<T: Checkpoint>(&mut self, place: &'a mut T) {
         self.slot(Slot::plain(place));
     }
 

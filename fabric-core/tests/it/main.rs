@@ -9,6 +9,7 @@ mod many_files;
 mod observing;
 mod pytorch;
 mod run;
+mod schedules;
 mod spans;
 mod storage;
 mod strategies;
