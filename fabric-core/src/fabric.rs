@@ -5,6 +5,7 @@ mod convert;
 mod load;
 mod parameters;
 mod save;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;

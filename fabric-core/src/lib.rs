@@ -47,6 +47,7 @@
 //! | load weights that somebody else wrote | [`Fabric::load_raw`] |
 //! | write weights or a state for other programs, PyTorch among them | [`Fabric::export`] and [`ExportOptions`] |
 //! | save and load on many ranks | [`Strategy`], [`group`] and the attribute `shard` |
+//! | verify every byte of a checkpoint | [`Fabric::verify`] and [`VerifyReport`] |
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
@@ -137,9 +138,9 @@ pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
 pub use load::raw::RawCheckpoint;
-pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, WhenBusy};
+pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, VerifyOptions, WhenBusy};
 pub use progress::Progress;
-pub use report::{LoadReport, Mismatch, MismatchKind};
+pub use report::{Damage, LoadReport, Mismatch, MismatchKind, VerifyReport};
 pub use save::SaveReport;
 pub use save::background::Saving;
 pub use state::{

@@ -1,7 +1,10 @@
-//! The options of a save and of a load.
+//! The options of a save, of a load and of a verification.
+
+mod verify;
 
 use std::sync::Arc;
 
+pub use self::verify::VerifyOptions;
 use crate::entry::TensorInfo;
 use crate::error::Result;
 use crate::filter::Filter;

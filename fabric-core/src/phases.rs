@@ -101,6 +101,11 @@ impl Phases {
         Self::of(debug_span!(target: TARGET, "open", %path, rank))
     }
 
+    pub(crate) fn of_verify(path: &Path, rank: usize) -> Self {
+        let path = path.display();
+        Self::of(debug_span!(target: TARGET, "verification", %path, rank, bytes = field::Empty))
+    }
+
     pub(crate) fn of_reshard(from: &Path, path: &Path) -> Self {
         let (from, path) = (from.display(), path.display());
         Self::of(debug_span!(target: TARGET, "reshard", %from, %path, bytes = field::Empty))
@@ -163,6 +168,23 @@ impl Phases {
                 verify_ms = self.milliseconds(Phase::Verify),
                 total_ms = milliseconds(self.started.elapsed()),
                 "loaded"
+            );
+        });
+        // Behind the event, which says it too.
+        self.call.record("bytes", bytes);
+    }
+
+    /// Emits the event with the times of a verification and the bytes that it read.
+    pub(crate) fn verified(&self, bytes: u64) {
+        self.within(|| {
+            debug!(
+                target: TARGET,
+                bytes,
+                index_ms = self.milliseconds(Phase::Index),
+                match_ms = self.milliseconds(Phase::Match),
+                read_ms = self.milliseconds(Phase::Read),
+                total_ms = milliseconds(self.started.elapsed()),
+                "verified"
             );
         });
         // Behind the event, which says it too.

@@ -1,7 +1,10 @@
-//! The report of a load: every entry of the state and of the file, and how they match.
+//! The report of a load: every entry of the state and of the file, and how they match. And that of a verification.
+
+mod verify;
 
 use std::fmt;
 
+pub use self::verify::{Damage, VerifyReport};
 use crate::entry::entries;
 use crate::entry::{shown, strip};
 

@@ -78,6 +78,21 @@ pub(crate) trait Source: Send + Sync + Debug {
         Ok(located.into_iter().filter_map(OnceLock::into_inner).collect())
     }
 
+    /// Locates each part of a tensor by itself, and hands it to `found`, or the error. Damage of one file of several does
+    /// not keep the parts in the others from being found.
+    fn locate_parts(&self, entry: &str, tensor: &StoredTensor, found: &mut dyn FnMut(Result<Part>)) {
+        for part in &tensor.parts {
+            let alone = StoredTensor {
+                info: tensor.info.clone(),
+                parts: vec![part.clone()],
+            };
+            match self.locate(entry, &alone, None) {
+                Ok(located) => located.parts.iter().cloned().map(Ok).for_each(&mut *found),
+                Err(error) => found(Err(error)),
+            }
+        }
+    }
+
     /// Reports bytes that were read of an entry.
     ///
     /// # Errors

@@ -328,19 +328,12 @@ impl Source for RankDirectory {
         tensor: &'t StoredTensor,
         wanted: Option<&Region>,
     ) -> Result<Cow<'t, StoredTensor>> {
-        let [
-            placeholder @ Part {
-                check: Check::Framed, ..
-            },
-        ] = &tensor.parts[..]
-        else {
+        let Some(number) = placeholder(tensor) else {
             return Ok(Cow::Borrowed(tensor));
         };
-        let number = usize::try_from(placeholder.place.start).unwrap_or(usize::MAX);
-        let whole = Region::whole(tensor.info.shape());
         let mut parts = Ok(Vec::new());
         self.assignment
-            .overlapping(number, wanted.unwrap_or(&whole), &mut |region, rank| {
+            .overlapping(number, wanted.unwrap_or(&whole(tensor)), &mut |region, rank| {
                 if let Ok(found) = &mut parts {
                     match self.part(number, &tensor.info, region, rank) {
                         Ok(part) => found.push(part),
@@ -353,6 +346,26 @@ impl Source for RankDirectory {
             parts: parts?,
         }))
     }
+
+    fn locate_parts(&self, _entry: &str, tensor: &StoredTensor, found: &mut dyn FnMut(Result<Part>)) {
+        let Some(number) = placeholder(tensor) else {
+            return tensor.parts.iter().cloned().map(Ok).for_each(found);
+        };
+        let mut find = |region, rank| found(self.part(number, &tensor.info, region, rank));
+        self.assignment.overlapping(number, &whole(tensor), &mut find);
+    }
+}
+
+/// The number of the record of a tensor whose files have not been opened; `None` for a tensor with its own places.
+fn placeholder(tensor: &StoredTensor) -> Option<usize> {
+    match &tensor.parts[..] {
+        [part] if matches!(part.check, Check::Framed) => Some(usize::try_from(part.place.start).unwrap_or(usize::MAX)),
+        _ => None,
+    }
+}
+
+fn whole(tensor: &StoredTensor) -> Region {
+    Region::whole(tensor.info.shape())
 }
 
 /// A file that was never opened.

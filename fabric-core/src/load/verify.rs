@@ -1,15 +1,12 @@
 //! Reads and verifies all bytes of a load before the load changes a tensor.
 
-use std::sync::{Mutex, PoisonError};
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hash::HashSet;
-use crate::io::pages;
 use crate::load::counted::Counted;
 use crate::load::raw::RawCheckpoint;
 use crate::load::transfer::Transfer;
 use crate::progress::Meter;
-use crate::source::read::{THREADS, in_parallel, read_block, verify_run};
+use crate::source::read::{Marked, read_each, verify_run};
 use crate::source::{Check, Extent, Part};
 
 /// Compares the checksums of all bytes that the load will read.
@@ -36,17 +33,13 @@ pub(crate) fn verify(raw: &RawCheckpoint, transfers: &[Transfer<'_>], meter: Opt
             None => {}
         }
     }
-    let blocks = others
-        .iter()
-        .flat_map(|(name, item, part)| part.blocks_read(*item).map(move |block| (*name, block)));
-    let work = Mutex::new(blocks);
-    in_parallel(THREADS, || {
-        let (name, block) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
-        let read = || {
-            let mut bytes = pages::zeroed(block.len).map_err(Error::io("read", raw.origin()))?;
-            read_block(&*raw.source, name, block, &mut bytes)
-        };
-        Some(read().and_then(|()| meter.map_or(Ok(()), |meter| meter.add(name, block.len as u64))))
+    let blocks = others.iter().flat_map(|(entry, item, part)| {
+        let blocks = part.blocks_read(*item);
+        blocks.map(move |block| Marked { entry, block, mark: () })
+    });
+    read_each(&*raw.source, blocks, |marked, read| {
+        let len = read?.len() as u64;
+        meter.map_or(Ok(()), |meter| meter.add(marked.entry, len))
     })
 }
 

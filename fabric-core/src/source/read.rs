@@ -3,6 +3,7 @@
 mod block;
 mod check;
 mod cut;
+mod each;
 mod lent;
 mod neighbours;
 mod parallel;
@@ -13,15 +14,18 @@ mod slab;
 mod stretches;
 mod strided;
 mod used;
+mod whole;
 
 pub(crate) use block::read_block;
 pub(crate) use check::{verify_around, verify_run};
+pub(crate) use each::{Marked, read_each};
 pub(crate) use lent::read_together;
 pub(crate) use neighbours::neighbours;
 pub(crate) use parallel::{THREADS, in_parallel};
 pub(crate) use partial::{BlockKey, PartialSums, Share};
 #[cfg(feature = "cuda")]
 pub(crate) use stretches::Stretches;
+pub(crate) use whole::read_through;
 
 use std::sync::Mutex;
 

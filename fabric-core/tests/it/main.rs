@@ -13,3 +13,4 @@ mod schedules;
 mod spans;
 mod storage;
 mod strategies;
+mod verify;
