@@ -25,21 +25,28 @@
 //! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s. A [`Schedule`] gives the learning rate
 //! of each step, and [`clip_grad_norm`] bounds the gradients.
 
+mod adam;
 mod adamw;
+mod base;
 mod candle;
 mod clip;
 mod element;
 mod fused;
 mod group;
 mod hyper;
+mod lion;
+mod rmsprop;
 mod schedule;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
+pub use adam::{Adam, ParamsAdam};
 pub use adamw::AdamW;
 pub use candle_nn::{Optimizer, ParamsAdamW};
 pub use clip::clip_grad_norm;
 pub use group::Group;
+pub use lion::{Lion, ParamsLion};
+pub use rmsprop::{ParamsRmsProp, RmsProp};
 pub use schedule::Schedule;
 pub use sgd::{ParamsSgd, Sgd};

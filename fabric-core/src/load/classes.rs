@@ -96,9 +96,9 @@ pub(crate) fn check(kind: &str, groups: &[Value]) -> Result<(), OtherOptimizer> 
     Ok(())
 }
 
-/// The options of a foreign file's groups that candle's optimizer does not have, as a list for a sentence.
+/// The options of a foreign file's groups that this library's optimizer does not have, as a list for a sentence.
 pub(crate) fn unknown(kind: &str, groups: &[Value], own: &[ParamGroup]) -> Option<String> {
-    if !matches!(kind, "AdamW" | "Sgd") {
+    if !matches!(kind, "AdamW" | "Sgd" | "Adam" | "RMSprop") {
         return None;
     }
     let known = |name: &String| {

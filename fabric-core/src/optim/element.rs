@@ -27,6 +27,10 @@ pub(super) trait Wide:
 {
     const ZERO: Self;
     fn root(self) -> Self;
+    /// 1, -1 or 0, and 0 for NaN, as candle and PyTorch have it.
+    fn sign(self) -> Self;
+    /// The larger of two numbers, or NaN if one is NaN.
+    fn or_larger(self, other: Self) -> Self;
 }
 
 /// An element type with a fused path.
@@ -73,6 +77,16 @@ impl<T: Element> Num<T> {
     pub(super) fn sqrt(self) -> Self {
         Self(T::round(self.0.root()))
     }
+
+    /// 1, -1 or 0, and 0 for NaN.
+    pub(super) fn sign(self) -> Self {
+        Self(self.0.sign())
+    }
+
+    /// The larger of two numbers, or NaN if one is NaN.
+    pub(super) fn or_larger(self, other: Self) -> Self {
+        Self(self.0.or_larger(other.0))
+    }
 }
 
 impl<T: Element> Add for Num<T> {
@@ -110,6 +124,24 @@ macro_rules! full_precision {
             #[inline]
             fn root(self) -> Self {
                 self.sqrt()
+            }
+            #[inline]
+            fn sign(self) -> Self {
+                if self > 0.0 {
+                    1.0
+                } else if self < 0.0 {
+                    -1.0
+                } else {
+                    0.0
+                }
+            }
+            #[inline]
+            fn or_larger(self, other: Self) -> Self {
+                if other > self || other.is_nan() {
+                    other
+                } else {
+                    self
+                }
             }
         }
 

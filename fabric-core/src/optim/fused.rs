@@ -50,6 +50,22 @@ pub(super) fn apply<const N: usize>(
     }
 }
 
+/// Changes a parameter as [`apply`] does, with its state in a list.
+///
+/// # Errors
+/// As [`apply`]; and if the list has not `N` tensors.
+pub(super) fn apply_to<const N: usize>(
+    update: &impl Update<N>,
+    theta: &Var,
+    state: &[Var],
+    grad: &Tensor,
+) -> Result<()> {
+    match <&[Var; N]>::try_from(state) {
+        Ok(state) => apply(update, theta, state, grad),
+        Err(_) => bail!("expected {N} tensors of state, found {}", state.len()),
+    }
+}
+
 /// True if a gradient has the shape, the element type and the device of its parameter; candle's operations return the
 /// error for one that has not.
 fn matches(theta: &Tensor, grad: &Tensor) -> bool {

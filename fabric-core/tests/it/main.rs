@@ -7,6 +7,7 @@ mod group;
 mod hub;
 mod many_files;
 mod observing;
+mod optimizers;
 mod pytorch;
 mod run;
 mod schedules;

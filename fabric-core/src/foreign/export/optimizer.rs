@@ -46,6 +46,13 @@ const SGD: &[(&str, Constant)] = &[
     ("fused", Constant::None),
 ];
 
+const RMSPROP: &[(&str, Constant)] = &[
+    ("maximize", Constant::False),
+    ("foreach", Constant::None),
+    ("capturable", Constant::False),
+    ("differentiable", Constant::False),
+];
+
 #[derive(Clone, Copy)]
 enum Constant {
     None,
@@ -292,7 +299,8 @@ fn group_object<'a>(
         object.push((Object::text(key), value));
     }
     let wanted = match kind {
-        Some("AdamW") => ADAMW,
+        Some("AdamW" | "Adam") => ADAMW,
+        Some("RMSprop") => RMSPROP,
         Some("Sgd") => SGD,
         _ => &[],
     };

@@ -1,0 +1,58 @@
+//! An optimizer in a checkpoint.
+
+use super::{Base, Hyper, Parameter};
+use crate::state::{OptimizerDescription, ParamGroup, ParamState};
+use crate::value::ValueError;
+
+impl<H: Hyper> Base<H> {
+    pub(in crate::optim) fn describe(&self) -> OptimizerDescription {
+        let parameters = self.parameters.iter().map(|parameter| {
+            let names = self.groups[parameter.group].state_names();
+            let described = ParamState::new(parameter.var.clone()).named(parameter.name.clone());
+            let described = names
+                .iter()
+                .zip(&parameter.state)
+                .fold(described, |described, (name, tensor)| described.tensor(*name, tensor));
+            described.step(parameter.step)
+        });
+        let description = OptimizerDescription::new(H::KIND, parameters.collect());
+        self.groups
+            .iter()
+            .enumerate()
+            .fold(description, |description, (index, group)| {
+                let is_member = |(_, parameter): &(usize, &Parameter)| parameter.group == index;
+                let members = self.parameters.iter().enumerate().filter(is_member);
+                description.group(group.to_group(members.map(|(position, _)| position).collect()))
+            })
+    }
+
+    /// # Errors
+    /// If the groups of a file cannot be taken over.
+    pub(in crate::optim) fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError> {
+        for (present, group) in self.groups.iter().zip(groups) {
+            let found = H::from_group(group)?;
+            if let Some(flaw) = found.flaw() {
+                return Err(ValueError::new(flaw));
+            }
+            let (own, its) = (present.state_names(), found.state_names());
+            if own != its {
+                return Err(ValueError::new(format!(
+                    "its hyper-parameters come with the state {its:?} of each parameter, and this optimizer has {own:?}: construct it \
+                     with the hyper-parameters {found:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::optim) fn restore(&mut self, groups: Option<&[ParamGroup]>, steps: &[Option<u64>]) {
+        for (present, group) in self.groups.iter_mut().zip(groups.unwrap_or_default()) {
+            if let Ok(restored) = H::from_group(group) {
+                *present = restored;
+            }
+        }
+        for (parameter, step) in self.parameters.iter_mut().zip(steps) {
+            parameter.step = step.unwrap_or(parameter.step);
+        }
+    }
+}
