@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::command::completions;
+use crate::command::{completions, consolidate, convert, reshard, verify};
 
 /// Looks into checkpoints of candle and PyTorch, verifies, compares and converts them.
 ///
@@ -33,5 +33,9 @@ pub(crate) enum Color {
 /// The command, with its own arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Verify(verify::Arguments),
+    Convert(convert::Arguments),
+    Consolidate(consolidate::Arguments),
+    Reshard(reshard::Arguments),
     Completions(completions::Arguments),
 }

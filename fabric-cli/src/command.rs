@@ -1,6 +1,10 @@
 //! The commands, one in each file. A command has `Arguments`, and `run`, which gives the exit status.
 
 pub(crate) mod completions;
+pub(crate) mod consolidate;
+pub(crate) mod convert;
+pub(crate) mod reshard;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 
@@ -14,6 +18,10 @@ use crate::screen::Screen;
 /// If the command did not do its work.
 pub(crate) fn run(command: Command, screen: &mut Screen) -> Result<ExitCode, Failure> {
     match command {
+        Command::Verify(arguments) => verify::run(&arguments, screen),
+        Command::Convert(arguments) => convert::run(&arguments, screen),
+        Command::Consolidate(arguments) => consolidate::run(&arguments, screen),
+        Command::Reshard(arguments) => reshard::run(&arguments, screen),
         Command::Completions(arguments) => completions::run(&arguments, screen),
     }
 }

@@ -7,6 +7,8 @@
 mod arguments;
 mod bar;
 mod command;
+mod conversion;
+mod destination;
 mod failure;
 mod json;
 mod screen;

@@ -138,7 +138,9 @@ pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
 pub use load::raw::RawCheckpoint;
-pub use options::{Durability, LoadOptions, OnMismatch, Replicas, SaveOptions, VerifyOptions, WhenBusy};
+pub use options::{
+    Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
+};
 pub use progress::Progress;
 pub use report::{Damage, LoadReport, Mismatch, MismatchKind, VerifyReport};
 pub use save::SaveReport;

@@ -6,6 +6,7 @@
 //! process holds.
 
 mod accepted;
+pub(crate) mod cast;
 mod classes;
 mod counted;
 pub(crate) mod entries;

@@ -1,9 +1,11 @@
 //! The options of a save, of a load and of a verification.
 
+mod reshard;
 mod verify;
 
 use std::sync::Arc;
 
+pub use self::reshard::ReshardOptions;
 pub use self::verify::VerifyOptions;
 use crate::entry::TensorInfo;
 use crate::error::Result;

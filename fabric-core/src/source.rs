@@ -3,6 +3,7 @@
 
 mod block;
 mod cut;
+pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod hidden;
 mod index;

@@ -18,6 +18,7 @@ use crate::format::directory::{FILE_NAME, rank_file};
 use crate::format::manifest::{Body, Manifest, ManifestKind, TensorRecord};
 use crate::format::{ManifestError, agree};
 use crate::hash::HashMap;
+use crate::source::facts;
 use crate::source::limit::OverLimit;
 use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
@@ -159,12 +160,12 @@ fn index(manifest: &Manifest, path: &Path) -> Result<Index> {
         }
     }
     Ok(Index {
-        order: Arc::default(),
+        order: facts::order(&manifest.head.facts, &tensors),
         origin: path.display().to_string(),
+        tensors_only: facts::tensors_only(&manifest.head.facts),
         tensors,
         values: own_values(values, &manifest.head.mesh, &path.join(FILE_NAME))?,
         filtered: filtered.iter().cloned().collect(),
-        tensors_only: false,
         structs: structs.clone(),
         cuts: cuts(manifest),
     })

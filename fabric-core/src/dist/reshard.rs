@@ -3,56 +3,87 @@
 mod contents;
 mod shardings;
 
-use std::path::Path;
-use std::sync::Arc;
-
 use self::contents::StoredContents;
 use self::shardings::sharding_over;
 use crate::dist::manifest::{coordinate, record};
 use crate::dist::mesh::{Mesh, Sharding, WriterAssignment};
-use crate::dist::save::generation::Generation;
+use crate::dist::save::generation::{self, Generation};
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::entry::{Row, of_rank, shown, without_rank};
+use crate::entry::{DType, Row, of_rank, shown, without_rank};
 use crate::error::{Error, Result, StateError};
-use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, TieRecord, ValueRecord};
+use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, ManifestHead, TieRecord, ValueRecord};
 use crate::format::safetensors::FileLayout;
 use crate::hash::HashMap;
-use crate::options::Durability;
-use crate::phases::Phases;
+use crate::load::cast;
+use crate::load::raw::RawCheckpoint;
+use crate::options::{Durability, ReshardOptions};
+use crate::progress::Meter;
 use crate::save::file::FileWriter;
 use crate::save::manifest::manifest_head;
 use crate::save::publish::publish;
 use crate::save::{CommitTarget, SaveReport};
-use crate::source::{Index, Source, StoredTensor, check_tensors};
-use crate::storage::Storage;
+use crate::source::{Index, StoredTensor, check_tensors};
 use crate::value::{Value, ValueError};
 
-/// Writes what `source` holds to `path`, as `strategy` lays it out.
+/// Writes the entries of `raw` to the target, as `strategy` lays them out.
 pub(crate) fn reshard(
-    storage: &dyn Storage,
-    source: &Arc<dyn Source>,
-    path: &Path,
+    target: &CommitTarget<'_>,
+    raw: &RawCheckpoint,
     strategy: &Strategy,
-    phases: &Phases,
+    options: ReshardOptions,
 ) -> Result<SaveReport> {
     let mesh = strategy.grid().map_err(Error::Strategy)?;
-    let mut whole = Whole::of(source.index())?;
-    check_tensors(&**source, whole.rows.iter().map(|row| row.bytes))?;
-    let target = CommitTarget { storage, path, phases };
-    let entries = whole.rows.len() + whole.ties.len() + whole.values.len();
-    let manifest = whole.take_manifest(source.index(), strategy, &mesh);
-    let bytes = match strategy.layout() {
-        Layout::OneFile => one_file(&target, source, &whole.rows, manifest)?,
-        Layout::Directory => directory(&target, source, strategy, &mesh, &whole.rows, manifest)?,
+    options.dtype.map(cast::check_target).transpose()?;
+    let chosen = match &options.subtree {
+        Some(name) => raw.subtree(name),
+        None => raw.clone(),
     };
-    phases.saved(bytes);
+    if let Some(name) = options.subtree.as_ref().filter(|_| chosen.is_empty()) {
+        return Err(raw.no_such(name));
+    }
+    let index = &*chosen.index;
+    let mut whole = Whole::of(index, options.dtype)?;
+    check_tensors(&*raw.source, whole.rows.iter().map(|row| row.bytes))?;
+    let entries = whole.rows.len() + whole.ties.len() + whole.values.len();
+    let manifest = whole.take_manifest(index, strategy, &mesh)?;
+    let job = Job {
+        index,
+        rows: &whole.rows,
+        dry_run: options.dry_run,
+        durability: options.durability,
+        meter: Meter::new(options.progress),
+        contents: StoredContents::new(&*raw.source),
+    };
+    job.meter
+        .announce(whole.rows.iter().map(|row| stored_len(row.bytes)).sum());
+    let written = match strategy.layout() {
+        Layout::OneFile => one_file(target, job, manifest),
+        Layout::Directory => directory(target, job, strategy, &mesh, manifest),
+    };
+    let (bytes, overflowed) = written?;
     Ok(SaveReport {
         entries,
         bytes,
-        filtered: source.index().filtered.iter().cloned().collect(),
+        filtered: index.filtered.iter().cloned().collect(),
+        overflowed,
         ..SaveReport::default()
     })
+}
+
+/// The length of a tensor in its own element type.
+fn stored_len(stored: &StoredTensor) -> u64 {
+    stored.info.byte_len().unwrap_or_default() as u64
+}
+
+/// The rows to write, and how.
+struct Job<'s> {
+    index: &'s Index,
+    rows: &'s [Row<&'s StoredTensor>],
+    dry_run: bool,
+    durability: Durability,
+    meter: Meter,
+    contents: StoredContents<'s>,
 }
 
 /// The contents of a source, each tensor once.
@@ -64,9 +95,11 @@ struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
-    fn of(index: &'s Index) -> Result<Self> {
+    /// The entries of an index; floats are to have the element type `dtype`.
+    fn of(index: &'s Index, dtype: Option<DType>) -> Result<Self> {
         let mut tensors: Vec<(&String, &StoredTensor)> = index.tensors.iter().collect();
-        tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &a_stored.info), (b, &b_stored.info)));
+        let info = |stored: &StoredTensor| cast::converted(&stored.info, dtype);
+        tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &info(a_stored)), (b, &info(b_stored))));
         let values = index.values.iter().map(|(name, value)| StoredValue::of(name, value));
         let values = values.collect::<Result<Vec<_>>>()?;
         let mut whole = Self {
@@ -87,7 +120,7 @@ impl<'s> Whole<'s> {
             if first == number {
                 whole.rows.push(Row {
                     name: name.as_str().into(),
-                    whole: stored.info.clone(),
+                    whole: info(stored),
                     region: None,
                     bytes: stored,
                 });
@@ -103,10 +136,13 @@ impl<'s> Whole<'s> {
     }
 
     /// The manifest without its tensors. The values and the ties move into it.
-    fn take_manifest(&mut self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Manifest {
+    fn take_manifest(&mut self, index: &Index, strategy: &Strategy, mesh: &Mesh) -> Result<Manifest> {
         let values = std::mem::take(&mut self.values).into_iter();
-        Manifest {
-            head: manifest_head(strategy.origin()),
+        Ok(Manifest {
+            head: ManifestHead {
+                facts: index.facts()?,
+                ..manifest_head(strategy.origin())
+            },
             body: Body {
                 structs: index.structs.clone(),
                 values: values.map(|value| value.in_mesh(mesh)).collect(),
@@ -114,7 +150,7 @@ impl<'s> Whole<'s> {
                 filtered: index.filtered.iter().cloned().collect(),
                 ..Body::default()
             },
-        }
+        })
     }
 }
 
@@ -165,52 +201,66 @@ impl StoredValue {
     }
 }
 
-fn one_file(
-    target: &CommitTarget<'_>,
-    source: &Arc<dyn Source>,
-    rows: &[Row<&StoredTensor>],
-    manifest: Manifest,
-) -> Result<u64> {
-    let mut writer = FileWriter::new(rows, manifest, target.path)?;
-    let contents = StoredContents::new(&**source, rows.to_vec());
-    publish(target, Durability::Durable, writer.len(), |file, path| {
-        writer.write(&contents, file, path)?;
-        contents.verify_shared_blocks()
-    })?;
-    Ok(writer.len())
+/// The length of the files in bytes, and the names of the tensors with numbers that became infinite.
+type Written = (u64, Vec<String>);
+
+fn one_file(target: &CommitTarget<'_>, mut job: Job<'_>, manifest: Manifest) -> Result<Written> {
+    let mut writer = FileWriter::new(job.rows, manifest, target.path)?;
+    if !job.dry_run {
+        job.contents.set_rows(job.rows.to_vec());
+        let contents = job.contents.counted(&job.meter);
+        let published = publish(target, job.durability, writer.len(), |file, path| {
+            writer.write(&contents, file, path)?;
+            contents.stored.verify_shared_blocks()
+        });
+        job.meter.unwind();
+        published?;
+    }
+    Ok((writer.len(), job.contents.overflowed()))
 }
 
 fn directory(
     target: &CommitTarget<'_>,
-    source: &Arc<dyn Source>,
+    mut job: Job<'_>,
     strategy: &Strategy,
     mesh: &Mesh,
-    rows: &[Row<&StoredTensor>],
     mut manifest: Manifest,
-) -> Result<u64> {
-    let CommitTarget { storage, path, phases } = *target;
-    let cuts = &source.index().cuts;
+) -> Result<Written> {
+    let cuts = &job.index.cuts;
     let sharding = |row: &Row<&StoredTensor>| sharding_over(cuts.get(&*row.name), &row.whole, strategy, mesh);
-    let shardings: Vec<Sharding> = rows.iter().map(sharding).collect();
-    let sharded = || rows.iter().zip(&shardings);
+    let shardings: Vec<Sharding> = job.rows.iter().map(sharding).collect();
+    let sharded = || job.rows.iter().zip(&shardings);
     let tensors = sharded().map(|(row, sharding)| (row.whole.clone(), sharding.clone()));
     let assignment = WriterAssignment::new(mesh.clone(), tensors);
-    let generation = Generation::create(storage, path)?;
-    // One source of contents for all ranks: together they read every block as a whole.
-    let mut contents = StoredContents::new(&**source, Vec::new());
-    let mut bytes = 0;
-    for rank in 0..mesh.world_size() {
-        let written = rows.iter().enumerate().filter_map(|(number, row)| {
+    let records = sharded().map(|(row, sharding)| record(&row.name, &row.whole, sharding));
+    manifest.body.tensors = records.collect();
+    let rows_of = |rank: usize| -> Vec<Row<&StoredTensor>> {
+        let written = job.rows.iter().enumerate().filter_map(|(number, row)| {
             let region = Some(assignment.region_written_by(number, rank)?);
             Some(Row { region, ..row.clone() })
         });
-        contents.set_rows(written.collect());
-        let (shard_dir, durability) = (generation.shard_dir(), Durability::Durable);
-        bytes += rank_file::write(storage, shard_dir, rank, contents.rows(), &contents, durability, phases)?;
+        written.collect()
+    };
+    if job.dry_run {
+        let ranks = (0..mesh.world_size()).map(|rank| rank_file::len(target.path, rank, &rows_of(rank)));
+        let bytes: u64 = ranks.sum::<Result<u64>>()?;
+        return Ok((bytes + generation::manifest_len(manifest)?, Vec::new()));
     }
-    contents.verify_shared_blocks()?;
-    let records = sharded().map(|(row, sharding)| record(&row.name, &row.whole, sharding));
-    manifest.body.tensors = records.collect();
-    let len = generation.commit(manifest, Durability::Durable, phases)?;
-    Ok(bytes + len)
+    let CommitTarget { storage, path, phases } = *target;
+    let write = || -> Result<u64> {
+        let generation = Generation::create(storage, path)?;
+        let mut bytes = 0;
+        for rank in 0..mesh.world_size() {
+            // One source of contents for all ranks: together they read every block as a whole.
+            job.contents.set_rows(rows_of(rank));
+            let (shard_dir, durability) = (generation.shard_dir(), job.durability);
+            let (rows, contents) = (job.contents.rows(), job.contents.counted(&job.meter));
+            bytes += rank_file::write(storage, shard_dir, rank, rows, &contents, durability, phases)?;
+        }
+        job.contents.verify_shared_blocks()?;
+        Ok(bytes + generation.commit(manifest, job.durability, phases)?)
+    };
+    let written = write();
+    job.meter.unwind();
+    Ok((written?, job.contents.overflowed()))
 }

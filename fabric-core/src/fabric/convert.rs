@@ -9,8 +9,9 @@ use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::foreign::export::{ExportOptions, ExportReport, export};
 use crate::load::raw::RawCheckpoint;
+use crate::options::ReshardOptions;
 use crate::phases::Phases;
-use crate::save::SaveReport;
+use crate::save::{CommitTarget, SaveReport};
 use crate::source::open;
 
 impl Fabric {
@@ -44,6 +45,19 @@ impl Fabric {
         self.reshard(from, to, Strategy::single_device())
     }
 
+    /// Copies a checkpoint of any layout into one file as [`consolidate`](Self::consolidate) does, with options.
+    ///
+    /// # Errors
+    /// As [`reshard_with`](Self::reshard_with).
+    pub fn consolidate_with(
+        &self,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        options: ReshardOptions,
+    ) -> Result<SaveReport> {
+        self.reshard_with(from, to, Strategy::single_device(), options)
+    }
+
     /// Copies a checkpoint into the layout of another strategy, for any number of ranks, as
     /// [`consolidate`](Self::consolidate) does.
     ///
@@ -53,19 +67,50 @@ impl Fabric {
     /// # Errors
     /// As [`consolidate`](Self::consolidate); and [`Error::Strategy`](crate::Error::Strategy) if the strategy has no
     /// number of ranks, see [`Strategy::ranks`].
+    pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+        self.reshard_with(from, to, strategy, ReshardOptions::new())
+    }
+
+    /// Copies a checkpoint into the layout of another strategy as [`reshard`](Self::reshard) does, with options: a part of it,
+    /// another element type, progress.
+    ///
+    /// The source may be in any format that [`open`](Self::open) reads. Of a file of PyTorch whose optimizer numbers its
+    /// parameters, the copy keeps the order of the names, so that a load finds the same parameters by it.
+    ///
+    /// # Errors
+    /// As [`reshard`](Self::reshard); [`Error::NoSuchEntry`](crate::Error::NoSuchEntry) if nothing lies below the name of
+    /// [`ReshardOptions::subtree`]; [`Error::Options`](crate::Error::Options) for an element type that tensors are not
+    /// converted to.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "a strategy is given away, as to the builder"
     )]
-    pub fn reshard(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, strategy: Strategy) -> Result<SaveReport> {
+    pub fn reshard_with(
+        &self,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        strategy: Strategy,
+        options: ReshardOptions,
+    ) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::reshard")?;
         let (absolute_from, absolute_to) = (self.absolute(from.as_ref()), self.absolute(to.as_ref()));
         let alone = || {
             self.background.join_last();
             let reshard = || {
-                let source = open(&self.storage, absolute_from.path()?, self.limit)?;
-                let phases = Phases::of_reshard(from.as_ref(), to.as_ref());
-                phases.within(|| reshard(&*self.storage, &source, absolute_to.path()?, &strategy, &phases))
+                let raw = RawCheckpoint::new(open(&self.storage, absolute_from.path()?, self.limit)?);
+                let (phases, dry_run) = (Phases::of_reshard(from.as_ref(), to.as_ref()), options.dry_run);
+                let report = phases.within(|| {
+                    let target = CommitTarget {
+                        storage: &*self.storage,
+                        path: absolute_to.path()?,
+                        phases: &phases,
+                    };
+                    reshard(&target, &raw, &strategy, options)
+                })?;
+                if !dry_run {
+                    phases.saved(report.bytes);
+                }
+                Ok(report)
             };
             reshard().map_err(|error| absolute_from.named(absolute_to.named(error)))
         };
@@ -105,10 +150,6 @@ impl Fabric {
     ///
     /// # Errors
     /// As [`export`](Self::export).
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "options are given away, as to every other call"
-    )]
     pub fn export_raw(
         &self,
         raw: &RawCheckpoint,
@@ -117,7 +158,7 @@ impl Fabric {
     ) -> Result<ExportReport> {
         let _within = self.background.enter("Fabric::export")?;
         let absolute = self.absolute(to.as_ref());
-        let report = export(&*self.storage, raw, absolute.path()?, &options);
+        let report = export(&*self.storage, raw, absolute.path()?, options);
         report.map_err(|error| absolute.named(error))
     }
 }

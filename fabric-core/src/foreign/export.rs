@@ -12,18 +12,24 @@ mod state_dict;
 mod torch;
 mod zip;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use options::{ExportFormat, ExportOptions, ExportReport};
 
 use self::state_dict::Choices;
+use crate::entry::DType;
 use crate::error::{Error, Result};
+use crate::load::cast::{self, Take};
 use crate::load::raw::RawCheckpoint;
 use crate::phases::Phases;
+use crate::progress::{Callback, Meter};
 use crate::save::CommitTarget;
 use crate::save::publish::publish;
 use crate::source::read::stream;
-use crate::source::{StoredTensor, check_tensors};
+use crate::source::{Index, check_tensors};
 use crate::storage::Storage;
 
 /// Writes `raw`, or the entries that the options select, to `path`.
@@ -31,12 +37,13 @@ pub(crate) fn export(
     storage: &dyn Storage,
     raw: &RawCheckpoint,
     path: &Path,
-    options: &ExportOptions,
+    mut options: ExportOptions,
 ) -> Result<ExportReport> {
     let format = match options.format {
         Some(format) => format,
         None => ExportFormat::of(path)?,
     };
+    options.dtype.map(cast::check_target).transpose()?;
     let chosen = match &options.subtree {
         Some(name) => raw.subtree(name),
         None => raw.clone(),
@@ -47,58 +54,123 @@ pub(crate) fn export(
             None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
         });
     }
-    check_tensors(&*raw.source, chosen.index.tensors.values())?;
+    let index = options
+        .dtype
+        .map_or_else(|| chosen.index.clone(), |dtype| converted(&chosen, dtype));
+    check_tensors(&*raw.source, index.tensors.values())?;
     let phases = Phases::of_export(raw.origin(), path);
-    let destination = CommitTarget {
+    let copier = Copier::new(&chosen, options.progress.take());
+    let target = CommitTarget {
         storage,
         path,
         phases: &phases,
     };
-    phases
-        .within(|| match format {
-            ExportFormat::Safetensors => {
-                let image = safetensors::SafetensorsImage::new(&chosen)?;
-                let len = image.report().bytes;
-                publish(&destination, options.durability, len, |file, path| {
-                    image.write(file, path)
-                })?;
-                Ok(image.report())
-            }
-            ExportFormat::Torch => {
-                let choices = Choices {
-                    bare: options.bare,
-                    subtree: options.subtree.is_some(),
-                    parameter_names: options.parameter_names,
-                };
-                let image = torch::TorchImage::new(&chosen, choices)?;
-                let mut len = 0;
-                publish(&destination, options.durability, image.tensor_bytes(), |file, path| {
-                    len = image.write(file, path)?;
-                    Ok(())
-                })?;
-                Ok(image.report(len))
-            }
-        })
-        .inspect(|report: &ExportReport| phases.saved(report.bytes))
-        .inspect_err(|error| phases.failed(error))
+    let outcome = phases.within(|| write(&target, format, &index, &copier, &options));
+    copier.meter.unwind();
+    let mut report = outcome.inspect_err(|error| phases.failed(error))?;
+    report.overflowed = copier.overflowed.into_inner().into_iter().collect();
+    if !options.dry_run {
+        phases.saved(report.bytes);
+    }
+    Ok(report)
 }
 
-/// Passes the bytes of an entry to `put`. A number of bytes other than that of the shape is an error.
-fn copy(
-    raw: &RawCheckpoint,
-    entry: &str,
-    stored: &StoredTensor,
-    put: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut len = 0;
-    let mut take = |bytes: &[u8]| {
-        len += bytes.len();
-        put(bytes)
-    };
-    stream(&*raw.source, entry, stored, &mut take)?;
-    if stored.info.byte_len() == Some(len) {
-        return Ok(());
+/// The entries with the element types that they are to have.
+fn converted(raw: &RawCheckpoint, dtype: DType) -> Arc<Index> {
+    let mut index = (*raw.index).clone();
+    for stored in index.tensors.values_mut() {
+        stored.info = cast::converted(&stored.info, Some(dtype));
     }
-    let what = format!("entry `{entry}` is {}, and has {len} bytes", stored.info);
-    Err(Error::corrupt(raw.origin(), what))
+    Arc::new(index)
+}
+
+/// Writes the entries of an index, whose tensors have the element types that they are to have.
+fn write(
+    target: &CommitTarget<'_>,
+    format: ExportFormat,
+    index: &Index,
+    copier: &Copier<'_>,
+    options: &ExportOptions,
+) -> Result<ExportReport> {
+    match format {
+        ExportFormat::Safetensors => {
+            let image = safetensors::SafetensorsImage::new(index)?;
+            let report = image.report();
+            if !options.dry_run {
+                copier.announce(index.tensors.keys());
+                publish(target, options.durability, report.bytes, |file, path| {
+                    image.write(copier, file, path)
+                })?;
+            }
+            Ok(report)
+        }
+        ExportFormat::Torch => {
+            let choices = Choices {
+                bare: options.bare,
+                subtree: options.subtree.is_some(),
+                parameter_names: options.parameter_names,
+            };
+            let image = torch::TorchImage::new(index, choices)?;
+            if options.dry_run {
+                return Ok(image.report(image.len()?));
+            }
+            copier.announce(image.entries());
+            let mut len = 0;
+            publish(target, options.durability, image.tensor_bytes(), |file, path| {
+                len = image.write(copier, file, path)?;
+                Ok(())
+            })?;
+            Ok(image.report(len))
+        }
+    }
+}
+
+/// Copies the bytes of entries.
+struct Copier<'a> {
+    raw: &'a RawCheckpoint,
+    meter: Meter,
+    /// The tensors with finite numbers that became infinite.
+    overflowed: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Copier<'a> {
+    fn new(raw: &'a RawCheckpoint, progress: Option<Callback>) -> Self {
+        Self {
+            raw,
+            meter: Meter::new(progress),
+            overflowed: RefCell::default(),
+        }
+    }
+
+    /// Announces the entries that will be copied.
+    fn announce<N: AsRef<str>>(&self, entries: impl IntoIterator<Item = N>) {
+        let tensors = &self.raw.index.tensors;
+        let stored = entries.into_iter().filter_map(|name| tensors.get(name.as_ref()));
+        let lens = stored.map(|stored| stored.info.byte_len().unwrap_or_default() as u64);
+        self.meter.announce(lens.sum());
+    }
+
+    /// Passes the bytes of an entry to `put`, in an element type. A number of bytes other than that of the shape is an error.
+    fn copy(&self, entry: &str, dtype: DType, put: &mut Take<'_>) -> Result<()> {
+        let raw = self.raw;
+        let Some(stored) = raw.index.tensors.get(entry) else {
+            return Err(raw.no_such(entry));
+        };
+        let mut len = 0;
+        let read = |take: &mut Take<'_>| {
+            stream(&*raw.source, entry, stored, |bytes: &[u8]| {
+                len += bytes.len();
+                take(bytes)?;
+                self.meter.add(entry, bytes.len() as u64)
+            })
+        };
+        if cast::cast(entry, (stored.info.dtype(), dtype), read, put)? {
+            self.overflowed.borrow_mut().insert(entry.to_owned());
+        }
+        if stored.info.byte_len() == Some(len) {
+            return Ok(());
+        }
+        let what = format!("entry `{entry}` is {}, and has {len} bytes", stored.info);
+        Err(Error::corrupt(raw.origin(), what))
+    }
 }

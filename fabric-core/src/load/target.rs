@@ -166,13 +166,18 @@ const CONVERTED: usize = 32;
 
 /// Converts one block to the tensor's element type, with candle's conversion.
 pub(crate) fn convert(name: &str, block: &[u8], from: DType, tensor: &Tensor) -> Result<Vec<u8>> {
+    convert_to(name, block, from, tensor.dtype())
+}
+
+/// Converts one block to an element type, with candle's conversion.
+pub(crate) fn convert_to(name: &str, block: &[u8], from: DType, to: candle_core::DType) -> Result<Vec<u8>> {
     // Candle ends the process if an allocation fails, so the memory is checked first.
     pages::look(block.len().saturating_mul(CONVERTED)).map_err(|source| Error::Memory {
         purpose: format!("convert `{name}`"),
         source,
     })?;
     let converted = from_bytes(name, block, from, &Device::Cpu)?;
-    let converted = to_dtype(&converted, tensor.dtype()).map_err(Error::candle(name))?;
+    let converted = to_dtype(&converted, to).map_err(Error::candle(name))?;
     let (guard, _) = converted.storage_and_layout();
     match &*guard {
         candle_core::Storage::Cpu(storage) => Ok(bytes::of(storage).to_vec()),

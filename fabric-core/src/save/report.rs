@@ -14,6 +14,9 @@ pub struct SaveReport {
     /// [`Replicas::RankZero`](crate::Replicas::RankZero) also others. The checkpoint has those of rank 0, or of the
     /// first rank that holds the part.
     pub differing: Vec<String>,
+    /// The names of the tensors with finite numbers that became infinite, sorted: of a conversion with
+    /// [`ReshardOptions::dtype`](crate::ReshardOptions::dtype).
+    pub overflowed: Vec<String>,
     /// True if nothing was written, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     pub skipped: bool,

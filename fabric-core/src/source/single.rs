@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::facts;
 use super::limit::{Budget, OverLimit};
 use super::open::{first_bytes, read_whole};
 use super::refused::Refused;
@@ -137,9 +138,12 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
         memory.spend(memory_of(target)).map_err(over)?;
         tensors.push((tie.name, target.clone()));
     }
+    let tensors = tensors.into_iter().collect();
     Ok(Index {
         origin: path.display().to_string(),
-        tensors: tensors.into_iter().collect(),
+        order: facts::order(&head.facts, &tensors),
+        tensors_only: facts::tensors_only(&head.facts),
+        tensors,
         values: own_values(&body.values, &head.mesh, path)?,
         filtered: body.filtered.into_iter().collect(),
         structs: body.structs,

@@ -1,7 +1,12 @@
 //! The bytes of a stored checkpoint.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use crate::entry::Row;
 use crate::error::Result;
+use crate::load::cast::{Take, cast};
+use crate::progress::Meter;
 use crate::save::file::{ByteRun, Contents};
 use crate::source::read::{PartialSums, stream, stream_noting};
 use crate::source::{Source, StoredTensor};
@@ -12,14 +17,17 @@ pub(super) struct StoredContents<'s> {
     rows: Vec<Row<&'s StoredTensor>>,
     /// The partial checksums of blocks that boxes share; complete once all boxes have been read.
     sums: PartialSums,
+    /// The tensors with finite numbers that became infinite.
+    overflowed: RefCell<BTreeSet<String>>,
 }
 
 impl<'s> StoredContents<'s> {
-    pub(super) fn new(source: &'s dyn Source, rows: Vec<Row<&'s StoredTensor>>) -> Self {
+    pub(super) fn new(source: &'s dyn Source) -> Self {
         Self {
             source,
-            rows,
+            rows: Vec::new(),
             sums: PartialSums::default(),
+            overflowed: RefCell::default(),
         }
     }
 
@@ -32,28 +40,57 @@ impl<'s> StoredContents<'s> {
         &self.rows
     }
 
+    /// The contents, which tell the meter of the bytes that are read.
+    pub(super) fn counted<'c>(&'c self, meter: &'c Meter) -> CountedContents<'c, 's> {
+        CountedContents { stored: self, meter }
+    }
+
     /// Verifies the checksums of blocks that were read in parts.
     pub(super) fn verify_shared_blocks(&self) -> Result<()> {
         self.sums.finish(self.source)
     }
+
+    /// The names of the tensors with finite numbers that became infinite.
+    pub(super) fn overflowed(self) -> Vec<String> {
+        self.overflowed.into_inner().into_iter().collect()
+    }
 }
 
-impl Contents for StoredContents<'_> {
+/// Contents that tell of their progress.
+pub(super) struct CountedContents<'c, 's> {
+    pub(super) stored: &'c StoredContents<'s>,
+    meter: &'c Meter,
+}
+
+impl Contents for CountedContents<'_, '_> {
     fn read(&self, row: usize, take: &mut dyn FnMut(ByteRun<'_>) -> Result<()>) -> Result<()> {
-        let take = |bytes: &[u8]| take(ByteRun::of(bytes));
+        let StoredContents {
+            source,
+            rows,
+            sums,
+            overflowed,
+        } = self.stored;
         let Row {
             name,
             region,
+            whole,
             bytes: stored,
-            ..
-        } = &self.rows[row];
-        let located = self.source.locate(name, stored, region.as_ref())?;
-        match region {
-            None => stream(self.source, name, &located, take),
-            Some(region) => {
-                let cut = located.cut_out(region);
-                stream_noting(self.source, name, &cut, &self.sums, take)
+        } = &rows[row];
+        let located = source.locate(name, stored, region.as_ref())?;
+        let read = |take: &mut Take<'_>| {
+            let take = |bytes: &[u8]| {
+                take(bytes)?;
+                self.meter.add(name, bytes.len() as u64)
+            };
+            match region {
+                None => stream(*source, name, &located, take),
+                Some(region) => stream_noting(*source, name, &located.cut_out(region), sums, take),
             }
+        };
+        let types = (stored.info.dtype(), whole.dtype());
+        if cast(name, types, read, &mut |bytes| take(ByteRun::of(bytes)))? {
+            overflowed.borrow_mut().insert(name.to_string());
         }
+        Ok(())
     }
 }

@@ -270,6 +270,13 @@ impl Drop for Generation<'_> {
     }
 }
 
+/// The length in bytes that the manifest of a directory would have.
+pub(crate) fn manifest_len(mut manifest: Manifest) -> Result<u64> {
+    manifest.head.kind = ManifestKind::Directory;
+    manifest.head.generation = Token::draw().generation();
+    manifest.encoded_len().map_err(ManifestError::at_save)
+}
+
 /// The generation that the manifest in a directory names, if the manifest can be read.
 fn committed(storage: &dyn Storage, directory: &Path) -> Option<String> {
     generation_in(storage, directory).ok()

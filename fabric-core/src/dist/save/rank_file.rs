@@ -1,5 +1,7 @@
 //! The file of one rank in a checkpoint's directory.
 
+use std::path::Path;
+
 use super::shard_dir::ShardDir;
 use crate::entry::Row;
 use crate::error::Result;
@@ -10,6 +12,7 @@ use crate::phases::Phases;
 use crate::save::WRITER;
 use crate::save::file::{Contents, FileWriter};
 use crate::save::publish::{create, fill};
+use crate::source::hidden::Token;
 use crate::storage::Storage;
 
 /// Writes the rows that are assigned to a rank, and returns the length of the file in bytes. A rank without rows writes
@@ -27,21 +30,33 @@ pub(crate) fn write<T>(
         return Ok(0);
     }
     let path = shard_dir.folder().join(directory::rank_file(rank));
-    let manifest = Manifest {
-        head: ManifestHead {
-            kind: ManifestKind::Shard,
-            writer: WRITER.to_owned(),
-            generation: shard_dir.generation().to_owned(),
-            rank: u32::try_from(rank).unwrap_or(u32::MAX),
-            ..ManifestHead::default()
-        },
-        body: Body::default(),
-    };
-    let mut writer = FileWriter::new(rows, manifest, &path)?;
+    let mut writer = FileWriter::new(rows, manifest(shard_dir.generation(), rank), &path)?;
     let replaced = shard_dir.replaced_file(storage, rank)?;
     let mut file = create(storage, &path, replaced.as_deref())?;
     fill(&mut *file, &path, durability, writer.len(), phases, |file, path| {
         writer.write(contents, file, path)
     })?;
     Ok(writer.len())
+}
+
+/// The length in bytes that the file of a rank would have.
+pub(crate) fn len<T>(path: &Path, rank: usize, rows: &[Row<T>]) -> Result<u64> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let manifest = manifest(&Token::draw().generation(), rank);
+    Ok(FileWriter::new(rows, manifest, path)?.len())
+}
+
+fn manifest(generation: &str, rank: usize) -> Manifest {
+    Manifest {
+        head: ManifestHead {
+            kind: ManifestKind::Shard,
+            writer: WRITER.to_owned(),
+            generation: generation.to_owned(),
+            rank: u32::try_from(rank).unwrap_or(u32::MAX),
+            ..ManifestHead::default()
+        },
+        body: Body::default(),
+    }
 }

@@ -12,6 +12,7 @@ struct ReportMessage {
     bytes: u64,
     filtered: Vec<String>,
     differing: Vec<String>,
+    overflowed: Vec<String>,
 }
 
 /// Encodes a report.
@@ -21,6 +22,7 @@ pub(crate) fn encode_report(report: SaveReport) -> Result<Vec<u8>> {
         bytes: report.bytes,
         filtered: report.filtered,
         differing: report.differing,
+        overflowed: report.overflowed,
     })
 }
 
@@ -31,12 +33,14 @@ pub(crate) fn decode_report(bytes: &[u8]) -> Result<SaveReport> {
         bytes,
         filtered,
         differing,
+        overflowed,
     } = decode(bytes)?;
     Ok(SaveReport {
         entries,
         bytes,
         filtered,
         differing,
+        overflowed,
         ..SaveReport::default()
     })
 }

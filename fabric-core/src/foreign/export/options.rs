@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use crate::entry::DType;
 use crate::error::{Error, Result};
 use crate::options::Durability;
+use crate::progress::{Callback, Progress};
 
 /// A file format that other programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,9 @@ pub struct ExportOptions {
     pub(crate) bare: Option<bool>,
     pub(crate) parameter_names: bool,
     pub(crate) durability: Durability,
+    pub(crate) dtype: Option<DType>,
+    pub(crate) dry_run: bool,
+    pub(crate) progress: Option<Callback>,
 }
 
 impl ExportOptions {
@@ -92,6 +97,26 @@ impl ExportOptions {
         self
     }
 
+    /// Converts tensors of floats to this element type, as [`ReshardOptions::dtype`](crate::ReshardOptions::dtype) does.
+    /// [`ExportReport::overflowed`] names the tensors with finite numbers that became infinite.
+    pub fn dtype(mut self, dtype: DType) -> Self {
+        self.dtype = Some(dtype);
+        self
+    }
+
+    /// Whether the export writes nothing, and reads no tensor: its report says what it would write.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Tells `callback` how many bytes of tensors were read and handed on, about once for each MiB. It must not use the Fabric
+    /// that exports. If it panics, nothing was written, and the panic unwinds out of the export.
+    pub fn progress(mut self, callback: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Callback::new(callback));
+        self
+    }
+
     /// Sets whether the file is synced to the device before the export returns.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -115,4 +140,7 @@ pub struct ExportReport {
     /// The names of the tensors that the export added because PyTorch's modules expect them: `num_batches_tracked` of
     /// each `BatchNorm`, with the value 0.
     pub added: Vec<String>,
+    /// The names of the tensors with finite numbers that became infinite, sorted: of an export with
+    /// [`ExportOptions::dtype`].
+    pub overflowed: Vec<String>,
 }

@@ -137,13 +137,20 @@ impl<'s> Archive<'s> {
         Ok(())
     }
 
+    /// Adds a member of which no byte is written, to learn the length of the archive.
+    pub(crate) fn unwritten_member(&mut self, name: &str, len: u64) -> Result<()> {
+        self.member(name, len, |_| Ok(()))?;
+        self.position += len;
+        Ok(())
+    }
+
     /// Adds a member whose bytes are in memory.
     pub(crate) fn small_member(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.member(name, bytes.len() as u64, |put| put(bytes))
     }
 
     /// Writes the directory, and returns the length of the whole archive in bytes.
-    pub(crate) fn finish(mut self) -> Result<u64> {
+    pub(crate) fn finish(&mut self) -> Result<u64> {
         let start = self.position;
         let members = std::mem::take(&mut self.members);
         for member in &members {

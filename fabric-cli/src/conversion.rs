@@ -1,0 +1,182 @@
+//! The arguments and the output of commands that write a checkpoint from another one.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use fabric_core::{DType, Error, ExportReport, ReshardOptions, SaveReport};
+use serde::Serialize;
+
+use crate::bar::Bar;
+use crate::destination;
+use crate::failure::Failure;
+use crate::json;
+use crate::screen::{Screen, YELLOW, styled};
+use crate::text::{plain, plural, size};
+
+/// The names that a line of the output lists.
+const LISTED: usize = 8;
+
+/// The arguments that all these commands have.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Conversion {
+    /// The checkpoint to read.
+    #[arg(value_name = "A")]
+    pub(crate) from: PathBuf,
+    /// The path to write to.
+    #[arg(value_name = "B")]
+    pub(crate) to: PathBuf,
+    /// Takes only what lies below this name, named relative to it: `model`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subtree: Option<String>,
+    /// Converts tensors of floats to this element type. Integers, values, and tensors without dimensions stay.
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) dtype: Option<Float>,
+    /// Writes nothing, and says what would be written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replaces what is at B.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Prints one document of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An element type that tensors are converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Float {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl From<Float> for DType {
+    fn from(float: Float) -> Self {
+        match float {
+            Float::F16 => Self::F16,
+            Float::Bf16 => Self::BF16,
+            Float::F32 => Self::F32,
+            Float::F64 => Self::F64,
+        }
+    }
+}
+
+/// The checkpoint that was or would be written.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    from: String,
+    to: String,
+    pub(crate) format: &'static str,
+    written: bool,
+    entries: usize,
+    bytes: u64,
+    left_out: Vec<String>,
+    added: Vec<String>,
+    became_infinite: Vec<String>,
+}
+
+impl Conversion {
+    /// Writes the checkpoint with `convert`, under a bar, and prints what was written.
+    ///
+    /// # Errors
+    /// If nothing could be written.
+    pub(crate) fn run(
+        &self,
+        screen: &mut Screen,
+        verb: &'static str,
+        convert: impl FnOnce(&Bar) -> Result<Written, Error>,
+    ) -> Result<(), Failure> {
+        destination::check(&self.from, &self.to, self.force)?;
+        let bar = Bar::new(verb);
+        let outcome = convert(&bar);
+        bar.clear();
+        let written = outcome.map_err(|error| Failure::of(&self.from, &error))?;
+        if self.json {
+            return json::print(screen, &written);
+        }
+        written.print(screen)
+    }
+
+    /// The options of a checkpoint of our own.
+    pub(crate) fn reshard_options(&self, bar: &Bar) -> ReshardOptions {
+        let options = ReshardOptions::new().dry_run(self.dry_run).progress(bar.callback());
+        let options = match &self.subtree {
+            Some(name) => options.subtree(name),
+            None => options,
+        };
+        match self.dtype {
+            Some(dtype) => options.dtype(dtype.into()),
+            None => options,
+        }
+    }
+
+    /// A checkpoint of our own.
+    pub(crate) fn own(&self, report: SaveReport) -> Written {
+        Written {
+            entries: report.entries,
+            bytes: report.bytes,
+            became_infinite: report.overflowed,
+            ..self.written("fabric")
+        }
+    }
+
+    /// A file for other programs.
+    pub(crate) fn exported(&self, format: &'static str, report: ExportReport) -> Written {
+        Written {
+            entries: report.tensors + report.values,
+            bytes: report.bytes,
+            left_out: report.left_out,
+            added: report.added,
+            became_infinite: report.overflowed,
+            ..self.written(format)
+        }
+    }
+
+    fn written(&self, format: &'static str) -> Written {
+        Written {
+            from: self.from.to_string_lossy().into_owned(),
+            to: self.to.to_string_lossy().into_owned(),
+            format,
+            written: !self.dry_run,
+            entries: 0,
+            bytes: 0,
+            left_out: Vec::new(),
+            added: Vec::new(),
+            became_infinite: Vec::new(),
+        }
+    }
+}
+
+impl Written {
+    fn print(&self, screen: &mut Screen) -> Result<(), Failure> {
+        let does = if self.written { "wrote" } else { "would write" };
+        let entries = match self.entries {
+            1 => "1 entry".to_owned(),
+            count => format!("{count} entries"),
+        };
+        let (to, format, bytes) = (plain(&self.to), self.format, size(self.bytes));
+        screen.line(format_args!("{does} {to}: {format}, {entries}, {bytes}"))?;
+        let without_place = format!("{format} has no place for");
+        list(screen, &format!("left out, since {without_place}"), &self.left_out)?;
+        list(screen, "added, since PyTorch expects", &self.added)?;
+        list(
+            screen,
+            &styled(YELLOW, "finite numbers became infinite in"),
+            &self.became_infinite,
+        )
+    }
+}
+
+/// Lists names on a line.
+fn list(screen: &mut Screen, heading: &str, names: &[String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<_> = names.iter().take(LISTED).map(|name| plain(name)).collect();
+    let mut line = format!("{heading} {}: {}", plural(names.len(), "name"), listed.join(", "));
+    if names.len() > LISTED {
+        line.push_str(", …");
+    }
+    screen.line(line)
+}
