@@ -11,7 +11,7 @@ use crate::destination;
 use crate::failure::Failure;
 use crate::json;
 use crate::screen::{Screen, YELLOW, styled};
-use crate::text::{plain, plural, size};
+use crate::text::{plain, size};
 
 /// The names that a line of the output lists.
 const LISTED: usize = 8;
@@ -157,24 +157,22 @@ impl Written {
         };
         let (to, format, bytes) = (plain(&self.to), self.format, size(self.bytes));
         screen.line(format_args!("{does} {to}: {format}, {entries}, {bytes}"))?;
-        let without_place = format!("{format} has no place for");
-        list(screen, &format!("left out, since {without_place}"), &self.left_out)?;
-        list(screen, "added, since PyTorch expects", &self.added)?;
-        list(
-            screen,
-            &styled(YELLOW, "finite numbers became infinite in"),
-            &self.became_infinite,
-        )
+        let no_place = format!("left out, as {format} has no place for");
+        list(screen, &no_place, "entry", "entries", &self.left_out)?;
+        list(screen, "added, as PyTorch expects", "entry", "entries", &self.added)?;
+        let warning = styled(YELLOW, "finite numbers became infinite in");
+        list(screen, &warning, "tensor", "tensors", &self.became_infinite)
     }
 }
 
 /// Lists names on a line.
-fn list(screen: &mut Screen, heading: &str, names: &[String]) -> Result<(), Failure> {
+fn list(screen: &mut Screen, heading: &str, one: &str, several: &str, names: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
     let listed: Vec<_> = names.iter().take(LISTED).map(|name| plain(name)).collect();
-    let mut line = format!("{heading} {}: {}", plural(names.len(), "name"), listed.join(", "));
+    let (count, noun) = (names.len(), if names.len() == 1 { one } else { several });
+    let mut line = format!("{heading} {count} {noun}: {}", listed.join(", "));
     if names.len() > LISTED {
         line.push_str(", …");
     }

@@ -48,8 +48,13 @@ impl Absolute {
             {
                 *path = below.to_path_buf();
             }
-            if let Error::Mismatch(report) = error {
-                self.named_report(report);
+            match error {
+                Error::Mismatch(report) => self.named_report(report),
+                Error::NoSuchEntry { origin: text, .. } | Error::NotFound { hint: text, .. } => {
+                    let above = format!("{}{MAIN_SEPARATOR}", base.display());
+                    *text = text.replace(&above, "");
+                }
+                _ => {}
             }
             inner = match error {
                 Error::Interrupted { source, .. } => Some(source),

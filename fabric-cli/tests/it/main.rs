@@ -2,6 +2,8 @@
 
 mod completions;
 mod console;
+mod convert;
 mod samples;
 mod support;
 mod usage;
+mod verify;

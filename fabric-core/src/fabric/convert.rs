@@ -142,7 +142,9 @@ impl Fabric {
     /// As [`open`](Self::open); and if the name of `to` does not say which format, or if an entry has no form in it:
     /// before anything is written. If the source is damaged or the storage fails, the old file at `to` is still there.
     pub fn export(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, options: ExportOptions) -> Result<ExportReport> {
-        self.export_raw(&self.open(from)?, to, options)
+        let absolute = self.absolute(from.as_ref());
+        let exported = self.export_raw(&self.open(from)?, to, options);
+        exported.map_err(|error| absolute.named(error))
     }
 
     /// Exports open entries, as [`export`](Self::export) does from a path: a part of a checkpoint, or the

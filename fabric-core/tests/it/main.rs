@@ -1,6 +1,7 @@
 //! What fabric-core promises to its callers, a module for each topic: `cargo test --workspace --test it durability::` runs one.
 
 mod asynchronous;
+mod convert;
 mod durability;
 mod export;
 mod group;

@@ -1,12 +1,13 @@
 //! Runs of PyTorch that go on here: the steps that PyTorch took next, from the same state on the same batches, against
 //! the numbers that PyTorch wrote (`tests/peers/make_continuations.py`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Linear, Module, Optimizer, ParamsAdamW, VarBuilder, VarMap, linear};
 use fabric_core::optim::{AdamW, Group, ParamsSgd, Sgd};
-use fabric_core::{Checkpoint, Fabric, RawCheckpoint, named_parameters};
+use fabric_core::{Checkpoint, Fabric, RawCheckpoint, Strategy, named_parameters};
+use testkit::states::image;
 
 /// Steps in each record.
 const STEPS: usize = 5;
@@ -161,25 +162,51 @@ fn check_both<O: Optimizer + Checkpoint>(
 ) {
     let fabric = Fabric::new();
     let mut state = Training::new(dtype, &make);
-    let loaded = fabric.load(fixture(file), &mut state).unwrap();
-    assert!(loaded.report.is_complete(), "{file}: {}", loaded.report);
-    assert!(state.iteration == 7 || file.contains("start"), "{file}");
+    fabric.load(fixture(file), &mut state).unwrap();
+    let restored = image(&state);
     let record = fabric.open(fixture(file)).unwrap().subtree("record");
-    let distance = state.distance(&record);
+    check_file(&fixture(file), &record, dtype, &make, &alone);
+
+    // Converted into checkpoints of this library, in one file and in several.
+    let directory = tempfile::tempdir().unwrap();
+    let [one, many] = ["one", "many"].map(|name| directory.path().join(name));
+    fabric.consolidate(fixture(file), &one).unwrap();
+    fabric.reshard(&one, &many, Strategy::fsdp().ranks(3)).unwrap();
+    for path in [one, many] {
+        let mut state = Training::new(dtype, &make);
+        fabric.load(&path, &mut state).unwrap();
+        assert!(image(&state) == restored, "{file}, converted to {}", path.display());
+        check_file(&path, &record, dtype, &make, &alone);
+    }
+}
+
+fn check_file<O: Optimizer + Checkpoint>(
+    path: &Path,
+    record: &RawCheckpoint,
+    dtype: DType,
+    make: impl Fn(&Mlp) -> O,
+    alone: impl Fn(&Mlp) -> O,
+) {
+    let (fabric, file) = (Fabric::new(), path.display().to_string());
+    let mut state = Training::new(dtype, &make);
+    let loaded = fabric.load(path, &mut state).unwrap();
+    assert!(loaded.report.is_complete(), "{file}: {}", loaded.report);
+    assert!(state.iteration == 7 || state.iteration == 0, "{file}");
+    let distance = state.distance(record);
     assert!(distance < tolerance(dtype), "{file}: {distance:e}");
 
     // The optimizer by itself, beside weights by themselves.
-    let raw = fabric.open(fixture(file)).unwrap();
+    let raw = fabric.open(path).unwrap();
     let mut apart = Training::new(dtype, &alone);
     raw.subtree("model").load_raw(&mut apart.model).unwrap();
     raw.subtree("optimizer").load_raw(&mut apart.optimizer).unwrap();
-    let distance = apart.distance(&record);
+    let distance = apart.distance(record);
     assert!(distance < tolerance(dtype), "{file}, optimizer by itself: {distance:e}");
 
     // With weights alone it is another run: what is compared here can differ.
     let mut cold = Training::new(dtype, &make);
     raw.subtree("model").load_raw(&mut cold.model).unwrap();
-    assert!(cold.distance(&record) > 1e-3, "{file}");
+    assert!(cold.distance(record) > 1e-3, "{file}");
 }
 
 #[test]
