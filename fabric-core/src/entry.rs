@@ -1,6 +1,7 @@
 //! The vocabulary of all rooms above: element types, shapes, regions, entry names and rows.
 
 mod dtype;
+mod element;
 mod elements;
 mod name;
 mod region;
@@ -9,7 +10,8 @@ mod selection;
 mod shown;
 
 pub use dtype::DType;
-#[allow(unused_imports)]
+pub use element::Element;
+pub(crate) use element::serialize_float;
 pub(crate) use elements::decode;
 pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
 pub(crate) use region::Region;

@@ -85,13 +85,37 @@ impl Filter {
 /// Matches a name against a shell pattern. A run of `*` counts as one: dots are not path separators, so `**` has no
 /// special meaning.
 fn glob_matches(pattern: &str, name: &str) -> bool {
+    parse(pattern).is_ok_and(|pattern| pattern.matches(name))
+}
+
+fn parse(pattern: &str) -> Result<glob::Pattern, glob::PatternError> {
     let mut single = String::with_capacity(pattern.len());
     for c in pattern.chars() {
         if !(c == '*' && single.ends_with('*')) {
             single.push(c);
         }
     }
-    glob::Pattern::new(&single).is_ok_and(|pattern| pattern.matches(name))
+    glob::Pattern::new(&single)
+}
+
+/// Shell patterns that a caller gives at run time, with the syntax of [`Filter::glob`].
+#[derive(Debug)]
+pub(crate) struct Patterns(Vec<glob::Pattern>);
+
+impl Patterns {
+    /// # Errors
+    /// A sentence about the first invalid pattern.
+    pub(crate) fn parse<P: AsRef<str>>(patterns: &[P]) -> Result<Self, String> {
+        let each = patterns.iter().map(AsRef::as_ref);
+        let parsed =
+            each.map(|pattern| parse(pattern).map_err(|error| format!("the pattern {pattern:?} is invalid: {error}")));
+        parsed.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// True if at least one pattern matches the name.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
 }
 
 impl fmt::Debug for Filter {

@@ -28,6 +28,7 @@
 pub(crate) mod directory;
 mod envelope;
 mod error;
+pub(crate) mod facts;
 pub(crate) mod manifest;
 pub(crate) mod safetensors;
 #[cfg(test)]

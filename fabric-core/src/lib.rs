@@ -43,6 +43,7 @@
 //! | load what matches, convert element types, verify first | [`Fabric::load_with`] and [`LoadOptions`] |
 //! | restore one field | [`LoadOptions::only`] with a handle, `TrainState::FIELDS.model` |
 //! | save a part | [`SaveOptions::filter`], or `#[checkpoint(filter = "...")]` on the field |
+//! | describe a checkpoint, its optimizers and its tensors | [`RawCheckpoint::description`], [`optimizers`](RawCheckpoint::optimizers), [`statistics`](RawCheckpoint::statistics) |
 //! | look inside, read single entries, build a model from a file | [`Fabric::open`] and [`RawCheckpoint`] |
 //! | load weights that somebody else wrote | [`Fabric::load_raw`] |
 //! | write weights or a state for other programs, PyTorch among them | [`Fabric::export`] and [`ExportOptions`] |
@@ -131,13 +132,14 @@ pub use candle_core;
 pub use candle_nn;
 pub use dist::group;
 pub use dist::strategy::{Layout, Strategy};
-pub use entry::{DType, TensorInfo};
+pub use entry::{DType, Element, TensorInfo};
 pub use error::{Error, Result, StateError};
 pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
-pub use load::raw::RawCheckpoint;
+pub use load::raw::{Description, OptimizerSummary, RawCheckpoint, RunDescription, StructDescription};
+pub use load::statistics::Statistics;
 pub use options::{
     Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
 };
@@ -145,11 +147,12 @@ pub use progress::Progress;
 pub use report::{Damage, LoadReport, Mismatch, MismatchKind, VerifyReport};
 pub use save::SaveReport;
 pub use save::background::Saving;
+pub use source::Format;
 pub use state::{
     Checkpoint, Field, FieldVisitor, FieldVisitorMut, OptimizerDescription, OptimizerState, ParamGroup, ParamState,
     Recording, Visitor, VisitorMut,
 };
-pub use value::{Value, ValueError};
+pub use value::{Json, Value, ValueError};
 
 /// The items that generated code names. They are no part of the public interface.
 #[doc(hidden)]

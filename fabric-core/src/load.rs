@@ -19,6 +19,7 @@ pub(crate) mod own;
 pub(crate) mod raw;
 mod scalar;
 mod stage;
+pub(crate) mod statistics;
 pub(crate) mod target;
 mod ties;
 mod transfer;

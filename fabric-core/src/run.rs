@@ -56,7 +56,6 @@
 
 mod builder;
 mod every;
-mod facts;
 mod found;
 mod keep;
 mod lock;
@@ -74,7 +73,6 @@ use std::time::{Instant, SystemTime};
 pub use self::builder::Builder;
 pub use self::every::Every;
 use self::every::Last;
-use self::facts::Facts;
 pub use self::found::Kept;
 pub use self::keep::{Keep, Metric};
 pub use self::resume::Resumed;
@@ -82,6 +80,7 @@ use self::retention::RunDirectory;
 use self::signals::Signals;
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
+use crate::format::facts::Facts;
 use crate::options::SaveOptions;
 use crate::save::SaveReport;
 use crate::state::Checkpoint;

@@ -1,6 +1,7 @@
 //! Opens every format behind one trait: a [`Source`] is an index of named tensors and values, with the places of their
 //! bytes. The formats are this library's checkpoints and the foreign files.
 
+pub(crate) mod about;
 mod block;
 mod cut;
 pub(crate) mod facts;
@@ -18,6 +19,8 @@ pub(crate) mod single;
 pub(crate) mod values;
 pub(crate) mod window;
 
+pub(crate) use about::About;
+pub use about::Format;
 pub(crate) use block::{Block, Sum};
 pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
@@ -32,13 +35,19 @@ use std::sync::{Arc, OnceLock};
 use self::cut::Cut;
 use self::read::{THREADS, in_parallel};
 use crate::entry::{Region, TensorInfo};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::ReadFile;
 
 /// An opened checkpoint or file of weights. Its index has been read, and its tensors have not.
 pub(crate) trait Source: Send + Sync + Debug {
     /// The index of the entries.
     fn index(&self) -> &Arc<Index>;
+
+    /// The facts about the checkpoint as a whole.
+    ///
+    /// # Errors
+    /// If the length of a file cannot be read.
+    fn about(&self) -> Result<About>;
 
     /// The file with this number, which [`Extent::file`] refers to.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
@@ -238,11 +247,22 @@ impl Part {
 #[expect(clippy::struct_field_names, reason = "its files are what the source has")]
 pub(crate) struct Files {
     pub(crate) index: Arc<Index>,
+    /// The facts, without the number of the files and their length.
+    pub(crate) about: About,
     pub(crate) files: Vec<(Box<dyn ReadFile>, PathBuf)>,
     pub(crate) limit: ReadLimit,
 }
 
 impl Source for Files {
+    fn about(&self) -> Result<About> {
+        let lens = self.files.iter().map(|(file, path)| (file.len(), path));
+        let mut about = self.about.clone();
+        for (len, path) in lens {
+            about.count(len.map_err(Error::io("look at", path))?);
+        }
+        Ok(about)
+    }
+
     fn limit(&self) -> ReadLimit {
         self.limit
     }

@@ -1,5 +1,6 @@
 //! Values in a self-describing form.
 
+mod json;
 pub(crate) mod memory;
 mod number;
 mod reader;
@@ -9,6 +10,7 @@ use ciborium::Value as Cbor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::json::Json;
 use self::number::Number;
 use self::reader::{ReadState, ValueReader};
 use self::writer::ValueWriter;

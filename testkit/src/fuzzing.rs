@@ -169,6 +169,7 @@ fn open_and_read(memory: &Memory, path: &str) -> bool {
 }
 
 fn read_all(raw: &RawCheckpoint) {
+    let _ = (raw.description(), raw.ties(), raw.optimizers(), raw.matching(&["*a*"]));
     let _ = raw.tensors(&Device::Cpu);
     // A file may name one run of bytes a million times: the sizes add up, the reading need not.
     let mut left = 1 << 24;
@@ -178,11 +179,12 @@ fn read_all(raw: &RawCheckpoint) {
             Some(len) => {
                 left -= len;
                 let _ = raw.tensor(name, &Device::Cpu);
+                let _ = raw.statistics(name);
             }
             None => {
-                let _ = raw
-                    .stored_value(name)
-                    .map(fabric_core::Value::decode::<serde_json::Value>);
+                if let Ok(value) = raw.stored_value(name) {
+                    let _ = (value.decode::<serde_json::Value>(), value.json().to_string());
+                }
             }
         }
     }

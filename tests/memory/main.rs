@@ -3,6 +3,7 @@
 mod bombs;
 mod dcp_scale;
 mod fuzz_smoke;
+mod streaming;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -14,7 +14,7 @@ use crate::dist::manifest::{self, mesh_of, sharding_of};
 use crate::dist::mesh::WriterAssignment;
 use crate::entry::{Region, TensorInfo};
 use crate::error::{Error, Result};
-use crate::format::directory::{FILE_NAME, rank_file};
+use crate::format::directory::{FILE_NAME, is_rank_file, rank_file};
 use crate::format::manifest::{Body, Manifest, ManifestKind, TensorRecord};
 use crate::format::{ManifestError, agree};
 use crate::hash::HashMap;
@@ -26,7 +26,7 @@ use crate::source::recognized;
 use crate::source::refused::Refused;
 use crate::source::single::{read_header, read_manifest};
 use crate::source::values::own_values;
-use crate::source::{Check, Extent, Index, Part, ReadLimit, Source, StoredTensor};
+use crate::source::{About, Check, Extent, Format, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
@@ -62,7 +62,7 @@ fn read_shard(file: &dyn ReadFile, path: &Path, limit: ReadLimit) -> Result<Mani
 }
 
 /// Reads the manifest of the checkpoint at `path`.
-fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Manifest> {
+fn read_directory(storage: &dyn Storage, path: &Path) -> Result<(Manifest, u64)> {
     let path = path.join(FILE_NAME);
     let file = open_file(storage, &path)?;
     let len = file.len().map_err(Error::io("look at", &path))?;
@@ -84,7 +84,7 @@ fn read_directory(storage: &dyn Storage, path: &Path) -> Result<Manifest> {
             "its manifest is that of a file, and not of a directory",
         ));
     }
-    Ok(manifest)
+    Ok((manifest, len))
 }
 
 fn refused(path: &Path, error: &ManifestError) -> Error {
@@ -104,7 +104,7 @@ fn refused(path: &Path, error: &ManifestError) -> Error {
 
 /// Opens the directory.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
-    let manifest = read_directory(&**storage, path)?;
+    let (manifest, manifest_len) = read_directory(&**storage, path)?;
     let mesh = mesh_of(&manifest.head);
     let ranks = mesh.world_size();
     check_memory(&manifest, limit).map_err(|over| Refused::from(over).at(&path.join(FILE_NAME)))?;
@@ -114,6 +114,8 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     let names = tensors.iter().map(|record| record.name.clone()).collect();
     Ok(Arc::new(RankDirectory {
         index: Arc::new(index(&manifest, path)?),
+        about: About::of_head(Format::FabricDirectory, &manifest.head).with_index(manifest_len),
+        storage: storage.clone(),
         open_files: OpenFiles::new(storage.clone()),
         files: (0..ranks).map(|_| RankFile::default()).collect(),
         generation: manifest.head.generation,
@@ -201,6 +203,9 @@ fn unlocated(number: usize, record: &TensorRecord) -> StoredTensor {
 #[derive(Debug)]
 struct RankDirectory {
     index: Arc<Index>,
+    /// The facts, without the files of the ranks.
+    about: About,
+    storage: Arc<dyn Storage>,
     open_files: OpenFiles,
     folder: PathBuf,
     generation: String,
@@ -305,6 +310,19 @@ impl RankDirectory {
 impl Source for RankDirectory {
     fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    fn about(&self) -> Result<About> {
+        let mut about = self.about.clone();
+        let names = self.storage.list(&self.folder);
+        for name in names.map_err(Error::io("list", &self.folder))? {
+            let path = self.folder.join(&name);
+            if is_rank_file(&name) {
+                let file = open_file(&*self.storage, &path)?;
+                about.count(file.len().map_err(Error::io("look at", &path))?);
+            }
+        }
+        Ok(about)
     }
 
     fn limit(&self) -> ReadLimit {

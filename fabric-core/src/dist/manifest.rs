@@ -1,7 +1,7 @@
 //! Shardings, meshes and coordinates as the records of a directory's manifest.
 //!
 //! The manifest lists no files and no boxes: readers compute both from the mesh and the shardings, so its length does
-//! not depend on the number of ranks. LoadSlots and checksums are in the files of the ranks.
+//! not depend on the number of ranks. Places and checksums are in the files of the ranks.
 
 use super::mesh::{ChunkSizes, Mesh, ShardDim, Sharding};
 use crate::entry::{Dims, TensorInfo};

@@ -24,7 +24,9 @@ use crate::source::open::{open_file, read_whole};
 use crate::source::open_files::OpenFiles;
 use crate::source::recognized;
 use crate::source::window::Slice;
-use crate::source::{Check, Extent, Files, Index, Part, ReadLimit, Sought, Source, StoredTensor, by_name};
+use crate::source::{
+    About, Check, Extent, Files, Format, Index, Part, ReadLimit, Sought, Source, StoredTensor, by_name,
+};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The file with the index of a checkpoint.
@@ -60,7 +62,7 @@ pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
 /// Opens a distributed checkpoint.
 pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let metadata_path = path.join(METADATA);
-    let metadata = read_metadata(&**storage, &metadata_path, limit)?;
+    let (metadata, metadata_len) = read_metadata(&**storage, &metadata_path, limit)?;
     let mut files = open_files(&OpenFiles::new(storage.clone()), path, &metadata)?;
     let order = written_order(&metadata);
     let twice = |name| Error::corrupt(&metadata_path, format!("two entries have the name `{name}`"));
@@ -79,6 +81,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     }
     let mut directory = Directory(Files {
         index: Arc::default(),
+        about: About::of(Format::DistributedCheckpoint).with_index(metadata_len),
         files,
         limit,
     });
@@ -101,12 +104,14 @@ fn written_order(metadata: &Metadata) -> Arc<[String]> {
     metadata.tensors.iter().map(|tensor| tensor.name.clone()).collect()
 }
 
-fn read_metadata(storage: &dyn Storage, path: &Path, limit: ReadLimit) -> Result<Metadata> {
+fn read_metadata(storage: &dyn Storage, path: &Path, limit: ReadLimit) -> Result<(Metadata, u64)> {
     let file = open_file(storage, path)?;
     let len = file.len().map_err(Error::io("look at", path))?;
     limit.check_piece(path, "index", len, MAX_METADATA)?;
     let bytes = read_whole(&*file, path, 0, len)?;
-    metadata::read(&bytes, limit).map_err(|refused| recognized::or_foreign(refused.at(path), &*file, path))
+    let metadata = metadata::read(&bytes, limit);
+    let metadata = metadata.map_err(|refused| recognized::or_foreign(refused.at(path), &*file, path))?;
+    Ok((metadata, len))
 }
 
 type OpenFile = (Box<dyn ReadFile>, PathBuf);
@@ -209,6 +214,10 @@ struct Directory(Files);
 impl Source for Directory {
     fn index(&self) -> &Arc<Index> {
         self.0.index()
+    }
+
+    fn about(&self) -> Result<About> {
+        self.0.about()
     }
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {

@@ -25,7 +25,7 @@ use crate::format::safetensors::Header;
 use crate::source::open::first_bytes;
 use crate::source::open_files::OpenFiles;
 use crate::source::single::{bare_tensor, read_header};
-use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
+use crate::source::{About, Files, Format, Index, ReadLimit, Source, StoredTensor};
 use crate::storage::{ReadFile, Storage};
 use crate::value::Value;
 
@@ -104,13 +104,9 @@ fn counted(
         paths.push(file_path);
     }
     tensors.append(&mut boxes.finish(&paths, path)?);
-    bare(
-        path,
-        tensors,
-        BTreeMap::new(),
-        files.into_iter().zip(paths).collect(),
-        limit,
-    )
+    let about = About::of(Format::HuggingFaceDirectory);
+    let files = files.into_iter().zip(paths).collect();
+    bare(path, about, (tensors, BTreeMap::new()), files, limit)
 }
 
 /// Adds the tensors of one file of a set without split tensors.
@@ -216,15 +212,16 @@ impl<'s> Shards<'s> {
                 format!("it lacks entry `{lost}`, which the index says it holds"),
             ));
         }
-        bare(directory, self.tensors, self.values, self.files, self.limit)
+        let about = About::of(Format::HuggingFaceDirectory).with_index(self.weight_map.len);
+        bare(directory, about, (self.tensors, self.values), self.files, self.limit)
     }
 }
 
 /// A directory of weights as a source.
 fn bare(
     path: &Path,
-    tensors: BTreeMap<String, StoredTensor>,
-    values: BTreeMap<String, Value>,
+    about: About,
+    (tensors, values): (BTreeMap<String, StoredTensor>, BTreeMap<String, Value>),
     files: Vec<(Box<dyn ReadFile>, PathBuf)>,
     limit: ReadLimit,
 ) -> Result<Arc<dyn Source>> {
@@ -237,6 +234,7 @@ fn bare(
     };
     let mut files = Files {
         index: Arc::default(),
+        about,
         files,
         limit,
     };

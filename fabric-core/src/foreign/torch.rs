@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::hash::HashMap;
 use crate::source::refused::Refused;
 use crate::source::window::Slice;
-use crate::source::{Files, Index, ReadLimit, Source, StoredTensor};
+use crate::source::{About, Files, Format, Index, ReadLimit, Source, StoredTensor};
 use crate::storage::ReadFile;
 
 /// The longest pickle that is read, in bytes: a hundred bytes for each of ten million entries.
@@ -67,6 +67,10 @@ pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind, limit: Read
     let mut index = read(&*file, 0, path, kind, limit)?;
     let mut files = Files {
         index: Arc::default(),
+        about: About::of(match kind {
+            Kind::Zip => Format::TorchSave,
+            Kind::Legacy | Kind::Pickle => Format::TorchSaveLegacy,
+        }),
         files: vec![(file, path.to_path_buf())],
         limit,
     };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::entry::Region;
 use crate::error::Result;
 use crate::progress::Meter;
-use crate::source::{Index, Source, StoredTensor};
+use crate::source::{About, Index, Source, StoredTensor};
 use crate::storage::ReadFile;
 
 /// Counts each byte of an entry once. Bytes around the entry, and repeated reads, do not count.
@@ -46,6 +46,10 @@ impl<'w> Counted<'w> {
 impl Source for Counted<'_> {
     fn index(&self) -> &Arc<Index> {
         self.source.index()
+    }
+
+    fn about(&self) -> Result<About> {
+        self.source.about()
     }
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {

@@ -1,8 +1,17 @@
 //! A checkpoint without a state: names, shapes, and contents on request.
 
+mod description;
+mod elements;
 mod load;
+mod matching;
+mod optimizers;
+mod statistics;
 mod tensors;
+mod ties;
 mod var_builder;
+
+pub use self::description::{Description, RunDescription, StructDescription};
+pub use self::optimizers::OptimizerSummary;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,9 +117,7 @@ impl RawCheckpoint {
     /// # Errors
     /// If there is no such entry, it is a tensor, or it does not decode as `T`.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        let inside = (!self.index.contains(name))
-            .then(|| self.index.value_inside(name))
-            .flatten();
+        let inside = self.value_inside(name);
         let value = match &inside {
             Some(value) => value,
             None => self.stored_value(name)?,
@@ -137,6 +144,15 @@ impl RawCheckpoint {
             },
             None => self.no_such(name),
         })
+    }
+
+    /// A value inside of a map that is an entry, by the entry's name and the keys of the map: `hyper_parameters.width`. `None` if
+    /// there is no such value, and for the name of an entry.
+    #[must_use]
+    pub fn value_inside(&self, name: &str) -> Option<Value> {
+        (!self.index.contains(name))
+            .then(|| self.index.value_inside(name))
+            .flatten()
     }
 
     /// The entries below `name`, named relative to it: `subtree("model")` has `fc1.weight` for `model.fc1.weight`.

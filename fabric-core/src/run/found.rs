@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::facts::Facts;
 use super::names;
 use crate::error::{Error, Result};
+use crate::format::facts::Facts;
 use crate::source::head::head_of;
 use crate::storage::{FileKind, Storage};
 

@@ -8,7 +8,7 @@ use super::limit::{Budget, OverLimit};
 use super::open::{first_bytes, read_whole};
 use super::refused::Refused;
 use super::values::own_values;
-use super::{Check, Extent, Files, Index, Part, ReadLimit, Source, StoredTensor};
+use super::{About, Check, Extent, Files, Format, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::entry::Region;
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
@@ -21,15 +21,16 @@ use crate::storage::ReadFile;
 /// Opens a safetensors file.
 pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let header = read_header(&*file, path, limit)?;
-    let index = match header
+    let (index, about) = match header
         .manifest()
         .map_err(|error| Error::corrupt(path, error.to_string()))?
     {
         Some(placed) => own(&*file, path, &header, placed, limit)?,
-        None => bare(&header, path),
+        None => (bare(&header, path), About::of(Format::Safetensors)),
     };
     Ok(Arc::new(Files {
         index: Arc::new(index),
+        about,
         files: vec![(file, path.to_path_buf())],
         limit,
     }))
@@ -99,7 +100,7 @@ pub(crate) fn read_manifest(file: &dyn ReadFile, path: &Path, placed: &Placed) -
 }
 
 /// A checkpoint of this library: its manifest is the index, and its checks have passed.
-fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit: ReadLimit) -> Result<Index> {
+fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit: ReadLimit) -> Result<(Index, About)> {
     let bytes = read_manifest(file, path, placed)?;
     let manifest = Manifest::decode(&bytes).map_err(|error| match error {
         ManifestError::Newer { found, supported } => Error::NewerFormat {
@@ -123,7 +124,8 @@ fn own(file: &dyn ReadFile, path: &Path, header: &Header, placed: &Placed, limit
     }
     agree(header, &manifest).map_err(|what| Error::corrupt(path, what))?;
     let mut memory = limit.budget(bytes.len());
-    from_manifest(manifest, path, &mut memory)
+    let about = About::of_head(Format::FabricFile, &manifest.head);
+    Ok((from_manifest(manifest, path, &mut memory)?, about))
 }
 
 /// The index that a manifest describes.

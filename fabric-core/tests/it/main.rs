@@ -6,6 +6,7 @@ mod durability;
 mod export;
 mod group;
 mod hub;
+mod inspecting;
 mod many_files;
 mod observing;
 mod optimizers;

@@ -20,7 +20,7 @@ struct TensorGroup {
     axes: Vec<usize>,
     /// True for buffers, which may differ between replicas.
     buffers: bool,
-    /// LoadSlots in the plan.
+    /// Positions in the plan.
     tensors: Vec<usize>,
 }
 

@@ -28,19 +28,23 @@ struct IndexFile<'j> {
 }
 
 /// The file of each tensor.
-pub(super) struct WeightMap(BTreeMap<String, String>);
+pub(super) struct WeightMap {
+    files: BTreeMap<String, String>,
+    /// The length of the index file in bytes.
+    pub(super) len: u64,
+}
 
 impl WeightMap {
     pub(crate) fn files(&self) -> BTreeSet<&String> {
-        self.0.values().collect()
+        self.files.values().collect()
     }
 
     pub(crate) fn file_of(&self, entry: &str) -> Option<&str> {
-        self.0.get(entry).map(String::as_str)
+        self.files.get(entry).map(String::as_str)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.0.iter()
+        self.files.iter()
     }
 }
 
@@ -72,7 +76,10 @@ fn parse(bytes: &[u8], limit: ReadLimit) -> std::result::Result<WeightMap, Refus
             )));
         }
     }
-    Ok(WeightMap(weight_map))
+    Ok(WeightMap {
+        files: weight_map,
+        len: bytes.len() as u64,
+    })
 }
 
 /// Refuses the name of a file outside of the directory.

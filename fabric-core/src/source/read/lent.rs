@@ -190,6 +190,10 @@ mod tests {
     }
 
     impl Source for Faithless {
+        fn about(&self) -> Result<crate::source::About> {
+            unreachable!("nobody asks")
+        }
+
         fn index(&self) -> &Arc<Index> {
             unreachable!("nothing is looked up")
         }

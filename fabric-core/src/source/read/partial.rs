@@ -266,6 +266,10 @@ mod tests {
     }
 
     impl Source for Changing {
+        fn about(&self) -> Result<crate::source::About> {
+            unreachable!("nobody asks")
+        }
+
         fn index(&self) -> &Arc<Index> {
             unreachable!("nothing is looked up")
         }

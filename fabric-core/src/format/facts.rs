@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::manifest::Fact;
 use crate::error::{Result, StateError};
-use crate::format::manifest::Fact;
 use crate::value::Value;
 
 const HOST: &str = "host";
@@ -18,13 +18,13 @@ const TIME: &str = "time";
 
 /// The facts about a checkpoint of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Facts {
-    pub(super) step: u64,
+pub(crate) struct Facts {
+    pub(crate) step: u64,
     /// The place among all checkpoints of the run in the order in which they were saved, from 1.
-    pub(super) order: u64,
-    pub(super) time: SystemTime,
-    pub(super) metrics: BTreeMap<String, f64>,
-    pub(super) host: Option<String>,
+    pub(crate) order: u64,
+    pub(crate) time: SystemTime,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) host: Option<String>,
 }
 
 impl Facts {
@@ -32,7 +32,7 @@ impl Facts {
     ///
     /// # Errors
     /// If a metric has no form in the file.
-    pub(super) fn to_manifest(&self) -> Result<Vec<(String, Vec<u8>)>> {
+    pub(crate) fn to_manifest(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let seconds = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut facts = Vec::new();
         facts.extend(self.host.as_ref().map(|host| fact(HOST, host)).transpose()?);
@@ -44,7 +44,7 @@ impl Facts {
     }
 
     /// The facts of a checkpoint; `None` if no run wrote it.
-    pub(super) fn of(facts: &[Fact]) -> Option<Self> {
+    pub(crate) fn of(facts: &[Fact]) -> Option<Self> {
         let seconds: f64 = read(facts, TIME)?;
         let since = Duration::try_from_secs_f64(seconds).ok()?;
         Some(Self {
