@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, consolidate, convert, reshard, verify};
+use crate::command::{completions, consolidate, convert, ls, reshard, show, verify};
 
 /// Looks into checkpoints of candle and PyTorch, verifies, compares and converts them.
 ///
@@ -33,6 +33,8 @@ pub(crate) enum Color {
 /// The command, with its own arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Ls(ls::Arguments),
+    Show(show::Arguments),
     Verify(verify::Arguments),
     Convert(convert::Arguments),
     Consolidate(consolidate::Arguments),

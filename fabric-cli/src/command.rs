@@ -5,6 +5,8 @@ pub(crate) mod consolidate;
 pub(crate) mod convert;
 pub(crate) mod reshard;
 pub(crate) mod verify;
+pub(crate) mod ls;
+pub(crate) mod show;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ pub(crate) fn run(command: Command, screen: &mut Screen) -> Result<ExitCode, Fai
         Command::Convert(arguments) => convert::run(&arguments, screen),
         Command::Consolidate(arguments) => consolidate::run(&arguments, screen),
         Command::Reshard(arguments) => reshard::run(&arguments, screen),
+        Command::Ls(arguments) => ls::run(&arguments, screen),
+        Command::Show(arguments) => show::run(&arguments, screen),
         Command::Completions(arguments) => completions::run(&arguments, screen),
     }
 }

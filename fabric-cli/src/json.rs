@@ -11,8 +11,16 @@ use crate::text::is_printable;
 /// # Errors
 /// If the output cannot be written.
 pub(crate) fn print(screen: &mut Screen, document: &impl Serialize) -> Result<(), Failure> {
+    screen.line(text(document)?)
+}
+
+/// The text of a document, as [`print`] writes it.
+///
+/// # Errors
+/// If a part of the document has no form in JSON.
+pub(crate) fn text(document: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
-    screen.line(harmless(&text))
+    Ok(harmless(&text))
 }
 
 /// The text with the characters escaped that stand only inside of its strings, and are not printable.

@@ -9,10 +9,13 @@ mod bar;
 mod command;
 mod conversion;
 mod destination;
+mod entries;
 mod failure;
 mod json;
 mod screen;
 mod text;
+mod time;
+mod tree;
 
 use std::process::ExitCode;
 

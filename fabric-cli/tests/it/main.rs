@@ -3,7 +3,11 @@
 mod completions;
 mod console;
 mod convert;
+mod hostile;
+mod listing;
 mod samples;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod usage;
 mod verify;

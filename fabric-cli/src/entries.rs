@@ -1,0 +1,194 @@
+//! The entries of a checkpoint as the commands list them.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use fabric_core::{OptimizerSummary, RawCheckpoint, TensorInfo, Value};
+
+use crate::text::{plain, plural};
+
+/// Longer names are not split any further: the nesting of a tree is bounded.
+const MOST_LEVELS: usize = 64;
+
+/// An entry, or an optimizer in the place of its entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<'r> {
+    pub(crate) name: &'r str,
+    pub(crate) content: Content<'r>,
+}
+
+/// The contents of an entry.
+#[derive(Clone, Debug)]
+pub(crate) enum Content<'r> {
+    Tensor {
+        info: &'r TensorInfo,
+        /// The first of the other names of the same stored tensor, except for this one.
+        tied_to: Option<&'r str>,
+    },
+    Value(&'r Value),
+    /// A summary on one line, and the size of the tensors in bytes.
+    Optimizer {
+        summary: String,
+        bytes: u64,
+    },
+}
+
+impl Entry<'_> {
+    /// The bytes that the entry stores. A tensor that is stored under another name counts there.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.content {
+            Content::Tensor { info, tied_to: None } => info.byte_len().unwrap_or_default() as u64,
+            Content::Tensor { .. } | Content::Value(_) => 0,
+            Content::Optimizer { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Returns true for a tensor that is not stored under another name.
+    pub(crate) fn is_stored_tensor(&self) -> bool {
+        matches!(self.content, Content::Tensor { tied_to: None, .. })
+    }
+}
+
+/// All entries, in the order of their names, with numbers in numeric order.
+pub(crate) fn all(raw: &RawCheckpoint) -> Vec<Entry<'_>> {
+    let ties: HashMap<&str, &str> = raw.ties().iter().flat_map(|names| others(names)).collect();
+    let content = |name: &str| {
+        let info = raw.info(name).map(|info| Content::Tensor {
+            info,
+            tied_to: ties.get(name).copied(),
+        });
+        info.or_else(|| raw.stored_value(name).ok().map(Content::Value))
+    };
+    let names = raw.names().into_iter();
+    let entries = names.filter_map(|name| {
+        let content = content(name)?;
+        Some(Entry { name, content })
+    });
+    sorted(entries.collect())
+}
+
+/// The names of a tensor but the first, each with the first.
+fn others<'r>(names: &[&'r str]) -> Vec<(&'r str, &'r str)> {
+    let Some((first, others)) = names.split_first() else {
+        return Vec::new();
+    };
+    others.iter().map(|other| (*other, *first)).collect()
+}
+
+/// The entries in natural order again.
+pub(crate) fn sorted(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+    entries.sort_by(|a, b| natural(a.name, b.name));
+    entries
+}
+
+/// Returns true for the name of an entry that belongs to an optimizer: `kind`, `param_groups` and everything below `state`.
+pub(crate) fn is_part(name: &str, optimizer: &OptimizerSummary) -> bool {
+    let rest = match optimizer.name.as_str() {
+        "" => Some(name),
+        root => name.strip_prefix(root).and_then(|rest| rest.strip_prefix('.')),
+    };
+    rest.is_some_and(|rest| {
+        let state = rest.strip_prefix("state");
+        ["kind", "param_groups"].contains(&rest) || state.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// Puts each optimizer in the place of its entries. An optimizer that is the whole checkpoint is left as it is.
+pub(crate) fn summarized<'r>(entries: Vec<Entry<'r>>, optimizers: &'r [OptimizerSummary]) -> Vec<Entry<'r>> {
+    let named = optimizers.iter().filter(|optimizer| !optimizer.name.is_empty());
+    let mut entries = entries;
+    for optimizer in named {
+        entries.retain(|entry| !is_part(entry.name, optimizer));
+        entries.push(Entry {
+            name: &optimizer.name,
+            content: Content::Optimizer {
+                summary: summary(optimizer),
+                bytes: optimizer.bytes,
+            },
+        });
+    }
+    sorted(entries)
+}
+
+/// The hyper-parameters that stand on the line of an optimizer.
+const SHOWN: [&str; 4] = ["lr", "betas", "momentum", "weight_decay"];
+
+/// An optimizer on one line: `AdamW, lr 0.0003, step 12000, 26 parameters`.
+pub(crate) fn summary(optimizer: &OptimizerSummary) -> String {
+    let mut parts = vec![plain(optimizer.kind.as_deref().unwrap_or("optimizer")).into_owned()];
+    for option in SHOWN {
+        let mut values: Vec<String> = Vec::new();
+        for value in optimizer.groups.iter().filter_map(|group| group.get(option)) {
+            let text = value.json().to_string();
+            if !value.is_null() && !values.contains(&text) {
+                values.push(text);
+            }
+        }
+        if !values.is_empty() {
+            parts.push(format!("{option} {}", plain(&values.join(" / "))));
+        }
+    }
+    parts.extend(optimizer.step.map(|step| format!("step {step}")));
+    if optimizer.groups.len() > 1 {
+        parts.push(plural(optimizer.groups.len(), "group"));
+    }
+    parts.push(plural(optimizer.parameters, "parameter"));
+    parts.join(", ")
+}
+
+/// The parts of a name between dots.
+pub(crate) fn segments(name: &str) -> impl Iterator<Item = &str> {
+    name.splitn(MOST_LEVELS, '.')
+}
+
+/// The order of names: segment by segment, and numbers by their size.
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (segments(a), segments(b));
+    loop {
+        let order = match (a.next(), b.next()) {
+            (Some(a), Some(b)) => natural_segment(a, b),
+            (a, b) => return a.is_some().cmp(&b.is_some()),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+fn natural_segment(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    match (number(a), number(b)) {
+        (Some(one), Some(other)) => one.cmp(&other).then_with(|| a.cmp(b)),
+        (one, other) => other.is_some().cmp(&one.is_some()).then_with(|| a.cmp(b)),
+    }
+}
+
+/// A segment that is an index.
+pub(crate) fn number(segment: &str) -> Option<u64> {
+    let digits = segment.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| segment.parse().ok()).flatten()
+}
+
+/// A value as JSON on one line.
+pub(crate) fn value_text(value: &Value) -> String {
+    plain(&value.json().to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_in_numeric_order_and_before_names() {
+        let mut names = ["b.10.w", "b.2.w", "b", "b.x", "a-b.c", "a.c", "b.02.w", "a"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a", "a.c", "a-b.c", "b", "b.02.w", "b.2.w", "b.10.w", "b.x"]);
+    }
+
+    #[test]
+    fn a_name_of_a_million_dots_has_few_segments() {
+        assert_eq!(segments(&"a.".repeat(1_000_000)).count(), MOST_LEVELS);
+    }
+}
