@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, consolidate, convert, ls, reshard, show, verify};
+use crate::command::{completions, consolidate, convert, diff, ls, reshard, show, verify};
 
 /// Looks into checkpoints of candle and PyTorch, verifies, compares and converts them.
 ///
@@ -40,4 +40,5 @@ pub(crate) enum Command {
     Consolidate(consolidate::Arguments),
     Reshard(reshard::Arguments),
     Completions(completions::Arguments),
+    Diff(diff::Arguments),
 }

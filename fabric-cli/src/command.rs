@@ -3,10 +3,11 @@
 pub(crate) mod completions;
 pub(crate) mod consolidate;
 pub(crate) mod convert;
-pub(crate) mod reshard;
-pub(crate) mod verify;
+pub(crate) mod diff;
 pub(crate) mod ls;
+pub(crate) mod reshard;
 pub(crate) mod show;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 
@@ -27,5 +28,6 @@ pub(crate) fn run(command: Command, screen: &mut Screen) -> Result<ExitCode, Fai
         Command::Ls(arguments) => ls::run(&arguments, screen),
         Command::Show(arguments) => show::run(&arguments, screen),
         Command::Completions(arguments) => completions::run(&arguments, screen),
+        Command::Diff(arguments) => diff::run(&arguments, screen),
     }
 }

@@ -138,6 +138,7 @@ pub use fabric::{Builder, Fabric, named_parameters};
 pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
+pub use load::raw::diff::{Diff, DiffOptions, TensorChange, TensorDiff, ValueDiff};
 pub use load::raw::{Description, OptimizerSummary, RawCheckpoint, RunDescription, StructDescription};
 pub use load::statistics::Statistics;
 pub use options::{

@@ -4,6 +4,7 @@ mod json;
 pub(crate) mod memory;
 mod number;
 mod reader;
+mod same;
 mod writer;
 
 use ciborium::Value as Cbor;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 pub use self::json::Json;
 use self::number::Number;
 use self::reader::{ReadState, ValueReader};
+pub(crate) use self::same::is_same;
 use self::writer::ValueWriter;
 pub(crate) use self::writer::add;
 use crate::hash::HashSet;

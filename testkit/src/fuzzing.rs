@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use candle_core::{DType, Device, Tensor};
 use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
-use fabric_core::{Fabric, LoadOptions, RawCheckpoint};
+use fabric_core::{DiffOptions, Fabric, LoadOptions, RawCheckpoint};
 
 use crate::files::{on, read, write};
 use crate::zip::zip;
@@ -189,6 +189,20 @@ fn read_all(raw: &RawCheckpoint) {
         }
     }
     let _ = raw.subtree("a").names();
+    // With itself, and with a checkpoint that shares a name with most seeds.
+    for (first, second) in [(raw, raw), (raw, other()), (other(), raw)] {
+        let _ = first.diff(second, DiffOptions::new());
+    }
+}
+
+/// A checkpoint to compare with.
+fn other() -> &'static RawCheckpoint {
+    static OTHER: OnceLock<RawCheckpoint> = OnceLock::new();
+    OTHER.get_or_init(|| {
+        let memory = Memory::new();
+        write(&memory, "other", &weights("a"));
+        on(memory).open("other").expect("a file of weights")
+    })
 }
 
 /// A safetensors file with one tensor.

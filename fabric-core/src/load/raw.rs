@@ -1,6 +1,7 @@
 //! A checkpoint without a state: names, shapes, and contents on request.
 
 mod description;
+pub(crate) mod diff;
 mod elements;
 mod load;
 mod matching;

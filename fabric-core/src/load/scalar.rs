@@ -26,7 +26,7 @@ pub(crate) fn read(raw: &RawCheckpoint, plan: &LoadPlan<'_>) -> Result<Scalars> 
 }
 
 /// The value of a number. A float without a fraction may also stand for an integer.
-fn readings(dtype: DType, bytes: &[u8]) -> Vec<Value> {
+pub(super) fn readings(dtype: DType, bytes: &[u8]) -> Vec<Value> {
     let float = match (dtype, bytes) {
         (DType::F64, _) => bytes.try_into().ok().map(f64::from_le_bytes),
         (DType::F32, _) => bytes.try_into().ok().map(f32::from_le_bytes).map(f64::from),

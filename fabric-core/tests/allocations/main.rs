@@ -2,6 +2,7 @@
 
 mod background;
 mod checkpoint;
+mod diff;
 mod optim;
 
 use std::process::Command;

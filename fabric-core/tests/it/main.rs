@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod convert;
+mod diff;
 mod durability;
 mod export;
 mod group;

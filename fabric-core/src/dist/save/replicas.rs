@@ -20,7 +20,7 @@ struct TensorGroup {
     axes: Vec<usize>,
     /// True for buffers, which may differ between replicas.
     buffers: bool,
-    /// Positions in the plan.
+    /// The positions of its tensors in the plan.
     tensors: Vec<usize>,
 }
 
