@@ -214,14 +214,7 @@ impl Value {
 
     /// The entries, if this is a map whose keys can be parts of a name: texts and integers.
     pub(crate) fn as_map_entries(&self) -> Option<Vec<(String, Value)>> {
-        let named = |(key, value): &(Cbor, Cbor)| {
-            let key = match key {
-                Cbor::Text(text) if !text.is_empty() => text.clone(),
-                Cbor::Integer(number) => i128::from(*number).to_string(),
-                _ => return None,
-            };
-            Some((key, Value(value.clone())))
-        };
+        let named = |(key, value): &(Cbor, Cbor)| Some((name_of_key(key)?, Value(value.clone())));
         self.0.as_map()?.iter().map(named).collect()
     }
 
@@ -315,6 +308,15 @@ impl Value {
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The key of a map as a part of a name, if it can be one.
+pub(crate) fn name_of_key(key: &Cbor) -> Option<String> {
+    match key {
+        Cbor::Text(text) if !text.is_empty() => Some(text.clone()),
+        Cbor::Integer(number) => Some(i128::from(*number).to_string()),
+        _ => None,
     }
 }
 

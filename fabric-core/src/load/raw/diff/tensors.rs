@@ -43,10 +43,13 @@ struct Buffers {
     decoded: Decoded,
 }
 
-/// The result for a pair: known at once, or that of a piece of work.
+/// The result for a pair.
 #[derive(Clone, Copy)]
 enum Outcome {
+    /// Not known before the places of the bytes are.
+    Open,
     Known(Option<TensorChange>),
+    /// That of the work with this number.
     Work(usize),
 }
 
@@ -69,6 +72,7 @@ pub(super) fn changes(
     read(sources, &mut work, meter)?;
     let outcome = |outcome| match outcome {
         Outcome::Known(change) => change,
+        Outcome::Open => None,
         Outcome::Work(at) => {
             let work: &Work<'_> = &work[at];
             Some(work.change.finish(work.comparison))
@@ -86,7 +90,7 @@ fn plan<'c>(
     let mut outcomes: Vec<Outcome> = pairs.iter().map(Pair::without_reading).collect();
     let open = outcomes.iter().zip(pairs).enumerate();
     let open: Vec<(usize, &Pair<'c>)> = open
-        .filter(|(_, (outcome, _))| matches!(outcome, Outcome::Work(_)))
+        .filter(|(_, (outcome, _))| matches!(outcome, Outcome::Open))
         .map(|(at, (_, pair))| (at, pair))
         .collect();
     let first = locate(sources.0, open.iter().map(|(_, pair)| pair.first))?;
@@ -150,7 +154,7 @@ impl Pair<'_> {
         } else if first.is_proven_equal(second) {
             Outcome::Known(Some(TensorChange::none(&first.info)))
         } else {
-            Outcome::Work(usize::MAX)
+            Outcome::Open
         }
     }
 }

@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 
 use ciborium::Value as Cbor;
 
+use self::optimizers::Optimizers;
 pub(super) use self::optimizers::one_sided_options;
-use self::optimizers::{Optimizers, by_name};
 use crate::entry::join;
 use crate::error::Result;
 use crate::load::raw::RawCheckpoint;
 use crate::load::scalar::readings;
 use crate::source::read::read_into;
 use crate::source::{ReadLimit, StoredTensor};
-use crate::value::Value;
+use crate::value::{Value, name_of_key};
 
 /// The bytes that the names of all values inside of maps may have, unless the caller has raised the bound for files.
 const MOST_NAMES: u64 = 64 << 20;
@@ -121,5 +121,21 @@ impl<'c> Leaves<'c> {
             self.found.insert(name, Cow::Borrowed(value));
         }
         Ok(())
+    }
+}
+
+/// The items of a map by their keys, and of a list that holds maps by their numbers; `None` for every other value, and for a map
+/// that has none, or whose keys cannot be parts of a name.
+fn by_name(value: &Cbor) -> Option<Vec<(String, &Cbor)>> {
+    match value {
+        Cbor::Map(entries) if !entries.is_empty() => {
+            let named = entries.iter().map(|(key, value)| Some((name_of_key(key)?, value)));
+            named.collect()
+        }
+        Cbor::Array(items) if items.iter().any(Cbor::is_map) => {
+            let items = items.iter().enumerate();
+            Some(items.map(|(number, item)| (number.to_string(), item)).collect())
+        }
+        _ => None,
     }
 }

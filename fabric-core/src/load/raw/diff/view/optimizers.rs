@@ -116,23 +116,3 @@ pub(in super::super) fn one_sided_options(first: &View<'_>, second: &View<'_>) -
         shared.any(|(kind, groups)| entry == kind || strip(entry, groups).is_some())
     }
 }
-
-/// The items of a map by their keys, and of a list that holds maps by their numbers; `None` for every other value, and for a map
-/// that has none, or whose keys cannot be parts of a name.
-pub(super) fn by_name(value: &Cbor) -> Option<Vec<(String, &Cbor)>> {
-    match value {
-        Cbor::Map(entries) if !entries.is_empty() => {
-            let named = entries.iter().map(|(key, value)| match key {
-                Cbor::Text(text) if !text.is_empty() => Some((text.clone(), value)),
-                Cbor::Integer(number) => Some((i128::from(*number).to_string(), value)),
-                _ => None,
-            });
-            named.collect()
-        }
-        Cbor::Array(items) if items.iter().any(Cbor::is_map) => {
-            let items = items.iter().enumerate();
-            Some(items.map(|(number, item)| (number.to_string(), item)).collect())
-        }
-        _ => None,
-    }
-}
