@@ -15,6 +15,15 @@ struct Quirks {
     comment: &'static str,
 }
 
+/// An archive of [`TWO`], with the longer records of Zip64 or without them.
+fn two(zip64: bool) -> Vec<u8> {
+    let quirks = Quirks {
+        zip64,
+        ..Quirks::default()
+    };
+    archive(TWO, quirks)
+}
+
 /// An archive of stored members.
 fn archive(members: &[(&str, &[u8])], quirks: Quirks) -> Vec<u8> {
     let (mut bytes, mut central) = (Vec::new(), Vec::new());
@@ -132,13 +141,7 @@ fn members_are_found_with_and_without_zip64_and_behind_a_comment() {
 #[test]
 fn an_archive_inside_a_larger_file_is_read_where_it_lies() {
     for zip64 in [false, true] {
-        let inner = archive(
-            TWO,
-            Quirks {
-                zip64,
-                ..Quirks::default()
-            },
-        );
+        let inner = two(zip64);
         let outer = [&b"before"[..], &inner, b"after"].concat();
         let file = file(&outer);
         let slice = Slice {
@@ -202,13 +205,7 @@ fn members_that_overlap_are_refused() {
 
 #[test]
 fn counts_and_sizes_are_checked_before_anything_is_allocated() {
-    let bytes = archive(
-        TWO,
-        Quirks {
-            zip64: true,
-            ..Quirks::default()
-        },
-    );
+    let bytes = two(true);
     let record = bytes.windows(4).rposition(|w| w == b"PK\x06\x06").unwrap();
     // Entries here, entries in all, length and start of the directory.
     for field in [24, 32, 40, 48] {
@@ -226,13 +223,7 @@ fn counts_and_sizes_are_checked_before_anything_is_allocated() {
 #[test]
 fn cut_anywhere_it_is_an_error() {
     for zip64 in [false, true] {
-        let bytes = archive(
-            TWO,
-            Quirks {
-                zip64,
-                ..Quirks::default()
-            },
-        );
+        let bytes = two(zip64);
         for len in 0..bytes.len() {
             assert!(read(&bytes[..len]).is_err(), "cut at {len}");
         }
@@ -242,13 +233,7 @@ fn cut_anywhere_it_is_an_error() {
 #[test]
 fn any_byte_changed_gives_an_error_or_members_with_checksums_that_tell() {
     for zip64 in [false, true] {
-        let bytes = archive(
-            TWO,
-            Quirks {
-                zip64,
-                ..Quirks::default()
-            },
-        );
+        let bytes = two(zip64);
         for at in 0..bytes.len() {
             for flip in [1, 0x80, 0xff] {
                 let mut changed = bytes.clone();

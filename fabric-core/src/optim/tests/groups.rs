@@ -1,4 +1,4 @@
-use candle_core::DType;
+use candle_core::{DType, Var};
 use candle_nn::Optimizer;
 
 use super::{assert_same, gradients, train, twins, var, vars};
@@ -18,6 +18,17 @@ fn two_params() -> [ParamsAdamW; 2] {
     [first, second]
 }
 
+/// Takes ten steps with one optimizer of two groups, and with two optimizers, and compares their variables.
+fn assert_alike<O: Optimizer>((together, both): (&[Var], &mut O), (apart, [one, other]): (&[Var], [&mut O; 2])) {
+    for step in 1..=10 {
+        both.step(&gradients(together, step)).unwrap();
+        let grads = gradients(apart, step);
+        one.step(&grads).unwrap();
+        other.step(&grads).unwrap();
+    }
+    assert_same(together, apart, "after ten steps");
+}
+
 #[test]
 fn groups_of_adamw_are_two_optimizers() {
     let together = vars(DType::F32);
@@ -31,13 +42,7 @@ fn groups_of_adamw_are_two_optimizers() {
     .unwrap();
     let mut one = AdamW::new(apart[..3].to_vec(), first).unwrap();
     let mut other = AdamW::new(apart[3..].to_vec(), second).unwrap();
-    for step in 1..=10 {
-        both.step(&gradients(&together, step)).unwrap();
-        let grads = gradients(&apart, step);
-        one.step(&grads).unwrap();
-        other.step(&grads).unwrap();
-    }
-    assert_same(&together, &apart, "after ten steps");
+    assert_alike((&together, &mut both), (&apart, [&mut one, &mut other]));
 }
 
 #[test]
@@ -54,13 +59,7 @@ fn groups_of_sgd_are_two_optimizers() {
     let mut both = Sgd::with_groups(groups).unwrap();
     let mut one = Sgd::new(apart[..4].to_vec(), 0.1).unwrap();
     let mut other = Sgd::new(apart[4..].to_vec(), heavy).unwrap();
-    for step in 1..=10 {
-        both.step(&gradients(&together, step)).unwrap();
-        let grads = gradients(&apart, step);
-        one.step(&grads).unwrap();
-        other.step(&grads).unwrap();
-    }
-    assert_same(&together, &apart, "after ten steps");
+    assert_alike((&together, &mut both), (&apart, [&mut one, &mut other]));
 }
 
 #[test]

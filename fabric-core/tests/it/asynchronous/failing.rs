@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fabric_core::testing::{Fault, Faulty, Memory};
-use fabric_core::{Error, Fabric};
+use fabric_core::{Error, Fabric, Saving};
 
 use super::odd::Odd;
 use super::state::{State, on, saved};
@@ -49,23 +49,23 @@ fn who_waits_is_told_and_the_old_checkpoint_stays() {
     }
 }
 
+/// Leaves a save to itself, and returns the handle if it is kept.
+fn left(saving: Saving, how: &str) -> Option<Saving> {
+    match how {
+        "detach" => saving.detach(),
+        "drop" => drop(saving),
+        _ => return Some(saving),
+    }
+    None
+}
+
 #[test]
 fn an_error_that_nobody_waited_for_is_returned_by_the_next_save_and_only_by_that() {
     for (next_is_async, how) in [(false, "detach"), (true, "detach"), (false, "drop"), (true, "keep")] {
         let (fabric, memory, full) = switched(1 << 30);
         full.store(true, Ordering::Relaxed);
         let saving = fabric.save_async("run/last", &State::new(1)).expect("started");
-        let kept = match how {
-            "detach" => {
-                saving.detach();
-                None
-            }
-            "drop" => {
-                drop(saving);
-                None
-            }
-            _ => Some(saving),
-        };
+        let kept = left(saving, how);
         // A load waits, and has errors of its own.
         let error = fabric.load("run/last", &mut State::new(1)).expect_err("nothing there");
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
@@ -101,17 +101,7 @@ fn an_error_that_nobody_waited_for_is_returned_by_wait_once() {
         fabric.wait().expect("nothing is on its way");
         full.store(true, Ordering::Relaxed);
         let saving = fabric.save_async("run/last", &State::new(1)).expect("started");
-        let kept = match how {
-            "detach" => {
-                saving.detach();
-                None
-            }
-            "drop" => {
-                drop(saving);
-                None
-            }
-            _ => Some(saving),
-        };
+        let kept = left(saving, how);
         fabric.open("run/last").expect_err("nothing there");
         let error = fabric.clone().wait().expect_err("it failed");
         assert!(

@@ -147,7 +147,7 @@ fn sgd_file(state: &[u8]) -> Vec<u8> {
     pickle.extend(
         b"X\x0c\0\0\0weight_decayK\0X\x09\0\0\0dampeningK\0X\x08\0\0\0nesterov\x89X\x06\0\0\0params](K\0K\x01euau.",
     );
-    super::states::zip(&[("a/data.pkl", &pickle)])
+    testkit::zip::zip(&[("data.pkl", &pickle)])
 }
 
 #[test]
