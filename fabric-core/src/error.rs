@@ -77,8 +77,8 @@ pub enum Error {
     /// A load found damage after it had overwritten some tensors. Load an undamaged checkpoint before the run
     /// continues.
     #[error(
-        "{source}; {} had been restored before it was found, values had not: load a sound checkpoint before the run goes on; \
-         LoadOptions::verify_first(true) checks every byte before the first write",
+        "{source}; the load had already overwritten {}, and no value: load an undamaged checkpoint before the run continues; \
+         LoadOptions::verify_first(true) verifies every byte before a load overwrites anything",
         entries(written.len())
     )]
     Interrupted {
@@ -166,7 +166,7 @@ pub enum Error {
 
     /// Another process, or another [`Run`](crate::run::Run) of this one, holds a run. Nothing was changed.
     #[error(
-        "the run in {} is open in another process, or twice in this one; end that one first: a run has one writer at a time",
+        "the run in {} is already open, in another process or in this one; close it there first: one process at a time writes to a run",
         shown_path(directory)
     )]
     RunInUse {
@@ -176,7 +176,7 @@ pub enum Error {
 
     /// The checkpoint of a run is saved, and the work after it failed: other checkpoints were to be removed, or metrics to be
     /// logged. The next save does it again.
-    #[error("the checkpoint of step {step} is saved, but afterwards: {source}")]
+    #[error("the checkpoint of step {step} is saved, but the work after the save failed: {source}")]
     Retention {
         /// The step of the checkpoint that is saved.
         step: u64,
@@ -185,7 +185,7 @@ pub enum Error {
     },
 
     /// A run has checkpoints, and none of them is whole.
-    #[error("none of the {} checkpoints in {} is whole; of the newest one: {}", damaged.len(), shown_path(directory), newest(damaged))]
+    #[error("none of the {} checkpoints in {} is whole; the error of the newest one: {}", damaged.len(), shown_path(directory), newest(damaged))]
     NoneWhole {
         /// The directory of the run.
         directory: PathBuf,
@@ -219,7 +219,7 @@ pub enum Error {
     Protocol(String),
 
     /// The file exceeds a default limit on memory or time. It need not be damaged.
-    #[error("{} asks for more than is given by default: {what}", shown_path(path))]
+    #[error("{} exceeds a default limit: {what}", shown_path(path))]
     Limit {
         /// The file.
         path: PathBuf,
@@ -296,7 +296,7 @@ pub enum Error {
     /// A background save is still running, and the call did not allow a second one
     /// ([`WhenBusy::Fail`](crate::WhenBusy::Fail)).
     #[error(
-        "the save to {} is still on its way; wait for it with Saving::wait, or call with \
+        "the save to {} is still running; wait for it with Saving::wait, or call with \
          SaveOptions::when_busy(WhenBusy::Wait) or SaveOptions::when_busy(WhenBusy::Skip)",
         shown_path(path)
     )]
@@ -306,9 +306,7 @@ pub enum Error {
     },
 
     /// A thread of a background save panicked. An earlier checkpoint at the path is unchanged.
-    #[error(
-        "a thread that saved in the background panicked: {what}; what was saved before is still there, so save again"
-    )]
+    #[error("a thread that saved in the background panicked: {what}; earlier checkpoints are unchanged, so save again")]
     Panicked {
         /// The message of the panic.
         what: String,
@@ -381,12 +379,12 @@ impl Error {
     }
 }
 
-/// The message of a panic.
 /// The error of the first of some checkpoints.
 fn newest(damaged: &[(PathBuf, Error)]) -> String {
     damaged.first().map(|(_, error)| error.to_string()).unwrap_or_default()
 }
 
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))

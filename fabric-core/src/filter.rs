@@ -48,7 +48,7 @@ impl Filter {
         Self(Rule::Closure(Arc::new(keep)))
     }
 
-    /// True if the filter keeps the tensor `name`, whose name is relative to the filtered field.
+    /// Returns true if the filter keeps the tensor `name`, whose name is relative to the filtered field.
     pub(crate) fn keeps(&self, name: &str, tensor: &TensorInfo) -> bool {
         match &self.0 {
             Rule::Text(any_of) => any_of.iter().any(|text| name.contains(text)),
@@ -58,7 +58,7 @@ impl Filter {
         }
     }
 
-    /// True if the filters are known to be equal: equal texts or patterns, or one function.
+    /// Returns true if the filters are known to be equal: equal texts or patterns, or one function.
     pub(crate) fn is_surely(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
@@ -67,7 +67,7 @@ impl Filter {
         }
     }
 
-    /// True if the filters may be equal: all functions may be equal, and all closures, because they cannot be compared.
+    /// Returns true if the filters may be equal: all functions may be equal, and all closures, because they cannot be compared.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Rule::Text(these), Rule::Text(those)) | (Rule::Glob(these), Rule::Glob(those)) => these == those,
@@ -76,7 +76,7 @@ impl Filter {
         }
     }
 
-    /// True if the filter may depend on the element type or the shape.
+    /// Returns true if the filter may depend on the element type or the shape.
     pub(crate) fn looks_at_tensors(&self) -> bool {
         matches!(self.0, Rule::Function(_) | Rule::Closure(_))
     }

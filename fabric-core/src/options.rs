@@ -70,14 +70,15 @@ impl LoadOptions {
         Self::default()
     }
 
-    /// Whether entries that only the state has, or only the file, refuse the load. On by default; without it they
-    /// are left alone and reported. A file of which nothing belongs to the state is refused in any case.
+    /// With `true`, the default, an entry that only the state has, or only the file, refuses the load. With `false`, such
+    /// entries are left alone and reported. A file without any entry of the state is refused in any case.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Whether tensors of another element type are converted to the state's. Off by default.
+    /// With `true`, tensors of another element type are converted to the state's. With `false`, the default, they refuse the
+    /// load.
     pub fn cast(mut self, cast: bool) -> Self {
         self.cast = cast;
         self
@@ -89,8 +90,8 @@ impl LoadOptions {
         self
     }
 
-    /// Whether every byte is read and its checksum compared before the first one is written: all or nothing, also on
-    /// a damaged disk, at the price of reading twice. Off by default.
+    /// With `true`, every byte is read and compared with its checksum before the first tensor is overwritten: the load
+    /// changes everything or nothing, also on a damaged disk, and reads twice. `false` by default.
     pub fn verify_first(mut self, verify_first: bool) -> Self {
         self.verify_first = verify_first;
         self

@@ -220,7 +220,7 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// True if a subscriber listens, so that figures for it are worth computing.
+/// Returns true if a subscriber listens, so that figures for it are worth computing.
 pub(crate) fn is_anybody_listening() -> bool {
     enabled!(target: TARGET, Level::DEBUG)
 }

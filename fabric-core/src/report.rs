@@ -96,7 +96,7 @@ pub enum MismatchKind {
 }
 
 impl LoadReport {
-    /// True if a load with these findings succeeds.
+    /// Returns true if a load with these findings succeeds.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
         let fits = self.mismatched.iter().all(|mismatch| mismatch.skipped);
@@ -104,7 +104,7 @@ impl LoadReport {
         fits && (complete || !self.strict) && self.wrong_file.is_none()
     }
 
-    /// True if every entry of the state was restored, and every entry of the requested components was used.
+    /// Returns true if every entry of the state was restored, and every entry of the requested components was used.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()

@@ -116,7 +116,7 @@ pub trait Checkpoint {
     /// 1.
     const VERSION: u32 = 1;
 
-    /// True if `visit` and `visit_mut` may show different entries: the type or the type of a part has a hand-written
+    /// Returns true if `visit` and `visit_mut` may show different entries: the type or the type of a part has a hand-written
     /// implementation. `types` are the derived structs that the question has reached. No other crate can name [`Types`]
     /// and override it.
     #[doc(hidden)]

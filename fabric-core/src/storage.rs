@@ -186,7 +186,7 @@ pub trait ReadFile: Send + Sync + Debug {
     /// If the device fails.
     fn len(&self) -> io::Result<u64>;
 
-    /// Whether the file has no bytes.
+    /// Returns true if the file has no bytes.
     ///
     /// # Errors
     /// If the device fails.

@@ -218,13 +218,13 @@ impl Value {
         self.0.as_map()?.iter().map(named).collect()
     }
 
-    /// True for null.
+    /// Returns true for null.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0.is_null()
     }
 
-    /// True for null, and for a map with null under every key.
+    /// Returns true for null, and for a map with null under every key.
     pub(crate) fn holds_nothing(&self) -> bool {
         fn nothing(value: &Cbor) -> bool {
             match value {
@@ -339,7 +339,7 @@ fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
     }
 }
 
-/// True if lists and maps are nested more than `levels` deep.
+/// Returns true if lists and maps are nested more than `levels` deep.
 fn deeper_than(value: &Cbor, levels: usize) -> bool {
     let inside = |inner: &Cbor| levels == 0 || deeper_than(inner, levels - 1);
     match value {

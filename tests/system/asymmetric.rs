@@ -123,8 +123,8 @@ fn the_message_says_what_to_do() {
     let error = fabric_with_slip("name");
     assert_eq!(
         error,
-        "`visit` and `visit_mut` of the state differ: `visit` shows tensor `b`, `visit_mut` shows tensor `bb`; a file holds what \
-         `visit` shows, so correct the hand-written `visit_mut` and load the file again"
+        "`visit` and `visit_mut` of the state differ: `visit` shows tensor `b`, `visit_mut` shows tensor `bb`; a file holds the \
+         entries of `visit`, so correct the hand-written `visit_mut` and load the file again"
     );
 }
 

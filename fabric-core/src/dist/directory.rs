@@ -32,7 +32,7 @@ use crate::storage::{FileKind, ReadFile, Storage};
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
 const MAX_MANIFEST: u64 = crate::format::MAX_MANIFEST;
 
-/// True if a directory has an entry with the name of the manifest. If the entry is a FIFO or a device, opening it
+/// Returns true if a directory has an entry with the name of the manifest. If the entry is a FIFO or a device, opening it
 /// returns the error.
 pub(crate) fn is_one(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let manifest = path.join(FILE_NAME);

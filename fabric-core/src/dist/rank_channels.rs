@@ -41,7 +41,7 @@ impl RankChannels {
         Ok(self.channels().insert(channels).writing.clone())
     }
 
-    /// True if a save is on its way on any rank; `busy` says whether one is on its way on this rank.
+    /// Returns true if a save is on its way on any rank; `busy` says whether one is on its way on this rank.
     ///
     /// Before the first save in the background, the ranks have one channel, over which that save starts:
     /// `until_started` waits until it has started.

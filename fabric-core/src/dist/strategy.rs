@@ -141,7 +141,7 @@ impl Strategy {
             .try_fold(1usize, |ranks, (_, size)| ranks.checked_mul((*size)?))
     }
 
-    /// True if the program has listed the axes, so that an attribute with another axis is a mistake. The other
+    /// Returns true if the program has listed the axes, so that an attribute with another axis is a mistake. The other
     /// strategies have one axis each, and every other axis counts as of size 1.
     pub(crate) fn lists_its_axes(&self) -> bool {
         self.name == MESH

@@ -59,17 +59,17 @@ impl Region {
         }
     }
 
-    /// True if the box has no element.
+    /// Returns true if the box has no element.
     fn is_void(&self) -> bool {
         self.size.contains(&0)
     }
 
-    /// True if the box has all indices of a dimension of length `len`.
+    /// Returns true if the box has all indices of a dimension of length `len`.
     fn is_full_along(&self, dim: usize, len: usize) -> bool {
         self.offset[dim] == 0 && self.size[dim] == len
     }
 
-    /// True if the box is inside a tensor of this shape.
+    /// Returns true if the box is inside a tensor of this shape.
     pub(crate) fn is_inside(&self, shape: &[usize]) -> bool {
         if self.offset.len() != shape.len() || self.size.len() != shape.len() {
             return false;

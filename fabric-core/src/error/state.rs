@@ -56,8 +56,8 @@ pub enum StateError {
     /// `visit` and `visit_mut` of a hand-written implementation of [`Checkpoint`](crate::Checkpoint) show different
     /// entries. A load finds this before it changes anything.
     #[error(
-        "`visit` and `visit_mut` of the state differ: `visit` shows {visit}, `visit_mut` shows {visit_mut}; a file holds what \
-         `visit` shows, so correct the hand-written `visit_mut` and load the file again"
+        "`visit` and `visit_mut` of the state differ: `visit` shows {visit}, `visit_mut` shows {visit_mut}; a file holds the \
+         entries of `visit`, so correct the hand-written `visit_mut` and load the file again"
     )]
     Asymmetric {
         /// The first entry of `visit` that differs from `visit_mut`.
@@ -107,7 +107,7 @@ pub enum StateError {
     /// An optimizer holds a parameter without a name in this state.
     #[error(
         "optimizer `{optimizer}` updates parameter {position} ({tensor}), which no module of this state holds; \
-         add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in an OptimizerState of another one"
+         add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in another OptimizerState"
     )]
     UnnamedParameter {
         /// The optimizer's field.

@@ -8,7 +8,7 @@ pub(crate) fn rank_file(rank: usize) -> String {
     format!("rank-{rank:05}.safetensors")
 }
 
-/// True if a name is that of a rank's file.
+/// Returns true if a name is that of a rank's file.
 pub(crate) fn is_rank_file(name: &str) -> bool {
     let digits = name
         .strip_prefix("rank-")

@@ -146,7 +146,7 @@ impl<'l> Window<'l> {
         advise(pages, libc::MADV_POPULATE_READ)
     }
 
-    /// True if the cache holds the page at `at`.
+    /// Returns true if the cache holds the page at `at`.
     fn is_cached(&self, at: usize) -> bool {
         let mut cached = 0;
         // SAFETY: the page is within the map, and `cached` has the one byte that the call writes.

@@ -151,7 +151,7 @@ pub(crate) fn look(len: usize) -> io::Result<()> {
     Err(missing(len))
 }
 
-/// True if the system could provide `len` bytes now and keep [`SPARE`].
+/// Returns true if the system could provide `len` bytes now and keep [`SPARE`].
 pub(crate) fn is_there(len: usize) -> bool {
     len.checked_add(SPARE).is_some_and(is_available)
 }

@@ -104,7 +104,7 @@ pub(super) enum Fate {
     Withheld,
 }
 
-/// True if the options of the call ask for an entry.
+/// Returns true if the options of the call ask for an entry.
 fn is_asked_for(options: &LoadOptions, entry: &StateEntry<'_>) -> bool {
     let is_below = |handle: &Handle| strip(entry.declared(), &handle.name).is_some();
     let LoadOptions { only, exclude, .. } = options;

@@ -66,7 +66,7 @@ pub(super) fn apply_to<const N: usize>(
     }
 }
 
-/// True if a gradient has the shape, the element type and the device of its parameter; candle's operations return the
+/// Returns true if a gradient has the shape, the element type and the device of its parameter; candle's operations return the
 /// error for one that has not.
 fn matches(theta: &Tensor, grad: &Tensor) -> bool {
     theta.shape() == grad.shape() && theta.dtype() == grad.dtype() && theta.device().same_device(grad.device())

@@ -13,7 +13,7 @@ const NAME: &str = ".run.lock";
 /// The contents of the lock's file.
 const MARK: &[u8] = b"fabric: a run holds this file as long as it is open\n";
 
-/// How often a lock's file is created while another process may be removing it.
+/// The number of times that a lock's file is created while another process may be removing it.
 const MOST_TURNS: usize = 16;
 
 /// A run's directory, held by this process.

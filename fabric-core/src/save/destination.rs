@@ -283,7 +283,7 @@ fn resolve(storage: &dyn Storage, path: &Path, at: &Path) -> Result<PathBuf> {
     })
 }
 
-/// True for a file of another program's checkpoint, which a manifest in the same directory would hide.
+/// Returns true for a file of another program's checkpoint, which a manifest in the same directory would hide.
 fn is_of_others(name: &str) -> bool {
     name == ".metadata" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }

@@ -38,7 +38,7 @@ impl Mark {
     }
 }
 
-/// True if a file is empty, or begins as the files of this library: checkpoints, files of ranks, and manifests of
+/// Returns true if a file is empty, or begins as the files of this library: checkpoints, files of ranks, and manifests of
 /// directories.
 pub(crate) fn is_own_file(storage: &dyn Storage, path: &Path) -> bool {
     if matches!(Mark::of(storage, path, &MAGIC), Ok(Some(_))) {
@@ -112,7 +112,7 @@ fn is_rank_file_name(name: &OsStr) -> bool {
     name.to_str().is_some_and(is_rank_file)
 }
 
-/// True if a save that was killed, or one that is running, has made the entry of this name.
+/// Returns true if a save that was killed, or one that is running, has made the entry of this name.
 fn is_from_a_save(storage: &dyn Storage, directory: &Path, name: &str) -> io::Result<bool> {
     let hidden = Hidden::inside(directory);
     let path = directory.join(name);
@@ -130,7 +130,7 @@ fn is_from_a_save(storage: &dyn Storage, directory: &Path, name: &str) -> io::Re
     })
 }
 
-/// True if a folder holds only files of ranks that name this generation.
+/// Returns true if a folder holds only files of ranks that name this generation.
 pub(crate) fn is_generation(storage: &dyn Storage, directory: &Path, token: Token) -> bool {
     let generation = token.generation();
     let folder = directory.join(&generation);

@@ -21,7 +21,7 @@ pub(crate) trait AnyStateMut {
     /// The keys at the first level of the state.
     fn keys(&self) -> Keys;
 
-    /// True if `visit` and `visit_mut` may show different entries.
+    /// Returns true if `visit` and `visit_mut` may show different entries.
     fn may_differ(&self) -> bool;
 }
 

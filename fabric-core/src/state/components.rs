@@ -113,7 +113,7 @@ impl<V, O> Resolved<V, O> {
         })
     }
 
-    /// True if `name` names a component or an entry within one.
+    /// Returns true if `name` names a component or an entry within one.
     fn knows(&self, name: &str) -> bool {
         self.fields.declared.iter().any(|(_, field)| field == name)
             || self.items.iter().any(|item| strip(&item.scope.name, name).is_some())

@@ -42,7 +42,7 @@ impl FilterUse {
         Self::new(declared.to_owned(), Some(origin), filter)
     }
 
-    /// True if this record belongs to `filter`: to the same field of the same declaration. A filter function may depend
+    /// Returns true if this record belongs to `filter`: to the same field of the same declaration. A filter function may depend
     /// on generic arguments; different functions have different records.
     pub(super) fn is_of(&self, origin: Origin, declared: &str, filter: &Filter) -> bool {
         match (self.origin, origin) {
@@ -56,7 +56,7 @@ impl FilterUse {
         }
     }
 
-    /// True for a filter of a call, false for a filter of a schema.
+    /// Returns true for a filter of a call, false for a filter of a schema.
     pub(crate) fn is_called(&self) -> bool {
         self.origin.is_none()
     }
@@ -118,7 +118,7 @@ impl<V, O> Resolved<V, O> {
         self.filters.push(used);
     }
 
-    /// True if a filter that looks at shapes, of the schema or of the call (`called`), applies to this item.
+    /// Returns true if a filter that looks at shapes, of the schema or of the call (`called`), applies to this item.
     pub(crate) fn is_shape_asked(&self, item: usize, called: &[(Handle, Filter)]) -> bool {
         let scope = &self.items[item].scope;
         let mut above = scope.filters.iter().map(|active| &active.filter);

@@ -42,7 +42,7 @@ fn strides_that_matter(layout: &Layout) -> Dims {
     dims.zip(strides).map(|(&d, &s)| if d > 1 { s } else { 0 }).collect()
 }
 
-/// True if two tensors show the same elements of the same storage, in the same order.
+/// Returns true if two tensors show the same elements of the same storage, in the same order.
 pub(crate) fn same_view(a: &Tensor, b: &Tensor) -> bool {
     StorageKey::of(a) == StorageKey::of(b)
 }

@@ -137,7 +137,7 @@ impl Keys {
         }
     }
 
-    /// True if a file's entry whose name begins with `key` belongs to a state with these keys, even if the state holds
+    /// Returns true if a file's entry whose name begins with `key` belongs to a state with these keys, even if the state holds
     /// no such entry at present. A module or a map that is itself the state claims no key; a flattened one claims every
     /// key that it could hold.
     pub(crate) fn claims(&self, key: &str) -> bool {

@@ -47,7 +47,7 @@ impl Schema {
         self.declaration.name
     }
 
-    /// True if both schemas have one declaration; their generic arguments may differ.
+    /// Returns true if both schemas have one declaration; their generic arguments may differ.
     pub(crate) fn is_declared_with(&self, other: &Self) -> bool {
         ptr::eq(self.declaration, other.declaration)
     }

@@ -13,13 +13,13 @@ pub(crate) trait ValueSlot {
     /// Decodes `stored` and keeps the result beside the place.
     fn stage(&mut self, stored: &Value) -> Result<(), ValueError>;
 
-    /// True if the place can take `stored`. A load asks this before it suggests to rename the value.
+    /// Returns true if the place can take `stored`. A load asks this before it suggests to rename the value.
     fn fits(&self, stored: &Value) -> bool {
         let _ = stored;
         true
     }
 
-    /// True if the type has a value without an entry in a file: `None`.
+    /// Returns true if the type has a value without an entry in a file: `None`.
     fn absence_is_a_value(&self) -> bool {
         false
     }

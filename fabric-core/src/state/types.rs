@@ -12,7 +12,7 @@ pub struct Types {
 }
 
 impl Types {
-    /// True if the walk enters this struct for the first time.
+    /// Returns true if the walk enters this struct for the first time.
     pub fn enter(&mut self, schema: Schema) -> bool {
         let is_new = !self.entered.contains(&schema);
         if is_new {

@@ -85,7 +85,7 @@ pub(crate) struct PendingOptimizer<O> {
     pub(crate) handle: O,
 }
 
-/// True for PyTorch's and candle's names of normalisation statistics, which a `VarMap` has among its variables.
+/// Returns true for PyTorch's and candle's names of normalisation statistics, which a `VarMap` has among its variables.
 fn is_running_statistic(name: &str) -> bool {
     let last = name.rsplit('.').next();
     last.is_some_and(|last| matches!(last, "running_mean" | "running_var" | "num_batches_tracked"))

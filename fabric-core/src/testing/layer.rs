@@ -53,7 +53,7 @@ pub trait Layer: Send + Sync + Debug {
         Ok(())
     }
 
-    /// What a caller reads in the place of `file`, which was opened as `path`.
+    /// The file that a caller reads in the place of `file`, which was opened as `path`.
     ///
     /// # Errors
     /// An error fails [`Storage::open`].

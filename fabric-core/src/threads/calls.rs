@@ -11,7 +11,7 @@ thread_local! {
     static WITHIN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// True while this thread is in a call of the `Fabric`.
+/// Returns true while this thread is in a call of the `Fabric`.
 pub(crate) fn is_within(fabric: u64) -> bool {
     // The list is gone while a thread ends; the thread is in no call then.
     WITHIN

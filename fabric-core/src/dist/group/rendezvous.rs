@@ -131,7 +131,7 @@ impl Rendezvous {
         self.miss_those_who_left();
     }
 
-    /// True if all ranks have left.
+    /// Returns true if all ranks have left.
     #[cfg(feature = "mpi")]
     pub(super) fn is_deserted(&self) -> bool {
         self.left.iter().all(|left| *left)

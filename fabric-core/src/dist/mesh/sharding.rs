@@ -59,7 +59,7 @@ impl Lengths {
         (start, self.ends[at] - start)
     }
 
-    /// True if there are `count` chunks, and `total` is the sum of their lengths.
+    /// Returns true if there are `count` chunks, and `total` is the sum of their lengths.
     fn fill(&self, count: usize, total: usize) -> bool {
         self.ends.len() == count && self.ends.last().copied().unwrap_or(0) == total
     }
@@ -129,7 +129,7 @@ impl Sharding {
         (0..is_cut.len()).filter(|axis| !is_cut[*axis]).collect()
     }
 
-    /// True if every rank holds the whole tensor.
+    /// Returns true if every rank holds the whole tensor.
     pub(crate) fn is_whole(&self) -> bool {
         self.dims.is_empty()
     }

@@ -137,7 +137,7 @@ fn same_entries(what: &str) -> &'static str {
     if what == SHARED { SAME_VALUES } else { SAME_TENSORS }
 }
 
-/// True for the steps and the hyper-parameters of an optimizer, which have no attribute of their own.
+/// Returns true for the steps and the hyper-parameters of an optimizer, which have no attribute of their own.
 fn is_of_optimizer(about: &str) -> bool {
     let name = about.trim_matches('`');
     let last = name.rsplit('.').next().unwrap_or_default();

@@ -282,7 +282,7 @@ fn committed(storage: &dyn Storage, directory: &Path) -> Option<String> {
     generation_in(storage, directory).ok()
 }
 
-/// True if a rename failed because its target exists by now.
+/// Returns true if a rename failed because its target exists by now.
 fn is_taken(kind: ErrorKind) -> bool {
     use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     matches!(kind, AlreadyExists | DirectoryNotEmpty | NotADirectory)

@@ -212,7 +212,7 @@ impl Comparison {
         self.differences.iter().map(|difference| difference.tensor)
     }
 
-    /// True if the first replica of each box writes the tensor alone.
+    /// Returns true if the first replica of each box writes the tensor alone.
     pub(super) fn only_first_writes(&self, tensor: usize) -> bool {
         self.only_first.binary_search(&tensor).is_ok()
     }

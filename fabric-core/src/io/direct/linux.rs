@@ -42,7 +42,7 @@ fn set(file: &File, change: impl FnOnce(OFlags) -> OFlags) -> io::Result<()> {
     Ok(fcntl_setfl(file, change(flags))?)
 }
 
-/// True if the error means that the device needs another alignment, or that the file system has no direct writes.
+/// Returns true if the error means that the device needs another alignment, or that the file system has no direct writes.
 pub(super) fn refuses(error: &io::Error) -> bool {
     let code = Errno::from_io_error(error);
     code.is_some_and(|code| [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&code))

@@ -86,7 +86,7 @@ impl<'l> Lease<'l> {
         &self.0.file
     }
 
-    /// True if no writer waits for the end of the lease.
+    /// Returns true if no writer waits for the end of the lease.
     pub(super) fn is_whole(&self) -> bool {
         is_whole(&self.0.file)
     }
@@ -123,7 +123,7 @@ impl Taker {
     }
 }
 
-/// True if no writer waits: the system reports another kind of lease as soon as one does.
+/// Returns true if no writer waits: the system reports another kind of lease as soon as one does.
 fn is_whole(file: &File) -> bool {
     fcntl(file, libc::F_GETLEASE, 0) == Some(libc::F_RDLCK)
 }

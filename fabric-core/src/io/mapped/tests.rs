@@ -46,7 +46,7 @@ fn must_have_leases(file: &Mapped) -> bool {
     [0xef53, 0x0102_1994, 0x5846_5342].contains(&kind)
 }
 
-/// True if leases work on the file, which must have no writer.
+/// Returns true if leases work on the file, which must have no writer.
 fn has_leases(file: &Mapped) -> bool {
     must_have_leases(file) || lent(file, 0, LEAST).is_some()
 }

@@ -77,7 +77,7 @@ impl InFlightSave {
         &self.write_progress
     }
 
-    /// True if this thread works for the save, or for another call of its Fabric, and would wait for itself.
+    /// Returns true if this thread works for the save, or for another call of its Fabric, and would wait for itself.
     pub(super) fn would_wait_for_itself(&self) -> bool {
         calls::is_within(self.fabric)
     }

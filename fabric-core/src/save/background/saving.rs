@@ -55,14 +55,14 @@ impl Saving {
         self.in_flight = None;
     }
 
-    /// True if nothing is saved, because an earlier save was on its way and the call asked for
+    /// Returns true if nothing is saved, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     #[must_use]
     pub fn is_skipped(&self) -> bool {
         self.in_flight.is_none()
     }
 
-    /// True if the save has ended, with or without an error: [`wait`](Self::wait) returns at once.
+    /// Returns true if the save has ended, with or without an error: [`wait`](Self::wait) returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.in_flight

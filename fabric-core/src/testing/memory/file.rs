@@ -19,7 +19,7 @@ pub(super) struct File {
 #[derive(Debug, Default)]
 pub(super) struct FileContent {
     pub(super) bytes: Vec<u8>,
-    /// How many of the bytes, from the start, a crash leaves alone.
+    /// The number of bytes, from the start, that a crash leaves alone.
     durable: usize,
     /// Where each write ended that came after the last sync.
     ends: Vec<usize>,

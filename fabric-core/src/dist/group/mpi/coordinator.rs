@@ -31,7 +31,7 @@ impl Coordinator {
         }
     }
 
-    /// True if process `from` is rank `rank` of this group.
+    /// Returns true if process `from` is rank `rank` of this group.
     pub(super) fn knows(&self, rank: usize, from: usize) -> bool {
         self.members.get(rank) == Some(&from)
     }
@@ -67,12 +67,12 @@ impl Coordinator {
         self.failure_messages()
     }
 
-    /// True if all ranks have left: no message follows.
+    /// Returns true if all ranks have left: no message follows.
     pub(super) fn is_closed(&self) -> bool {
         self.rendezvous.is_deserted()
     }
 
-    /// True if a rank waits at a step.
+    /// Returns true if a rank waits at a step.
     pub(super) fn is_busy(&self) -> bool {
         self.deadlines.iter().any(Option::is_some)
     }

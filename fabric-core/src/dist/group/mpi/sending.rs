@@ -27,7 +27,7 @@ impl Sending {
         Self { request, bytes }
     }
 
-    /// True if MPI has sent the bytes.
+    /// Returns true if MPI has sent the bytes.
     pub(super) fn is_done(&mut self) -> bool {
         self.request = self.request.take().and_then(|request| request.test().err());
         self.request.is_none()

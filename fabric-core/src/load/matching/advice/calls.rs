@@ -82,7 +82,7 @@ fn prefix(moves: &Moves, index: &Index, known: &HashSet<&str>) -> Option<String>
     (!is_known(&inside)).then(|| format!("strip_prefix({inside:?})"))
 }
 
-/// Whether all names of the file have the prefix at their start, or behind their component.
+/// Returns true if all names of the file have the prefix at their start, or behind their component.
 fn all_begin(prefix: &str, index: &Index) -> bool {
     let wraps = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
     let mut names = index.names();

@@ -137,7 +137,7 @@ fn outermost_list(name: &str) -> Option<&str> {
     None
 }
 
-/// How many different numbers stand behind the name of a list.
+/// The number of different numbers behind the name of a list.
 fn items<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> usize {
     let numbers = names.filter_map(|name| strip(name, list)?.split('.').next()?.parse::<usize>().ok());
     numbers.collect::<BTreeSet<_>>().len()

@@ -62,13 +62,13 @@ impl Moves {
         self.moves.iter().map(|part| part.count).sum()
     }
 
-    /// Whether an entry of the state is in a part that has moved, or is an optimizer's state of a parameter that is.
+    /// Returns true if an entry of the state is in a part that has moved, or is an optimizer's state of a parameter that is.
     pub(crate) fn covers(&self, missing: &str) -> bool {
         let parts = &mut self.moves.iter().map(|part| part.to.as_str());
         parts.any(|to| strip(missing, to).is_some() || missing.contains(&format!(".state.{to}.")))
     }
 
-    /// Whether nothing is missing that is not covered.
+    /// Returns true if everything that is missing is covered.
     pub(crate) fn explains(&self, missing: &[String]) -> bool {
         !missing.is_empty() && missing.iter().all(|name| self.covers(name))
     }
@@ -107,7 +107,7 @@ impl Matching<'_, '_> {
             .collect()
     }
 
-    /// Whether an entry of the state is looked for and not found.
+    /// Returns true if an entry of the state is looked for and not found.
     pub(super) fn is_open(&self, at: usize) -> bool {
         let entry = &self.entries[at];
         let is_own_mark = entry.absence() == Absence::Fine;
@@ -289,7 +289,7 @@ fn without_implied(moves: &[Move]) -> Vec<Move> {
     moves.iter().filter(|part| !is_implied(part)).cloned().collect()
 }
 
-/// Whether an entry of the file could be that of the state: a tensor of the same shape, or a value.
+/// Returns true if an entry of the file could be that of the state: a tensor of the same shape, or a value.
 pub(super) fn is_alike(entry: &StateEntry<'_>, stored: Entry<'_>) -> bool {
     match (&entry.held, stored) {
         (EntryTarget::Tensor { info, .. }, Entry::Tensor(_, stored)) => info.shape() == stored.info.shape(),

@@ -43,7 +43,7 @@ impl Matching<'_, '_> {
     }
 }
 
-/// Whether names of these lengths can be near each other: a letter that only one of them has counts as one that differs.
+/// Returns true if names of these lengths can be near each other: a letter that only one of them has counts as one that differs.
 fn is_near_in_length(a: usize, b: usize) -> bool {
     a.min(b).saturating_mul(5) >= a.max(b).saturating_mul(4)
 }

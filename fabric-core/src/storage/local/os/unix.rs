@@ -21,7 +21,7 @@ pub(in super::super) fn identity(file: &File) -> io::Result<Option<[u64; 4]>> {
     Ok(Some([found.dev(), found.ino(), written[0], written[1]]))
 }
 
-/// True if the path still names this file.
+/// Returns true if the path still names this file.
 pub(in super::super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::symlink_metadata(path) {

@@ -18,7 +18,7 @@ pub(in super::super) fn identity(_file: &File) -> io::Result<Option<[u64; 4]>> {
     Ok(None)
 }
 
-/// True if the path names a file. The standard library cannot tell if it is this one.
+/// Returns true if the path names a file. The standard library cannot tell if it is this one.
 pub(in super::super) fn is_named(_file: &File, path: &Path) -> io::Result<bool> {
     fs::exists(path)
 }

@@ -103,7 +103,7 @@ fn left_by_directories(path: &Path, new: &Path, group: u32) -> u32 {
     left
 }
 
-/// True if the process lacks the permission, or the file system lacks the call.
+/// Returns true if the process lacks the permission, or the file system lacks the call.
 fn refuses(error: &io::Error) -> bool {
     matches!(
         error.kind(),
