@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, consolidate, convert, diff, ls, reshard, show, verify};
+use crate::command::{completions, consolidate, convert, diff, ls, prune, reshard, runs, show, verify};
 
 /// Looks into checkpoints of candle and PyTorch, verifies, compares and converts them.
 ///
@@ -36,9 +36,11 @@ pub(crate) enum Command {
     Ls(ls::Arguments),
     Show(show::Arguments),
     Verify(verify::Arguments),
+    Diff(diff::Arguments),
     Convert(convert::Arguments),
     Consolidate(consolidate::Arguments),
     Reshard(reshard::Arguments),
+    Runs(runs::Arguments),
+    Prune(prune::Arguments),
     Completions(completions::Arguments),
-    Diff(diff::Arguments),
 }

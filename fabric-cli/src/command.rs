@@ -5,7 +5,9 @@ pub(crate) mod consolidate;
 pub(crate) mod convert;
 pub(crate) mod diff;
 pub(crate) mod ls;
+pub(crate) mod prune;
 pub(crate) mod reshard;
+pub(crate) mod runs;
 pub(crate) mod show;
 pub(crate) mod verify;
 
@@ -21,13 +23,15 @@ use crate::screen::Screen;
 /// If the command did not do its work.
 pub(crate) fn run(command: Command, screen: &mut Screen) -> Result<ExitCode, Failure> {
     match command {
+        Command::Ls(arguments) => ls::run(&arguments, screen),
+        Command::Show(arguments) => show::run(&arguments, screen),
         Command::Verify(arguments) => verify::run(&arguments, screen),
+        Command::Diff(arguments) => diff::run(&arguments, screen),
         Command::Convert(arguments) => convert::run(&arguments, screen),
         Command::Consolidate(arguments) => consolidate::run(&arguments, screen),
         Command::Reshard(arguments) => reshard::run(&arguments, screen),
-        Command::Ls(arguments) => ls::run(&arguments, screen),
-        Command::Show(arguments) => show::run(&arguments, screen),
+        Command::Runs(arguments) => runs::run(&arguments, screen),
+        Command::Prune(arguments) => prune::run(&arguments, screen),
         Command::Completions(arguments) => completions::run(&arguments, screen),
-        Command::Diff(arguments) => diff::run(&arguments, screen),
     }
 }

@@ -25,7 +25,7 @@ use crate::arguments::Arguments;
 use crate::screen::Screen;
 
 /// The exit status of wrong usage, `EX_USAGE` of sysexits.h: 2 means another thing to `verify` and `diff`.
-const USAGE: u8 = 64;
+pub(crate) const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

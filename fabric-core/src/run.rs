@@ -55,13 +55,16 @@
 //! - Step, metrics and time stand in the head of each checkpoint, and are listed without reading a tensor.
 
 mod builder;
+mod decision;
 mod every;
 mod found;
 mod keep;
+mod listing;
 mod lock;
 mod log;
 mod names;
 mod opened;
+mod prune;
 mod resume;
 mod retention;
 mod signals;
@@ -71,10 +74,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 pub use self::builder::Builder;
+pub use self::decision::{Decision, Reason};
 pub use self::every::Every;
 use self::every::Last;
-pub use self::found::Kept;
+pub use self::found::{Damaged, Kept};
 pub use self::keep::{Keep, Metric};
+pub use self::listing::{Listing, list};
+pub use self::log::Logged;
+pub use self::prune::Pruned;
 pub use self::resume::Resumed;
 use self::retention::RunDirectory;
 use self::signals::Signals;
@@ -265,7 +272,7 @@ impl Run {
                         directory";
             return Err(Error::destination(path, what));
         }
-        if self.held.is_damaged(path) || found.damaged.iter().any(|(of, ..)| *of == step) {
+        if self.held.is_damaged(path) || found.damaged.iter().any(|one| one.step == step) {
             self.set_aside(path)?;
             self.held.note_replaced(path);
         }

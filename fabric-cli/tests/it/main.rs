@@ -5,6 +5,8 @@ mod console;
 mod convert;
 mod hostile;
 mod listing;
+mod prune;
+mod runs;
 mod samples;
 mod support;
 #[cfg(target_os = "linux")]

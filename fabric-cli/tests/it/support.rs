@@ -4,11 +4,19 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A call of `ckpt` in a directory, without the variables that change colours.
+/// A call of `ckpt` in a directory, without the variables that change colours and characters.
 pub(crate) fn ckpt(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ckpt"));
     command.current_dir(directory);
-    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    for variable in [
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "LC_ALL",
+        "LC_CTYPE",
+        "LANG",
+    ] {
         command.env_remove(variable);
     }
     command

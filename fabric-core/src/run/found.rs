@@ -31,6 +31,18 @@ pub struct Kept {
     pub(super) order: u64,
 }
 
+/// A checkpoint of a run that cannot be read. A run never removes it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Damaged {
+    /// The step in its name.
+    pub step: u64,
+    /// Its path.
+    pub path: PathBuf,
+    /// The error of reading it.
+    pub error: Error,
+}
+
 /// Everything in a run's directory that has the name of a checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -38,8 +50,8 @@ pub(super) struct Found {
     pub(super) whole: Vec<Kept>,
     /// One more than the largest order of a checkpoint whose head can be read.
     pub(super) next_order: u64,
-    /// Checkpoints whose heads cannot be read, with the reason, by their steps.
-    pub(super) damaged: Vec<(u64, PathBuf, Error)>,
+    /// Checkpoints whose heads cannot be read, by their steps.
+    pub(super) damaged: Vec<Damaged>,
     /// Files and directories of the user under such a name, by their steps.
     pub(super) strangers: Vec<(u64, PathBuf)>,
 }
@@ -67,7 +79,7 @@ impl Found {
                 Ok(LookedAt::Kept(kept)) => found.whole.push(kept),
                 Ok(LookedAt::Stranger) => found.strangers.push((step, path)),
                 Ok(LookedAt::Gone) => {}
-                Err(error) if is_damage(&error) => found.damaged.push((step, path, error)),
+                Err(error) if is_damage(&error) => found.damaged.push(Damaged { step, path, error }),
                 Err(error) => return Err(error),
             }
         }

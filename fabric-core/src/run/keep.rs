@@ -1,9 +1,10 @@
 //! The rules by which checkpoints of a run stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::Kept;
+use super::decision::Reason;
 use crate::error::{Error, Result};
 
 /// The rules by which checkpoints of a run stay: a checkpoint that any rule keeps is not removed.
@@ -105,23 +106,36 @@ impl Keep {
             .find(|metric| metric.name == name)
     }
 
-    /// The steps of the checkpoints that stay. `kept` are in the order in which they were saved.
-    pub(super) fn stay(&self, kept: &[Kept], now: SystemTime) -> BTreeSet<u64> {
-        if self.all {
-            return kept.iter().map(|one| one.step).collect();
+    /// The reasons of the checkpoints that stay, by their steps. `kept` are in the order in which they were saved.
+    pub(super) fn reasons(&self, kept: &[Kept], now: SystemTime) -> BTreeMap<u64, Vec<Reason>> {
+        let mut reasons: BTreeMap<u64, Vec<Reason>> = BTreeMap::new();
+        let mut stays = |step: u64, reason: Reason| reasons.entry(step).or_default().push(reason);
+        if let Some(newest) = kept.last() {
+            stays(newest.step, Reason::Newest);
         }
-        let last = kept.iter().rev().take(self.last.max(1)).map(|one| one.step);
-        let mut stay: BTreeSet<u64> = last.collect();
+        if self.all {
+            kept.iter().for_each(|one| stays(one.step, Reason::All));
+        }
+        for one in kept.iter().rev().take(self.last) {
+            stays(one.step, Reason::Last(self.last));
+        }
         for (count, metric) in &self.best {
-            stay.extend(metric.sorted(kept).take(*count).map(|one| one.step));
+            for one in metric.sorted(kept).take(*count) {
+                stays(one.step, Reason::Best(*count, metric.clone()));
+            }
         }
         for steps in &self.every {
-            stay.extend(first_of_each(*steps, kept));
+            for step in first_of_each(*steps, kept) {
+                stays(step, Reason::Every(*steps));
+            }
         }
-        let oldest = self.newer_than.and_then(|age| now.checked_sub(age));
-        let young = kept.iter().filter(|one| oldest.is_some_and(|oldest| one.time > oldest));
-        stay.extend(young.map(|one| one.step));
-        stay
+        if let Some(age) = self.newer_than {
+            let oldest = now.checked_sub(age);
+            for one in kept.iter().filter(|one| oldest.is_some_and(|oldest| one.time > oldest)) {
+                stays(one.step, Reason::NewerThan(age));
+            }
+        }
+        reasons
     }
 }
 
@@ -169,6 +183,18 @@ impl Metric {
             name: name.into(),
             highest: true,
         }
+    }
+
+    /// The name of the metric.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns true if the highest value is best, and false if the lowest one is.
+    #[must_use]
+    pub fn is_highest(&self) -> bool {
+        self.highest
     }
 
     /// The checkpoints that have the metric, the best first.

@@ -64,6 +64,16 @@ impl RunLock {
     }
 }
 
+/// Returns true if the lock of a run is in a directory, held or left by a process that was killed.
+///
+/// # Errors
+/// If the storage fails.
+pub(super) fn is_there(storage: &dyn Storage, directory: &Path) -> Result<bool> {
+    let path = directory.join(NAME);
+    let look = || Ok(storage.kind(&path)?.is_some() && !is_foreign(storage, &path)?);
+    look().map_err(Error::io("look at", &path))
+}
+
 /// Returns true if the file is there and is not the lock of a run. After a power failure a lock may lack bytes of its mark, or
 /// have zeros in their place.
 fn is_foreign(storage: &dyn Storage, path: &Path) -> io::Result<bool> {

@@ -142,7 +142,7 @@ impl Run {
             }
         };
         whole.reverse();
-        let damaged = damaged.into_iter().rev().map(|(_, path, error)| (path, error));
+        let damaged = damaged.into_iter().rev().map(|one| (one.path, one.error));
         Ok((whole, damaged.collect()))
     }
 

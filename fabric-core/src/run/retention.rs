@@ -112,22 +112,22 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Removes a checkpoint, unless another program has replaced it since this run has seen it.
-    fn remove(&self, one: &Kept) -> Result<()> {
+    /// Removes a checkpoint, unless another program has replaced it since this run has seen it. Returns true if it is gone.
+    pub(super) fn remove(&self, one: &Kept) -> Result<bool> {
         match look(&*self.storage, one.step, &one.path) {
-            Ok(LookedAt::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path).map(drop),
+            Ok(LookedAt::Kept(now)) if now.order == one.order => removal::remove(&*self.storage, &one.path),
             Err(error) if !is_damage(&error) => Err(error),
             _ => {
                 self.forget(one.step);
-                Ok(())
+                Ok(false)
             }
         }
     }
 
     /// The checkpoints that no rule keeps, the oldest first.
-    fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
-        let stay = self.keep.stay(kept, SystemTime::now());
-        kept.iter().filter(|one| !stay.contains(&one.step)).collect()
+    pub(super) fn due_to_go<'k>(&self, kept: &'k [Kept]) -> Vec<&'k Kept> {
+        let reasons = self.keep.reasons(kept, SystemTime::now());
+        kept.iter().filter(|one| !reasons.contains_key(&one.step)).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {

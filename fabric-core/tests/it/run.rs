@@ -2,6 +2,8 @@
 
 mod faults;
 mod keeping;
+mod listing;
+mod pruning;
 mod ranks;
 mod resuming;
 mod strangers;
