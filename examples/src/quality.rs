@@ -62,12 +62,12 @@ impl Task for Quality {
         Ok(AdamW::new(parameters.collect(), params)?)
     }
 
-    fn steps_per_epoch(&self) -> usize {
-        self.wine.train.len() / BATCH
+    fn steps_per_epoch(&self) -> u64 {
+        (self.wine.train.len() / BATCH) as u64
     }
 
-    fn batch(&self, step: usize) -> Result<Split> {
-        Ok(self.wine.train.batch(step, BATCH)?)
+    fn batch(&self, step: u64) -> Result<Split> {
+        Ok(self.wine.train.batch(usize::try_from(step)?, BATCH)?)
     }
 
     fn loss(&self, batch: &Split) -> Result<Tensor> {

@@ -8,8 +8,8 @@ mod callback;
 mod checkpoints;
 
 use candle_core::Tensor;
+use fabric_core::Checkpoint;
 use fabric_core::optim::{AdamW, Optimizer};
-use fabric_core::{Checkpoint, Saving};
 
 pub use self::callback::{Callback, Flow};
 pub use self::checkpoints::Checkpoints;
@@ -29,14 +29,14 @@ pub trait Task: Checkpoint {
     fn optimizer(&self) -> Result<AdamW>;
 
     /// The number of steps in an epoch.
-    fn steps_per_epoch(&self) -> usize;
+    fn steps_per_epoch(&self) -> u64;
 
     /// The batch of a step, counted from the start of the run. It may depend on nothing else, or a resumed run would go
     /// another way.
     ///
     /// # Errors
     /// If the data cannot be read.
-    fn batch(&self, step: usize) -> Result<Self::Batch>;
+    fn batch(&self, step: u64) -> Result<Self::Batch>;
 
     /// The loss on a batch.
     ///
@@ -60,7 +60,7 @@ pub struct RunState<T> {
     /// The optimizer, with its moments.
     pub optimizer: AdamW,
     /// Steps taken.
-    pub step: usize,
+    pub step: u64,
     /// The lowest validation metric so far.
     pub best: Option<f32>,
     /// The validation metric of each epoch.
@@ -84,7 +84,7 @@ impl<T: Task> RunState<T> {
 
     /// Epochs completed.
     #[must_use]
-    pub fn epoch(&self) -> usize {
+    pub fn epoch(&self) -> u64 {
         self.step / self.task.steps_per_epoch().max(1)
     }
 
@@ -110,22 +110,19 @@ impl<T: Task> RunState<T> {
 
 /// The loop.
 pub struct Trainer<T> {
-    epochs: usize,
+    epochs: u64,
     checkpoints: Checkpoints,
     callbacks: Vec<Box<dyn Callback<T>>>,
-    /// The save that is on its way.
-    saving: Option<Saving>,
 }
 
 impl<T: Task> Trainer<T> {
     /// A trainer for that many epochs in all, counted from the start of the run, not from where it is resumed.
     #[must_use]
-    pub fn new(epochs: usize, checkpoints: Checkpoints) -> Self {
+    pub fn new(epochs: u64, checkpoints: Checkpoints) -> Self {
         Self {
             epochs,
             checkpoints,
             callbacks: Vec::new(),
-            saving: None,
         }
     }
 
@@ -136,52 +133,53 @@ impl<T: Task> Trainer<T> {
         self
     }
 
-    /// Trains to the end, or until a callback stops it, from the latest checkpoint if there is one.
+    /// The checkpoints of the run.
+    #[must_use]
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    /// Trains to the end, or until a callback or a signal stops it, from the newest checkpoint if there is one.
     ///
     /// # Errors
     /// What the task, a callback or a checkpoint meets.
     pub fn fit(&mut self, task: T) -> Result<RunState<T>> {
         let mut state = RunState::new(task)?;
         let resumed = self.checkpoints.resume(&mut state)?;
+        let mut saved = resumed.as_ref().map(|resumed| resumed.step);
         self.tell(|callback| callback.on_train_start(&state, resumed.as_ref()))?;
         while state.epoch() < self.epochs {
-            if self.step(&mut state)? == Flow::Stop {
+            let (flow, is_saved) = self.step(&mut state)?;
+            saved = is_saved.then_some(state.step).or(saved);
+            if flow == Flow::Stop || self.checkpoints.stop_requested()? {
                 break;
             }
         }
         // The steps since the last checkpoint are not lost, whoever ended the run.
-        if !self.checkpoints.are_due(state.step) {
-            self.settle()?;
-            self.saving = Some(self.checkpoints.save(&state)?);
+        if saved != Some(state.step) {
+            self.checkpoints.save(&state, None)?;
         }
-        self.settle()?;
+        self.checkpoints.wait()?;
         self.tell(|callback| callback.on_train_end(&state))?;
         Ok(state)
     }
 
-    fn step(&mut self, state: &mut RunState<T>) -> Result<Flow> {
+    /// One step, with a validation at the end of an epoch. Says also whether its state was saved.
+    fn step(&mut self, state: &mut RunState<T>) -> Result<(Flow, bool)> {
         let loss = state.advance()?;
         let mut flow = self.tell(|callback| callback.on_step_end(state, loss))?;
+        let (mut metric, mut improved) = (None, false);
         if state.step.is_multiple_of(state.task.steps_per_epoch()) {
-            let (metric, improved) = state.validate()?;
-            if improved {
-                self.settle()?;
-                self.saving = Some(self.checkpoints.save_best(state)?);
-            }
-            flow = flow.and(self.tell(|callback| callback.on_epoch_end(state, metric))?);
+            let validated;
+            (validated, improved) = state.validate()?;
+            metric = Some(validated);
+            flow = flow.and(self.tell(|callback| callback.on_epoch_end(state, validated))?);
         }
-        // After the validation, so that the checkpoint of an epoch's last step knows its metric.
-        if self.checkpoints.are_due(state.step) {
-            self.settle()?;
-            self.saving = Some(self.checkpoints.save(state)?);
+        let saves = improved || self.checkpoints.are_due(state.step);
+        if saves {
+            self.checkpoints.save(state, metric)?;
         }
-        Ok(flow)
-    }
-
-    /// Waits for the save that is on its way, if training was faster than the disk.
-    fn settle(&mut self) -> Result<()> {
-        let saving = self.saving.take();
-        saving.map_or(Ok(()), |saving| self.checkpoints.settle(saving))
+        Ok((flow, saves))
     }
 
     /// Calls every callback, also after one that wants to stop.

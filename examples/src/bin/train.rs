@@ -7,7 +7,7 @@
 //! `cargo run --bin train -- DIRECTORY` trains in a directory of your own: stop it whenever you like, and start it again.
 
 use std::io::{IsTerminal, stderr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -15,7 +15,8 @@ use std::{env, fs, thread};
 use candle_core::{DType, Device};
 use candle_nn::{VarBuilder, VarMap};
 use fabric_core::optim::{AdamW, Optimizer, ParamsAdamW};
-use fabric_core::{Checkpoint, Fabric, LoadOptions, named_parameters};
+use fabric_core::run::{self, Every, Keep, Resumed, Run};
+use fabric_core::{Checkpoint, Fabric, LoadOptions, RawCheckpoint, named_parameters};
 use fabric_examples::mlp::Mlp;
 use fabric_examples::wine::{FEATURES, MARKS, Wine};
 use fabric_examples::{Result, by_component, digest, exit, scratch};
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 struct TrainState {
     model: Mlp,
     optimizer: AdamW,
-    iteration: usize,
+    iteration: u64,
     validation_losses: Vec<f32>,
     #[checkpoint(metadata)]
     hparams: HParams,
@@ -40,8 +41,8 @@ struct HParams {
     hidden: usize,
     learning_rate: f64,
     batch_size: usize,
-    iterations: usize,
-    save_every: usize,
+    iterations: u64,
+    save_every: u64,
 }
 
 /// The model by itself: a smaller state, which takes its part of the same checkpoint.
@@ -78,7 +79,7 @@ impl TrainState {
     fn step(&mut self, wine: &Wine) -> Result<f32> {
         let loss = wine
             .train
-            .batch(self.iteration, self.hparams.batch_size)?
+            .batch(usize::try_from(self.iteration)?, self.hparams.batch_size)?
             .loss(&self.model)?;
         self.optimizer.backward_step(&loss)?;
         self.iteration += 1;
@@ -100,62 +101,89 @@ fn main() -> ExitCode {
     })
 }
 
-/// Trains in `directory` to the end, from wherever the last run got to; if `warm`, with its optimizer.
+/// Trains in `directory` to the end, or until a signal asks it to stop, from wherever the last process got to; if `warm`, with
+/// its optimizer.
 fn train(directory: &Path, warm: bool) -> Result<()> {
     let fabric = Fabric::new();
-    let last = directory.join("last.ckpt");
     let mut state = TrainState::new(Device::Cpu)?;
-    if last.exists() {
-        resume(&fabric, &last, &mut state, warm)?;
-    } else {
-        // Candle draws initial weights without a seed. Runs that are to be compared start from one file.
-        let start = directory.join("start.ckpt");
-        if start.exists() {
-            fabric.load(&start, &mut state)?;
-        } else {
-            fabric.save(&start, &state)?;
-        }
+    let mut run = Run::at(directory)
+        .keep(Keep::last(2))
+        .save_every(Every::steps(state.hparams.save_every))
+        .stop_on_signals()
+        .open(&fabric)?;
+    match run.resume_with(&mut state, restored(warm))? {
+        Some(resumed) => show(&resumed, &state),
+        None => start_from_one_file(&fabric, directory, &mut state)?,
     }
     let wine = Wine::load(&state.device)?;
-    let bar = ProgressBar::new(state.hparams.iterations as u64).with_position(state.iteration as u64);
+    let bar = ProgressBar::new(state.hparams.iterations).with_position(state.iteration);
     bar.set_style(ProgressStyle::with_template("   {wide_bar} {pos}/{len} {msg}")?);
     while state.iteration < state.hparams.iterations {
         let loss = state.step(&wine)?;
         bar.inc(1);
-        if state.iteration % state.hparams.save_every == 0 {
+        let stop = run.stop_requested()?;
+        let due = run.due(state.iteration);
+        if due {
             let validation = wine.validation.loss(&state.model)?.to_scalar()?;
             state.validation_losses.push(validation);
-            fabric.save(&last, &state)?;
             bar.set_message(format!("loss {loss:.3}, validation {validation:.3}"));
         }
+        if due || stop {
+            let validation = state.validation_losses.last().copied().unwrap_or(f32::NAN);
+            run.save_async(state.iteration, &state, &[("val_loss", f64::from(validation))])?;
+        }
+        if stop {
+            break;
+        }
     }
+    run.wait()?;
     bar.finish();
     end_line_of_bar();
     Ok(())
 }
 
-fn resume(fabric: &Fabric, last: &Path, state: &mut TrainState, warm: bool) -> Result<()> {
-    let options = LoadOptions::new();
-    let options = if warm {
-        options
+/// Candle draws initial weights without a seed. Runs that are to be compared start from one file.
+fn start_from_one_file(fabric: &Fabric, directory: &Path, state: &mut TrainState) -> Result<()> {
+    let start = directory.join("start.ckpt");
+    if start.exists() {
+        fabric.load(&start, state)?;
     } else {
-        options
-            .only(TrainState::FIELDS.model)
-            .only(TrainState::FIELDS.iteration)
-            .only(TrainState::FIELDS.validation_losses)
-            .only(TrainState::FIELDS.hparams)
-    };
-    let loaded = fabric.load_with(last, state, options)?;
+        fabric.save(&start, state)?;
+    }
+    Ok(())
+}
+
+/// The components that a resume restores.
+fn restored(warm: bool) -> LoadOptions {
+    if warm {
+        return LoadOptions::new();
+    }
+    LoadOptions::new()
+        .only(TrainState::FIELDS.model)
+        .only(TrainState::FIELDS.iteration)
+        .only(TrainState::FIELDS.validation_losses)
+        .only(TrainState::FIELDS.hparams)
+}
+
+fn show(resumed: &Resumed, state: &TrainState) {
     println!(
         "   restored: {}",
-        by_component(loaded.report.restored.iter().map(String::as_str))
+        by_component(resumed.report.restored.iter().map(String::as_str))
     );
-    println!("   remained: {}", by_component(loaded.remainder.names()));
+    println!("   remained: {}", by_component(resumed.remainder.names()));
     println!(
         "   goes on at iteration {} of {}",
         state.iteration, state.hparams.iterations
     );
-    Ok(())
+}
+
+/// The newest checkpoint of a run, which another process may be training.
+fn newest(fabric: &Fabric, directory: &Path) -> Result<Option<PathBuf>> {
+    Ok(run::list(fabric, directory)?.latest().map(|kept| kept.path.clone()))
+}
+
+fn newest_of(fabric: &Fabric, directory: &Path) -> Result<PathBuf> {
+    Ok(newest(fabric, directory)?.ok_or("the run has no checkpoint")?)
 }
 
 fn demonstrate(root: &Path) -> Result<()> {
@@ -171,7 +199,8 @@ fn demonstrate(root: &Path) -> Result<()> {
     println!("\n1. A process trains, and is killed.");
     let iteration = train_and_kill(&fabric, &stopped)?;
     println!("   killed; its last checkpoint is of iteration {iteration}");
-    fs::copy(stopped.join("last.ckpt"), cold.join("last.ckpt"))?;
+    let last = newest_of(&fabric, &stopped)?;
+    fs::copy(&last, cold.join(last.file_name().ok_or("a name")?))?;
 
     println!("\n2. A new process resumes.");
     finish(start(&stopped, &[])?)?;
@@ -186,14 +215,13 @@ fn demonstrate(root: &Path) -> Result<()> {
     let resumed = judge(&fabric, "killed and resumed", &stopped)?;
     let uninterrupted = judge(&fabric, "uninterrupted", &straight)?;
     let without = judge(&fabric, "cold optimizer", &cold)?;
-    let same_file = fs::read(stopped.join("last.ckpt"))? == fs::read(straight.join("last.ckpt"))?;
-    if resumed != uninterrupted || !same_file {
+    if resumed != uninterrupted || !same_entries(&fabric, &stopped, &straight)? {
         return Err("the resumed run differs from the uninterrupted one".into());
     }
     if without == uninterrupted {
         return Err("the optimizer's state made no difference".into());
     }
-    println!("\nThe resumed run equals the uninterrupted one, bit for bit; so do their checkpoints, byte for byte.");
+    println!("\nThe resumed run equals the uninterrupted one, bit for bit; so do their checkpoints, entry for entry.");
     println!("The one with the cold optimizer does not: weights alone are not enough to resume.");
     Ok(())
 }
@@ -216,13 +244,14 @@ fn finish(mut process: Child) -> Result<()> {
 /// Trains in a process that is killed in the middle; returns the iteration of the checkpoint that it left.
 ///
 /// On a machine that is busy elsewhere the process may be done before this one gets to kill it; then it starts over.
-fn train_and_kill(fabric: &Fabric, directory: &Path) -> Result<usize> {
-    let last = directory.join("last.ckpt");
+fn train_and_kill(fabric: &Fabric, directory: &Path) -> Result<u64> {
     for _ in 0..5 {
-        if let Some(iteration) = kill_in_the_middle(fabric, &last, start(directory, &[])?)? {
+        if let Some(iteration) = kill_in_the_middle(fabric, directory, start(directory, &[])?)? {
             return Ok(iteration);
         }
-        fs::remove_file(&last)?;
+        for kept in run::list(fabric, directory)?.checkpoints {
+            fs::remove_file(kept.path)?;
+        }
     }
     Err("the training process was done before it could be killed, five times".into())
 }
@@ -230,16 +259,18 @@ fn train_and_kill(fabric: &Fabric, directory: &Path) -> Result<usize> {
 /// Kills the process when a quarter is done; returns the iteration of the checkpoint that it left, or nothing if it came
 /// to its end before.
 ///
-/// The checkpoint is opened while the process replaces it: at every instant it is a complete one.
-fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Result<Option<usize>> {
+/// The run is listed while the process saves into it: every checkpoint under its name is a complete one.
+fn kill_in_the_middle(fabric: &Fabric, directory: &Path, mut process: Child) -> Result<Option<u64>> {
     loop {
         if process.try_wait()?.is_some() {
             return finish(process).map(|()| None);
         }
-        if last.exists() {
-            let checkpoint = fabric.open(last)?;
+        if let Some(last) = newest(fabric, directory)?
+            // The process removes its third checkpoint when the next one is durable.
+            && let Ok(checkpoint) = fabric.open(last)
+        {
             let hparams: HParams = checkpoint.value("hparams")?;
-            if checkpoint.value::<usize>("iteration")? >= hparams.iterations / 4 {
+            if checkpoint.value::<u64>("iteration")? >= hparams.iterations / 4 {
                 break;
             }
         }
@@ -250,7 +281,32 @@ fn kill_in_the_middle(fabric: &Fabric, last: &Path, mut process: Child) -> Resul
         return Ok(None);
     }
     end_line_of_bar();
-    Ok(Some(fabric.open(last)?.value("iteration")?))
+    Ok(Some(fabric.open(newest_of(fabric, directory)?)?.value("iteration")?))
+}
+
+/// Whether the last checkpoints of two runs have the same entries, to the last bit. Only the times of the saves differ.
+fn same_entries(fabric: &Fabric, one: &Path, other: &Path) -> Result<bool> {
+    let [one, other] = [newest_of(fabric, one)?, newest_of(fabric, other)?];
+    let [one, other] = [fabric.open(one)?, fabric.open(other)?];
+    if one.names() != other.names() {
+        return Ok(false);
+    }
+    for name in one.names() {
+        let is_same = match one.info(name) {
+            Some(info) if other.info(name) != Some(info) => false,
+            Some(_) => bits(&one, name)? == bits(&other, name)?,
+            None => one.stored_value(name)? == other.stored_value(name)?,
+        };
+        if !is_same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn bits(checkpoint: &RawCheckpoint, name: &str) -> Result<Vec<u32>> {
+    let numbers: Vec<f32> = checkpoint.tensor(name, &Device::Cpu)?.flatten_all()?.to_vec1()?;
+    Ok(numbers.into_iter().map(f32::to_bits).collect())
 }
 
 /// Goes to the next line where a progress bar, which only terminals show, was left on its own.
@@ -263,7 +319,7 @@ fn end_line_of_bar() {
 /// Loads the model of a run, and nothing else; prints how good it is.
 fn judge(fabric: &Fabric, title: &str, directory: &Path) -> Result<u64> {
     let device = Device::Cpu;
-    let checkpoint = fabric.open(directory.join("last.ckpt"))?;
+    let checkpoint = fabric.open(newest_of(fabric, directory)?)?;
     let hparams: HParams = checkpoint.value("hparams")?;
     let mut state = ModelOnly {
         model: new_model(hparams.hidden, &device)?,

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use candle_core::Device;
-use fabric_core::{Fabric, Loaded};
+use fabric_core::Fabric;
+use fabric_core::run::Resumed;
 use fabric_examples::observing::log;
 use fabric_examples::quality::Quality;
 use fabric_examples::trainer::{Callback, Checkpoints, Flow, RunState, Task, Trainer};
 use fabric_examples::{Result, by_component, exit, scratch};
 use indicatif::{MultiProgress, ProgressBar};
 
-const EPOCHS: usize = 25;
+const EPOCHS: u64 = 25;
 
 /// Prints what happens.
 struct Progress {
@@ -25,16 +26,16 @@ struct Progress {
 }
 
 impl Callback<Quality> for Progress {
-    fn on_train_start(&mut self, state: &RunState<Quality>, resumed: Option<&Loaded>) -> Result<Flow> {
+    fn on_train_start(&mut self, state: &RunState<Quality>, resumed: Option<&Resumed>) -> Result<Flow> {
         match resumed {
             None => println!("starts"),
-            Some(loaded) => {
-                let restored = by_component(loaded.report.restored.iter().map(String::as_str));
+            Some(resumed) => {
+                let restored = by_component(resumed.report.restored.iter().map(String::as_str));
                 println!("resumes after step {}; restored {restored}", state.step);
             }
         }
-        self.bar.set_length((EPOCHS * state.task.steps_per_epoch()) as u64);
-        self.bar.set_position(state.step as u64);
+        self.bar.set_length(EPOCHS * state.task.steps_per_epoch());
+        self.bar.set_position(state.step);
         Ok(Flow::Continue)
     }
 
@@ -59,7 +60,7 @@ impl Callback<Quality> for Progress {
 }
 
 /// Stops in the middle of an epoch, as a time limit would.
-struct StopAfter(usize);
+struct StopAfter(u64);
 
 impl Callback<Quality> for StopAfter {
     fn on_step_end(&mut self, state: &RunState<Quality>, _: f32) -> Result<Flow> {
@@ -101,43 +102,39 @@ fn main() -> ExitCode {
     })
 }
 
-/// Trains to the end, from the latest checkpoint in `directory` if there is one.
+/// Trains to the end, from the newest checkpoint in `directory` if there is one.
 fn run(directory: &Path, bars: &MultiProgress) -> Result<()> {
-    let checkpoints = checkpoints(directory, bars);
-    let state = trainer(&checkpoints).fit(Quality::new(&Device::Cpu)?)?;
+    let mut trainer = trainer(directory, bars)?;
+    let state = trainer.fit(Quality::new(&Device::Cpu)?)?;
     println!("done after step {}", state.step);
-    show(&checkpoints)
+    show(trainer.checkpoints())
 }
 
 fn stop_early(directory: &Path, bars: &MultiProgress) -> Result<()> {
-    let mut trainer = trainer(&checkpoints(directory, bars)).with(StopAfter(100));
+    let mut trainer = trainer(directory, bars)?.with(StopAfter(100));
     let state = trainer.fit(Quality::new(&Device::Cpu)?)?;
     println!("stopped after step {}\n", state.step);
     Ok(())
 }
 
-/// One every 30 steps, and the last three of them.
-fn checkpoints(directory: &Path, bars: &MultiProgress) -> Checkpoints {
-    Checkpoints::new(Fabric::new(), directory, 30, 3).with_bars(bars)
+/// A trainer that saves every 30 steps, and keeps the last three checkpoints and the best one.
+fn trainer(directory: &Path, bars: &MultiProgress) -> Result<Trainer<Quality>> {
+    let checkpoints = Checkpoints::open(&Fabric::new(), directory, 30, 3)?.with_bars(bars);
+    let bar = bars.add(ProgressBar::no_length());
+    Ok(Trainer::new(EPOCHS, checkpoints)
+        .with(Progress { bar })
+        .with(EarlyStopping { patience: 5 }))
 }
 
-fn trainer(checkpoints: &Checkpoints) -> Trainer<Quality> {
-    Trainer::new(EPOCHS, checkpoints.clone())
-        .with(Progress {
-            bar: checkpoints.bars().add(ProgressBar::no_length()),
-        })
-        .with(EarlyStopping { patience: 5 })
-}
-
-/// Prints what is kept, and loads the best.
+/// Prints which checkpoints stay, and loads the best.
 fn show(checkpoints: &Checkpoints) -> Result<()> {
-    let kept = checkpoints.numbered()?;
-    let names = kept.iter().filter_map(|path| Path::new(path).file_name()?.to_str());
+    let kept = checkpoints.kept()?;
+    let names = kept.iter().filter_map(|one| one.path.file_name()?.to_str());
     println!("kept: {}", names.collect::<Vec<_>>().join(", "));
 
     let mut best = Quality::new(&Device::Cpu)?;
-    let loaded = Fabric::new().load(checkpoints.best(), &mut best)?;
-    let step: usize = loaded.remainder.value("step")?;
+    let loaded = Fabric::new().load(checkpoints.best()?, &mut best)?;
+    let step: u64 = loaded.remainder.value("step")?;
     let accuracy = best.wine.validation.accuracy(&best.model)?;
     println!("best: step {step}, validation accuracy {:.1} %", 100.0 * accuracy);
     Ok(())

@@ -1,6 +1,6 @@
 //! What happens on the way.
 
-use fabric_core::Loaded;
+use fabric_core::run::Resumed;
 
 use super::RunState;
 use crate::Result;
@@ -35,7 +35,7 @@ pub trait Callback<T> {
     ///
     /// # Errors
     /// Any; it ends the run.
-    fn on_train_start(&mut self, state: &RunState<T>, resumed: Option<&Loaded>) -> Result<Flow> {
+    fn on_train_start(&mut self, state: &RunState<T>, resumed: Option<&Resumed>) -> Result<Flow> {
         Ok(Flow::Continue)
     }
 

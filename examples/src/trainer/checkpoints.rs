@@ -1,37 +1,41 @@
-//! Which checkpoints a run keeps.
+//! The checkpoints of a run: a [`Run`] of the library, with bars.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use fabric_core::{Checkpoint, Error, Fabric, LoadOptions, Loaded, SaveOptions, Saving};
+use fabric_core::run::{Every, Keep, Kept, Metric, Resumed, Run};
+use fabric_core::{Checkpoint, Fabric, LoadOptions, SaveOptions};
 use indicatif::MultiProgress;
 
 use crate::Result;
 use crate::observing::bar;
 use crate::trainer::{RunState, Task};
 
-/// A directory with the last few checkpoints of a run, `step-00000120.ckpt`, and its best, `best.ckpt`.
-#[derive(Clone, Debug)]
+/// The metric of the validation, as the checkpoints name it.
+const METRIC: &str = "val_loss";
+
+/// A directory with the last few checkpoints of a run, `step-000000120.ckpt`, and the best one.
+#[derive(Debug)]
 pub struct Checkpoints {
-    fabric: Fabric,
-    directory: PathBuf,
-    every: usize,
-    keep: usize,
+    run: Run,
     bars: MultiProgress,
 }
 
 impl Checkpoints {
-    /// A checkpoint every `every` steps, and the last `keep` of them, at least one.
-    #[must_use]
-    pub fn new(fabric: Fabric, directory: impl Into<PathBuf>, every: usize, keep: usize) -> Self {
-        Self {
-            fabric,
-            directory: directory.into(),
-            every: every.max(1),
-            keep: keep.max(1),
+    /// A checkpoint every `every` steps, of which the last `keep` and the best stay. A signal asks the training to save and to
+    /// end.
+    ///
+    /// # Errors
+    /// If another process trains in the directory.
+    pub fn open(fabric: &Fabric, directory: impl Into<PathBuf>, every: u64, keep: usize) -> Result<Self> {
+        let run = Run::at(directory)
+            .keep(Keep::last(keep).best(1, Metric::lowest(METRIC)))
+            .save_every(Every::steps(every))
+            .stop_on_signals()
+            .open(fabric)?;
+        Ok(Self {
+            run,
             bars: MultiProgress::new(),
-        }
+        })
     }
 
     /// Shows the progress of saves and loads among these bars.
@@ -41,104 +45,71 @@ impl Checkpoints {
         self
     }
 
-    /// The bars of saves and loads, which others may join.
+    /// Whether a checkpoint is to be saved after this step.
     #[must_use]
-    pub fn bars(&self) -> &MultiProgress {
-        &self.bars
+    pub fn are_due(&self, step: u64) -> bool {
+        self.run.due(step)
     }
 
-    /// Whether one is to be saved after this step.
-    #[must_use]
-    pub fn are_due(&self, step: usize) -> bool {
-        step.is_multiple_of(self.every)
+    /// Whether a signal has asked the training to end.
+    ///
+    /// # Errors
+    /// If the ranks of a group do not come together.
+    pub fn stop_requested(&mut self) -> Result<bool> {
+        Ok(self.run.stop_requested()?)
     }
 
-    /// Where the best state is.
-    #[must_use]
-    pub fn best(&self) -> PathBuf {
-        self.directory.join("best.ckpt")
-    }
-
-    /// The numbered checkpoints, the latest first.
+    /// The checkpoints, in the order of their steps.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn numbered(&self) -> Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            found.extend(step_of(&path).map(|step| (step, path)));
-        }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found.into_iter().map(|(_, path)| path).collect())
+    pub fn kept(&self) -> Result<Vec<Kept>> {
+        Ok(self.run.checkpoints()?)
     }
 
-    /// Saves the state under its step, in the background. Give what this returns to [`settle`](Self::settle).
+    /// The path of the best checkpoint.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or no checkpoint has a metric yet.
+    pub fn best(&self) -> Result<PathBuf> {
+        let best = self.run.best(METRIC)?;
+        Ok(best.ok_or("no checkpoint has been validated yet")?.path)
+    }
+
+    /// Saves the state under its step, in the background, with the validation metric of this step if there is one. The
+    /// checkpoints that no rule keeps go when the new one is durable.
     ///
     /// # Errors
     /// If the save cannot begin, or an earlier one has failed.
-    pub fn save<T: Task>(&self, state: &RunState<T>) -> Result<Saving> {
-        self.begin(format!("step-{:08}.ckpt", state.step), state)
-    }
-
-    /// Saves the state as the best one, in the background. The last best is replaced in one step: there is always a
-    /// complete one.
-    ///
-    /// # Errors
-    /// As [`save`](Self::save).
-    pub fn save_best<T: Task>(&self, state: &RunState<T>) -> Result<Saving> {
-        self.begin("best.ckpt".to_owned(), state)
-    }
-
-    fn begin<T: Task>(&self, name: String, state: &RunState<T>) -> Result<Saving> {
+    pub fn save<T: Task>(&mut self, state: &RunState<T>, metric: Option<f32>) -> Result<()> {
         let options = SaveOptions::new().progress(bar(&self.bars, "saves")?);
-        let path = self.directory.join(name);
-        Ok(self.fabric.save_async_with(path, state, options)?)
+        let metrics: Vec<(&str, f64)> = metric.map(|metric| (METRIC, f64::from(metric))).into_iter().collect();
+        Ok(self.run.save_async_with(state.step, state, &metrics, options)?)
     }
 
-    /// Waits for a save, and deletes the oldest checkpoints that are too many: only then is the new one sure to survive, and
-    /// only files whose names this type gives are ever deleted.
+    /// Waits for the save that is on its way.
     ///
     /// # Errors
-    /// If the save has failed, or a deletion fails.
-    pub fn settle(&self, saving: Saving) -> Result<()> {
-        saving.wait()?;
-        for old in self.numbered()?.iter().skip(self.keep) {
-            fs::remove_file(old)?;
-        }
-        Ok(())
+    /// If it has failed.
+    pub fn wait(&mut self) -> Result<()> {
+        Ok(self.run.wait()?)
     }
 
-    /// Restores the latest checkpoint, or the one before where a disk has damaged it; `None` if there is none.
+    /// Restores the newest checkpoint that is whole; `None` if there is no checkpoint.
     ///
     /// # Errors
-    /// If a checkpoint does not match the state, or all are damaged.
-    pub fn resume<S: Checkpoint>(&self, state: &mut S) -> Result<Option<Loaded>> {
-        let mut damage = None;
-        for path in self.numbered()? {
-            // Verified before the first byte is written, so that a damaged one leaves nothing behind in the state.
-            let options = LoadOptions::new().verify_first(true);
-            let options = options.progress(bar(&self.bars, "loads")?);
-            match self.fabric.load_with(&path, state, options) {
-                Ok(loaded) => return Ok(Some(loaded)),
-                Err(error @ (Error::Corrupt { .. } | Error::Checksum { .. } | Error::UnknownFormat { .. })) => {
-                    eprintln!("{error}; trying the one before");
-                    damage = damage.or(Some(error));
-                }
-                Err(error) => return Err(error.into()),
-            }
+    /// If it does not match the state, or all checkpoints are damaged.
+    pub fn resume<S: Checkpoint>(&mut self, state: &mut S) -> Result<Option<Resumed>> {
+        let options = LoadOptions::new().progress(bar(&self.bars, "loads")?);
+        let resumed = self.run.resume_with(state, options)?;
+        for (path, error) in resumed.iter().flat_map(|resumed| &resumed.skipped) {
+            eprintln!("{error}; {} is passed over", name(path));
         }
-        damage.map_or(Ok(None), |error| Err(error.into()))
+        Ok(resumed)
     }
 }
 
-/// The step in a name that [`Checkpoints::save`] gives.
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let digits = name.strip_prefix("step-")?.strip_suffix(".ckpt")?;
-    digits.parse().ok()
+/// The name of a checkpoint's file.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
