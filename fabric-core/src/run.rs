@@ -48,8 +48,8 @@
 //!   wrote: a file of the user stays, whatever its name is.
 //! - A crash at any instant leaves all of the checkpoints that were to go, or fewer of them, and never a part of one under its
 //!   name.
-//! - A checkpoint that a resume found damaged counts for no rule and is not removed. A later save of its step sets it aside as
-//!   `<name>.damaged`.
+//! - A checkpoint that a resume found damaged counts for no rule and is not removed, also by later processes, which learn of it
+//!   from the checkpoints that were saved since. A later save of its step sets it aside as `<name>.damaged`.
 //! - After a resume from an older step, the newer checkpoints belong to a branch that was left: [`Run::latest`] and
 //!   [`Run::resume`] follow the order in which checkpoints were saved.
 //! - Step, metrics and time stand in the head of each checkpoint, and are listed without reading a tensor.
@@ -87,7 +87,7 @@ use self::retention::RunDirectory;
 use self::signals::Signals;
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
-use crate::format::facts::Facts;
+use crate::format::facts::{Facts, Marks};
 use crate::options::{Durability, SaveOptions};
 use crate::save::SaveReport;
 use crate::state::Checkpoint;
@@ -280,11 +280,21 @@ impl Run {
         }
         let path = self.held.directory.join(names::of(step));
         let make_room = || self.make_room(step, &path);
+        let mut damaged = Marks::new();
         let next = match self.fabric.loading_ranks() {
-            None => make_room()?,
-            Some(ranks) => ranks
-                .on_rank_zero("run: save", || Ok(make_room()?.to_le_bytes().to_vec()))
-                .map(|order| order.try_into().map_or(0, u64::from_le_bytes))?,
+            None => {
+                let next;
+                (next, damaged) = make_room()?;
+                next
+            }
+            Some(ranks) => {
+                let order = ranks.on_rank_zero("run: save", || {
+                    let next;
+                    (next, damaged) = make_room()?;
+                    Ok(next.to_le_bytes().to_vec())
+                })?;
+                order.try_into().map_or(0, u64::from_le_bytes)
+            }
         };
         self.order = next.max(self.order + 1);
         let facts = Facts {
@@ -296,6 +306,7 @@ impl Run {
                 .map(|(name, value)| ((*name).to_owned(), *value))
                 .collect(),
             host: self.host.clone(),
+            damaged,
         };
         let held = self.held.clone();
         let is_first = self.fabric.rank() == 0;
@@ -303,8 +314,8 @@ impl Run {
         Ok((path, options.of_run(facts.to_manifest()?, after)))
     }
 
-    /// Sets a damaged checkpoint aside, and gives the order of the next one.
-    fn make_room(&self, step: u64, path: &std::path::Path) -> Result<u64> {
+    /// Sets a damaged checkpoint aside. Gives the order of the next checkpoint, and those that are known to be damaged.
+    fn make_room(&self, step: u64, path: &std::path::Path) -> Result<(u64, Marks)> {
         // The name that the save takes is looked at anew.
         self.held.forget(step);
         let found = self.held.found_by_name()?;
@@ -313,11 +324,10 @@ impl Run {
                         directory";
             return Err(Error::destination(path, what));
         }
-        if self.held.is_damaged(path) || found.damaged.iter().any(|one| one.step == step) {
+        if found.damaged.iter().any(|one| one.step == step) {
             self.set_aside(path)?;
-            self.held.note_replaced(path);
         }
-        Ok(found.next_order)
+        Ok((found.next_order, found.marked()))
     }
 
     /// Gives a damaged checkpoint a name that nothing has.

@@ -1,6 +1,6 @@
 //! The facts that a run stores in the head of each of its checkpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::manifest::Fact;
 use crate::error::{Result, StateError};
 use crate::value::Value;
 
+const DAMAGED: &str = "damaged";
 const HOST: &str = "host";
 const METRICS: &str = "metrics";
 const ORDER: &str = "order";
@@ -25,7 +26,13 @@ pub(crate) struct Facts {
     pub(crate) time: SystemTime,
     pub(crate) metrics: BTreeMap<String, f64>,
     pub(crate) host: Option<String>,
+    /// The other checkpoints of the run that a resume found damaged, and which were still there at the save: a later process
+    /// learns of them by this.
+    pub(crate) damaged: Marks,
 }
+
+/// Checkpoints by their steps and their places in the order, which no other checkpoint of the run has.
+pub(crate) type Marks = BTreeSet<(u64, u64)>;
 
 impl Facts {
     /// The facts as a manifest holds them, sorted by their keys.
@@ -35,6 +42,9 @@ impl Facts {
     pub(crate) fn to_manifest(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let seconds = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut facts = Vec::new();
+        if !self.damaged.is_empty() {
+            facts.push(fact(DAMAGED, &self.damaged)?);
+        }
         facts.extend(self.host.as_ref().map(|host| fact(HOST, host)).transpose()?);
         facts.push(fact(METRICS, &self.metrics)?);
         facts.push(fact(ORDER, &self.order)?);
@@ -53,6 +63,7 @@ impl Facts {
             time: SystemTime::UNIX_EPOCH.checked_add(since)?,
             metrics: read(facts, METRICS)?,
             host: read(facts, HOST),
+            damaged: read(facts, DAMAGED).unwrap_or_default(),
         })
     }
 }
@@ -83,6 +94,7 @@ mod tests {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
             metrics: [("loss".to_owned(), 0.1), ("odd".to_owned(), f64::NAN)].into(),
             host: Some("node".to_owned()),
+            damaged: [(7, 2)].into(),
         };
         let mut stored = facts.to_manifest().unwrap();
         stored.push(fact("zebra", "unknown").unwrap());
@@ -91,7 +103,10 @@ mod tests {
         let read = Facts::of(&stored).unwrap();
         assert!(read.metrics["odd"].is_nan());
         assert_eq!((read.step, read.order, read.time), (facts.step, 3, facts.time));
-        assert_eq!((read.metrics["loss"], read.host), (0.1, facts.host));
+        assert_eq!(
+            (read.metrics["loss"], read.host, read.damaged),
+            (0.1, facts.host, facts.damaged)
+        );
         stored.retain(|fact| fact.key != STEP);
         assert_eq!(Facts::of(&stored), None);
     }

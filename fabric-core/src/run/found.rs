@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::names;
 use crate::error::{Error, Result};
-use crate::format::facts::Facts;
+use crate::format::facts::{Facts, Marks};
 use crate::source::head::head_of;
 use crate::storage::{FileKind, Storage};
 
@@ -29,6 +29,8 @@ pub struct Kept {
     pub host: Option<String>,
     /// The place in the order in which the checkpoints of the run were saved.
     pub(super) order: u64,
+    /// The other checkpoints that were known to be damaged when this one was saved.
+    pub(super) damaged: Marks,
 }
 
 /// A checkpoint of a run that cannot be read. A run never removes it.
@@ -41,6 +43,8 @@ pub struct Damaged {
     pub path: PathBuf,
     /// The error of reading it.
     pub error: Error,
+    /// Its place in the order of the saves, if its head can be read.
+    pub(super) order: Option<u64>,
 }
 
 /// Everything in a run's directory that has the name of a checkpoint.
@@ -50,7 +54,7 @@ pub(super) struct Found {
     pub(super) whole: Vec<Kept>,
     /// One more than the largest order of a checkpoint whose head can be read.
     pub(super) next_order: u64,
-    /// Checkpoints whose heads cannot be read, by their steps.
+    /// Checkpoints whose heads cannot be read, and those that a resume found damaged.
     pub(super) damaged: Vec<Damaged>,
     /// Files and directories of the user under such a name, by their steps.
     pub(super) strangers: Vec<(u64, PathBuf)>,
@@ -79,13 +83,38 @@ impl Found {
                 Ok(LookedAt::Kept(kept)) => found.whole.push(kept),
                 Ok(LookedAt::Stranger) => found.strangers.push((step, path)),
                 Ok(LookedAt::Gone) => {}
-                Err(error) if is_damage(&error) => found.damaged.push(Damaged { step, path, error }),
+                Err(error) if is_damage(&error) => found.damaged.push(Damaged {
+                    step,
+                    path,
+                    error,
+                    order: None,
+                }),
                 Err(error) => return Err(error),
             }
         }
         found.whole.sort_by_key(|one| one.order);
         found.next_order = found.whole.last().map_or(0, |one| one.order).saturating_add(1);
+        let marked = found.whole.iter().flat_map(|one| &one.damaged).copied().collect();
+        found.take_out(&marked);
         Ok(found)
+    }
+
+    /// Moves checkpoints that a resume found damaged away from those that may be whole.
+    pub(super) fn take_out(&mut self, marked: &Marks) {
+        let is_marked = |one: &mut Kept| marked.contains(&(one.step, one.order));
+        let taken: Vec<Kept> = self.whole.extract_if(.., is_marked).collect();
+        self.damaged.extend(taken.into_iter().map(|one| Damaged {
+            step: one.step,
+            error: Error::corrupt(&one.path, "a resume could not read it"),
+            path: one.path,
+            order: Some(one.order),
+        }));
+    }
+
+    /// The checkpoints that a resume found damaged and that are still there.
+    pub(super) fn marked(&self) -> Marks {
+        let marked = self.damaged.iter();
+        marked.filter_map(|one| Some((one.step, one.order?))).collect()
     }
 }
 
@@ -137,6 +166,7 @@ fn kept(storage: &dyn Storage, facts: Facts, path: PathBuf) -> Result<Kept> {
         time,
         metrics,
         host,
+        damaged,
     } = facts;
     Ok(Kept {
         step,
@@ -146,6 +176,7 @@ fn kept(storage: &dyn Storage, facts: Facts, path: PathBuf) -> Result<Kept> {
         time,
         host,
         order,
+        damaged,
     })
 }
 

@@ -103,7 +103,7 @@ impl Run {
                     return Ok(Pruned { removed, damaged });
                 }
                 Err(error) if is_damage(&error) => {
-                    self.held.note_damaged(&newest.path);
+                    self.held.note_damaged(newest);
                     damaged.push((newest.path.clone(), error));
                 }
                 Err(error) => return Err(error),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Run;
 use super::every::Last;
-use super::found::{Found, Kept, is_damage};
+use super::found::{Damaged, Found, Kept, is_damage};
 use crate::error::{Error, Result};
 use crate::load::Loaded;
 use crate::load::raw::RawCheckpoint;
@@ -70,7 +70,8 @@ impl Run {
         state: &mut S,
         options: LoadOptions,
     ) -> Result<Option<Resumed>> {
-        let (candidates, mut skipped) = self.candidates()?;
+        let (candidates, damaged) = self.candidates()?;
+        let mut skipped: Skipped = Vec::new();
         let is_partial = !options.strict || options.on_mismatch == OnMismatch::Skip;
         let count = candidates.len();
         for (at, kept) in candidates.into_iter().enumerate() {
@@ -94,6 +95,10 @@ impl Run {
                         step: kept.step,
                         at: Instant::now(),
                     };
+                    let newer = damaged
+                        .into_iter()
+                        .filter(|one| one.order.is_none_or(|order| order > kept.order));
+                    skipped.extend(newer.map(|one| (one.path, one.error)));
                     return Ok(Some(Resumed {
                         step: kept.step,
                         path: kept.path,
@@ -104,11 +109,12 @@ impl Run {
                     }));
                 }
                 Err(error) => {
-                    self.held.note_damaged(&kept.path);
+                    self.held.note_damaged(&kept);
                     skipped.push((kept.path, error));
                 }
             }
         }
+        skipped.extend(damaged.into_iter().map(|one| (one.path, one.error)));
         if skipped.is_empty() {
             return Ok(None);
         }
@@ -120,7 +126,7 @@ impl Run {
 
     /// The checkpoints that may be whole, the newest first, and those that are known to be damaged. All ranks take the order of
     /// rank 0.
-    fn candidates(&self) -> Result<(Vec<Kept>, Skipped)> {
+    fn candidates(&self) -> Result<(Vec<Kept>, Vec<Damaged>)> {
         let find = || {
             self.fabric.wait()?;
             self.held.found()
@@ -142,8 +148,7 @@ impl Run {
             }
         };
         whole.reverse();
-        let damaged = damaged.into_iter().rev().map(|one| (one.path, one.error));
-        Ok((whole, damaged.collect()))
+        Ok((whole, damaged.into_iter().rev().collect()))
     }
 
     /// Agrees about the loads of all ranks: restored, damaged on one of them, or an error that is no damage.

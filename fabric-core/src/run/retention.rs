@@ -1,7 +1,7 @@
 //! The end of each save of a run: the checkpoints that no rule keeps are removed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -10,6 +10,7 @@ use super::keep::Keep;
 use super::lock::RunLock;
 use super::log;
 use crate::error::{Error, Result};
+use crate::format::facts::Marks;
 use crate::save::removal;
 use crate::storage::Storage;
 
@@ -20,8 +21,8 @@ pub(super) struct RunDirectory {
     pub(super) directory: PathBuf,
     pub(super) keep: Keep,
     pub(super) logs: bool,
-    /// Checkpoints that a resume found damaged. They count for no rule, and are not removed.
-    damaged: Mutex<BTreeSet<PathBuf>>,
+    /// Checkpoints that a resume of this process found damaged. They count for no rule, and are not removed.
+    damaged: Mutex<Marks>,
     /// The checkpoints that this run has seen, by their steps. A list of names shows which of them are still there.
     known: Mutex<BTreeMap<u64, Kept>>,
     /// Only rank 0 holds it.
@@ -64,21 +65,12 @@ impl RunDirectory {
         let mut known = self.known();
         let mut found = Found::within(&*self.storage, &self.directory, &known)?;
         *known = found.whole.iter().map(|one| (one.step, one.clone())).collect();
-        let damaged = self.damaged();
-        found.whole.retain(|one| !damaged.contains(&one.path));
+        found.take_out(&self.damaged());
         Ok(found)
     }
 
-    pub(super) fn note_damaged(&self, path: &Path) {
-        self.damaged().insert(path.to_path_buf());
-    }
-
-    pub(super) fn is_damaged(&self, path: &Path) -> bool {
-        self.damaged().contains(path)
-    }
-
-    pub(super) fn note_replaced(&self, path: &Path) {
-        self.damaged().remove(path);
+    pub(super) fn note_damaged(&self, one: &Kept) {
+        self.damaged().insert((one.step, one.order));
     }
 
     /// Forgets the checkpoint of a step, which a save replaces.
@@ -135,7 +127,7 @@ impl RunDirectory {
     }
 
     /// A thread that panicked with the lock left nothing half done.
-    fn damaged(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+    fn damaged(&self) -> MutexGuard<'_, Marks> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fabric_core::Error;
 use fabric_core::run::{Builder, Every, Keep, Metric};
 use fabric_core::storage::Storage;
+use fabric_core::{Durability, Error, SaveOptions, WhenBusy};
 
-use super::{AT, State, latest, opened, read, save, steps, with};
+use super::{AT, State, fabric, latest, opened, read, save, steps, with};
 
 #[test]
 fn without_a_rule_every_checkpoint_stays() {
@@ -153,4 +153,22 @@ fn the_machine_is_named_only_if_that_is_asked_for() {
     let is_told = std::env::var_os("FABRIC_PORTABLE").is_none();
     let host = latest(&run).host;
     assert!(host.as_ref().map_or(!is_told, |host| !host.is_empty()), "{host:?}");
+}
+
+#[test]
+fn a_save_takes_options_but_none_that_could_lose_what_it_replaces() {
+    let (memory, mut run) = with(&[1], |run| run.keep(Keep::last(1)).save_every(Every::steps(1)));
+    let relaxed = SaveOptions::new().durability(Durability::Relaxed);
+    let refused = run.save_with(2, &State::new(2), &[], relaxed.clone());
+    assert!(matches!(refused, Err(Error::Options(_))));
+    assert!(run.save_async_with(2, &State::new(2), &[], relaxed).is_err());
+    let saved = run.save_with(2, &State::new(2), &[], SaveOptions::new().exclude(State::FIELDS.step));
+    assert_eq!(saved.expect("saved").entries, 1);
+    assert_eq!(steps(&run), [2]);
+    let names = fabric(&memory).open(latest(&run).path).expect("whole");
+    assert_eq!(names.names(), ["weight"]);
+    run.save_async_with(3, &State::new(3), &[], SaveOptions::new().when_busy(WhenBusy::Skip))
+        .expect("saved");
+    run.wait().expect("saved");
+    assert!(!run.due(3));
 }

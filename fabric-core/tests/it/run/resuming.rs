@@ -82,6 +82,37 @@ fn a_checkpoint_saved_after_a_damaged_one_is_the_latest_also_for_the_next_proces
 }
 
 #[test]
+fn a_later_process_knows_of_a_damaged_checkpoint_and_neither_counts_nor_removes_it() {
+    let (memory, run) = with(&[1, 2, 9], |run| run);
+    let damaged = latest(&run);
+    damage(&memory, &damaged);
+    drop(run);
+    let rules =
+        |run: fabric_core::run::Builder| run.keep(Keep::last(1).best(1, fabric_core::run::Metric::lowest("loss")));
+    let mut run = opened(&memory, rules);
+    run.resume(&mut State::new(0)).expect("older ones are whole");
+    save(&mut run, 5);
+    drop(run);
+    // Each process learns of it from the one before.
+    for step in 6..9 {
+        let mut run = opened(&memory, rules);
+        let resumed = run.resume(&mut State::new(0)).expect("whole").expect("a checkpoint");
+        assert_eq!((resumed.step, resumed.skipped.len()), (step - 1, 0));
+        save(&mut run, step);
+        assert_eq!(steps(&run), [step], "the lowest loss of all is that of the damaged one");
+        assert!(memory.kind(&damaged.path).expect("readable").is_some());
+        let listing = fabric_core::run::list(&fabric(&memory), AT).expect("a run");
+        assert_eq!(listing.damaged[0].path, damaged.path);
+    }
+    // Its step is saved again, and is whole then.
+    let mut run = opened(&memory, rules);
+    save(&mut run, 9);
+    assert_eq!(steps(&run), [9]);
+    let aside = format!("{}.damaged", damaged.path.display());
+    assert!(memory.kind(Path::new(&aside)).expect("readable").is_some());
+}
+
+#[test]
 fn if_none_is_whole_that_is_an_error_and_the_last_one_changes_nothing() {
     let (memory, run) = with(&[1], |run| run);
     damage(&memory, &latest(&run));
