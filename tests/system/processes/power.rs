@@ -12,8 +12,8 @@ use super::rounds;
 use super::tool::{Writer, ask};
 
 /// A small file system, mounted until it is dropped.
-struct Mounted {
-    at: PathBuf,
+pub(super) struct Mounted {
+    pub(super) at: PathBuf,
 }
 
 impl Mounted {
@@ -42,7 +42,7 @@ fn formatted(directory: &Path, mib: u64) -> Option<PathBuf> {
 }
 
 /// Calls `test` with a directory for files of its own and a file system, where mounts are permitted.
-fn on_a_file_system(mib: u64, test: impl FnOnce(&Path, &Path, Mounted)) {
+pub(super) fn on_a_file_system(mib: u64, test: impl FnOnce(&Path, &Path, Mounted)) {
     let directory = tempfile::tempdir().unwrap();
     let image = formatted(directory.path(), mib);
     match image.and_then(|image| Some((Mounted::mount(&image, &directory.path().join("disk"))?, image))) {

@@ -1,5 +1,6 @@
 //! One process of the tests about runs: `run-tool DIRECTORY STEPS` trains from the newest checkpoint on, until the last step or a
-//! signal. It prints `resumed STEP` and `ended STEP`.
+//! signal. It prints `resumed STEP`, `at STEP` after each step and its save, and `ended STEP`. With a third argument, `wait`, each
+//! save is durable before the next step.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ impl State {
     }
 }
 
-fn train(directory: &str, steps: u64) -> Result<()> {
+fn train(directory: &str, steps: u64, waits: bool) -> Result<()> {
     let fabric = Fabric::new();
     let mut run = Run::at(directory)
         .keep(Keep::last(2).every(100))
@@ -47,8 +48,13 @@ fn train(directory: &str, steps: u64) -> Result<()> {
         state.train(step);
         let stop = run.stop_requested()?;
         if run.due(step) || stop {
-            run.save_async(step, &state, &[("loss", 1.)])?;
+            if waits {
+                run.save(step, &state, &[("loss", 1.)])?;
+            } else {
+                run.save_async(step, &state, &[("loss", 1.)])?;
+            }
         }
+        println!("at {step}");
         if stop {
             break;
         }
@@ -61,7 +67,8 @@ fn train(directory: &str, steps: u64) -> Result<()> {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let steps = arguments[2].parse().expect("a number of steps");
-    if let Err(error) = train(&arguments[1], steps) {
+    let waits = arguments.get(3).is_some_and(|word| word == "wait");
+    if let Err(error) = train(&arguments[1], steps, waits) {
         println!("error {error}");
         std::process::exit(1);
     }

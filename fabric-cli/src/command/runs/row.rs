@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fabric_core::run::{Listing, Metric};
-use fabric_core::{Error, Fabric};
+use fabric_core::{Damage, Error, Fabric, VerifyOptions};
 
 use crate::bar::Bar;
 use crate::failure::{Failure, sentence};
+use crate::text::plain;
 
 /// The health of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,19 +92,24 @@ pub(crate) fn metrics(listing: &Listing) -> BTreeSet<&str> {
 /// # Errors
 /// If reading it fails for another reason than damage.
 pub(crate) fn health(fabric: &Fabric, path: &Path, bar: &Bar) -> Result<Health, Failure> {
-    let _ = bar;
-    let read = || -> Result<(), Error> {
-        let opened = fabric.open(path)?;
-        let names = opened.names();
-        let mut tensors = names.into_iter().filter(|name| opened.info(name).is_some());
-        tensors.try_for_each(|name| opened.tensor(name, &fabric_core::candle_core::Device::Cpu).map(drop))
-    };
-    match read() {
-        Ok(()) => Ok(Health::Whole),
-        Err(error @ (Error::Corrupt { .. } | Error::Checksum { .. } | Error::UnknownFormat { .. })) => {
-            Ok(Health::Damaged(sentence(path, &error)))
-        }
+    let options = VerifyOptions::new().progress(bar.callback());
+    match fabric.verify_with(path, options) {
+        Ok(report) => Ok(match &report.damaged[..] {
+            [] => Health::Whole,
+            [first, others @ ..] => Health::Damaged(told(first, others.len())),
+        }),
+        Err(error @ Error::UnknownFormat { .. }) => Ok(Health::Damaged(sentence(path, &error))),
         Err(Error::NotFound { .. }) => Ok(Health::Gone),
         Err(error) => Err(Failure::of(path, &error)),
+    }
+}
+
+/// The first damaged place, and the number of the others.
+fn told(first: &Damage, others: usize) -> String {
+    let first = plain(&first.to_string()).into_owned();
+    match others {
+        0 => first,
+        1 => format!("{first}; and 1 more place"),
+        others => format!("{first}; and {others} more places"),
     }
 }
