@@ -185,25 +185,17 @@ fn distances(first: &[u8], second: &[u8], into: &mut [f64], distance: fn([u8; 8]
 mod tests {
     use super::*;
 
-    fn change<const N: usize, T: Copy, U: Copy>(
-        dtypes: (DType, DType),
-        (first, second): (&[T], &[U]),
-        (of_first, of_second): (fn(T) -> [u8; N], fn(U) -> [u8; N]),
-    ) -> TensorChange {
-        let comparison = Comparison::of(dtypes.0, dtypes.1).unwrap();
-        let first: Vec<u8> = first.iter().flat_map(|element| of_first(*element)).collect();
-        let second: Vec<u8> = second.iter().flat_map(|element| of_second(*element)).collect();
+    fn change(dtype: DType, first: &[u8], second: &[u8]) -> TensorChange {
+        let comparison = Comparison::of(dtype, dtype).unwrap();
         comparison
-            .change(&first, &second, &mut Decoded::default())
+            .change(first, second, &mut Decoded::default())
             .finish(comparison)
     }
 
     fn floats(first: &[f32], second: &[f32]) -> (u64, f64, f64) {
-        let change = change(
-            (DType::F32, DType::F32),
-            (first, second),
-            (f32::to_le_bytes, f32::to_le_bytes),
-        );
+        let [first, second] = [first, second].map(|floats| floats.iter().flat_map(|float| float.to_le_bytes()));
+        let [first, second] = [first, second].map(Iterator::collect::<Vec<u8>>);
+        let change = change(DType::F32, &first, &second);
         (change.elements, change.largest.unwrap(), change.relative.unwrap())
     }
 
@@ -234,11 +226,9 @@ mod tests {
     #[test]
     fn long_integers_differ_by_one() {
         let large = (1u64 << 53) + 1;
-        let bytes = (u64::to_le_bytes as fn(u64) -> _, u64::to_le_bytes as fn(u64) -> _);
-        let changed = change((DType::U64, DType::U64), (&[large], &[large - 1]), bytes);
+        let changed = change(DType::U64, &large.to_le_bytes(), &(large - 1).to_le_bytes());
         assert_eq!((changed.elements, changed.largest), (1, Some(1.)));
-        let bytes = (i64::to_le_bytes as fn(i64) -> _, i64::to_le_bytes as fn(i64) -> _);
-        let changed = change((DType::I64, DType::I64), (&[i64::MIN], &[i64::MAX]), bytes);
+        let changed = change(DType::I64, &i64::MIN.to_le_bytes(), &i64::MAX.to_le_bytes());
         assert_eq!((changed.elements, changed.largest), (1, Some(2f64.powi(64))));
     }
 

@@ -79,11 +79,9 @@ mod tests {
                 "{unit}"
             );
         }
-        assert!(
-            near(of(&[1e300]).over(of(&[1e-300])), f64::INFINITY) || of(&[1e300]).over(of(&[1e-300])).is_infinite()
-        );
+        assert!(of(&[1e300]).over(of(&[1e-300])).is_infinite(), "it is no float");
         assert!(near(of(&[1.]).over(of(&[1e-200])), 1e200));
-        assert_eq!(of(&[]).over(of(&[0.])), 0.);
+        assert!(of(&[]).over(of(&[0.])).abs() < f64::MIN_POSITIVE);
         assert!(of(&[1e-320]).over(of(&[])).is_infinite());
     }
 
