@@ -1,0 +1,222 @@
+//! The options of a load.
+
+use crate::progress::{Callback, Progress};
+use crate::state::{Field, Handle};
+
+/// How to load: strict and everything, unless said otherwise.
+///
+/// ```
+/// use fabric_core::{LoadOptions, OnMismatch};
+///
+/// let fine_tuning = LoadOptions::new().strict(false).on_mismatch(OnMismatch::Skip);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing before they are given to a load"]
+pub struct LoadOptions {
+    pub(crate) strict: bool,
+    pub(crate) cast: bool,
+    pub(crate) on_mismatch: OnMismatch,
+    pub(crate) verify_first: bool,
+    pub(crate) only: Vec<Handle>,
+    pub(crate) exclude: Vec<Handle>,
+    pub(crate) root: Option<String>,
+    pub(crate) prefixes: Vec<String>,
+    pub(crate) renames: Vec<(String, String)>,
+    pub(crate) progress: Option<Callback>,
+}
+
+/// The treatment of a tensor whose shape in the file differs from the state's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMismatch {
+    /// Refuse the load.
+    #[default]
+    Refuse,
+    /// Leave the entry as it is, and say so in the report. For fine-tuning with another head. An optimizer's state of a
+    /// parameter of which a part is skipped begins at zero as a whole.
+    Skip,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            strict: true,
+            cast: false,
+            on_mismatch: OnMismatch::default(),
+            verify_first: false,
+            only: Vec::new(),
+            exclude: Vec::new(),
+            root: None,
+            prefixes: Vec::new(),
+            renames: Vec::new(),
+            progress: None,
+        }
+    }
+}
+
+impl LoadOptions {
+    /// Strict; everything in the state; shapes and element types as they are.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With `true`, the default, an entry that only the state has, or only the file, refuses the load. With `false`, such
+    /// entries are left alone and reported. A file without any entry of the state is refused in any case.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// With `true`, tensors of another element type are converted to the state's. With `false`, the default, they refuse the
+    /// load.
+    pub fn cast(mut self, cast: bool) -> Self {
+        self.cast = cast;
+        self
+    }
+
+    /// The treatment of tensors of another shape. By default they refuse the load, strict or not.
+    pub fn on_mismatch(mut self, on_mismatch: OnMismatch) -> Self {
+        self.on_mismatch = on_mismatch;
+        self
+    }
+
+    /// With `true`, every byte is read and compared with its checksum before the first tensor is overwritten: the load
+    /// changes everything or nothing, also on a damaged disk, and reads twice. `false` by default.
+    pub fn verify_first(mut self, verify_first: bool) -> Self {
+        self.verify_first = verify_first;
+        self
+    }
+
+    /// Takes only what lies below this name in the file, and names it relative to it: `root("state_dict")` for
+    /// `{"state_dict": {...}, "epoch": 3}`. The rest of the file is in the remainder.
+    ///
+    /// Names are changed in this order: the root, then prefixes, then renames; the report speaks of entries by their
+    /// changed names, the remainder by those of the file. Two entries that come to have one name are an error.
+    pub fn root(mut self, name: impl Into<String>) -> Self {
+        self.root = Some(name.into());
+        self
+    }
+
+    /// Removes this prefix where a name begins with it, and where what lies below a component does: `"module."` turns
+    /// `module.fc1.weight` into `fc1.weight`, and `model.module.fc1.weight` into `model.fc1.weight`. The prefixes that
+    /// PyTorch's wrappers leave inside of names (`"_orig_mod."`, `"_fsdp_wrapped_module."`) are removed anywhere. May be
+    /// repeated for several.
+    ///
+    /// A prefix that no name of the file has is no error, so that one program takes the files of wrapped models and those of
+    /// plain ones. A load that is refused names it.
+    pub fn strip_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefixes.push(prefix.into());
+        self
+    }
+
+    /// Gives the entry `from` of the file, and everything below it, the name `to`. May be repeated; renames follow each
+    /// other. Where the name of a parameter changes, so does that of an optimizer's state of it.
+    ///
+    /// A rename that finds nothing is an error, strict or not: with a mistyped name, or another file, a load would restore other
+    /// entries than the caller means. A field that is declared with `#[checkpoint(alias = "...")]` takes files of either name.
+    pub fn rename(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.renames.push((from.into(), to.into()));
+        self
+    }
+
+    /// Restores only this field, `TrainState::FIELDS.model`, say; may be repeated for several. The rest of the state
+    /// is not touched, and its entries in the file are in the remainder.
+    ///
+    /// A handle belongs to the type that is loaded. A handle of another type is
+    /// [`StateError::Handle`](crate::StateError::Handle), whatever it is called.
+    pub fn only<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
+        self.only.push(field.handle());
+        self
+    }
+
+    /// Leaves this field as it is, `TrainState::FIELDS.optimizer`, say, and restores the others; may be repeated for
+    /// several. The entries of the field in the file are in the remainder. Together with [`only`](Self::only), a field
+    /// inside of a restored one can be left out.
+    ///
+    /// ```
+    /// use fabric_core::{Checkpoint, Fabric, LoadOptions};
+    ///
+    /// #[derive(Checkpoint)]
+    /// struct Counters { step: u64, epoch: u64 }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("run.ckpt");
+    /// # let fabric = Fabric::new();
+    /// # fabric.save(&path, &Counters { step: 7, epoch: 2 })?;
+    /// let mut counters = Counters { step: 0, epoch: 0 };
+    /// let loaded = fabric.load_with(&path, &mut counters, LoadOptions::new().exclude(Counters::FIELDS.epoch))?;
+    /// assert_eq!((counters.step, counters.epoch), (7, 0));
+    /// assert_eq!(loaded.remainder.names(), ["epoch"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
+        self.exclude.push(field.handle());
+        self
+    }
+
+    /// Tells `callback` how far the load has come: about once for each MiB, and when the last byte was read. It is not
+    /// called if there is nothing to read.
+    ///
+    /// Of several threads that read, the one that has just read calls it, and the others do not call it meanwhile:
+    /// [`Progress::bytes_done`] only grows, and the last call of a load that succeeds says that all is done. It should return
+    /// soon, and must not touch the state: the tensor that is being filled is locked, and a callback that waits for it hangs. It
+    /// must not use the Fabric that loads: such a call returns [`Error::Nested`](crate::Error::Nested). Each rank is told of its
+    /// own bytes, and one rank may ask where others do not.
+    ///
+    /// If it panics, the panic unwinds out of the load, after the other ranks were told of it; tensors may hold new contents
+    /// by then, in part, unless the load was still [verifying first](Self::verify_first).
+    ///
+    /// ```
+    /// use fabric_core::LoadOptions;
+    ///
+    /// let options = LoadOptions::new().progress(|progress| {
+    ///     eprintln!("{} of {} bytes, {}", progress.bytes_done, progress.bytes_in_all, progress.entry);
+    /// });
+    /// ```
+    pub fn progress(mut self, callback: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Callback::new(callback));
+        self
+    }
+
+    /// The options that ranks compare, each with its name and its value. The callback is not compared.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let Self {
+            strict,
+            cast,
+            on_mismatch,
+            verify_first,
+            only,
+            exclude,
+            root,
+            prefixes,
+            renames,
+            progress: _,
+        } = self;
+        let list = |items: &[String]| match items {
+            [] => "not given".to_owned(),
+            items => items.join(", "),
+        };
+        let fields = |fields: &[Handle]| {
+            let names = fields
+                .iter()
+                .map(|field| format!("`{}` of {:?}", field.name, field.schema));
+            list(&names.collect::<Vec<_>>())
+        };
+        let renames: Vec<String> = renames.iter().map(|(from, to)| format!("{from} to {to}")).collect();
+        let said = [
+            ("strict", strict.to_string()),
+            ("cast", cast.to_string()),
+            ("on_mismatch", format!("{on_mismatch:?}")),
+            ("verify_first", verify_first.to_string()),
+            ("only", fields(only)),
+            ("exclude", fields(exclude)),
+            ("root", root.clone().unwrap_or_else(|| list(&[]))),
+            ("strip_prefix", list(prefixes)),
+            ("rename", list(&renames)),
+        ];
+        let named = said.map(|(name, what)| (format!("the option LoadOptions::{name}"), what));
+        named.into()
+    }
+}
