@@ -2,14 +2,10 @@
 
 mod verify;
 
-use std::fmt;
+mod display;
 
 pub use self::verify::{Damage, VerifyReport};
-use crate::entry::entries;
-use crate::entry::{shown, strip};
-
-/// The number of names of one kind that are printed.
-const SHOWN: usize = 10;
+use crate::entry::{entries, strip};
 
 /// The number of names that are printed in a sentence.
 const NAMED: usize = 4;
@@ -205,110 +201,6 @@ impl LoadReport {
         Some(format!(
             "as a last resort, LoadOptions::new().strict(false) restores what matches{untouched}"
         ))
-    }
-}
-
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = shown(&self.origin);
-        if self.is_acceptable() {
-            write!(f, "restored {} from {origin}", entries(self.restored.len()))?;
-        } else {
-            write!(f, "{origin} does not match the state, which is unchanged")?;
-        }
-        // The cause comes before the lists.
-        for sentence in &self.advice {
-            write!(f, "\n  help: {}", shown(sentence))?;
-        }
-        if let Some(instead) = &self.wrong_file {
-            write!(f, "\n  nothing in it matches: {}", shown(instead))?;
-        }
-        let (causes, others): (Vec<_>, Vec<_>) = self
-            .mismatched
-            .iter()
-            .partition(|found| found.kind == MismatchKind::Optimizer);
-        section(
-            f,
-            "is of another optimizer",
-            causes.into_iter().map(Mismatch::to_string),
-        )?;
-        let missing = self.missing.iter().map(|name| self.with_suggestion(name));
-        section(f, "missing in the file", missing)?;
-        section(f, "only in the file", self.unexpected.iter().cloned())?;
-        section(f, "does not fit", others.into_iter().map(Mismatch::to_string))?;
-        section(
-            f,
-            "left out by a filter when the file was saved",
-            self.filtered_at_save.iter().cloned(),
-        )?;
-        section(
-            f,
-            "begins anew, because a part of the same parameter's state was skipped",
-            self.begun_anew.iter().cloned(),
-        )?;
-        section(
-            f,
-            "left as it is, because the file lacks other state of the same parameter",
-            self.withheld.iter().cloned(),
-        )?;
-        section(
-            f,
-            "in the file without a counterpart, ignored",
-            self.ignored.iter().cloned(),
-        )?;
-        for sentence in &self.assumed {
-            write!(f, "\n  assumed: {}", shown(sentence))?;
-        }
-        for sentence in self.help() {
-            write!(f, "\n  help: {}", shown(&sentence))?;
-        }
-        Ok(())
-    }
-}
-
-impl LoadReport {
-    fn with_suggestion(&self, name: &str) -> String {
-        match self.suggestions.iter().find(|(missing, _)| missing == name) {
-            Some((_, near)) => format!("{name} (did you mean `{near}`, which the file has?)"),
-            None => name.to_owned(),
-        }
-    }
-}
-
-/// One kind of finding: its count, and the first names.
-fn section(f: &mut fmt::Formatter<'_>, title: &str, names: impl ExactSizeIterator<Item = String>) -> fmt::Result {
-    let count = names.len();
-    if count == 0 {
-        return Ok(());
-    }
-    write!(f, "\n  {title}: {}", entries(count))?;
-    for name in names.take(SHOWN) {
-        write!(f, "\n    {}", shown(&name))?;
-    }
-    if count > SHOWN {
-        write!(f, "\n    and {} more", count - SHOWN)?;
-    }
-    Ok(())
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, found, expected) = (shown(&self.name), shown(&self.found), shown(&self.expected));
-        match self.kind {
-            MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
-            MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
-            MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: found {found}, expected {expected}"),
-            MismatchKind::Ambiguous => write!(f, "{name}: the file has both {found}, which are one entry here"),
-            MismatchKind::Tied => write!(
-                f,
-                "{name}: shares its memory with {expected}, but the file has other {found}"
-            ),
-        }?;
-        if self.skipped {
-            f.write_str(" (skipped)")
-        } else {
-            Ok(())
-        }
     }
 }
 
