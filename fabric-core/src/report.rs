@@ -1,8 +1,7 @@
 //! The report of a load: every entry of the state and of the file, and how they match. And that of a verification.
 
-mod verify;
-
 mod display;
+mod verify;
 
 pub use self::verify::{Damage, VerifyReport};
 use crate::entry::{entries, strip};

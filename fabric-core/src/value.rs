@@ -1,5 +1,6 @@
 //! Values in a self-describing form.
 
+mod error;
 mod json;
 pub(crate) mod memory;
 mod number;
@@ -11,6 +12,8 @@ use ciborium::Value as Cbor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::error::ValueError;
+use self::error::located;
 pub use self::json::Json;
 use self::number::Number;
 use self::reader::{ReadState, ValueReader};
@@ -36,40 +39,6 @@ pub(crate) const SOME: u64 = OPAQUE + 1;
 /// turned a number into an enum still reads older checkpoints.
 #[derive(Clone, PartialEq)]
 pub struct Value(pub(crate) Cbor);
-
-/// The reason why a value is not of the requested type; the caller adds the entry's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct ValueError {
-    what: String,
-    /// True if memory was missing, and the value may be valid.
-    is_memory: bool,
-}
-
-impl ValueError {
-    /// An error with the text `what`.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            is_memory: false,
-        }
-    }
-
-    /// The error about a value that this library does not read.
-    fn unreadable(what: &str) -> Self {
-        Self::new(format!(
-            "is `{what}`, which this library does not read; leave the entry out with LoadOptions::exclude"
-        ))
-    }
-
-    /// The error with the text that `say` makes of the present text.
-    pub(crate) fn said(self, say: impl FnOnce(&str) -> String) -> Self {
-        Self {
-            what: say(&self.what),
-            ..self
-        }
-    }
-}
 
 impl Value {
     /// Null, the stored form of `None` inside a list.
@@ -325,17 +294,6 @@ fn some(value: Cbor) -> Cbor {
     match value {
         Cbor::Null | Cbor::Tag(SOME, _) => Cbor::Tag(SOME, Box::new(value)),
         value => value,
-    }
-}
-
-/// The error with the path inside the value.
-fn located(error: serde_path_to_error::Error<ValueError>) -> ValueError {
-    let place = error.path().to_string();
-    let what = error.into_inner();
-    if place == "." {
-        what
-    } else {
-        what.said(|what| format!("{place}: {what}"))
     }
 }
 
