@@ -1,5 +1,8 @@
 //! The stack machine of pickles.
 
+mod containers;
+mod stack;
+
 use super::input::Input;
 use super::table::Table;
 use super::{AllowList, Id, Object, Pickle, PickleError, Problem, number, opcode as op};
@@ -190,176 +193,6 @@ impl Machine<'_> {
         self.push_id(id)
     }
 
-    pub(crate) fn push_id(&mut self, id: Id) -> Result<(), Problem> {
-        if self.stack.len() == self.stack.capacity() {
-            let more = self.stack.len().max(64);
-            self.memory.spend_each(more, size_of::<Id>())?;
-            self.stack.try_reserve_exact(more).map_err(|_| Problem::NoMemory)?;
-        }
-        self.stack.push(id);
-        Ok(())
-    }
-
-    pub(crate) fn get(&self, id: Id) -> &Object {
-        self.objects.get(id.index())
-    }
-
-    /// The stack height at the last mark. Opcodes that take a fixed number of objects cannot reach below it.
-    fn floor(&self) -> usize {
-        self.marks.last().copied().unwrap_or(0)
-    }
-
-    pub(crate) fn pop(&mut self) -> Result<Id, Problem> {
-        if self.stack.len() > self.floor() {
-            self.stack.pop().ok_or(Problem::StackEmpty)
-        } else {
-            Err(Problem::StackEmpty)
-        }
-    }
-
-    pub(crate) fn top(&self) -> Result<Id, Problem> {
-        let above = self.stack.get(self.floor()..).unwrap_or_default();
-        above.last().copied().ok_or(Problem::StackEmpty)
-    }
-
-    /// The object below a stack position, if no mark lies between.
-    fn under(&self, from: usize) -> Result<Id, Problem> {
-        let held = self.stack.get(self.floor()..from).unwrap_or_default();
-        held.last().copied().ok_or(Problem::StackEmpty)
-    }
-
-    fn discard(&mut self) -> Result<(), Problem> {
-        // Python's `POP` may pop a mark, too.
-        if self.stack.len() == self.floor() && self.marks.pop().is_some() {
-            return Ok(());
-        }
-        self.pop().map(drop)
-    }
-
-    fn mark(&mut self) -> Result<(), Problem> {
-        if self.marks.len() >= MOST_MARKS {
-            return Err(Problem::TooMany {
-                of: "open marks",
-                most: MOST_MARKS,
-            });
-        }
-        self.marks.push(self.stack.len());
-        Ok(())
-    }
-
-    /// Pops the objects above the last mark.
-    pub(crate) fn since_mark(&mut self) -> Result<Vec<Id>, Problem> {
-        let mark = self.mark_taken()?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    /// Removes the last mark, and returns its stack position.
-    fn mark_taken(&mut self) -> Result<usize, Problem> {
-        let mark = self.marks.pop().ok_or(Problem::NoMark)?;
-        Ok(mark.min(self.stack.len()))
-    }
-
-    fn remember(&mut self, opcode: u8) -> Result<(), Problem> {
-        let key = match opcode {
-            op::BINPUT => self.input.u8()?.into(),
-            op::LONG_BINPUT => self.input.u32()?,
-            op::PUT => self.memo_key()?,
-            _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
-        };
-        self.memory.spend(REMEMBERED)?;
-        let id = self.top()?;
-        self.memo.try_reserve(1).map_err(|_| Problem::NoMemory)?;
-        self.memo.insert(key, id);
-        Ok(())
-    }
-
-    fn recall(&mut self, opcode: u8) -> Result<(), Problem> {
-        let key = match opcode {
-            op::BINGET => self.input.u8()?.into(),
-            op::LONG_BINGET => self.input.u32()?,
-            _ => self.memo_key()?,
-        };
-        let id = self.memo.get(&key).copied();
-        self.push_id(id.ok_or(Problem::NotRemembered(key.into()))?)
-    }
-
-    fn memo_key(&mut self) -> Result<u32, Problem> {
-        let key = self.input.text_line()?.parse();
-        key.map_err(|_| Problem::Malformed("a place in the memo that is no number"))
-    }
-
-    fn tuple(&mut self, opcode: u8) -> Result<(), Problem> {
-        let from = match opcode {
-            op::TUPLE1 => self.below_top(1)?,
-            op::TUPLE2 => self.below_top(2)?,
-            op::TUPLE3 => self.below_top(3)?,
-            _ => self.mark_taken()?,
-        };
-        let items = self.stack.drain(from..).collect();
-        self.push(Object::Tuple(items))
-    }
-
-    /// The stack position of the first of the last `count` objects.
-    fn below_top(&self, count: usize) -> Result<usize, Problem> {
-        let from = self.stack.len().checked_sub(count).filter(|from| *from >= self.floor());
-        from.ok_or(Problem::StackEmpty)
-    }
-
-    /// Builds a container from the objects above the mark.
-    fn collect(&mut self, opcode: u8) -> Result<(), Problem> {
-        let items = self.since_mark()?;
-        let object = match opcode {
-            op::LIST => Object::List(items),
-            op::FROZENSET => Object::Set(items),
-            _ => Object::Dict(pairs(&items)?.collect()),
-        };
-        self.push(object)
-    }
-
-    fn extend(&mut self, opcode: u8) -> Result<(), Problem> {
-        let from = match opcode {
-            op::APPEND => self.below_top(1)?,
-            _ => self.mark_taken()?,
-        };
-        let target = self.under(from)?;
-        let items = &self.stack[from..];
-        self.memory.spend_each(items.len(), 2 * size_of::<Id>())?;
-        match self.objects.get_mut(target.index()) {
-            Object::List(list) | Object::Set(list) => list.extend(items),
-            // The items of an opaque object are dropped.
-            Object::Opaque(_) => {}
-            other => {
-                return Err(Problem::Type {
-                    found: other.kind(),
-                    expected: "a list or a set",
-                });
-            }
-        }
-        self.stack.truncate(from);
-        Ok(())
-    }
-
-    fn set_items(&mut self, opcode: u8) -> Result<(), Problem> {
-        let from = match opcode {
-            op::SETITEM => self.below_top(2)?,
-            _ => self.mark_taken()?,
-        };
-        let target = self.under(from)?;
-        self.memory.spend_each(self.stack.len() - from, 2 * size_of::<Id>())?;
-        match self.objects.get_mut(target.index()) {
-            Object::Dict(dict) => dict.extend(pairs(&self.stack[from..])?),
-            Object::Opaque(_) => drop(pairs(&self.stack[from..])?),
-            other => {
-                return Err(Problem::Type {
-                    found: other.kind(),
-                    expected: "a dict",
-                });
-            }
-        }
-        self.stack.truncate(from);
-        Ok(())
-    }
-
     fn persistent(&mut self, opcode: u8) -> Result<(), Problem> {
         let id = match opcode {
             op::BINPERSID => self.pop()?,
@@ -370,13 +203,4 @@ impl Machine<'_> {
         };
         self.push(Object::Persistent(id))
     }
-}
-
-/// Pairs of alternating keys and values.
-fn pairs(items: &[Id]) -> Result<impl ExactSizeIterator<Item = (Id, Id)> + '_, Problem> {
-    let (pairs, rest) = items.as_chunks::<2>();
-    if rest.is_empty() {
-        return Ok(pairs.iter().map(|[key, value]| (*key, *value)));
-    }
-    Err(Problem::Malformed("a key without a value"))
 }
