@@ -3,13 +3,16 @@
 //! The reader accepts files of PyTorch 1.13 and later. Its releases have moved the classes between modules and have
 //! added attributes.
 
+mod paths;
+mod places;
+
 use smallvec::SmallVec;
 
 use super::graph::{Graph, allowed};
 use crate::entry::{DType, Dims, Region, TensorInfo, covers};
 use crate::foreign::pickle::{Id, Object, load};
 use crate::foreign::torch;
-use crate::hash::{HashMap, map_of, set_of};
+use crate::hash::{HashMap, set_of};
 use crate::source::limit::{Budget, OverLimit};
 use crate::source::refused::Refused;
 use crate::source::{Part, ReadLimit, StoredTensor};
@@ -108,125 +111,6 @@ struct MetadataReader<'p> {
 }
 
 impl<'p> MetadataReader<'p> {
-    /// Reads `storage_data`, which maps each chunk to a run of bytes.
-    fn storage(&mut self, id: Id) -> Result<(), Refused> {
-        let mut numbers = HashMap::default();
-        let entries = self.graph.dict(id, "`storage_data`")?;
-        self.memory
-            .spend_each(entries.len(), size_of::<(ChunkKey<'_>, Payload)>())?;
-        self.places = map_of(entries.len());
-        for (key, value) in entries {
-            let place = self.place(*key)?;
-            let payload = self
-                .payload(*value, &mut numbers)
-                .map_err(|refused| refused.said(|what| format!("entry `{}`: {what}", place.0)))?;
-            // All ranks beyond the end of a tensor write an equal empty chunk, and a dict keeps one of them.
-            if let Some(first) = self.places.insert(place, payload)
-                && first != payload
-            {
-                let place = self.place(*key)?;
-                let at = place.1.unwrap_or_default();
-                return Err(format!("entry `{}` is stored twice at {at:?}", place.0).into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a `MetadataIndex`, without its hint.
-    fn place(&self, id: Id) -> Result<ChunkKey<'p>, String> {
-        let index = self.graph.instance(id, "MetadataIndex")?;
-        let name = self.graph.text(index.required("fqn")?, "the name of an entry")?;
-        let offset = index.get("offset")?.filter(|id| *self.graph.0.get(*id) != Object::None);
-        let offset = offset
-            .map(|id| self.graph.size(id, "the offset of a chunk"))
-            .transpose();
-        Ok((name, offset.map_err(|what| format!("entry `{name}`: {what}"))?))
-    }
-
-    fn payload(&mut self, id: Id, numbers: &mut HashMap<&'p str, usize>) -> Result<Payload, Refused> {
-        let info = self.graph.instance(id, "_StorageInfo")?;
-        let path = self.graph.text(info.required("relative_path")?, "the name of a file")?;
-        if let Some(transforms) = info.get("transform_descriptors")? {
-            self.no_transforms(transforms)?;
-        }
-        let file = match numbers.get(path) {
-            Some(number) => *number,
-            None => {
-                check_file_name(path)?;
-                let number = self.metadata.files.len();
-                self.metadata.files.push(path.to_owned());
-                numbers.insert(path, number);
-                number
-            }
-        };
-        let (start, len) = (info.required("offset")?, info.required("length")?);
-        let start = self.graph.bytes(start, "the place in the file")?;
-        let len = self.graph.bytes(len, "the length in the file")?;
-        if start.checked_add(len).is_none() {
-            return Err(format!("its {len} bytes from {start} lie beyond the end of any file").into());
-        }
-        Ok(Payload { file, start, len })
-    }
-
-    /// Refuses payloads that were written through a stream transform. PyTorch has no built-in transform.
-    fn no_transforms(&self, id: Id) -> Result<(), Refused> {
-        if *self.graph.0.get(id) == Object::None {
-            return Ok(());
-        }
-        match self.graph.items(id, "the list of transforms")?.first() {
-            None => Ok(()),
-            Some(first) => Err(Refused::Unknown(format!(
-                "it was written through the transform `{}`, which is not supported; save without the extension",
-                self.graph.0.text(*first).unwrap_or("?")
-            ))),
-        }
-    }
-
-    /// Reads the path of each object. Planners of other libraries store other data here, which is ignored.
-    fn planner_data(&mut self, id: Id) {
-        let Ok(entries) = self.graph.dict(id, "`planner_data`") else {
-            return;
-        };
-        let mut objects = std::mem::take(&mut self.metadata.objects);
-        let names = objects.iter().enumerate();
-        let numbers: HashMap<String, usize> = names.map(|(at, object)| (object.name.clone(), at)).collect();
-        for (name, path) in entries {
-            let (Some(name), Some(keys)) = (self.graph.0.text(*name), self.graph.0.items(*path)) else {
-                continue;
-            };
-            // Only the keys that spell the name are copied: a pickle may refer to one long text many times.
-            if let Some(&object) = numbers.get(name)
-                && keys.len() <= MAX_PATH
-                && self.spells(keys, name)
-            {
-                objects[object].path = Some(keys.iter().filter_map(|key| self.key(*key)).collect());
-            }
-        }
-        self.metadata.objects = objects;
-    }
-
-    /// Returns true if the keys, joined by dots, spell the name.
-    fn spells(&self, keys: &[Id], name: &str) -> bool {
-        let mut rest = Some(name);
-        for (at, key) in keys.iter().enumerate() {
-            let left = rest.and_then(|rest| if at == 0 { Some(rest) } else { rest.strip_prefix('.') });
-            rest = left.and_then(|left| match self.graph.0.get(*key) {
-                Object::Text(text) => left.strip_prefix(&**text),
-                Object::Int(number) if *number >= 0 => left.strip_prefix(&number.to_string()),
-                _ => None,
-            });
-        }
-        rest == Some("")
-    }
-
-    fn key(&self, id: Id) -> Option<Key> {
-        match self.graph.0.get(id) {
-            Object::Text(name) => Some(Key::Name(name.to_string())),
-            Object::Int(number) => usize::try_from(*number).ok().map(Key::Index),
-            _ => None,
-        }
-    }
-
     /// Reads `state_dict_metadata`, which describes each entry.
     fn entries(&mut self, id: Id) -> Result<(), Refused> {
         let entries = self.graph.dict(id, "`state_dict_metadata`")?;
@@ -353,17 +237,5 @@ fn enough(info: &TensorInfo, region: &Region, payload: &Payload) -> Result<(), S
         "its chunk {region} of {} is stored in {} bytes",
         info.dtype(),
         payload.len
-    ))
-}
-
-/// Refuses the name of a file outside of the directory.
-fn check_file_name(name: &str) -> Result<(), String> {
-    let mut components = std::path::Path::new(name).components();
-    let plain = matches!(components.next(), Some(std::path::Component::Normal(_))) && components.next().is_none();
-    if plain && !name.contains(['/', '\\', ':', '\0']) {
-        return Ok(());
-    }
-    Err(format!(
-        "it is stored in {name:?}, which is no plain name in the directory"
     ))
 }
