@@ -2,6 +2,7 @@
 
 mod any;
 mod attributes;
+mod both_visitors;
 pub(crate) mod both_ways;
 mod components;
 mod containers;
@@ -33,6 +34,7 @@ mod visitor_mut;
 mod walk;
 
 pub(crate) use any::{AnyState, AnyStateMut, StateMut, StateRef};
+pub use both_visitors::Walking;
 pub(crate) use components::Fields;
 pub use field::FieldSchema;
 pub use field_visitor::{FieldVisitor, FieldVisitorMut};
@@ -56,7 +58,7 @@ pub(crate) use shard::{CutParameter, Shards};
 pub(crate) use slot::{AnySlot, ValueSlot};
 pub use types::Types;
 pub(crate) use values::plain_values;
-pub use visitor::{Visitor, Walking};
+pub use visitor::Visitor;
 pub use visitor_mut::VisitorMut;
 pub(crate) use walk::{Content, Item, OptimizerPart, Role, Scope, Walked};
 

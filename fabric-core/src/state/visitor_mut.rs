@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::both_visitors::both_directions;
 use super::slot::{AnySlot, Slot, ValueSlot};
-use super::visitor::both_directions;
 use super::walk::{Walk, Walked};
 use super::{Checkpoint, FieldVisitorMut, OptimizerState};
 
