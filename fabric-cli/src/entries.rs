@@ -81,32 +81,46 @@ pub(crate) fn sorted(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Returns true for the name of an entry that belongs to an optimizer: `kind`, `param_groups` and everything below `state`.
-pub(crate) fn is_part(name: &str, optimizer: &OptimizerSummary) -> bool {
-    let rest = match optimizer.name.as_str() {
-        "" => Some(name),
-        root => name.strip_prefix(root).and_then(|rest| rest.strip_prefix('.')),
-    };
-    rest.is_some_and(|rest| {
-        let state = rest.strip_prefix("state");
-        ["kind", "param_groups"].contains(&rest) || state.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+/// The optimizers of a checkpoint by name.
+#[derive(Debug)]
+pub(crate) struct Optimizers<'r>(HashMap<&'r str, &'r OptimizerSummary>);
+
+impl<'r> Optimizers<'r> {
+    pub(crate) fn new(optimizers: &'r [OptimizerSummary]) -> Self {
+        let named = optimizers.iter().map(|optimizer| (optimizer.name.as_str(), optimizer));
+        Self(named.collect())
+    }
+
+    /// The name of the optimizer that an entry belongs to: `kind`, `param_groups` and everything below `state` are its parts.
+    pub(crate) fn of(&self, name: &str) -> Option<&'r str> {
+        let dots = name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
+        // Few parts of a name are called so, and only those are looked up.
+        let mut splits = std::iter::once(("", name))
+            .chain(dots)
+            .filter(|(_, rest)| is_part(rest));
+        let found = splits.find_map(|(root, _)| self.0.get_key_value(root));
+        found.map(|(root, _)| *root)
+    }
+}
+
+/// Returns true if the rest of a name behind that of an optimizer names a part of it.
+fn is_part(rest: &str) -> bool {
+    let state = rest.strip_prefix("state");
+    ["kind", "param_groups"].contains(&rest) || state.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Puts each optimizer in the place of its entries. An optimizer that is the whole checkpoint is left as it is.
-pub(crate) fn summarized<'r>(entries: Vec<Entry<'r>>, optimizers: &'r [OptimizerSummary]) -> Vec<Entry<'r>> {
+pub(crate) fn summarized<'r>(mut entries: Vec<Entry<'r>>, optimizers: &'r [OptimizerSummary]) -> Vec<Entry<'r>> {
+    let all = Optimizers::new(optimizers);
+    entries.retain(|entry| all.of(entry.name).is_none_or(str::is_empty));
     let named = optimizers.iter().filter(|optimizer| !optimizer.name.is_empty());
-    let mut entries = entries;
-    for optimizer in named {
-        entries.retain(|entry| !is_part(entry.name, optimizer));
-        entries.push(Entry {
-            name: &optimizer.name,
-            content: Content::Optimizer {
-                summary: summary(optimizer),
-                bytes: optimizer.bytes,
-            },
-        });
-    }
+    entries.extend(named.map(|optimizer| Entry {
+        name: &optimizer.name,
+        content: Content::Optimizer {
+            summary: summary(optimizer),
+            bytes: optimizer.bytes,
+        },
+    }));
     sorted(entries)
 }
 
@@ -185,6 +199,19 @@ mod tests {
         let mut names = ["b.10.w", "b.2.w", "b", "b.x", "a-b.c", "a.c", "b.02.w", "a"];
         names.sort_by(|a, b| natural(a, b));
         assert_eq!(names, ["a", "a.c", "a-b.c", "b", "b.02.w", "b.2.w", "b.10.w", "b.x"]);
+    }
+
+    #[test]
+    fn parts_of_optimizers_are_told_from_other_entries() {
+        for (part, is) in [
+            ("state.a.b", true),
+            ("state", true),
+            ("kind", true),
+            ("states.a", false),
+            ("kind.a", false),
+        ] {
+            assert_eq!(is_part(part), is, "{part}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod document;
 pub(crate) mod header;
 pub(crate) mod table;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use fabric_core::{Fabric, OptimizerSummary, RawCheckpoint};
 
 use self::header::Totals;
 use self::table::Sizes;
-use crate::entries::{self, Entry};
+use crate::entries::{self, Entry, Optimizers};
 use crate::failure::Failure;
 use crate::json;
 use crate::screen::Screen;
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     let raw = matching(&whole, &arguments.globs, path)?;
     let mut all = entries::all(&raw);
     let mut optimizers = whole.optimizers().map_err(|error| Failure::of(path, &error))?;
-    optimizers.retain(|optimizer| all.iter().any(|entry| entries::is_part(entry.name, optimizer)));
+    keep_listed(&mut optimizers, &all);
     if arguments.sort == Order::Size {
         all.sort_by_key(|entry| std::cmp::Reverse(entry.bytes()));
     }
@@ -72,6 +73,14 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     }
     filtered(screen, &raw)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the optimizers of which an entry is listed.
+fn keep_listed(optimizers: &mut Vec<OptimizerSummary>, entries: &[Entry<'_>]) {
+    let all = Optimizers::new(optimizers);
+    let listed = entries.iter().filter_map(|entry| all.of(entry.name));
+    let listed: HashSet<String> = listed.map(str::to_owned).collect();
+    optimizers.retain(|optimizer| listed.contains(&optimizer.name));
 }
 
 /// Opens a checkpoint.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use candle_core::{DType, Device, Tensor};
-use fabric_core::Fabric;
+use fabric_core::{Checkpoint, Fabric, SaveOptions};
 use serde_json::Value;
 
 use crate::support::{ckpt, run};
@@ -179,4 +179,60 @@ fn tensors_without_elements_and_without_dimensions_are_shown() {
         let json = run(directory.path(), &["show", "--full", "--json", "x.ckpt", name]).out;
         serde_json::from_str::<Value>(&json).expect("JSON");
     }
+}
+
+#[derive(Checkpoint)]
+struct Filtered {
+    list: Vec<Tensor>,
+}
+
+#[test]
+fn entries_that_a_filter_left_out_are_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let zeros = || Tensor::zeros(3, DType::F32, &Device::Cpu).expect("memory");
+    let state = Filtered {
+        list: vec![zeros(), zeros(), zeros()],
+    };
+    let options = SaveOptions::new().filter(Filtered::FIELDS.list, |name, _| name == "1");
+    Fabric::new()
+        .save_with(directory.path().join("x.ckpt"), &state, options)
+        .expect("a save");
+    let listed = run(directory.path(), &["ls", "x.ckpt"]).out;
+    assert!(
+        listed.ends_with("not saved because of a filter: list.0, list.2\n"),
+        "{listed}"
+    );
+    let json = run(directory.path(), &["ls", "--json", "x.ckpt", "list.0"]);
+    let document: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(document["filtered"], serde_json::json!(["list.0"]));
+    let shown = run(directory.path(), &["show", "x.ckpt", "list.0"]);
+    assert!(
+        shown.status == 1 && shown.error.contains("a filter left it out"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn directories_and_optimizers_of_pytorch_are_told() {
+    let fixtures = testkit::files::fixture("");
+    for (path, begins, holds) in [
+        (
+            "dcp_fsdp2",
+            "PyTorch distributed checkpoint · 3 files",
+            "optimizer       AdamW, lr 0.01",
+        ),
+        ("hub_sharded", "Hugging Face directory · 3 files", "fc1"),
+        ("mlp_legacy.pt", "torch.save (legacy) · 1 file", "fc1"),
+        ("optim_adamw_two_groups.pt", "torch.save", "2 groups"),
+    ] {
+        let listed = run(&fixtures, &["ls", path]).out;
+        assert!(listed.starts_with(begins) && listed.contains(holds), "{path}: {listed}");
+    }
+    let shown = run(&fixtures, &["show", "more_dtypes.pt", "c64"]);
+    assert!(
+        shown.status == 0 && shown.out.contains("none, for elements of this type"),
+        "{shown:?}"
+    );
+    let full = run(&fixtures, &["show", "--full", "more_dtypes.pt", "c64"]);
+    assert!(full.status == 1 && full.error.contains("C64"), "{full:?}");
 }
