@@ -16,6 +16,7 @@ use crate::command::{completions, consolidate, convert, diff, ls, prune, reshard
 )]
 pub(crate) struct Arguments {
     /// When the output has colours. `auto` looks whether it goes to a terminal, and obeys NO_COLOR.
+    #[allow(clippy::doc_markdown, reason = "it is the text of --help")]
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub(crate) color: Color,
     #[command(subcommand)]

@@ -1,5 +1,7 @@
 //! `--json`: one document of JSON on standard output.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -14,7 +16,7 @@ pub(crate) fn print(screen: &mut Screen, document: &impl Serialize) -> Result<()
     screen.line(text(document)?)
 }
 
-/// The text of a document, as [`print`] writes it.
+/// The text of a document, as [`print()`] writes it.
 ///
 /// # Errors
 /// If a part of the document has no form in JSON.
@@ -32,7 +34,7 @@ fn harmless(text: &str) -> String {
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
-            escaped.push_str(&format!("\\u{unit:04x}"));
+            let _ = write!(escaped, "\\u{unit:04x}");
         }
     }
     escaped

@@ -314,12 +314,17 @@ impl Source for RankDirectory {
 
     fn about(&self) -> Result<About> {
         let mut about = self.about.clone();
-        let names = self.storage.list(&self.folder);
-        for name in names.map_err(Error::io("list", &self.folder))? {
-            let path = self.folder.join(&name);
-            if is_rank_file(&name) {
-                let file = open_file(&*self.storage, &path)?;
-                about.count(file.len().map_err(Error::io("look at", &path))?);
+        // Files that are lost are an error of the read that needs them.
+        let names = match self.storage.list(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(Error::io("list", &self.folder))?,
+        };
+        for name in names.iter().filter(|name| is_rank_file(name)) {
+            let path = self.folder.join(name);
+            match self.storage.open(&path) {
+                Ok(file) => about.count(file.len().map_err(Error::io("look at", &path))?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("open", &path)(error)),
             }
         }
         Ok(about)

@@ -134,6 +134,7 @@ fn kind(group: &BTreeMap<String, Value>) -> Option<&'static str> {
     match group.get("decoupled_weight_decay").map(Value::decode::<bool>) {
         Some(Ok(true)) if has("betas") && has("amsgrad") => Some("AdamW"),
         Some(Ok(false)) if has("betas") && has("amsgrad") => Some("Adam"),
+        _ if has("alpha") && has("centered") => Some("RMSprop"),
         _ if has("dampening") && has("nesterov") => Some("SGD"),
         _ => None,
     }

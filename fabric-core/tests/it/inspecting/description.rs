@@ -51,6 +51,29 @@ fn writer_strategy_mesh_and_files_are_those_of_the_save() {
 }
 
 #[test]
+fn a_directory_that_lacks_files_is_described_by_the_others() {
+    use fabric_core::storage::Storage;
+
+    let memory = Memory::new();
+    let fabric = on(memory.clone());
+    let ones = Tensor::ones((8, 8), DType::F32, &Device::Cpu).unwrap();
+    fabric.save("one", &Single { ones }).unwrap();
+    fabric
+        .reshard("one", "three", fabric_core::Strategy::fsdp().ranks(3))
+        .unwrap();
+    let description = || fabric.open("three").unwrap().description().unwrap();
+    let whole = description();
+    let names = memory.list("three".as_ref()).unwrap();
+    let folder = names.into_iter().find(|name| name != "manifest.fabric").unwrap();
+    let folder = std::path::Path::new("three").join(folder);
+    memory.remove_file(&folder.join("rank-00000.safetensors")).unwrap();
+    let without = description();
+    assert_eq!(without.files, whole.files - 1);
+    memory.remove_dir_all(&folder).unwrap();
+    assert_eq!(description().files, 1, "the manifest");
+}
+
+#[test]
 fn the_bytes_are_the_length_of_all_files() {
     let memory = Memory::new();
     let fabric = on(memory.clone());
