@@ -1,5 +1,10 @@
 //! Statistics and elements, the same in every format.
 
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "a range for each dimension, of which there may be one"
+)]
+
 use std::ops::{ControlFlow, Range};
 
 use candle_core::{Device, Tensor};
