@@ -34,6 +34,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     };
     warm(bench, &mut theme, form(64))?;
     warm_large(bench, &mut theme, form(4))?;
+    verify(bench, &mut theme, form(64))?;
     fresh(bench, &mut theme, form(64))?;
     cold(bench, &mut theme, form(64))?;
     Ok(theme)
@@ -158,6 +159,33 @@ fn warm_large(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
         "load in place, tensors of 256 MiB / candle's `VarMap::load`",
         6.,
         measured.ratio(OURS, CANDLE),
+    );
+    Ok(())
+}
+
+/// Every byte is read and compared, and nothing is filled with it.
+fn verify(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome {
+    const VERIFY: &str = "Fabric verify";
+    let (ours, fabric) = (bench.path("ours.ckpt"), Fabric::new());
+    let mut touched = vec![1; form.bytes()];
+    let tasks = vec![
+        Task::new(Kind::Floor, PREAD, || floors::read(&ours, &mut touched, 2)),
+        Task::new(Kind::Ours, VERIFY, || {
+            let report = fabric.verify(&ours)?;
+            if report.is_whole() {
+                Ok(())
+            } else {
+                Err("the file is damaged".into())
+            }
+        }),
+    ];
+    let measured = in_turn(tasks, bench.runs())?;
+    let caption = "The file of the first table, verified from the page cache";
+    theme.tables.push(measured.table(caption, form.bytes(), PREAD));
+    theme.at_least(
+        "`Fabric::verify`, page cache / `pread` into touched memory, 2 threads",
+        0.9,
+        measured.ratio(VERIFY, PREAD),
     );
     Ok(())
 }

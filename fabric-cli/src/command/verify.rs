@@ -157,7 +157,10 @@ fn refusal(path: &Path, error: &Error) -> String {
 /// True for a directory with files that are called as the checkpoints of runs are.
 fn is_run(path: &Path) -> bool {
     let names = fs::read_dir(path).into_iter().flatten().flatten();
-    let is_one = |name: &str| name.starts_with("step-") && name.ends_with(".ckpt");
+    let is_one = |name: &str| {
+        let steps = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".ckpt"));
+        steps.is_some_and(|step| step.bytes().any(|byte| byte.is_ascii_digit()))
+    };
     names
         .map(|entry| entry.file_name())
         .any(|name| is_one(&name.to_string_lossy()))
