@@ -69,7 +69,7 @@ pub(crate) struct Written {
     to: String,
     pub(crate) format: &'static str,
     #[serde(rename = "written")]
-    is_written: bool,
+    done: bool,
     entries: usize,
     bytes: u64,
     left_out: Vec<String>,
@@ -139,7 +139,7 @@ impl Conversion {
             from: self.from.to_string_lossy().into_owned(),
             to: self.to.to_string_lossy().into_owned(),
             format,
-            is_written: !self.dry_run,
+            done: !self.dry_run,
             entries: 0,
             bytes: 0,
             left_out: Vec::new(),
@@ -151,7 +151,7 @@ impl Conversion {
 
 impl Written {
     fn print(&self, screen: &mut Screen) -> Result<(), Failure> {
-        let does = if self.is_written { "wrote" } else { "would write" };
+        let does = if self.done { "wrote" } else { "would write" };
         let entries = match self.entries {
             1 => "1 entry".to_owned(),
             count => format!("{count} entries"),

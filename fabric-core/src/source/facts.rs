@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn facts_that_say_something_else_are_not_believed() {
         let index = index(&["a"], &[]);
-        let long: Vec<u8> = [&[0x9a, 0, 1, 0, 0][..], &[0x60; 65_536]].concat();
+        let long: Vec<u8> = [&[0x9a, 0, 1, 0, 0][..], &vec![0x60; 65_536]].concat();
         for value in [vec![], vec![0xff], vec![0x61, b'a'], vec![0x81, 0x61, b'b'], long] {
             let facts = [ORDER, TENSORS_ONLY].map(|key| Fact {
                 key: key.to_owned(),

@@ -61,17 +61,14 @@ fn tensors(raw: &RawCheckpoint) -> HashMap<String, Tensor> {
 
 /// The contents of a tensor that candle can print to the last bit.
 fn contents(tensor: &Tensor) -> String {
-    format!("{:?} {:?} {}", tensor.dtype(), tensor.dims(), bits(tensor))
+    format!("{:?} {:?} {:x?}", tensor.dtype(), tensor.dims(), bits(tensor))
 }
 
-fn bits(tensor: &Tensor) -> String {
+fn bits(tensor: &Tensor) -> Vec<u64> {
     let flat = tensor.flatten_all().expect("it is flat");
-    let double = flat
-        .to_dtype(DType::F64)
-        .expect("wider")
-        .to_vec1::<f64>()
-        .expect("one dimension");
-    double.iter().map(|number| format!("{:x} ", number.to_bits())).collect()
+    let double = flat.to_dtype(DType::F64).expect("wider");
+    let numbers = double.to_vec1::<f64>().expect("one dimension");
+    numbers.into_iter().map(f64::to_bits).collect()
 }
 
 /// What a conversion writes.
