@@ -7,6 +7,7 @@ mod floors;
 mod load;
 mod memory;
 mod optimizer;
+mod runs;
 mod save;
 mod scale;
 mod sizes;
@@ -22,7 +23,7 @@ use crate::peers::Peers;
 use crate::{Options, Outcome, files};
 
 /// The names of the themes, in the order of the page.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "floors",
     "load",
     "save",
@@ -33,6 +34,7 @@ pub const NAMES: [&str; 10] = [
     "optimizer",
     "build_time",
     "scale",
+    "runs",
 ];
 
 /// How to measure, and where.
@@ -69,6 +71,7 @@ impl Bench {
             "optimizer" => optimizer::measure(self),
             "build_time" => build_time::measure(self),
             "scale" => scale::measure(self),
+            "runs" => runs::measure(self),
             #[cfg(feature = "cuda")]
             "cuda" => cuda::measure(self),
             _ => Err(format!("there is no theme {name}").into()),

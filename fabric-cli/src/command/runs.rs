@@ -24,6 +24,7 @@ use crate::text::{plain, plural, size};
 ///
 /// Takes no lock: a training may save into the directory meanwhile. Reads the head of each checkpoint, and no tensor. The exit
 /// status is 1 if `--verify` finds a damaged checkpoint, or a head cannot be read.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The directory of the run.

@@ -116,3 +116,47 @@ fn a_damaged_newest_checkpoint_costs_no_whole_one() {
     assert_eq!(removed, [10, 20, 30]);
     assert_eq!(steps(&at), [40, 50]);
 }
+
+/// `ckpt` on a terminal, whose user types an answer. `None` where there is no program `script`, which makes the terminal.
+#[cfg(target_os = "linux")]
+fn typed(directory: &Path, arguments: &str, answer: &str) -> Option<String> {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    let mut command = Command::new("script");
+    let program = env!("CARGO_BIN_EXE_ckpt");
+    command.args(["-qec", &format!("'{program}' --color never {arguments}"), "/dev/null"]);
+    command
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut process = command.spawn().ok()?;
+    let mut input = process.stdin.take().expect("a pipe");
+    input.write_all(answer.as_bytes()).expect("it reads");
+    let output = process.wait_with_output().expect("it ends");
+    drop(input);
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_the_user_is_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("gpt");
+    a_run(&at, &ALL);
+    let arguments = "prune gpt --keep-last 3";
+    let Some(said) = typed(directory.path(), arguments, "n\n") else {
+        println!("not tested: there is no `script` here");
+        return;
+    };
+    assert!(
+        said.contains("remove 2 checkpoints? [y/N]") && said.contains("nothing was removed"),
+        "{said}"
+    );
+    assert_eq!(steps(&at).len(), 5);
+    let said = typed(directory.path(), arguments, "y\n").expect("as before");
+    assert!(said.contains("removed 2 checkpoints"), "{said}");
+    assert_eq!(steps(&at), [30, 40, 50]);
+    let said = typed(directory.path(), arguments, "").expect("as before");
+    assert!(said.contains("every checkpoint stays") && !said.contains('?'), "{said}");
+}

@@ -10,7 +10,18 @@ use crate::error::{Error, Result};
 /// The rules by which checkpoints of a run stay: a checkpoint that any rule keeps is not removed.
 ///
 /// The newest checkpoint always stays. A save removes the others when it is durable, so for a moment a run holds one
-/// checkpoint more than its rules ask for: `Keep::last(3)` needs the room of four.
+/// checkpoint more than its rules ask for.
+///
+/// | rules | room, in checkpoints |
+/// |---|---|
+/// | `last(n)` | n + 1; 2 for `last(0)` and `last(1)` |
+/// | `best(n, metric)` | n more |
+/// | `every(steps)` | one more for each multiple of `steps` that the training has passed |
+/// | `newer_than(age)` | one more for each save within `age` |
+///
+/// A checkpoint that two rules keep is counted once. Damaged checkpoints need room too until the user removes them, and a
+/// directory of several ranks needs on each file system the room of the files there. A save without room is an error
+/// ([`Error::Io`]) and leaves all checkpoints as they are: nothing is removed to make room for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,7 +125,9 @@ impl Keep {
             stays(newest.step, Reason::Newest);
         }
         if self.all {
-            kept.iter().for_each(|one| stays(one.step, Reason::All));
+            for one in kept {
+                stays(one.step, Reason::All);
+            }
         }
         for one in kept.iter().rev().take(self.last) {
             stays(one.step, Reason::Last(self.last));

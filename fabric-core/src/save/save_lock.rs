@@ -11,7 +11,7 @@ use super::destination::Destination;
 use super::own_files::{self, Mark};
 use crate::error::{Error, Result};
 use crate::format::directory::FILE_NAME;
-use crate::source::head::{generation_in, is_ours};
+use crate::source::head::generation_in;
 use crate::source::hidden::{Ending, Hidden, MARK, Token};
 use crate::storage::{FileKind, Storage, WriteFile};
 
@@ -215,11 +215,9 @@ fn sweep_orphan(storage: &dyn Storage, hidden: &Hidden, token: Token, ending: En
         Some(FileKind::File) if own_files::is_own_file(storage, &path) => {
             storage.remove_if_abandoned(&path).map_err(io)?;
         }
-        Some(FileKind::Directory) => {
-            let is_empty = storage.list_os(&path).map_err(io)?.is_empty();
-            if is_empty || is_ours(storage, &path)? && own_files::first_foreign_entry(storage, &path)?.is_none() {
-                own_files::remove(storage, &path).map_err(io)?;
-            }
+        // The manifest goes first when a checkpoint is removed; the files of the ranks prove whose they are without it.
+        Some(FileKind::Directory) if own_files::first_foreign_entry(storage, &path)?.is_none() => {
+            own_files::remove(storage, &path).map_err(io)?;
         }
         _ => {}
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use fabric_core::run::{self, Keep, Run};
 use fabric_core::{Error, Fabric};
 
-use self::training::{Ended, Training};
+use self::training::{Outcome, Training};
 use super::power::on_a_file_system;
 use super::rounds;
 
@@ -149,7 +149,11 @@ fn assert_rules_hold(directory: &Path, flipped: &[PathBuf]) {
     );
     for path in flipped {
         let aside = PathBuf::from(format!("{}.damaged", path.display()));
-        assert!(path.exists() && !is_whole(path) || aside.exists(), "{path:?} is gone");
+        assert!(
+            path.exists() && !is_whole(path) || aside.exists(),
+            "{} is gone",
+            path.display()
+        );
     }
 }
 
@@ -164,6 +168,7 @@ fn a_training_that_is_disturbed_at_any_instant_ends_as_the_uninterrupted_one() {
         faults += campaign(directory.path(), round as u64, mode);
         assert_eq!(result(directory.path()), expected);
     }
+    println!("{faults} faults in {} trainings", rounds(4));
     assert!(faults > 0, "no training was disturbed");
 }
 
@@ -217,7 +222,7 @@ fn signals_that_come_together_end_the_training_once_with_its_last_step_saved() {
         training.signal(signal);
     }
     let ended = training.end();
-    let Ended { ended: Some(step), .. } = ended else {
+    let Outcome { ended: Some(step), .. } = ended else {
         panic!("{ended:?}");
     };
     assert!(ended.is_done() && step < STEPS);

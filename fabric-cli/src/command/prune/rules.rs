@@ -9,35 +9,35 @@ use fabric_core::run::{Keep, Metric};
 #[group(required = true, multiple = true)]
 pub(super) struct Rules {
     /// Keeps the checkpoints that were saved last, so many.
-    #[arg(long, value_name = "COUNT")]
-    keep_last: Option<usize>,
+    #[arg(long = "keep-last", value_name = "COUNT")]
+    last: Option<usize>,
     /// Keeps the checkpoint with the lowest value of a metric, or so many of them. May be given more than once.
-    #[arg(long, value_name = "METRIC[:COUNT]", value_parser = best)]
-    keep_best: Vec<(usize, String)>,
+    #[arg(long = "keep-best", value_name = "METRIC[:COUNT]", value_parser = best)]
+    best: Vec<(usize, String)>,
     /// As --keep-best, with the highest value.
-    #[arg(long, value_name = "METRIC[:COUNT]", value_parser = best)]
-    keep_highest: Vec<(usize, String)>,
+    #[arg(long = "keep-highest", value_name = "METRIC[:COUNT]", value_parser = best)]
+    highest: Vec<(usize, String)>,
     /// Keeps the first checkpoint at or after each multiple of so many steps.
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
-    keep_every: Vec<u64>,
+    #[arg(long = "keep-every", value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    every: Vec<u64>,
     /// Keeps the checkpoints that are younger: 90s, 30min, 12h, 7d.
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    keep_newer_than: Option<Duration>,
+    #[arg(long = "keep-newer-than", value_name = "AGE", value_parser = age)]
+    newer_than: Option<Duration>,
 }
 
 impl Rules {
     pub(super) fn keep(&self) -> Keep {
-        let mut keep = Keep::last(self.keep_last.unwrap_or(0));
-        for (count, name) in &self.keep_best {
+        let mut keep = Keep::last(self.last.unwrap_or(0));
+        for (count, name) in &self.best {
             keep = keep.best(*count, Metric::lowest(name));
         }
-        for (count, name) in &self.keep_highest {
+        for (count, name) in &self.highest {
             keep = keep.best(*count, Metric::highest(name));
         }
-        for steps in &self.keep_every {
+        for steps in &self.every {
             keep = keep.every(*steps);
         }
-        match self.keep_newer_than {
+        match self.newer_than {
             Some(age) => keep.newer_than(age),
             None => keep,
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fabric_core::run::{Keep, Metric, Pruned, Run};
+use fabric_core::run::{Decision, Keep, Metric, Pruned, Run};
 use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{Error, Strategy};
@@ -23,12 +23,7 @@ fn a_prune_removes_the_checkpoints_that_no_rule_keeps_and_nothing_else() {
         write(&memory, Path::new(AT).join(name), b"mine");
     }
     let mut run = opened(&memory, |run| run.keep(Keep::last(2).best(1, Metric::highest("loss"))));
-    let decided: Vec<bool> = run
-        .decisions()
-        .expect("readable")
-        .iter()
-        .map(|one| one.stays())
-        .collect();
+    let decided: Vec<bool> = run.decisions().expect("readable").iter().map(Decision::stays).collect();
     assert_eq!(decided, [true, false, false, true, true]);
     assert_eq!(removed(&run.prune().expect("pruned")), [2, 3]);
     assert_eq!(steps(&run), [1, 4, 5]);

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use fabric_core::run::{Keep, Run};
-use fabric_core::storage::Storage;
-use fabric_core::{Error, Fabric};
+use fabric_core::storage::{FileKind, Storage};
+use fabric_core::testing::Memory;
+use fabric_core::{Error, Fabric, Strategy};
 use testkit::files::{read, write};
 
 use super::{AT, State, fabric, opened, save, steps, with};
@@ -101,4 +102,39 @@ fn a_run_has_one_writer_at_a_time_and_any_number_of_readers() {
     drop(run);
     let names: Vec<_> = std::fs::read_dir(&at).expect("a directory").collect();
     assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[test]
+fn a_directory_that_was_half_removed_when_the_power_failed_is_removed_without_its_lock_and_its_manifest() {
+    let memory = Memory::new();
+    let on_ranks = |steps: &[u64]| {
+        testkit::world::run(&Strategy::fsdp(), 2, &memory, |fabric| {
+            let mut run = Run::at(AT).open(fabric).expect("a run");
+            for step in steps {
+                run.save(*step, &State::new(*step), &[]).expect("saved");
+            }
+        });
+    };
+    on_ranks(&[1, 2]);
+    let (whole, hidden) = (
+        Path::new(AT).join("step-000000001.ckpt"),
+        Path::new(AT).join(".step-000000001.ckpt.0123456789abcdef.partial"),
+    );
+    memory.rename(&whole, &hidden).expect("a directory");
+    for name in memory.list(&hidden).expect("a directory") {
+        let path = hidden.join(name);
+        if memory.kind(&path).expect("readable") == Some(FileKind::File) {
+            memory.remove_file(&path).expect("the manifest");
+        }
+    }
+    assert!(
+        !memory.list(&hidden).expect("a directory").is_empty(),
+        "the files of the ranks are there"
+    );
+    // A file of the user in such a directory keeps it.
+    let mine = Path::new(AT).join(".step-000000002.ckpt.0123456789abcdef.partial/mine.txt");
+    write(&memory, &mine, b"mine");
+    on_ranks(&[]);
+    assert_eq!(memory.kind(&hidden).expect("readable"), None);
+    assert_eq!(read(&memory, &mine), b"mine");
 }

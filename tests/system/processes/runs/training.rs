@@ -15,9 +15,9 @@ pub(super) struct Training {
     begun: Instant,
 }
 
-/// The end of a training.
+/// The outcome of a training.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct Outcome {
     pub(super) resumed: Option<u64>,
     /// The last step that is done.
     pub(super) at: Option<u64>,
@@ -81,11 +81,11 @@ impl Training {
     }
 
     /// Waits for the end.
-    pub(super) fn end(mut self) -> Ended {
+    pub(super) fn end(mut self) -> Outcome {
         let status = self.process.wait().unwrap();
         let said = self.said();
         let error = said.lines().find_map(|line| line.strip_prefix("error "));
-        Ended {
+        Outcome {
             resumed: number(&said, "resumed "),
             at: number(&said, "at "),
             ended: number(&said, "ended "),
@@ -99,7 +99,7 @@ impl Training {
     }
 }
 
-impl Ended {
+impl Outcome {
     /// Returns true if it ended by itself, without an error.
     pub(super) fn is_done(&self) -> bool {
         self.status.success()
