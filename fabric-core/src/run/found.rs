@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::names;
 use crate::error::{Error, Result};
 use crate::format::facts::{Facts, Marks};
 use crate::source::head::head_of;
+use crate::source::read::{THREADS, in_parallel};
 use crate::storage::{FileKind, Storage};
 
 /// A checkpoint of a run.
@@ -47,6 +49,9 @@ pub struct Damaged {
     pub(super) order: Option<u64>,
 }
 
+/// So many heads are read by one thread.
+const FEW: usize = 16;
+
 /// Everything in a run's directory that has the name of a checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -73,30 +78,50 @@ impl Found {
             Err(error) => return Err(Error::io("list", directory)(error)),
         };
         let mut found = Self::default();
+        let mut unknown = Vec::new();
         for (step, name) in names.iter().filter_map(|name| Some((names::step(name)?, name))) {
-            if let Some(kept) = known.get(&step) {
-                found.whole.push(kept.clone());
-                continue;
-            }
-            let path = directory.join(name);
-            match look(storage, step, &path) {
-                Ok(LookedAt::Kept(kept)) => found.whole.push(kept),
-                Ok(LookedAt::Stranger) => found.strangers.push((step, path)),
-                Ok(LookedAt::Gone) => {}
-                Err(error) if is_damage(&error) => found.damaged.push(Damaged {
-                    step,
-                    path,
-                    error,
-                    order: None,
-                }),
-                Err(error) => return Err(error),
+            match known.get(&step) {
+                Some(kept) => found.whole.push(kept.clone()),
+                None => unknown.push((step, directory.join(name))),
             }
         }
+        let found = Mutex::new(found);
+        let work = Mutex::new(unknown.into_iter());
+        let threads = if work.lock().is_ok_and(|work| work.len() > FEW) {
+            THREADS
+        } else {
+            1
+        };
+        in_parallel(threads, || {
+            let (step, path) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+            let looked = look(storage, step, &path);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(found.add(step, path, looked))
+        })?;
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         found.whole.sort_by_key(|one| one.order);
         found.next_order = found.whole.last().map_or(0, |one| one.order).saturating_add(1);
+        found.damaged.sort_by_key(|one| one.step);
         let marked = found.whole.iter().flat_map(|one| &one.damaged).copied().collect();
         found.take_out(&marked);
         Ok(found)
+    }
+
+    /// Adds a name of a step as it was found.
+    fn add(&mut self, step: u64, path: PathBuf, looked: Result<LookedAt>) -> Result<()> {
+        match looked {
+            Ok(LookedAt::Kept(kept)) => self.whole.push(kept),
+            Ok(LookedAt::Stranger) => self.strangers.push((step, path)),
+            Ok(LookedAt::Gone) => {}
+            Err(error) if is_damage(&error) => self.damaged.push(Damaged {
+                step,
+                path,
+                error,
+                order: None,
+            }),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Moves checkpoints that a resume found damaged away from those that may be whole.
