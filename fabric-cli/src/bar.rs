@@ -1,7 +1,5 @@
 //! A bar on standard error for work that takes a while. There is none where standard error is no terminal.
 
-use std::time::Duration;
-
 use fabric_core::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -31,13 +29,6 @@ impl Bar {
 
     /// Removes the bar from the terminal.
     pub(crate) fn clear(&self) {
-        self.0.disable_steady_tick();
         self.0.finish_and_clear();
-    }
-
-    /// Draws the bar also while no byte arrives.
-    pub(crate) fn ticking(self) -> Self {
-        self.0.enable_steady_tick(Duration::from_millis(200));
-        self
     }
 }

@@ -81,9 +81,9 @@ struct ValueDocument<'d> {
 }
 
 fn show_value(value: &Value, arguments: &Arguments, screen: &mut Screen) -> Result<(), Failure> {
-    if arguments.full || arguments.slice.is_some() {
+    if arguments.slice.is_some() {
         let text = format!(
-            "entry `{}` is a value; --full and --slice are for tensors",
+            "entry `{}` is a value; --slice is for tensors",
             plain(&arguments.name)
         );
         return Err(Failure::new(text).with_status(crate::USAGE));

@@ -3,6 +3,7 @@
 mod completions;
 mod console;
 mod convert;
+mod every_command;
 mod hostile;
 mod listing;
 mod prune;

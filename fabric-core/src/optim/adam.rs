@@ -110,7 +110,7 @@ impl Hyper for ParamsAdam {
             .option("maximize", false)
     }
 
-    fn from_group(group: &ParamGroup) -> Result<Self, ValueError> {
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
         hyper::expect_flag(group, "maximize", false)?;
         let (beta1, beta2) = hyper::betas(group)?;
         Ok(Self {

@@ -36,7 +36,7 @@ pub(super) trait Hyper: Clone + Debug + PartialEq + Send + Sync + 'static {
 
     /// # Errors
     /// If a hyper-parameter is missing, has no meaning, or asks for something that the optimizer does not do.
-    fn from_group(group: &ParamGroup) -> Result<Self, ValueError>;
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError>;
 }
 
 /// Parameters with their state, and the hyper-parameters of each group.
@@ -238,7 +238,7 @@ macro_rules! optimizer {
                 self.0.describe()
             }
 
-            fn check(&self, groups: &[$crate::state::ParamGroup]) -> Result<(), $crate::value::ValueError> {
+            fn check(&self, groups: &[$crate::state::ParamGroup]) -> std::result::Result<(), $crate::value::ValueError> {
                 self.0.check(groups)
             }
 

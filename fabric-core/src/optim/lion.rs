@@ -85,7 +85,7 @@ impl Hyper for ParamsLion {
             .option("weight_decay", self.weight_decay)
     }
 
-    fn from_group(group: &ParamGroup) -> Result<Self, ValueError> {
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
         let (beta1, beta2) = hyper::betas(group)?;
         Ok(Self {
             lr: hyper::number(group, "lr")?,

@@ -111,7 +111,7 @@ impl Hyper for ParamsRmsProp {
             .option("maximize", false)
     }
 
-    fn from_group(group: &ParamGroup) -> Result<Self, ValueError> {
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
         hyper::expect_flag(group, "maximize", false)?;
         Ok(Self {
             lr: hyper::number(group, "lr")?,
