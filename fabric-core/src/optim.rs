@@ -17,10 +17,12 @@
 //! # }
 //! ```
 //!
-//! Their results are bit for bit those of candle's in `f32`, `f64`, `f16` and `bf16`, computed on a CPU in one pass
+//! The results of these two are bit for bit those of candle's in `f32`, `f64`, `f16` and `bf16`, computed on a CPU in one pass
 //! over each parameter, without temporaries and on several threads for large ones; on other devices the same formula
 //! is carried out by candle's own operations. NaNs are NaNs in both, but may differ in their unused bits, and so may
 //! `bf16` results below 2^-126, which candle's addition rounds to zero on processors with AVX-512 BF16.
+//!
+//! [`Adam`], [`RmsProp`] and [`Lion`] are computed in the same way, and follow PyTorch and the authors of Lion in the order of operations.
 //!
 //! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s. A [`Schedule`] gives the learning rate
 //! of each step, and [`clip_grad_norm`] bounds the gradients.
