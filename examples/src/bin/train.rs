@@ -16,7 +16,7 @@ use candle_core::{DType, Device};
 use candle_nn::{VarBuilder, VarMap};
 use fabric_core::optim::{AdamW, Optimizer, ParamsAdamW};
 use fabric_core::run::{self, Every, Keep, Resumed, Run};
-use fabric_core::{Checkpoint, Fabric, LoadOptions, RawCheckpoint, named_parameters};
+use fabric_core::{Checkpoint, DiffOptions, Fabric, LoadOptions, named_parameters};
 use fabric_examples::mlp::Mlp;
 use fabric_examples::wine::{FEATURES, MARKS, Wine};
 use fabric_examples::{Result, by_component, digest, exit, scratch};
@@ -284,29 +284,11 @@ fn kill_in_the_middle(fabric: &Fabric, directory: &Path, mut process: Child) -> 
     Ok(Some(fabric.open(newest_of(fabric, directory)?)?.value("iteration")?))
 }
 
-/// Whether the last checkpoints of two runs have the same entries, to the last bit. Only the times of the saves differ.
+/// Returns true if the last checkpoints of two runs have the same entries. Only the times of the saves differ.
 fn same_entries(fabric: &Fabric, one: &Path, other: &Path) -> Result<bool> {
-    let [one, other] = [newest_of(fabric, one)?, newest_of(fabric, other)?];
-    let [one, other] = [fabric.open(one)?, fabric.open(other)?];
-    if one.names() != other.names() {
-        return Ok(false);
-    }
-    for name in one.names() {
-        let is_same = match one.info(name) {
-            Some(info) if other.info(name) != Some(info) => false,
-            Some(_) => bits(&one, name)? == bits(&other, name)?,
-            None => one.stored_value(name)? == other.stored_value(name)?,
-        };
-        if !is_same {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn bits(checkpoint: &RawCheckpoint, name: &str) -> Result<Vec<u32>> {
-    let numbers: Vec<f32> = checkpoint.tensor(name, &Device::Cpu)?.flatten_all()?.to_vec1()?;
-    Ok(numbers.into_iter().map(f32::to_bits).collect())
+    let (one, other) = (newest_of(fabric, one)?, newest_of(fabric, other)?);
+    let diff = fabric.open(one)?.diff(&fabric.open(other)?, DiffOptions::new())?;
+    Ok(diff.is_empty())
 }
 
 /// Goes to the next line where a progress bar, which only terminals show, was left on its own.

@@ -24,7 +24,7 @@ pub struct ParamsAdam {
     /// The weight decay: the factor of the parameter that is added to its gradient, or, if it is decoupled, the rate by which the
     /// parameter shrinks.
     pub weight_decay: f64,
-    /// True for the weight decay of AdamW, which does not pass through the moments.
+    /// True for the weight decay of `AdamW`, which does not pass through the moments.
     pub decoupled: bool,
     /// True to divide by the largest mean square so far ("On the Convergence of Adam and Beyond", Reddi and others, 2018).
     pub amsgrad: bool,
@@ -48,7 +48,7 @@ optimizer! {
     /// Adam ("Adam: A Method for Stochastic Optimization", Kingma and Ba, 2015, algorithm 1), as `torch.optim.Adam` computes it, and
     /// `torch.optim.AdamW` with [`decoupled`](ParamsAdam::decoupled); both with or without [`amsgrad`](ParamsAdam::amsgrad).
     ///
-    /// [`AdamW`](super::AdamW) is candle's AdamW bit for bit, without amsgrad; this optimizer follows PyTorch in the order of
+    /// [`AdamW`](super::AdamW) is candle's `AdamW` bit for bit, without amsgrad; this optimizer follows PyTorch in the order of
     /// operations.
     ///
     /// ```

@@ -12,13 +12,13 @@ use crate::value::ValueError;
 /// The hyper-parameters of [`Lion`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParamsLion {
-    /// The learning rate. The authors take a third to a tenth of AdamW's.
+    /// The learning rate. The authors take a third to a tenth of that of `AdamW`.
     pub lr: f64,
     /// The part of the momentum in the direction of a step.
     pub beta1: f64,
     /// The part of the old momentum in the new one.
     pub beta2: f64,
-    /// The decoupled weight decay. The authors take three to ten times that of AdamW.
+    /// The decoupled weight decay. The authors take three to ten times that of `AdamW`.
     pub weight_decay: f64,
 }
 

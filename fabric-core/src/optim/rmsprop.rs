@@ -1,4 +1,4 @@
-//! RMSprop: gradients divided by a running root mean square.
+//! `RmsProp`: gradients divided by a running root mean square.
 
 mod update;
 
@@ -41,7 +41,7 @@ impl Default for ParamsRmsProp {
 }
 
 optimizer! {
-    /// RMSprop (Tieleman and Hinton, "Neural Networks for Machine Learning", lecture 6.5, 2012), as `torch.optim.RMSprop` computes it.
+    /// `RMSprop` (Tieleman and Hinton, "Neural Networks for Machine Learning", lecture 6.5, 2012), as `torch.optim.RMSprop` computes it.
     ///
     /// For a gradient `g`, `d = g + weight_decay * theta`, and `v` becomes `alpha * v + (1 - alpha) * d * d`. The parameter goes
     /// down by `lr * d / (sqrt(v) + eps)`; with a momentum, by `lr` times a buffer that becomes `momentum` times itself plus that

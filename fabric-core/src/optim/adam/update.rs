@@ -13,8 +13,8 @@ pub(super) struct AdamUpdate {
     eps: f64,
     /// Of the weight decay that is added to the gradient.
     coupled: f64,
-    /// The factor of the parameter by the decoupled weight decay.
-    kept: f64,
+    /// The factor of the parameter by the decoupled weight decay, if there is one.
+    kept: Option<f64>,
     /// `lr / (1 - beta1^step)`.
     rate: f64,
     /// `sqrt(1 - beta2^step)`.
@@ -35,7 +35,7 @@ impl AdamUpdate {
             beta2: params.beta2,
             eps: params.eps,
             coupled,
-            kept: 1.0 - params.lr * decoupled,
+            kept: (decoupled != 0.0).then(|| 1.0 - params.lr * decoupled),
             rate: params.lr / (1.0 - params.beta1.powi(step)),
             root: (1.0 - params.beta2.powi(step)).sqrt(),
         }
@@ -47,13 +47,14 @@ impl<const N: usize> Update<N> for AdamUpdate {
         // Equal lengths that the compiler sees leave no check in the loop.
         let (len, grad) = (theta.len(), &grad[..theta.len()]);
         let state = state.map(|part| &mut part[..len]);
-        let [beta2, eps, coupled, kept] = [self.beta2, self.eps, self.coupled, self.kept].map(Num::<T>::scalar);
+        let [beta2, eps, coupled] = [self.beta2, self.eps, self.coupled].map(Num::<T>::scalar);
+        let kept = self.kept.map(Num::<T>::scalar);
         let [gain1, gain2] = [1.0 - self.beta1, 1.0 - self.beta2].map(Num::<T>::scalar);
         let [rate, root] = [self.rate, self.root].map(Num::<T>::scalar);
-        let (is_coupled, shrinks) = (self.coupled != 0.0, self.kept != 1.0);
+        let is_coupled = self.coupled != 0.0;
         for at in 0..len {
             let mut weight = Num::of(theta[at]);
-            if shrinks {
+            if let Some(kept) = kept {
                 weight = weight.scaled(kept);
             }
             let mut g = Num::of(grad[at]);
@@ -76,10 +77,9 @@ impl<const N: usize> Update<N> for AdamUpdate {
     }
 
     fn by_tensors(&self, theta: &Var, state: &[Var; N], grad: &Tensor) -> Result<()> {
-        let weight = if self.kept == 1.0 {
-            theta.as_tensor().clone()
-        } else {
-            (theta.as_tensor() * self.kept)?
+        let weight = match self.kept {
+            Some(kept) => (theta.as_tensor() * kept)?,
+            None => theta.as_tensor().clone(),
         };
         let g = if self.coupled == 0.0 {
             grad.clone()

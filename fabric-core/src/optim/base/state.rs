@@ -12,7 +12,7 @@ impl<H: Hyper> Base<H> {
             let described = names
                 .iter()
                 .zip(&parameter.state)
-                .fold(described, |described, (name, tensor)| described.tensor(*name, tensor));
+                .fold(described, |described, (name, tensor)| described.tensor(name, tensor));
             described.step(parameter.step)
         });
         let description = OptimizerDescription::new(H::KIND, parameters.collect());
