@@ -14,8 +14,16 @@ pub(crate) mod verify;
 use std::process::ExitCode;
 
 use crate::arguments::Command;
-use crate::failure::Failure;
+use crate::failure::{FAILED, Failure, TROUBLE};
 use crate::screen::Screen;
+
+/// The exit status of a command that fails, for failures without a status of their own.
+pub(crate) fn failed(command: &Command) -> u8 {
+    match command {
+        Command::Verify(_) | Command::Diff(_) => TROUBLE,
+        _ => FAILED,
+    }
+}
 
 /// Runs a command.
 ///

@@ -1,16 +1,16 @@
 //! The end of a command that did not do its work: one sentence on standard error, and an exit status.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::text::{is_printable, plain};
 
 /// The exit status of a command that failed.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
-/// The exit status of `verify` and `diff` that found nothing to look into.
+/// The exit status of `verify` and `diff` that failed: 1 says that a checkpoint is damaged, or that two differ.
 pub(crate) const TROUBLE: u8 = 2;
 
 /// The reason why a command did not do its work.
@@ -20,14 +20,15 @@ pub(crate) enum Failure {
     Closed,
     Said {
         text: String,
-        status: u8,
+        /// None for the status of a failure of the command.
+        status: Option<u8>,
     },
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        let (text, status) = (text.into(), FAILED);
-        Self::Said { text, status }
+        let text = text.into();
+        Self::Said { text, status: None }
     }
 
     /// The failure of a call of the library about `path`.
@@ -39,20 +40,28 @@ impl Failure {
     pub(crate) fn with_status(self, status: u8) -> Self {
         match self {
             Self::Closed => Self::Closed,
-            Self::Said { text, .. } => Self::Said { text, status },
+            Self::Said { text, .. } => Self::Said {
+                text,
+                status: Some(status),
+            },
         }
     }
 
-    /// Says the failure, and gives the exit status of the process.
-    pub(crate) fn report(self) -> ExitCode {
+    /// Says the failure, and gives the exit status of the process: `failed` if the failure has none of its own.
+    pub(crate) fn report(self, failed: u8) -> ExitCode {
         match self {
             Self::Closed => ExitCode::SUCCESS,
             Self::Said { text, status } => {
-                anstream::eprintln!("ckpt: {text}");
-                ExitCode::from(status)
+                say(&text);
+                ExitCode::from(status.unwrap_or(failed))
             }
         }
     }
+}
+
+/// Writes a line to standard error. A process whose standard error takes nothing still has its exit status.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(anstream::stderr(), "ckpt: {text}");
 }
 
 /// Output that cannot be written.

@@ -17,11 +17,13 @@ mod text;
 mod time;
 mod tree;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::arguments::Arguments;
+use crate::failure::{FAILED, Failure};
 use crate::screen::Screen;
 
 /// The exit status of wrong usage, `EX_USAGE` of sysexits.h: 2 means another thing to `verify` and `diff`.
@@ -31,17 +33,26 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // `--help` and `--version` are errors of the parser too, which go to standard output.
-        Err(error) => {
-            let status = if error.use_stderr() { USAGE } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(status);
-        }
+        Err(error) => return said_by_the_parser(&error),
     };
     let mut screen = Screen::new(arguments.color);
+    let failed = command::failed(&arguments.command);
     let outcome = command::run(arguments.command, &mut screen);
     let outcome = outcome.and_then(|status| screen.flush().map(|()| status));
     match outcome {
         Ok(status) => status,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(failed),
+    }
+}
+
+/// Prints the help, the version, or how the program is used.
+fn said_by_the_parser(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        return ExitCode::from(USAGE);
+    }
+    match printed.and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failure::from(error).report(FAILED),
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use fabric_core::{DiffOptions, Fabric, RawCheckpoint};
 
 use crate::bar::Bar;
-use crate::failure::{Failure, TROUBLE};
+use crate::failure::Failure;
 use crate::json;
 use crate::screen::Screen;
 
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// If a checkpoint cannot be read, or the output cannot be written.
 pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode, Failure> {
-    let (first, second) = open(arguments).map_err(|failure| failure.with_status(TROUBLE))?;
+    let (first, second) = open(arguments)?;
     let bar = Bar::new("diff");
     let options = DiffOptions::new()
         .names_only(arguments.names_only)
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
         .progress(bar.callback());
     let diff = first.diff(&second, options);
     bar.clear();
-    let diff = diff.map_err(|error| Failure::new(error.to_string()).with_status(TROUBLE))?;
+    let diff = diff.map_err(|error| Failure::new(error.to_string()))?;
     if arguments.json {
         json::print(
             screen,

@@ -8,7 +8,7 @@ use fabric_core::{Damage, Error, Fabric, VerifyOptions, VerifyReport};
 use serde::Serialize;
 
 use crate::bar::Bar;
-use crate::failure::{Failure, TROUBLE, sentence};
+use crate::failure::{Failure, TROUBLE, say, sentence};
 use crate::json;
 use crate::screen::{GREEN, RED, Screen, YELLOW, styled};
 use crate::text::{columns, plain, plural, size};
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
             }
             Err(error) => {
                 screen.flush()?;
-                anstream::eprintln!("ckpt: {}", refusal(path, &error));
+                say(&refusal(path, &error));
             }
         }
     }
