@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     /// Compares names, element types and shapes, and reads no tensor.
     #[arg(long)]
     names_only: bool,
-    /// The largest relative change that counts as equal, for tensors and for values that are floats.
+    /// The largest relative change that counts as equal, for tensors and for values that are floats. Another element type or another
+    /// shape is a difference whatever the tolerance is.
     #[arg(long, value_name = "RATIO", default_value_t = 0., value_parser = ratio)]
     tolerance: f64,
     /// Compares the entries below this name. A checkpoint without entries below it, an exported model for instance, is compared as a
@@ -56,15 +57,18 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     if arguments.json {
         json::print(
             screen,
-            &document::Document::new((&arguments.first, &arguments.second), &diff),
+            &document::Document::new((&arguments.first, &arguments.second), &diff, arguments.names_only),
         )?;
     } else {
-        let limit = if arguments.limit == 0 {
-            usize::MAX
-        } else {
-            arguments.limit
+        let shown = lines::Shown {
+            limit: if arguments.limit == 0 {
+                usize::MAX
+            } else {
+                arguments.limit
+            },
+            names_only: arguments.names_only,
         };
-        lines::print(screen, (&first, &second), &diff, limit)?;
+        lines::print(screen, (&first, &second), &diff, shown)?;
     }
     Ok(ExitCode::from(u8::from(!diff.is_empty())))
 }

@@ -1,5 +1,6 @@
 //! The command `ckpt` as a user calls it: real processes, their output and their exit status.
 
+mod comparing;
 mod completions;
 mod console;
 mod convert;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fabric_core::{Diff, TensorChange, TensorInfo, Value};
+use fabric_core::{Diff, Json, TensorChange, TensorInfo};
 use serde::Serialize;
 
 use crate::json::Number;
@@ -11,20 +11,25 @@ use crate::json::Number;
 pub(super) struct Document<'d> {
     first: String,
     second: String,
-    equal: bool,
+    /// None if nothing differs, and contents were not compared.
+    equal: Option<bool>,
+    contents_compared: bool,
     values: Vec<ChangedValue<'d>>,
     tensors: Vec<ChangedTensor<'d>>,
     only_in_first: &'d [String],
     only_in_second: &'d [String],
-    equal_values: usize,
-    equal_tensors: usize,
+    /// None if contents were not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    equal_values: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    equal_tensors: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
 struct ChangedValue<'d> {
     name: &'d str,
-    first: serde_json::Value,
-    second: serde_json::Value,
+    first: Json<'d>,
+    second: Json<'d>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,11 +50,11 @@ struct Kind<'d> {
 }
 
 impl<'d> Document<'d> {
-    pub(super) fn new((first, second): (&Path, &Path), diff: &'d Diff) -> Self {
+    pub(super) fn new((first, second): (&Path, &Path), diff: &'d Diff, names_only: bool) -> Self {
         let values = diff.values.iter().map(|value| ChangedValue {
             name: &value.name,
-            first: as_json(&value.first),
-            second: as_json(&value.second),
+            first: value.first.json(),
+            second: value.second.json(),
         });
         let number = |measure: fn(TensorChange) -> Option<f64>, change: Option<TensorChange>| {
             change.and_then(measure).map(Number)
@@ -65,13 +70,14 @@ impl<'d> Document<'d> {
         Self {
             first: first.to_string_lossy().into_owned(),
             second: second.to_string_lossy().into_owned(),
-            equal: diff.is_empty(),
+            equal: (!names_only || !diff.is_empty()).then_some(diff.is_empty()),
+            contents_compared: !names_only,
             values: values.collect(),
             tensors: tensors.collect(),
             only_in_first: &diff.only_in_first,
             only_in_second: &diff.only_in_second,
-            equal_values: diff.equal_values,
-            equal_tensors: diff.equal_tensors,
+            equal_values: (!names_only).then_some(diff.equal_values),
+            equal_tensors: (!names_only).then_some(diff.equal_tensors),
         }
     }
 }
@@ -82,15 +88,5 @@ impl<'d> Kind<'d> {
             dtype: info.dtype().name(),
             shape: info.shape(),
         }
-    }
-}
-
-/// A value as JSON; a text about it if JSON has nothing for it.
-pub(super) fn as_json(value: &Value) -> serde_json::Value {
-    let number = || value.decode().ok().map(|number| serde_json::json!(Number(number)));
-    match value.decode::<serde_json::Value>() {
-        Ok(serde_json::Value::Null) if !value.is_null() => number().unwrap_or_default(),
-        Ok(json) => json,
-        Err(error) => serde_json::Value::String(error.to_string()),
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use fabric_core::{Diff, RawCheckpoint, TensorDiff, ValueDiff};
 
-use super::document::as_json;
 use crate::failure::Failure;
 use crate::screen::{BOLD, DIM, GREEN, RED, Screen, styled};
 use crate::text::{columns, cut, plain, plural};
@@ -18,7 +17,16 @@ const LONGEST_VALUE: usize = 60;
 /// The fewest columns of a name, on however narrow a terminal.
 const SHORTEST_NAME: usize = 12;
 
-/// Prints at most `limit` values, tensors, and names of each checkpoint.
+/// The part of the differences that is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// The most values, tensors, and names of each checkpoint.
+    pub(super) limit: usize,
+    /// True if contents were not compared.
+    pub(super) names_only: bool,
+}
+
+/// Prints the differences.
 ///
 /// # Errors
 /// If the output cannot be written.
@@ -26,8 +34,12 @@ pub(super) fn print(
     screen: &mut Screen,
     checkpoints: (&RawCheckpoint, &RawCheckpoint),
     diff: &Diff,
-    limit: usize,
+    shown: Shown,
 ) -> Result<(), Failure> {
+    let limit = shown.limit;
+    if diff.is_empty() && shown.names_only {
+        return screen.line("names, types and shapes are equal; contents were not compared");
+    }
     if diff.is_empty() {
         let (tensors, values) = (plural(diff.equal_tensors, "tensor"), plural(diff.equal_values, "value"));
         return screen.line(format!("no difference in {tensors} and {values}"));
@@ -37,14 +49,21 @@ pub(super) fn print(
     only(screen, checkpoints.0, &diff.only_in_first, ("first", RED), limit)?;
     only(screen, checkpoints.1, &diff.only_in_second, ("second", GREEN), limit)?;
     let of = |differ: usize, equal: usize, one: &str| format!("{differ} of {}", plural(differ + equal, one));
-    let mut summary = vec![
-        of(diff.values.len(), diff.equal_values, "value"),
-        of(diff.tensors.len(), diff.equal_tensors, "tensor"),
-    ];
+    let tensors = of(diff.tensors.len(), diff.equal_tensors, "tensor");
+    let mut summary = if shown.names_only {
+        vec![format!("{tensors} in type or shape")]
+    } else {
+        vec![of(diff.values.len(), diff.equal_values, "value"), tensors]
+    };
     let only = [(&diff.only_in_first, "first"), (&diff.only_in_second, "second")];
     let only = only.into_iter().filter(|(names, _)| !names.is_empty());
     summary.extend(only.map(|(names, which)| format!("{} only in the {which}", names.len())));
-    screen.line(format!("differ: {}", summary.join(", ")))
+    let remark = if shown.names_only {
+        "; contents were not compared"
+    } else {
+        ""
+    };
+    screen.line(format!("differ: {}{remark}", summary.join(", ")))
 }
 
 /// The values, those folded that changed alike: the step counts of an optimizer.
@@ -77,7 +96,7 @@ fn values(screen: &mut Screen, values: &[ValueDiff], limit: usize) -> Result<(),
 
 fn change(value: &ValueDiff) -> String {
     let [first, second] = [&value.first, &value.second].map(|value| {
-        let json = as_json(value).to_string();
+        let json = value.json().to_string();
         cut(&plain(&json), LONGEST_VALUE).into_owned()
     });
     format!("{first} -> {second}")
@@ -141,7 +160,7 @@ fn only(
         let value = raw
             .stored_value(name)
             .ok()
-            .map(|value| cut(&plain(&as_json(value).to_string()), LONGEST_VALUE).into_owned());
+            .map(|value| cut(&plain(&value.json().to_string()), LONGEST_VALUE).into_owned());
         vec![format!("  {}", plain(name)), info.or(value).unwrap_or_default()]
     };
     table(
