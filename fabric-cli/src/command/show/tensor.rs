@@ -61,8 +61,7 @@ pub(super) fn show(raw: &RawCheckpoint, arguments: &Arguments, screen: &mut Scre
     };
     let slice = match &arguments.slice {
         None => Slice::whole(info.shape()),
-        Some(text) => Slice::parse(text, info.shape())
-            .map_err(|what| Failure::new(format!("{}: {what}", plain(name))).with_status(crate::USAGE))?,
+        Some(text) => Slice::parse(text, info.shape()).map_err(|what| wrong_slice(arguments, &what))?,
     };
     let ties = raw
         .ties()
@@ -105,6 +104,13 @@ pub(super) fn show(raw: &RawCheckpoint, arguments: &Arguments, screen: &mut Scre
         None => fact(screen, "statistics", "none, for elements of this type"),
         Some(statistics) => facts(&statistics, &first, info.dtype(), screen),
     }
+}
+
+/// The failure about a slice.
+fn wrong_slice(arguments: &Arguments, what: &str) -> Failure {
+    let path = arguments.path.to_string_lossy();
+    let (path, name) = (plain(&path), plain(&arguments.name));
+    Failure::new(format!("{path}: {name}: {what}")).with_status(crate::USAGE)
 }
 
 impl StatisticsDocument {
@@ -177,7 +183,7 @@ fn facts(statistics: &Statistics, first: &[Element], dtype: DType, screen: &mut 
 }
 
 fn fact(screen: &mut Screen, name: &str, text: &str) -> Result<(), Failure> {
-    let line = format!("{name:<10}{text}");
+    let line = format!("{name:<8}  {text}");
     let line = cut(line.trim_end(), screen.width()).into_owned();
     screen.line(line)
 }
@@ -200,19 +206,20 @@ fn full(
     slice: &Slice,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let before = if arguments.json {
+    // It is written with the first elements, so that an error before them is the only output.
+    let mut text = if arguments.json {
         opened(document)?
     } else {
         String::new()
     };
-    screen.bytes(before.as_bytes())?;
     let indent = if arguments.json { 4 } else { 0 };
     let mut nested = Nested::new(&slice.shape, indent);
-    let (mut text, mut closed) = (String::new(), None);
+    let (mut has_begun, mut closed) = (false, None);
     let read = raw.elements(&arguments.name, &slice.ranges, |elements| {
         for element in elements {
             nested.push(&one(element, arguments.json), &mut text);
         }
+        has_begun = true;
         let written = screen.bytes(text.as_bytes());
         text.clear();
         match written {
@@ -228,13 +235,16 @@ fn full(
     }
     if let Err(error) = read {
         // What has been printed is no whole document, and stands on lines of its own.
-        screen.line("")?;
-        screen.flush()?;
+        if has_begun {
+            screen.line("")?;
+            screen.flush()?;
+        }
         return Err(failure(&arguments.path)(error));
     }
     if slice.shape.contains(&0) {
-        screen.bytes(Nested::empty(&slice.shape).as_bytes())?;
+        text.push_str(&Nested::empty(&slice.shape));
     }
+    screen.bytes(text.as_bytes())?;
     screen.line(if arguments.json { "\n}" } else { "" })
 }
 
