@@ -14,8 +14,8 @@ const LANES: usize = 8;
 /// Statistics of the elements of a tensor or of a box of one, which
 /// [`RawCheckpoint::statistics`](crate::RawCheckpoint::statistics) returns.
 ///
-/// All numbers but the counts are over the finite elements, and are `f64` whatever the element type is: an integer beyond 2^53 is
-/// rounded, and true is 1.
+/// All numbers but the counts are over the finite elements. Those that are `f64` are so whatever the element type is: an integer
+/// beyond 2^53 is rounded, and true is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -31,6 +31,10 @@ pub struct Statistics {
     pub min: Option<f64>,
     /// The largest finite element; `None` if no element is finite.
     pub max: Option<f64>,
+    /// The smallest element of an integer type, exactly; `None` for other types, and if there is no element.
+    pub min_integer: Option<i128>,
+    /// The largest element of an integer type, exactly; `None` for other types, and if there is no element.
+    pub max_integer: Option<i128>,
     /// The mean of the finite elements; `None` if no element is finite.
     pub mean: Option<f64>,
     /// The Euclidean norm (L2) of the finite elements: the square root of the sum of their squares. 0 if no element is finite, and
@@ -50,6 +54,8 @@ pub(crate) struct Accumulator {
     zeros: u64,
     min: f64,
     max: f64,
+    /// The smallest and the largest element of an integer type.
+    integers: Option<(i128, i128)>,
     sum: Scaled,
     squares: Scaled,
 }
@@ -65,6 +71,7 @@ impl Accumulator {
             zeros: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
+            integers: None,
             sum: Scaled::default(),
             squares: Scaled::default(),
         }
@@ -77,11 +84,30 @@ impl Accumulator {
             let most = (BLOCK - self.pending.len()) * width;
             let (now, later) = bytes.split_at(most.min(bytes.len()));
             decode(self.dtype, now, &mut self.pending);
+            self.take_integers(now);
             if self.pending.len() >= BLOCK {
                 self.close_block();
             }
             bytes = later;
         }
+    }
+
+    /// Finds the smallest and the largest of elements of an integer type.
+    fn take_integers(&mut self, bytes: &[u8]) {
+        let found = match self.dtype {
+            DType::U64 => extremes(bytes, u64::from_le_bytes),
+            DType::I64 => extremes(bytes, i64::from_le_bytes),
+            DType::U32 => extremes(bytes, u32::from_le_bytes),
+            DType::I32 => extremes(bytes, i32::from_le_bytes),
+            DType::U16 => extremes(bytes, u16::from_le_bytes),
+            DType::I16 => extremes(bytes, i16::from_le_bytes),
+            DType::U8 => extremes(bytes, u8::from_le_bytes),
+            DType::I8 => extremes(bytes, i8::from_le_bytes),
+            _ => None,
+        };
+        let Some((min, max)) = found else { return };
+        let (smallest, largest) = self.integers.unwrap_or((min, max));
+        self.integers = Some((smallest.min(min), largest.max(max)));
     }
 
     pub(crate) fn finish(mut self) -> Statistics {
@@ -97,6 +123,8 @@ impl Accumulator {
             zeros: self.zeros,
             min: if_any(self.min),
             max: if_any(self.max),
+            min_integer: self.integers.map(|(min, _)| min),
+            max_integer: self.integers.map(|(_, max)| max),
             // Rounding must not take the mean out of the range of the elements.
             mean: if_any(mean.max(self.min).min(self.max)),
             norm: self.squares.square_root(),
@@ -136,6 +164,19 @@ impl Accumulator {
             }
         }
     }
+}
+
+/// The smallest and the largest integer; `None` if there is none.
+fn extremes<T: Copy + Ord + Into<i128>, const LEN: usize>(
+    bytes: &[u8],
+    of: fn([u8; LEN]) -> T,
+) -> Option<(i128, i128)> {
+    let numbers = bytes.as_chunks::<LEN>().0.iter().map(|bytes| of(*bytes));
+    let found = numbers.fold(None, |found, number| match found {
+        None => Some((number, number)),
+        Some((min, max)) => Some((number.min(min), number.max(max))),
+    });
+    found.map(|(min, max): (T, T)| (min.into(), max.into()))
 }
 
 /// The sum of a function of the elements of a block, in an order that depends on their positions alone.
@@ -320,6 +361,25 @@ mod tests {
         accumulator.take(&[0xff, 0x03, 0x80]);
         let found = accumulator.finish();
         assert_eq!((found.min, found.max, found.elements), (Some(-128.), Some(3.), 3));
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_integer_are_exact() {
+        let exact = |dtype, bytes: &[u8]| {
+            let mut accumulator = Accumulator::new(dtype);
+            accumulator.take(bytes);
+            let found = accumulator.finish();
+            (found.min_integer, found.max_integer)
+        };
+        let odd = (1u64 << 53) + 1;
+        let bytes: Vec<u8> = [u64::MAX, odd].iter().flat_map(|number| number.to_le_bytes()).collect();
+        assert_eq!(exact(DType::U64, &bytes), (Some(odd.into()), Some(u64::MAX.into())));
+        let lowest = exact(DType::I64, &bytes);
+        assert_eq!(lowest, (Some(-1), Some(odd.into())));
+        assert_eq!(exact(DType::I8, &[0x80, 3]), (Some(-128), Some(3)));
+        assert_eq!(exact(DType::Bool, &[1, 0]), (None, None));
+        assert_eq!(exact(DType::F32, &[0; 8]), (None, None));
+        assert_eq!(exact(DType::I64, &[]), (None, None));
     }
 
     proptest! {

@@ -40,14 +40,28 @@ struct Summary {
     first_elements: Vec<Element>,
 }
 
+/// The smallest or the largest element: an integer if the element type is one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Extreme {
+    Integer(i128),
+    Float(f64),
+}
+
+impl Extreme {
+    fn of(float: Option<f64>, integer: Option<i128>) -> Option<Self> {
+        integer.map(Self::Integer).or(float.map(Self::Float))
+    }
+}
+
 #[derive(Serialize)]
 struct StatisticsDocument {
     elements: u64,
     zeros: u64,
     nan: u64,
     infinite: u64,
-    min: Option<f64>,
-    max: Option<f64>,
+    min: Option<Extreme>,
+    max: Option<Extreme>,
     mean: Option<f64>,
     norm: Number,
 }
@@ -120,8 +134,8 @@ impl StatisticsDocument {
             zeros: found.zeros,
             nan: found.nan,
             infinite: found.infinite,
-            min: found.min,
-            max: found.max,
+            min: Extreme::of(found.min, found.min_integer),
+            max: Extreme::of(found.max, found.max_integer),
             mean: found.mean,
             norm: Number(found.norm),
         }
@@ -162,9 +176,10 @@ fn head(document: &Document<'_>, info: &TensorInfo, screen: &mut Screen) -> Resu
 
 fn facts(statistics: &Statistics, first: &[Element], dtype: DType, screen: &mut Screen) -> Result<(), Failure> {
     let number = |number: Option<f64>| number.map_or_else(|| "none".to_owned(), rounded);
+    let exact = |integer: Option<i128>, float| integer.map_or_else(|| number(float), |integer| integer.to_string());
     fact(screen, "elements", &statistics.elements.to_string())?;
-    fact(screen, "min", &number(statistics.min))?;
-    fact(screen, "max", &number(statistics.max))?;
+    fact(screen, "min", &exact(statistics.min_integer, statistics.min))?;
+    fact(screen, "max", &exact(statistics.max_integer, statistics.max))?;
     fact(screen, "mean", &number(statistics.mean))?;
     fact(screen, "norm", &rounded(statistics.norm))?;
     fact(screen, "zeros", &statistics.zeros.to_string())?;
