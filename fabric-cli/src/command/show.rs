@@ -82,7 +82,11 @@ struct ValueDocument<'d> {
 
 fn show_value(value: &Value, arguments: &Arguments, screen: &mut Screen) -> Result<(), Failure> {
     if arguments.slice.is_some() {
-        let text = format!("entry `{}` is a value; --slice is for tensors", plain(&arguments.name));
+        let text = format!(
+            "{}: entry `{}` is a value; --slice is for tensors",
+            plain(&arguments.path.to_string_lossy()),
+            plain(&arguments.name)
+        );
         return Err(Failure::new(text).with_status(crate::USAGE));
     }
     if !arguments.json {
