@@ -34,10 +34,7 @@ impl RunLock {
         let path = directory.join(NAME);
         for _ in 0..MOST_TURNS {
             let held = match storage.create(&path) {
-                Ok(mut file) => {
-                    file.write_all(MARK).map_err(Error::io("write", &path))?;
-                    file
-                }
+                Ok(file) => marked(&**storage, &path, file)?,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     if is_foreign(&**storage, &path).map_err(Error::io("look at", &path))? {
                         let what = "a file that no run has written has the name of the run's lock: move it, or use another \
@@ -64,6 +61,19 @@ impl RunLock {
     }
 }
 
+/// Writes the mark into a lock that was just created. Without room for the mark the lock holds all the same: a process that
+/// makes room by removing checkpoints needs it.
+fn marked(storage: &dyn Storage, path: &Path, mut file: Box<dyn WriteFile>) -> Result<Box<dyn WriteFile>> {
+    match file.write_all(MARK) {
+        Err(error) if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            // The file is still held: no other process has taken it over.
+            let _ = storage.remove_file(path);
+            Err(Error::io("write", path)(error))
+        }
+        _ => Ok(file),
+    }
+}
+
 /// Returns true if the lock of a run is in a directory, held or left by a process that was killed.
 ///
 /// # Errors
@@ -74,8 +84,8 @@ pub(super) fn is_there(storage: &dyn Storage, directory: &Path) -> Result<bool> 
     look().map_err(Error::io("look at", &path))
 }
 
-/// Returns true if the file is there and is not the lock of a run. After a power failure a lock may lack bytes of its mark, or
-/// have zeros in their place.
+/// Returns true if the file is there and is not the lock of a run. After a power failure, or on a full disk, a lock may lack
+/// bytes of its mark, or have zeros in their place.
 fn is_foreign(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
     match storage.kind(path)? {
         None => return Ok(false),

@@ -1,12 +1,13 @@
 //! Everything in the directory of a run that no run wrote, and a second writer.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use fabric_core::run::{Keep, Run};
 use fabric_core::storage::{FileKind, Storage};
-use fabric_core::testing::Memory;
+use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Error, Fabric, Strategy};
-use testkit::files::{read, write};
+use testkit::files::{on, read, write};
 
 use super::{AT, State, fabric, opened, save, steps, with};
 
@@ -82,6 +83,32 @@ fn a_file_of_the_user_with_the_name_of_the_lock_stays_and_is_named() {
         "{error}"
     );
     assert_eq!(read(&memory, &lock), b"mine");
+}
+
+#[test]
+fn a_lock_without_room_for_its_mark_holds_and_another_error_leaves_no_file() {
+    let lock = Path::new(AT).join(".run.lock");
+    let opened = |fault| {
+        let memory = Memory::new();
+        // The directory is created, then the lock, then its mark is written.
+        let storage = Faulty::new(memory.clone());
+        drop(Run::at(AT).open(&on(storage.clone())).expect("no fault is set"));
+        let is_write = |name: &String| name.contains("write_all");
+        let at = storage.log().iter().position(is_write).expect("the mark is written");
+        let faulty = Faulty::new(memory.clone()).with_fault(at, fault);
+        (Run::at(AT).open(&on(faulty)), memory)
+    };
+    for fault in [Fault::ShortWrite, Fault::Error(ErrorKind::StorageFull)] {
+        let (run, memory) = opened(fault);
+        let run = run.expect("the lock needs no mark");
+        let second = Run::at(AT).open(&fabric(&memory));
+        assert!(matches!(second, Err(Error::RunInUse { .. })), "{second:?}");
+        drop(run);
+        assert_eq!(memory.kind(&lock).expect("readable"), None);
+    }
+    let (run, memory) = opened(Fault::Os(5));
+    assert!(matches!(run, Err(Error::Io { .. })), "{run:?}");
+    assert_eq!(memory.kind(&lock).expect("readable"), None);
 }
 
 #[test]
