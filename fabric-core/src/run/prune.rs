@@ -1,11 +1,13 @@
 //! Removing the checkpoints that no rule keeps, without a save.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Run;
 use super::decision::{Decision, decide};
 use super::found::{Found, Kept, is_damage};
 use crate::error::{Error, Result};
+use crate::format::facts::Marks;
 
 /// The outcome of [`Run::prune`].
 #[derive(Debug)]
@@ -13,7 +15,8 @@ use crate::error::{Error, Result};
 pub struct Pruned {
     /// The checkpoints that were removed, in the order in which they were saved.
     pub removed: Vec<Kept>,
-    /// The newest checkpoints that turned out to be damaged, each with the error of reading it. They are still there.
+    /// The checkpoints that a rule kept and that turned out to be damaged, each with the error of reading it. They are still
+    /// there.
     pub damaged: Vec<(PathBuf, Error)>,
 }
 
@@ -29,10 +32,12 @@ impl Run {
         Ok(decisions)
     }
 
-    /// Removes the checkpoints that no rule of the run keeps, without a save. The newest checkpoint is read and verified before
-    /// another one is removed; if it is damaged, it counts for no rule, and the next one is verified. So a whole one is there
-    /// afterwards if there was one before. Waits for a save in the
-    /// background. Where several ranks save, rank 0 removes, and all ranks get the same answer but for
+    /// Removes the checkpoints that no rule of the run keeps, without a save. Every checkpoint that stays is read and verified
+    /// before another one is removed; a damaged one counts for no rule, the rules decide anew, and the ones that stay in its
+    /// place are verified too. So each rule keeps whole checkpoints afterwards, if there were any. Of a checkpoint that goes,
+    /// only the head is read. If nothing goes, nothing is verified.
+    ///
+    /// Waits for a save in the background. Where several ranks save, rank 0 removes, and all ranks get the same answer but for
     /// [`Pruned::damaged`], which rank 0 has.
     ///
     /// ```
@@ -86,29 +91,51 @@ impl Run {
 
     fn prune_here(&self) -> Result<Pruned> {
         let mut damaged = Vec::new();
+        let mut read = Marks::new();
         loop {
             let Found { whole, .. } = self.held.found()?;
-            let due: Vec<Kept> = self.held.due_to_go(&whole).into_iter().cloned().collect();
-            let Some(newest) = whole.last().filter(|_| !due.is_empty()) else {
-                return Ok(Pruned { removed: due, damaged });
+            let due = self.held.due_to_go(&whole);
+            let goes: BTreeSet<u64> = due.iter().map(|one| one.step).collect();
+            let stays = whole.iter().filter(|one| !goes.contains(&one.step));
+            let found = if due.is_empty() {
+                Vec::new()
+            } else {
+                self.damaged_among(stays, &mut read)?
             };
-            match self.verify(newest) {
-                Ok(()) => {
-                    let mut removed = Vec::new();
-                    for one in due {
-                        if self.held.remove(&one)? {
-                            removed.push(one);
-                        }
+            if found.is_empty() {
+                let mut removed = Vec::new();
+                for one in due {
+                    if self.held.remove(one)? {
+                        removed.push(one.clone());
                     }
-                    return Ok(Pruned { removed, damaged });
                 }
+                return Ok(Pruned { removed, damaged });
+            }
+            damaged.extend(found);
+        }
+    }
+
+    /// Verifies the checkpoints that are not among those that were `read`, the newest first, and notes the damaged ones.
+    fn damaged_among<'k>(
+        &self,
+        stays: impl DoubleEndedIterator<Item = &'k Kept>,
+        read: &mut Marks,
+    ) -> Result<Vec<(PathBuf, Error)>> {
+        let mut damaged = Vec::new();
+        for one in stays.rev() {
+            if !read.insert((one.step, one.order)) {
+                continue;
+            }
+            match self.verify(one) {
+                Ok(()) => {}
                 Err(error) if is_damage(&error) => {
-                    self.held.note_damaged(newest);
-                    damaged.push((newest.path.clone(), error));
+                    self.held.note_damaged(one);
+                    damaged.push((one.path.clone(), error));
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(damaged)
     }
 
     /// Reads every byte of a checkpoint.

@@ -56,6 +56,30 @@ fn a_prune_never_removes_the_last_whole_checkpoint() {
 }
 
 #[test]
+fn a_damaged_checkpoint_that_a_rule_keeps_costs_no_whole_one() {
+    let (memory, run) = with(&[1, 2, 3, 4, 5], |run| run);
+    let kept = run.checkpoints().expect("readable");
+    // The best one, and the one before the newest.
+    for at in [0, 3] {
+        damage(&memory, &kept[at]);
+    }
+    drop(run);
+    let mut run = opened(&memory, |run| run.keep(Keep::last(2).best(1, Metric::highest("loss"))));
+    let pruned = run.prune().expect("2, 3 and 5 are whole");
+    assert_eq!(
+        removed(&pruned),
+        [0; 0],
+        "2 is the best one now, and 3 one of the last two"
+    );
+    let damaged: Vec<&Path> = pruned.damaged.iter().map(|(path, _)| path.as_path()).collect();
+    assert_eq!(damaged, [&kept[3].path, &kept[0].path]);
+    assert_eq!(steps(&run), [2, 3, 5]);
+    drop(run);
+    let mut run = opened(&memory, |run| run.keep(Keep::last(1).best(1, Metric::highest("loss"))));
+    assert_eq!(removed(&run.prune().expect("2 and 5 are whole")), [3, 4]);
+}
+
+#[test]
 fn a_run_without_a_whole_checkpoint_is_not_pruned() {
     let (memory, run) = with(&[1, 2, 3], |run| run);
     for one in run.checkpoints().expect("readable") {
