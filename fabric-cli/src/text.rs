@@ -27,9 +27,26 @@ pub(crate) fn plain(name: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+#[cfg(test)]
+thread_local! {
+    /// The number of calls of [`columns`].
+    pub(crate) static MEASURED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The number of columns that a text takes, without the sequences of styles in it.
 pub(crate) fn columns(text: &str) -> usize {
+    #[cfg(test)]
+    MEASURED.set(MEASURED.get() + 1);
     anstream::adapter::strip_str(text).map(UnicodeWidthStr::width).sum()
+}
+
+/// A line that fits in a number of columns. One that is too long loses its styles and its end.
+pub(crate) fn fitted(line: &str, width: usize) -> Cow<'_, str> {
+    if columns(line) <= width {
+        return Cow::Borrowed(line);
+    }
+    let text = anstream::adapter::strip_str(line).to_string();
+    Cow::Owned(cut(&text, width).into_owned())
 }
 
 /// A text without styles, cut to a number of columns, with `…` as its last column if something is missing.

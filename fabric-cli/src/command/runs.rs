@@ -18,7 +18,7 @@ use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::json;
 use crate::screen::{BOLD, DIM, RED, Screen, styled};
-use crate::text::{plain, plural, size};
+use crate::text::{fitted, plain, plural, size};
 
 /// Lists the checkpoints of a run: step, metrics, age, size, and which one is the newest and the best.
 ///
@@ -51,12 +51,13 @@ pub(crate) struct Arguments {
 /// If the directory is no run, or cannot be read.
 pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode, Failure> {
     let fabric = Fabric::new();
-    let listing = listed(&fabric, &arguments.directory)?;
+    let mut listing = listed(&fabric, &arguments.directory)?;
     let metric = chosen(arguments, &listing)?;
-    let mut rows = row::rows(&listing, metric.as_ref());
+    let mut rows = row::rows(&listing);
     if arguments.verify {
         verify(&fabric, &mut rows)?;
     }
+    row::mark(&mut rows, &mut listing, metric.as_ref());
     if arguments.json {
         json::print(screen, &document::of(&listing, &rows, metric.as_ref()))?;
     } else {
@@ -101,20 +102,7 @@ fn chosen(arguments: &Arguments, listing: &Listing) -> Result<Option<Metric>, Fa
     let names = row::metrics(listing);
     let name = match &arguments.metric {
         Some(name) if names.contains(name.as_str()) || !listing.curve(name).is_empty() => name.as_str(),
-        Some(name) => {
-            let known: Vec<_> = names.iter().map(|name| plain(name)).collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            let directory = arguments.directory.to_string_lossy();
-            return Err(Failure::new(format!(
-                "{}: the run has no metric `{}`; its metrics: {known}",
-                plain(&directory),
-                plain(name)
-            )));
-        }
+        Some(name) => return Err(no_metric(&arguments.directory, listing, name)),
         None => match names.first() {
             Some(only) if names.len() == 1 => only,
             _ => return Ok(None),
@@ -126,6 +114,21 @@ fn chosen(arguments: &Arguments, listing: &Listing) -> Result<Option<Metric>, Fa
         Metric::lowest
     };
     Ok(Some(metric(name)))
+}
+
+/// The failure of a call that names a metric which the run does not have.
+pub(crate) fn no_metric(directory: &Path, listing: &Listing, name: &str) -> Failure {
+    let known: Vec<_> = row::metrics(listing).into_iter().map(plain).collect();
+    let known = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    Failure::new(format!(
+        "{}: the run has no metric `{}`; its metrics: {known}",
+        plain(&directory.to_string_lossy()),
+        plain(name)
+    ))
 }
 
 /// Reads every checkpoint.
@@ -149,11 +152,8 @@ fn print(screen: &mut Screen, listing: &Listing, rows: &[Row], metric: Option<&M
         ""
     };
     let checkpoints = plural(rows.len(), "checkpoint");
-    screen.line(format_args!(
-        "{}  {checkpoints}, {}{open}",
-        styled(BOLD, plain(name)),
-        size(bytes)
-    ))?;
+    let heading = format!("{}  {checkpoints}, {}{open}", styled(BOLD, plain(name)), size(bytes));
+    screen.line(fitted(&heading, screen.width()))?;
     table::print(screen, rows, metric, SystemTime::now())?;
     for row in rows {
         if let Health::Damaged(why) = &row.health {
@@ -174,7 +174,7 @@ fn draw(screen: &mut Screen, listing: &Listing, name: &str, marks: Marks) -> Res
     };
     let title = format!("{}  {}{besides}", plain(name), plural(points.len(), "value"));
     screen.line("")?;
-    screen.line(title)?;
+    screen.line(fitted(&title, screen.width()))?;
     for line in curve.lines(screen.width(), marks) {
         screen.line(styled(DIM, line.axis) + &line.curve)?;
     }

@@ -110,6 +110,28 @@ fn verify_tells_a_flipped_bit_and_ends_with_1() {
 }
 
 #[test]
+fn a_damaged_checkpoint_is_neither_the_newest_nor_the_best() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("gpt");
+    a_run(&at, &[(1, 3.), (2, 1.), (3, 2.), (4, 0.5)]);
+    flip(&at.join("step-000000004.ckpt"));
+    let said = run(directory.path(), &["runs", "gpt", "--verify", "--json"]);
+    let document: Value = serde_json::from_str(&said.out).expect("JSON");
+    let marked = |key: &str| -> Vec<u64> {
+        let all = document["checkpoints"].as_array().expect("a list").iter();
+        all.filter(|one| one[key] == json!(true))
+            .filter_map(|one| one["step"].as_u64())
+            .collect()
+    };
+    assert_eq!((marked("newest"), marked("best")), (vec![3], vec![2]));
+    assert_eq!(
+        document["curve"]["steps"],
+        json!([1, 2, 3, 4]),
+        "its value was measured"
+    );
+}
+
+#[test]
 fn a_run_that_is_open_is_listed() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path().join("gpt");

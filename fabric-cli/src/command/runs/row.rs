@@ -51,9 +51,7 @@ pub(crate) struct Row {
 }
 
 /// All checkpoints, in the order of their steps.
-pub(crate) fn rows(listing: &Listing, metric: Option<&Metric>) -> Vec<Row> {
-    let newest = listing.latest().map(|one| one.step);
-    let best = metric.and_then(|metric| listing.best(metric)).map(|one| one.step);
+pub(crate) fn rows(listing: &Listing) -> Vec<Row> {
     let read = listing.checkpoints.iter().map(|one| Row {
         step: one.step,
         path: one.path.clone(),
@@ -61,8 +59,8 @@ pub(crate) fn rows(listing: &Listing, metric: Option<&Metric>) -> Vec<Row> {
         bytes: Some(one.bytes),
         time: Some(one.time),
         host: one.host.clone(),
-        is_newest: newest == Some(one.step),
-        is_best: best == Some(one.step),
+        is_newest: false,
+        is_best: false,
         health: Health::Unverified,
     });
     let damaged = listing.damaged.iter().map(|one| Row {
@@ -79,6 +77,21 @@ pub(crate) fn rows(listing: &Listing, metric: Option<&Metric>) -> Vec<Row> {
     let mut rows: Vec<Row> = read.chain(damaged).collect();
     rows.sort_by_key(|row| row.step);
     rows
+}
+
+/// Marks the newest and the best one of the checkpoints that are not known to be damaged.
+pub(crate) fn mark(rows: &mut [Row], listing: &mut Listing, metric: Option<&Metric>) {
+    let is_whole = |row: &&Row| matches!(row.health, Health::Unverified | Health::Whole);
+    let whole: BTreeSet<u64> = rows.iter().filter(is_whole).map(|row| row.step).collect();
+    let all = listing.checkpoints.clone();
+    listing.checkpoints.retain(|one| whole.contains(&one.step));
+    let newest = listing.latest().map(|one| one.step);
+    let best = metric.and_then(|metric| listing.best(metric)).map(|one| one.step);
+    listing.checkpoints = all;
+    for row in rows {
+        row.is_newest = newest == Some(row.step);
+        row.is_best = best == Some(row.step);
+    }
 }
 
 /// The names of the metrics of the checkpoints.

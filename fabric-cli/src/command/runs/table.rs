@@ -1,5 +1,6 @@
 //! The table of a run's checkpoints.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use fabric_core::run::Metric;
@@ -7,7 +8,7 @@ use fabric_core::run::Metric;
 use super::row::{Health, Row};
 use crate::failure::Failure;
 use crate::screen::{BOLD, DIM, GREEN, RED, Screen, styled};
-use crate::text::{columns, plain, plural, size};
+use crate::text::{columns, fitted, plain, plural, size};
 
 /// The spaces between two columns.
 const GAP: &str = "   ";
@@ -17,25 +18,26 @@ struct Column {
     heading: String,
     texts: Vec<String>,
     is_number: bool,
+    /// The columns of the terminal that the widest text takes.
+    width: usize,
 }
 
 impl Column {
     fn new(heading: &str, is_number: bool, texts: impl Iterator<Item = String>) -> Self {
+        let heading = plain(heading).into_owned();
+        let texts: Vec<String> = texts.collect();
+        let widest = texts.iter().map(|text| columns(text)).max().unwrap_or(0);
         Self {
-            heading: plain(heading).into_owned(),
-            texts: texts.collect(),
+            width: widest.max(columns(&heading)),
+            heading,
+            texts,
             is_number,
         }
     }
 
-    fn width(&self) -> usize {
-        let widest = self.texts.iter().map(|text| columns(text)).max().unwrap_or(0);
-        widest.max(columns(&self.heading))
-    }
-
     /// A text with the spaces that fill the column.
     fn filled(&self, text: &str) -> String {
-        let spaces = " ".repeat(self.width().saturating_sub(columns(text)));
+        let spaces = " ".repeat(self.width.saturating_sub(columns(text)));
         if self.is_number {
             format!("{spaces}{text}")
         } else {
@@ -54,6 +56,14 @@ pub(super) fn print(
     if rows.is_empty() {
         return screen.line(styled(DIM, "no checkpoint yet"));
     }
+    for line in lines(screen.width(), rows, metric, now) {
+        screen.line(line)?;
+    }
+    Ok(())
+}
+
+/// The lines of the table, in so many columns of the terminal.
+fn lines(columns: usize, rows: &[Row], metric: Option<&Metric>, now: SystemTime) -> Vec<String> {
     let mut table = vec![Column::new("step", true, rows.iter().map(|row| row.step.to_string()))];
     let mut behind = vec![
         Column::new(
@@ -69,19 +79,15 @@ pub(super) fn print(
         ),
     ];
     behind.extend(flags(rows, metric));
-    let used: usize = table
-        .iter()
-        .chain(&behind)
-        .map(|column| column.width() + GAP.len())
-        .sum();
-    let mut room = screen.width().saturating_sub(used);
+    let used: usize = table.iter().chain(&behind).map(|column| column.width + GAP.len()).sum();
+    let mut room = columns.saturating_sub(used);
     let mut left_out = 0;
     for name in names(rows, metric) {
         let values = rows
             .iter()
             .map(|row| row.metrics.get(name).map_or_else(String::new, |value| number(*value)));
         let column = Column::new(name, true, values);
-        let width = column.width() + GAP.len();
+        let width = column.width + GAP.len();
         if width > room {
             left_out += 1;
             continue;
@@ -91,16 +97,21 @@ pub(super) fn print(
     }
     table.append(&mut behind);
     let heading: Vec<String> = table.iter().map(|column| column.filled(&column.heading)).collect();
-    screen.line(styled(BOLD, heading.join(GAP).trim_end()))?;
+    let mut lines = vec![styled(BOLD, heading.join(GAP).trim_end())];
     for at in 0..rows.len() {
         let texts: Vec<String> = table.iter().map(|column| column.filled(&column.texts[at])).collect();
-        screen.line(texts.join(GAP).trim_end())?;
+        lines.push(texts.join(GAP).trim_end().to_owned());
     }
     if left_out > 0 {
         let left_out = plural(left_out, "more metric");
-        screen.line(styled(DIM, format!("{left_out} in a wider terminal, and with --json")))?;
+        lines.push(styled(DIM, format!("{left_out} in a wider terminal, and with --json")));
     }
-    Ok(())
+    for line in &mut lines {
+        if let Cow::Owned(fitted) = fitted(line, columns) {
+            *line = fitted;
+        }
+    }
+    lines
 }
 
 /// The names of the metrics, the chosen one first.
@@ -165,7 +176,11 @@ fn age(time: SystemTime, now: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::text::MEASURED;
 
     #[test]
     fn numbers_are_short() {
@@ -185,6 +200,28 @@ mod tests {
                 "0.33333"
             ]
         );
+    }
+
+    #[test]
+    fn each_text_of_a_long_table_is_measured_a_few_times() {
+        let row = |step: u64| Row {
+            step,
+            path: PathBuf::new(),
+            metrics: BTreeMap::from([("loss".to_owned(), 0.5)]),
+            bytes: Some(1024),
+            time: None,
+            host: None,
+            is_newest: step == 1_000,
+            is_best: false,
+            health: Health::Unverified,
+        };
+        let rows: Vec<Row> = (1..=1_000).map(row).collect();
+        MEASURED.set(0);
+        let lines = lines(80, &rows, None, SystemTime::UNIX_EPOCH);
+        assert_eq!(lines.len(), 1_001);
+        // Five columns: each text for the width of its column and for its spaces, and the whole line.
+        let measured = MEASURED.get();
+        assert!(measured <= 12 * 1_001, "{measured}");
     }
 
     #[test]
