@@ -1,5 +1,6 @@
 //! `ckpt prune DIR`: removes the checkpoints of a run that no rule keeps.
 
+mod decided;
 mod rules;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
@@ -7,21 +8,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fabric_core::Fabric;
-use fabric_core::run::{Decision, Keep, Kept, Pruned, Run};
-use serde::Serialize;
+use fabric_core::run::{Decision, Keep, Kept, Listing, Metric, Run};
 
+use self::decided::Decided;
 use self::rules::Rules;
-use super::runs::listed;
-use crate::failure::{Failure, sentence};
-use crate::screen::{DIM, RED, Screen, styled};
-use crate::text::{plain, plural, size};
+use super::runs::{listed, no_metric};
+use crate::failure::Failure;
+use crate::screen::{DIM, Screen, styled};
+use crate::text::{cut, plural};
 use crate::{USAGE, json};
 
 /// Removes the checkpoints of a run that no rule keeps.
 ///
-/// A checkpoint stays if any rule keeps it, and the newest one always stays. Damaged checkpoints and all other files stay. The
-/// newest checkpoint is read and verified before another one is removed. Takes the lock of the run: while a training has the run
-/// open, nothing is removed, and the command fails.
+/// A checkpoint stays if any rule keeps it, and the newest one always stays. Every checkpoint that stays is read and verified
+/// before another one is removed: a damaged one stays too, and the rules keep another one in its place. Of the checkpoints that go,
+/// only the heads are read, and one whose head is damaged stays. All other files stay. Takes the lock of the run: while a training
+/// has the run open, nothing is removed, and the command fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The directory of the run.
@@ -29,7 +31,7 @@ pub(crate) struct Arguments {
     directory: PathBuf,
     #[command(flatten)]
     rules: Rules,
-    /// Shows the decisions, and removes nothing. Takes no lock.
+    /// Shows the decisions, and removes nothing. Takes no lock, and verifies nothing.
     #[arg(long)]
     dry_run: bool,
     /// Removes without a question. Without a terminal there is nobody to ask, and the option is needed.
@@ -41,15 +43,24 @@ pub(crate) struct Arguments {
 }
 
 /// # Errors
-/// If the directory is no run, a training has it open, or nobody can be asked.
+/// If the directory is no run, no checkpoint has the metric of a rule, a training has the run open, or nobody can be asked.
 pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode, Failure> {
     let keep = arguments.rules.keep();
     let failed = |error: fabric_core::Error| Failure::of(&arguments.directory, &error);
     let fabric = Fabric::new();
     let listing = listed(&fabric, &arguments.directory)?;
+    has_metrics(arguments, &listing)?;
     if arguments.dry_run {
-        let decisions = listing.decide(&keep).map_err(failed)?;
-        return told(arguments, screen, &decisions, None);
+        let decided = Decided::before(&listing, &listing.decide(&keep).map_err(failed)?);
+        if arguments.json {
+            json::print(screen, &decided)?;
+        } else {
+            decided.show(screen)?;
+            decided.show_damaged(screen)?;
+            let remark = cut("a dry run: nothing was removed", screen.width());
+            screen.line(styled(DIM, remark))?;
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     let can_ask = !arguments.json && stdin().is_terminal() && stderr().is_terminal();
     if !arguments.yes && !can_ask {
@@ -60,12 +71,19 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     let mut run = opened(&fabric, arguments, &keep)?;
     let decisions = run.decisions().map_err(failed)?;
     if arguments.yes || decisions.iter().all(Decision::stays) {
-        let pruned = run.prune().map_err(failed)?;
-        return told(arguments, screen, &decisions, Some(&pruned));
+        let (decided, outcome) = pruned(&mut run, &listing, &decisions);
+        if arguments.json {
+            json::print(screen, &decided)?;
+        } else {
+            decided.show(screen)?;
+            decided.show_damaged(screen)?;
+            decided.show_removed(screen)?;
+        }
+        return outcome.map(|()| ExitCode::SUCCESS).map_err(failed);
     }
     // A training may begin while the question waits.
     drop(run);
-    show(screen, &decisions)?;
+    Decided::before(&listing, &decisions).show(screen)?;
     screen.flush()?;
     if !is_confirmed(&decisions)? {
         screen.line("nothing was removed")?;
@@ -76,8 +94,33 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
         let text = "the run has changed since the question; nothing was removed, repeat the command";
         return Err(Failure::new(text));
     }
-    report(screen, &run.prune().map_err(failed)?)?;
-    Ok(ExitCode::SUCCESS)
+    let (decided, outcome) = pruned(&mut run, &listing, &decisions);
+    decided.show_damaged(screen)?;
+    decided.show_removed(screen)?;
+    outcome.map(|()| ExitCode::SUCCESS).map_err(failed)
+}
+
+/// Removes, and tells the outcome also if the removal stops at an error.
+fn pruned(run: &mut Run, listing: &Listing, before: &[Decision]) -> (Decided, fabric_core::Result<()>) {
+    let outcome = run.prune();
+    let after = run.decisions().unwrap_or_default();
+    match outcome {
+        Ok(pruned) => (Decided::pruned(listing, before, &after, &pruned), Ok(())),
+        Err(error) => (Decided::stopped(listing, before, &after), Err(error)),
+    }
+}
+
+/// A rule with a metric that no checkpoint has keeps nothing: its name may be mistyped.
+fn has_metrics(arguments: &Arguments, listing: &Listing) -> Result<(), Failure> {
+    let is_missing = |metric: &Metric| {
+        let mut kept = listing.checkpoints.iter();
+        kept.all(|one| !one.metrics.contains_key(metric.name()))
+    };
+    let mut metrics = arguments.rules.metrics().map(|(_, metric)| metric);
+    match metrics.find(is_missing).filter(|_| !listing.checkpoints.is_empty()) {
+        Some(metric) => Err(no_metric(&arguments.directory, listing, metric.name())),
+        None => Ok(()),
+    }
 }
 
 /// The run with its lock.
@@ -102,106 +145,4 @@ fn is_confirmed(decisions: &[Decision]) -> Result<bool, Failure> {
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Prints the decisions and the outcome; without an outcome nothing was removed.
-fn told(
-    arguments: &Arguments,
-    screen: &mut Screen,
-    decisions: &[Decision],
-    pruned: Option<&Pruned>,
-) -> Result<ExitCode, Failure> {
-    if arguments.json {
-        json::print(screen, &Document::new(decisions, pruned))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    show(screen, decisions)?;
-    match pruned {
-        Some(pruned) => report(screen, pruned)?,
-        None => screen.line(styled(DIM, "a dry run: nothing was removed"))?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A line for each checkpoint, and the sums.
-fn show(screen: &mut Screen, decisions: &[Decision]) -> Result<(), Failure> {
-    let width = decisions.iter().map(|one| one.checkpoint.step.to_string().len()).max();
-    let width = width.unwrap_or(0);
-    for decision in decisions {
-        let Kept { step, bytes, .. } = &decision.checkpoint;
-        let bytes = size(*bytes);
-        let line = if decision.stays() {
-            format!(
-                "stays   step {step:>width$}   {bytes:>10}   {}",
-                plain(&reasons(decision).join(", "))
-            )
-        } else {
-            styled(RED, format!("goes    step {step:>width$}   {bytes:>10}"))
-        };
-        screen.line(line)?;
-    }
-    let count = goes(decisions).count();
-    if count == 0 {
-        return screen.line("every checkpoint stays");
-    }
-    let bytes = goes(decisions).map(|one| one.bytes).sum();
-    let stay = decisions.len() - count;
-    let verb = if count == 1 { "goes" } else { "go" };
-    let stay_verb = if stay == 1 { "stays" } else { "stay" };
-    let count = plural(count, "checkpoint");
-    screen.line(format_args!("{count} ({}) {verb}, {stay} {stay_verb}", size(bytes)))
-}
-
-fn report(screen: &mut Screen, pruned: &Pruned) -> Result<(), Failure> {
-    for (path, error) in &pruned.damaged {
-        screen.line(format_args!("{} {}", styled(RED, "damaged:"), sentence(path, error)))?;
-    }
-    if pruned.removed.is_empty() {
-        return screen.line("nothing was removed");
-    }
-    let removed = plural(pruned.removed.len(), "checkpoint");
-    let bytes = pruned.removed.iter().map(|one| one.bytes).sum();
-    screen.line(format_args!("removed {removed}, {}", size(bytes)))
-}
-
-fn reasons(decision: &Decision) -> Vec<String> {
-    decision.reasons.iter().map(ToString::to_string).collect()
-}
-
-/// The document of `--json`.
-#[derive(Serialize)]
-struct Document {
-    dry_run: bool,
-    checkpoints: Vec<Decided>,
-    damaged: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Decided {
-    step: u64,
-    path: String,
-    bytes: u64,
-    stays: bool,
-    reasons: Vec<String>,
-    removed: bool,
-}
-
-impl Document {
-    fn new(decisions: &[Decision], pruned: Option<&Pruned>) -> Self {
-        let is_removed = |step: u64| pruned.is_some_and(|pruned| pruned.removed.iter().any(|one| one.step == step));
-        let decided = decisions.iter().map(|decision| Decided {
-            step: decision.checkpoint.step,
-            path: decision.checkpoint.path.to_string_lossy().into_owned(),
-            bytes: decision.checkpoint.bytes,
-            stays: decision.stays(),
-            reasons: reasons(decision),
-            removed: is_removed(decision.checkpoint.step),
-        });
-        let damaged = pruned.into_iter().flat_map(|pruned| &pruned.damaged);
-        Self {
-            dry_run: pruned.is_none(),
-            checkpoints: decided.collect(),
-            damaged: damaged.map(|(path, error)| sentence(path, error)).collect(),
-        }
-    }
 }

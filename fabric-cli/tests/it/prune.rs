@@ -73,6 +73,56 @@ fn without_a_rule_or_with_a_wrong_one_nothing_is_removed() {
 }
 
 #[test]
+fn a_metric_that_no_checkpoint_has_is_named_and_nothing_is_removed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("gpt");
+    a_run(&at, &ALL);
+    for mode in ["--yes", "--dry-run"] {
+        for rule in ["--keep-best", "--keep-highest"] {
+            let said = run(directory.path(), &["prune", "gpt", rule, "los", mode]);
+            assert_eq!((said.status, said.out.as_str()), (1, ""), "{rule} {mode}");
+            assert_eq!(
+                said.error.trim_end(),
+                "ckpt: gpt: the run has no metric `los`; its metrics: loss"
+            );
+        }
+    }
+    assert_eq!(steps(&at).len(), 5);
+}
+
+#[test]
+fn a_checkpoint_with_a_damaged_head_is_listed_and_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("gpt");
+    a_run(&at, &ALL);
+    let torn = at.join("step-000000020.ckpt");
+    std::fs::write(&torn, "torn").expect("it is writable");
+    for mode in ["--dry-run", "--yes"] {
+        let said = run(
+            directory.path(),
+            &["prune", "gpt", "--keep-newer-than", "1h", mode, "--json"],
+        );
+        let document: Value = serde_json::from_str(&said.out).expect("JSON");
+        let one = &document["checkpoints"][1];
+        assert_eq!(
+            (&one["step"], &one["stays"], &one["reasons"], &one["bytes"]),
+            (&json!(20), &json!(true), &json!(["damaged"]), &json!(null)),
+            "{document}"
+        );
+        assert_eq!(document["damaged"].as_array().map(Vec::len), Some(1), "{document}");
+    }
+    let said = run(directory.path(), &["prune", "gpt", "--keep-last", "1", "--yes"]);
+    assert_eq!(said.out.matches("goes ").count(), 3, "{}", said.out);
+    assert!(
+        said.out.contains("stays   step 20                damaged"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("3 checkpoints"), "{}", said.out);
+    assert!(torn.exists());
+}
+
+#[test]
 fn a_run_that_a_training_holds_is_refused_with_a_sentence() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path().join("gpt");

@@ -60,6 +60,8 @@ fn lines_fit_the_terminal_at_every_width() {
             &["ls", "runs/gpt/step-000001500.ckpt"],
             &["show", "gpt.ckpt", "model.embed"],
             &["show", "gpt.ckpt", "model"],
+            &["runs", "runs/gpt", "--metric", "val_loss"],
+            &["prune", "runs/gpt", "--keep-last", "1", "--dry-run"],
         ] {
             let output = on_terminal(directory.path(), columns, &[], arguments);
             for line in anstream::adapter::strip_str(&output).to_string().lines() {

@@ -28,11 +28,8 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn keep(&self) -> Keep {
         let mut keep = Keep::last(self.last.unwrap_or(0));
-        for (count, name) in &self.best {
-            keep = keep.best(*count, Metric::lowest(name));
-        }
-        for (count, name) in &self.highest {
-            keep = keep.best(*count, Metric::highest(name));
+        for (count, metric) in self.metrics() {
+            keep = keep.best(count, metric);
         }
         for steps in &self.every {
             keep = keep.every(*steps);
@@ -41,6 +38,13 @@ impl Rules {
             Some(age) => keep.newer_than(age),
             None => keep,
         }
+    }
+
+    /// The metrics of the rules, and how many checkpoints each one keeps.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = (usize, Metric)> {
+        let best = self.best.iter().map(|(count, name)| (*count, Metric::lowest(name)));
+        let highest = self.highest.iter().map(|(count, name)| (*count, Metric::highest(name)));
+        best.chain(highest)
     }
 }
 
