@@ -68,6 +68,16 @@ pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
+/// A text without styles, cut to a number of columns at its start, with `…` as its first column if something is missing. Names that
+/// differ mostly do so at their ends.
+pub(crate) fn cut_start(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let reversed: String = text.chars().rev().collect();
+    Cow::Owned(cut(&reversed, width).chars().rev().collect())
+}
+
 /// A number of bytes: `512 B`, `31.2 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -110,6 +120,12 @@ pub(crate) fn plural(count: usize, one: &str) -> String {
     }
 }
 
+/// `1 element`, `89.2 M elements`.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {one}{s}", count(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +159,9 @@ mod tests {
         assert_eq!(cut("重量重量", 5), "重量…");
         assert_eq!(cut("重量重量", 4), "重…");
         assert_eq!(cut("weight", 0), "");
+        assert_eq!(cut_start("weight", 6), "weight");
+        assert_eq!(cut_start("weight", 5), "…ight");
+        assert_eq!(cut_start("重量重量", 4), "…量");
+        assert_eq!(cut_start("weight", 0), "");
     }
 }

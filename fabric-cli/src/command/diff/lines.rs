@@ -6,7 +6,7 @@ use fabric_core::{Diff, RawCheckpoint, TensorDiff, ValueDiff};
 
 use crate::failure::Failure;
 use crate::screen::{BOLD, DIM, GREEN, RED, Screen, styled};
-use crate::text::{columns, cut, plain, plural};
+use crate::text::{columns, cut, cut_start, plain, plural};
 
 /// The fewest values that become one line if they changed alike.
 const FOLDED_FROM: usize = 3;
@@ -14,8 +14,8 @@ const FOLDED_FROM: usize = 3;
 /// The most columns that a value takes.
 const LONGEST_VALUE: usize = 60;
 
-/// The fewest columns of a name, on however narrow a terminal.
-const SHORTEST_NAME: usize = 12;
+/// The fewest columns of a name, if the terminal has them: the columns behind it are cut before.
+const SHORTEST_NAME: usize = 24;
 
 /// The part of the differences that is printed.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +172,8 @@ fn only(
     separate(screen, false)
 }
 
-/// Prints rows in columns. The first column is cut where the terminal is too narrow.
+/// Prints rows in columns. Where the terminal is too narrow, names, the first column, are cut at their start, and then lines at their
+/// end.
 fn table(screen: &mut Screen, heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
     let heading: Vec<String> = heading.iter().map(ToString::to_string).collect();
     let all = || {
@@ -189,17 +190,21 @@ fn table(screen: &mut Screen, heading: &[&str], rows: &[Vec<String>]) -> Result<
                 .unwrap_or_default()
         })
         .collect();
-    let others: usize = widths.iter().skip(1).map(|width| width + 2).sum();
+    let width = screen.width();
+    // An empty column takes no place.
+    let others = widths.iter().skip(1).filter(|width| **width > 0).map(|width| width + 2);
+    let others: usize = others.sum();
     if let Some(first) = widths.first_mut() {
-        *first = (*first).min(screen.width().saturating_sub(others).max(SHORTEST_NAME));
+        *first = (*first).min(width.saturating_sub(others).max(SHORTEST_NAME.min(width)));
     }
     let line = |row: &[String]| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            let cell = if column == 0 { cut(cell, *width) } else { cell.into() };
+            let cell = if column == 0 { name(cell, *width) } else { cell.clone() };
             let padding = " ".repeat(width.saturating_sub(columns(&cell)));
             format!("{cell}{padding}")
         });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        let line = cells.collect::<Vec<_>>().join("  ");
+        cut(line.trim_end(), width).into_owned()
     };
     if !heading.is_empty() {
         screen.line(styled(BOLD, line(&heading)))?;
@@ -207,14 +212,22 @@ fn table(screen: &mut Screen, heading: &[&str], rows: &[Vec<String>]) -> Result<
     rows.iter().try_for_each(|row| screen.line(line(row)))
 }
 
+/// A name, cut behind its indent.
+fn name(cell: &str, width: usize) -> String {
+    let name = cell.trim_start_matches(' ');
+    let indent = &cell[..cell.len() - name.len()];
+    format!("{indent}{}", cut_start(name, width.saturating_sub(indent.len())))
+}
+
 /// Says how many were not printed.
 fn rest(screen: &mut Screen, all: usize, limit: usize, one: &str) -> Result<(), Failure> {
     match all.checked_sub(limit) {
         None | Some(0) => Ok(()),
-        Some(more) => screen.line(styled(
-            DIM,
-            format!("… and {} more; --limit 0 prints all", plural(more, one)),
-        )),
+        Some(more) => {
+            let text = format!("… and {} more; --limit 0 prints all", plural(more, one));
+            let line = styled(DIM, cut(&text, screen.width()));
+            screen.line(line)
+        }
     }
 }
 
