@@ -24,6 +24,8 @@ pub(crate) enum Content<'r> {
         info: &'r TensorInfo,
         /// The first of the other names of the same stored tensor, except for this one.
         tied_to: Option<&'r str>,
+        /// Another name of the tensor, the first of them, if a pattern leaves that out: this one counts as stored.
+        unlisted: Option<&'r str>,
     },
     Value(&'r Value),
     /// A summary on one line, and the size of the tensors in bytes.
@@ -37,7 +39,9 @@ impl Entry<'_> {
     /// The bytes that the entry stores. A tensor that is stored under another name counts there.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.content {
-            Content::Tensor { info, tied_to: None } => info.byte_len().unwrap_or_default() as u64,
+            Content::Tensor {
+                info, tied_to: None, ..
+            } => info.byte_len().unwrap_or_default() as u64,
             Content::Tensor { .. } | Content::Value(_) => 0,
             Content::Optimizer { bytes, .. } => *bytes,
         }
@@ -56,6 +60,7 @@ pub(crate) fn all(raw: &RawCheckpoint) -> Vec<Entry<'_>> {
         let info = raw.info(name).map(|info| Content::Tensor {
             info,
             tied_to: ties.get(name).copied(),
+            unlisted: None,
         });
         info.or_else(|| raw.stored_value(name).ok().map(Content::Value))
     };
@@ -65,6 +70,28 @@ pub(crate) fn all(raw: &RawCheckpoint) -> Vec<Entry<'_>> {
         Some(Entry { name, content })
     });
     sorted(entries.collect())
+}
+
+/// Gives the entries that `whole` has under further names the first of these.
+pub(crate) fn add_unlisted<'r>(entries: &mut [Entry<'r>], whole: &'r RawCheckpoint) {
+    let ties = whole.ties();
+    let each = ties
+        .iter()
+        .flat_map(|names| names.iter().map(move |name| (*name, names)));
+    let ties: HashMap<&str, &Vec<&'r str>> = each.collect();
+    for entry in entries {
+        let Content::Tensor {
+            tied_to: None,
+            unlisted,
+            ..
+        } = &mut entry.content
+        else {
+            continue;
+        };
+        let others = ties.get(entry.name).into_iter().flat_map(|names| names.iter());
+        // The first name of a tensor is that of its bytes.
+        *unlisted = others.take(1).copied().find(|other| *other != entry.name);
+    }
 }
 
 /// The names of a tensor but the first, each with the first.

@@ -65,7 +65,11 @@ enum Leaf<'r> {
 impl<'r> Leaf<'r> {
     fn of(entry: &Entry<'r>) -> Self {
         match &entry.content {
-            Content::Tensor { info, tied_to } => Self::Tensor(info, *tied_to),
+            Content::Tensor {
+                info,
+                tied_to,
+                unlisted,
+            } => Self::Tensor(info, tied_to.or(*unlisted)),
             Content::Value(value) => Self::Text(value_text(value)),
             Content::Optimizer { summary, .. } => Self::Text(summary.clone()),
         }
@@ -202,7 +206,11 @@ mod tests {
             .collect();
         let entry = |((name, _), info)| Entry {
             name,
-            content: Content::Tensor { info, tied_to: None },
+            content: Content::Tensor {
+                info,
+                tied_to: None,
+                unlisted: None,
+            },
         };
         let mut entries: Vec<Entry<'_>> = tensors.iter().copied().zip(&infos).map(entry).collect();
         entries.sort_by(|a, b| natural(a.name, b.name));
@@ -239,6 +247,7 @@ mod tests {
             content: Content::Tensor {
                 info: &info,
                 tied_to: None,
+                unlisted: None,
             },
         });
         let nodes = tree(&entries, Order::Size);

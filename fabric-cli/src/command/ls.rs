@@ -52,6 +52,9 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     let whole = open(path)?;
     let raw = matching(&whole, &arguments.globs, path)?;
     let mut all = entries::all(&raw);
+    if !arguments.globs.is_empty() {
+        entries::add_unlisted(&mut all, &whole);
+    }
     let mut optimizers = whole.optimizers().map_err(|error| Failure::of(path, &error))?;
     keep_listed(&mut optimizers, &all);
     if arguments.sort == Order::Size {

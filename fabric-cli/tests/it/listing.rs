@@ -230,9 +230,70 @@ fn directories_and_optimizers_of_pytorch_are_told() {
     }
     let shown = run(&fixtures, &["show", "more_dtypes.pt", "c64"]);
     assert!(
-        shown.status == 0 && shown.out.contains("none, for elements of this type"),
+        shown.status == 0 && shown.out.contains("statistics  none, for elements of this type"),
         "{shown:?}"
     );
-    let full = run(&fixtures, &["show", "--full", "more_dtypes.pt", "c64"]);
-    assert!(full.status == 1 && full.error.contains("C64"), "{full:?}");
+    for arguments in [
+        &["show", "--full", "more_dtypes.pt", "c64"][..],
+        &["show", "--full", "--json", "more_dtypes.pt", "c64"],
+    ] {
+        let full = run(&fixtures, arguments);
+        assert!(full.status == 1 && full.error.contains("C64"), "{full:?}");
+        assert_eq!(full.out, "", "an error before the first element is the only output");
+    }
+}
+
+#[test]
+fn large_integers_are_shown_exactly() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let odd = (1i64 << 53) + 1;
+    let tensor = Tensor::new(&[odd, -odd], &Device::Cpu).expect("memory");
+    Fabric::new()
+        .save(
+            directory.path().join("x.ckpt"),
+            &BTreeMap::from([("n".to_owned(), tensor)]),
+        )
+        .expect("a save");
+    let shown = run(directory.path(), &["show", "x.ckpt", "n"]).out;
+    for line in [format!("min       -{odd}\n"), format!("max       {odd}\n")] {
+        assert!(shown.contains(&line), "{shown}");
+    }
+    let json = run(directory.path(), &["show", "--json", "x.ckpt", "n"]).out;
+    let document: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(document["statistics"]["min"], serde_json::json!(-odd));
+}
+
+#[test]
+fn errors_about_slices_have_the_path() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let scalar = Tensor::new(0f32, &Device::Cpu).expect("memory");
+    Fabric::new()
+        .save(directory.path().join("x.ckpt"), &(scalar, 1u64))
+        .expect("a save");
+    for (name, text) in [
+        (
+            "0",
+            "ckpt: x.ckpt: 0: the slice \"7\" has 1 part, and the tensor has 0 dimensions\n",
+        ),
+        ("1", "ckpt: x.ckpt: entry `1` is a value; --slice is for tensors\n"),
+    ] {
+        let said = run(directory.path(), &["show", "x.ckpt", name, "--slice=7"]);
+        assert_eq!((said.status, said.error.as_str()), (64, text));
+    }
+}
+
+#[test]
+fn a_tied_tensor_names_the_first_name_though_a_pattern_leaves_it_out() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let tensor = Tensor::new(&[1f32], &Device::Cpu).expect("memory");
+    let state = ["embed", "head"].map(|name| (name.to_owned(), tensor.clone()));
+    Fabric::new()
+        .save(directory.path().join("x.ckpt"), &BTreeMap::from(state))
+        .expect("a save");
+    let listed = run(directory.path(), &["ls", "x.ckpt", "head"]).out;
+    assert!(listed.contains("1 tensor, 1 element, 4 B\n"), "{listed}");
+    assert!(listed.ends_with("4 B  = embed\n"), "{listed}");
+    let json = run(directory.path(), &["ls", "--json", "x.ckpt", "head"]).out;
+    let document: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(document["entries"][0]["tied_to"], "embed");
 }

@@ -71,13 +71,17 @@ impl<'d> EntryRecord<'d> {
     fn of(entry: &Entry<'d>) -> Option<Self> {
         let name = entry.name;
         match &entry.content {
-            Content::Tensor { info, tied_to } => Some(Self::Tensor {
+            Content::Tensor {
+                info,
+                tied_to,
+                unlisted,
+            } => Some(Self::Tensor {
                 name,
                 dtype: info.dtype().name(),
                 shape: info.shape(),
                 elements: info.elements().unwrap_or_default(),
                 bytes: info.byte_len().unwrap_or_default(),
-                tied_to: *tied_to,
+                tied_to: tied_to.or(*unlisted),
             }),
             Content::Value(value) => Some(Self::Value {
                 name,

@@ -6,7 +6,7 @@ use super::table::Sizes;
 use crate::entries::{Content, Entry, summary};
 use crate::failure::Failure;
 use crate::screen::{BOLD, Screen, styled};
-use crate::text::{count, cut, plain, plural};
+use crate::text::{counted, cut, plain, plural};
 use crate::time::utc;
 
 /// What the listed entries add up to.
@@ -27,7 +27,9 @@ impl Totals {
         let mut totals = Self::default();
         for entry in entries {
             match &entry.content {
-                Content::Tensor { info, tied_to: None } => {
+                Content::Tensor {
+                    info, tied_to: None, ..
+                } => {
                     totals.tensors += 1;
                     let elements = info.elements().unwrap_or_default() as u64;
                     totals.elements = totals.elements.saturating_add(elements);
@@ -103,9 +105,9 @@ fn run(description: &Description) -> Option<String> {
 /// `61 tensors, 345.1 K elements, 1.3 MiB · 1 more name of a tensor · 4 values`
 fn contents(totals: &Totals, sizes: Sizes) -> String {
     let tensors = format!(
-        "{}, {} elements, {}",
+        "{}, {}, {}",
         plural(totals.tensors, "tensor"),
-        count(totals.elements),
+        counted(totals.elements, "element"),
         sizes.text(totals.bytes)
     );
     let mut parts = vec![tensors];

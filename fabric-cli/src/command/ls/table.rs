@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::entries::{Content, Entry, value_text};
 use crate::failure::Failure;
 use crate::screen::{BOLD, DIM, Screen, styled};
-use crate::text::{count, cut, plain, size};
+use crate::text::{counted, cut, plain, size};
 use crate::tree::Node;
 
 /// The columns that a value takes at most: the rest of a long one is shown by `ckpt show`.
@@ -47,7 +47,11 @@ impl Line {
     fn of_entry(entry: &Entry<'_>, copies: u64, sizes: Sizes) -> Self {
         let mut line = Self::default();
         match &entry.content {
-            Content::Tensor { info, tied_to } => {
+            Content::Tensor {
+                info,
+                tied_to,
+                unlisted,
+            } => {
                 let each = sizes.text(info.byte_len().unwrap_or_default() as u64);
                 let size = match (tied_to, copies) {
                     (Some(_), _) => String::new(),
@@ -55,7 +59,9 @@ impl Line {
                     (None, copies) => format!("{copies} × {each}"),
                 };
                 line.columns = Some([info.dtype().to_string(), shape(info.shape()), size]);
-                line.text = tied_to.map_or_else(String::new, |other| format!("= {}", plain(other)));
+                line.text = tied_to
+                    .or(*unlisted)
+                    .map_or_else(String::new, |other| format!("= {}", plain(other)));
             }
             Content::Value(value) => line.text = cut(&value_text(value), MOST_OF_A_VALUE).into_owned(),
             Content::Optimizer { summary, bytes } => line.text = format!("{summary}, {}", sizes.text(*bytes)),
@@ -116,7 +122,7 @@ fn line(node: &Node<'_>, branches: String, is_root: bool, sizes: Sizes) -> Line 
         .map(|entry| Line::of_entry(entry, node.copies, sizes));
     let mut line = of_entry.unwrap_or_default();
     if is_root && node.entry.is_none() && node.tensors > 0 {
-        line.text = format!("{} tensors, {}", count(node.tensors), sizes.text(node.bytes));
+        line.text = format!("{}, {}", counted(node.tensors, "tensor"), sizes.text(node.bytes));
     }
     Line {
         branches,

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::text::plural;
+
 /// A box of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Slice {
@@ -28,10 +30,8 @@ impl Slice {
     pub(super) fn parse(text: &str, shape: &[usize]) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(',').map(str::trim).collect();
         if parts.len() > shape.len() {
-            let (dims, parts) = (shape.len(), parts.len());
-            return Err(format!(
-                "the slice {text:?} has {parts} parts, and the tensor has {dims} dimensions"
-            ));
+            let (dims, parts) = (plural(shape.len(), "dimension"), plural(parts.len(), "part"));
+            return Err(format!("the slice {text:?} has {parts}, and the tensor has {dims}"));
         }
         let mut slice = Self {
             ranges: Vec::with_capacity(shape.len()),
