@@ -44,8 +44,9 @@ fn names_alone_are_not_called_equal_contents() {
 fn numbers_inside_of_values_are_told_apart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let here = directory.path();
-    save(here, "a.ckpt", &(vec![f64::NAN, 1.], 1u64));
-    save(here, "b.ckpt", &(vec![f64::INFINITY, 1.], 1u64));
+    let tensor = Tensor::new(0f32, &Device::Cpu).expect("memory");
+    save(here, "a.ckpt", &(tensor.clone(), vec![f64::NAN, 1.]));
+    save(here, "b.ckpt", &(tensor, vec![f64::INFINITY, 1.]));
     let said = run(here, &["diff", "a.ckpt", "b.ckpt"]);
     assert!(said.out.contains(r#"["NaN",1.0] -> ["Infinity",1.0]"#), "{said:?}");
     let found = document(here, &["diff", "a.ckpt", "b.ckpt", "--json"]);

@@ -1,5 +1,10 @@
 //! Wrong usage, help and the version.
 
+#[cfg(target_os = "linux")]
+use candle_core::{DType, Device, Tensor};
+#[cfg(target_os = "linux")]
+use fabric_core::Fabric;
+
 use crate::support::run;
 #[cfg(target_os = "linux")]
 use crate::support::{ckpt, said};
@@ -29,15 +34,16 @@ fn full() -> std::process::Stdio {
 #[test]
 fn output_that_cannot_be_written_is_a_failure_and_no_finding() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    fabric_core::Fabric::new()
-        .save(directory.path().join("x.ckpt"), &(1u64, 2u64))
+    let zeros = Tensor::zeros(3, DType::F32, &Device::Cpu).expect("memory");
+    Fabric::new()
+        .save(directory.path().join("x.ckpt"), &(zeros, 1u64))
         .expect("a save");
     for (arguments, status) in [
         (&["verify", "x.ckpt"][..], 2),
         (&["verify", "--json", "x.ckpt"], 2),
         (&["diff", "x.ckpt", "x.ckpt"], 2),
         (&["ls", "x.ckpt"], 1),
-        (&["show", "x.ckpt", "0"], 1),
+        (&["show", "x.ckpt", "1"], 1),
         (&["--help"], 1),
         (&["--version"], 1),
     ] {
