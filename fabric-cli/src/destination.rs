@@ -13,6 +13,9 @@ use crate::text::plain;
 /// The reason, with the option that helps.
 pub(crate) fn check(from: &Path, to: &Path, force: bool) -> Result<(), Failure> {
     let shown = |path: &Path| plain(&path.to_string_lossy()).into_owned();
+    // The library writes to the last component: `b/` and `b/.` are the file `b` or the link `b`, which the system does not
+    // find by these names.
+    let to = &*to.components().collect::<PathBuf>();
     let (whole_from, whole_to) = (followed(from), followed(to));
     let is_index = from.to_string_lossy().ends_with(".index.json");
     let inside = |inner: &Path, outer: &Path| inner.starts_with(outer) && inner != outer;

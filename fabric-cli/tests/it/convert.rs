@@ -50,17 +50,22 @@ fn nothing_is_replaced_without_force() {
     fs::write(at("file"), "notes").expect("written");
     fs::create_dir(at("folder")).expect("made");
     #[cfg(unix)]
-    std::os::unix::fs::symlink(at("nowhere"), at("dangling")).expect("linked");
+    for (to, link) in [("nowhere", "dangling"), ("file", "link")] {
+        std::os::unix::fs::symlink(at(to), at(link)).expect("linked");
+    }
     let before = contents(directory.path());
     for call in CALLS {
-        for to in ["file", "folder", "dangling"]
+        for to in ["file", "folder", "dangling", "link"]
             .iter()
-            .filter(|to| cfg!(unix) || **to != "dangling")
+            .filter(|to| cfg!(unix) || !["dangling", "link"].contains(to))
         {
-            let said = run(directory.path(), &[call, &["a", to]].concat());
-            assert_eq!(said.status, 1, "{call:?} {to}: {}", said.out);
-            assert_eq!(said.error, format!("ckpt: {to} exists; --force replaces it\n"));
-            assert!(contents(directory.path()) == before, "{call:?} {to}");
+            for (ending, more) in [("", &[][..]), ("/", &[]), ("/.", &[]), ("/", &["--dry-run"])] {
+                let path = format!("{to}{ending}");
+                let said = run(directory.path(), &[call, &["a", &path], more].concat());
+                assert_eq!(said.status, 1, "{call:?} {path}: {}", said.out);
+                assert_eq!(said.error, format!("ckpt: {to} exists; --force replaces it\n"));
+                assert!(contents(directory.path()) == before, "{call:?} {path}");
+            }
         }
     }
 }
