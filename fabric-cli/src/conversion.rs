@@ -28,7 +28,8 @@ pub(crate) struct Conversion {
     /// Takes only what lies below this name, named relative to it: `model`.
     #[arg(long, value_name = "NAME")]
     pub(crate) subtree: Option<String>,
-    /// Converts tensors of floats to this element type. Integers, values, and tensors without dimensions stay.
+    /// Converts tensors of floats to this element type. Integers, values, and tensors without dimensions stay, and so do tensors
+    /// of F4, F6 and F8_E8M0.
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) dtype: Option<Float>,
     /// Writes nothing, and says what would be written.
@@ -74,7 +75,9 @@ pub(crate) struct Written {
     bytes: u64,
     left_out: Vec<String>,
     added: Vec<String>,
-    became_infinite: Vec<String>,
+    not_read: Vec<String>,
+    /// `None` if nothing was converted, so that nobody can know.
+    became_infinite: Option<Vec<String>>,
 }
 
 impl Conversion {
@@ -117,7 +120,8 @@ impl Conversion {
         Written {
             entries: report.entries,
             bytes: report.bytes,
-            became_infinite: report.overflowed,
+            not_read: report.not_read,
+            became_infinite: self.infinite(report.overflowed),
             ..self.written("fabric")
         }
     }
@@ -129,9 +133,15 @@ impl Conversion {
             bytes: report.bytes,
             left_out: report.left_out,
             added: report.added,
-            became_infinite: report.overflowed,
+            not_read: report.not_read,
+            became_infinite: self.infinite(report.overflowed),
             ..self.written(format)
         }
+    }
+
+    /// A dry run converts no number.
+    fn infinite(&self, overflowed: Vec<String>) -> Option<Vec<String>> {
+        (!self.dry_run).then_some(overflowed)
     }
 
     fn written(&self, format: &'static str) -> Written {
@@ -144,7 +154,8 @@ impl Conversion {
             bytes: 0,
             left_out: Vec::new(),
             added: Vec::new(),
-            became_infinite: Vec::new(),
+            not_read: Vec::new(),
+            became_infinite: None,
         }
     }
 }
@@ -162,7 +173,10 @@ impl Written {
         list(screen, &no_place, "entry", "entries", &self.left_out)?;
         list(screen, "added, as PyTorch expects", "entry", "entries", &self.added)?;
         let warning = styled(YELLOW, "finite numbers became infinite in");
-        list(screen, &warning, "tensor", "tensors", &self.became_infinite)
+        let infinite = self.became_infinite.as_deref().unwrap_or_default();
+        list(screen, &warning, "tensor", "tensors", infinite)?;
+        let warning = styled(YELLOW, "not read, so the contents are missing from");
+        list(screen, &warning, "entry", "entries", &self.not_read)
     }
 }
 

@@ -33,6 +33,19 @@ const OPAQUE: u64 = 0x6661_6272_6963;
 /// The tag of `Some(None)`, which would be read as `None` without it.
 pub(crate) const SOME: u64 = OPAQUE + 1;
 
+/// The text of the first placeholder in a value. The nesting of values is bounded, and so is the recursion.
+pub(crate) fn not_read(value: &Cbor) -> Option<&str> {
+    match value {
+        Cbor::Tag(OPAQUE, said) => Some(said.as_map().and_then(|said| said.first()?.1.as_text()).unwrap_or("")),
+        Cbor::Tag(_, inner) => not_read(inner),
+        Cbor::Array(items) => items.iter().find_map(not_read),
+        Cbor::Map(entries) => entries
+            .iter()
+            .find_map(|(key, value)| not_read(key).or_else(|| not_read(value))),
+        _ => None,
+    }
+}
+
 /// A number, a text, a list, a map or null, as a checkpoint holds it.
 ///
 /// The form is CBOR (RFC 8949), which names its own types: a struct that gained a field with a default, renamed one or
@@ -218,6 +231,11 @@ impl Value {
             return None;
         };
         said.as_map()?.first()?.1.as_text()
+    }
+
+    /// The text of the first placeholder in a value, for a value that this library does not read.
+    pub(crate) fn not_read(&self) -> Option<&str> {
+        not_read(&self.0)
     }
 
     /// A map with keys of any kind, stored in the order of its keys; `None` if a key is there twice.

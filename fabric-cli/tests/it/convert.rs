@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use candle_core::{DType, Device, Tensor};
 use fabric_core::{Checkpoint, Fabric};
+use testkit::files::fixture;
 
 use crate::support::{ckpt, run, said};
 
@@ -226,4 +227,43 @@ fn a_pipe_that_closes_ends_quietly_and_the_file_is_whole() {
             .expect("a checkpoint")
             .is_whole()
     );
+}
+
+#[test]
+fn entries_that_are_not_read_are_in_the_output_and_in_json() {
+    let directory = directory(10);
+    let from = fixture("leaf_sparse.pt").display().to_string();
+    for call in CALLS {
+        let call = [call, &[&*from, "b", "--force"]].concat();
+        let said = run(directory.path(), &call);
+        assert_eq!(said.status, 0, "{}", said.error);
+        assert!(
+            said.out
+                .contains("not read, so the contents are missing from 1 entry: "),
+            "{}",
+            said.out
+        );
+        let said = run(directory.path(), &[&call[..], &["--json"]].concat());
+        let document: serde_json::Value = serde_json::from_str(&said.out).expect("a document");
+        assert_eq!(document["not_read"].as_array().map(Vec::len), Some(1), "{document}");
+    }
+    let said = run(directory.path(), &["convert", &from, "b.pt"]);
+    assert_eq!(said.status, 1, "{}", said.out);
+    assert!(said.error.contains("is not read: "), "{}", said.error);
+}
+
+#[test]
+fn a_dry_run_knows_no_numbers_that_became_infinite() {
+    let directory = directory(10);
+    for (more, expected) in [
+        (&["--dry-run"][..], serde_json::Value::Null),
+        (&[], serde_json::json!([])),
+    ] {
+        for call in CALLS {
+            let all = [call, &["a", "b", "--json", "--force", "--dtype", "f16"], more].concat();
+            let said = run(directory.path(), &all);
+            let document: serde_json::Value = serde_json::from_str(&said.out).expect("a document");
+            assert_eq!(document["became_infinite"], expected, "{call:?}");
+        }
+    }
 }

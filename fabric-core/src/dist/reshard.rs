@@ -10,7 +10,7 @@ use crate::dist::mesh::{Mesh, Sharding, WriterAssignment};
 use crate::dist::save::generation::{self, Generation};
 use crate::dist::save::rank_file;
 use crate::dist::strategy::{Layout, Strategy};
-use crate::entry::{DType, Row, of_rank, shown, without_rank};
+use crate::entry::{DType, Row, check_name, of_rank, shown, without_rank};
 use crate::error::{Error, Result, StateError};
 use crate::format::manifest::{Body, CBOR, Coordinate, Manifest, ManifestHead, TieRecord, ValueRecord};
 use crate::format::safetensors::FileLayout;
@@ -40,7 +40,7 @@ pub(crate) fn reshard(
         None => raw.clone(),
     };
     if let Some(name) = options.subtree.as_ref().filter(|_| chosen.is_empty()) {
-        return Err(raw.no_such(name));
+        return Err(raw.no_subtree(name));
     }
     let index = &*chosen.index;
     let mut whole = Whole::of(index, options.dtype)?;
@@ -67,6 +67,7 @@ pub(crate) fn reshard(
         bytes,
         filtered: index.filtered.iter().cloned().collect(),
         overflowed,
+        not_read: index.not_read(),
         ..SaveReport::default()
     })
 }
@@ -109,7 +110,8 @@ impl<'s> Whole<'s> {
         };
         let mut by_place = HashMap::default();
         for (name, stored) in tensors {
-            let places = stored.extents();
+            let regions = stored.parts.iter().map(|part| part.region.clone());
+            let places = (stored.extents(), regions.collect::<Vec<_>>());
             let number = u32::try_from(whole.rows.len()).unwrap_or(u32::MAX);
             // Tensors without any bytes lie in one place without being the same.
             let first = if stored.info.byte_len() == Some(0) {
@@ -163,6 +165,10 @@ struct StoredValue {
 
 impl StoredValue {
     fn of(name: &str, value: &Value) -> Result<Self> {
+        check_name(name).map_err(|what| StateError::Name {
+            name: name.to_owned(),
+            what,
+        })?;
         let refused = |error: ValueError| {
             error.or(&format!("save value `{}`", shown(name)), |error| {
                 let (name, what) = (name.to_owned(), error.to_string());
@@ -171,7 +177,7 @@ impl StoredValue {
         };
         let bytes = value.to_bytes().map_err(refused)?;
         let (name, rank) = match without_rank(name) {
-            Some((name, rank)) if !name.is_empty() => (name, Some(rank)),
+            Some((name, rank)) if check_name(name).is_ok() => (name, Some(rank)),
             _ => (name, None),
         };
         Ok(Self {

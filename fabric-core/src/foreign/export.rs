@@ -50,7 +50,7 @@ pub(crate) fn export(
     };
     if chosen.is_empty() {
         return Err(match &options.subtree {
-            Some(name) => raw.no_such(name),
+            Some(name) => raw.no_subtree(name),
             None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
         });
     }
@@ -110,7 +110,7 @@ fn write(
                 subtree: options.subtree.is_some(),
                 parameter_names: options.parameter_names,
             };
-            let image = torch::TorchImage::new(index, choices)?;
+            let image = torch::TorchImage::new(index, &copier.raw.index, choices)?;
             if options.dry_run {
                 return Ok(image.report(image.len()?));
             }

@@ -209,6 +209,21 @@ impl RawCheckpoint {
             })
     }
 
+    /// The error for a subtree without entries.
+    pub(crate) fn no_subtree(&self, name: &str) -> Error {
+        if !self.index.contains(name) {
+            return self.no_such(name);
+        }
+        let advice = match name.rsplit_once('.') {
+            Some((level, last)) => format!("the subtree `{level}` holds it, as `{last}`"),
+            None => "it lies at the first level, which no subtree holds".to_owned(),
+        };
+        Error::WrongType {
+            name: name.to_owned(),
+            what: format!("is an entry itself, without entries below it; {advice}"),
+        }
+    }
+
     pub(crate) fn no_such(&self, name: &str) -> Error {
         // Names of very different lengths are not similar, and comparing a million names would take long.
         let near_in_length = |other: &&str| other.len().abs_diff(name.len()) <= name.len() / 2 + 2;

@@ -17,6 +17,9 @@ pub struct SaveReport {
     /// The names of the tensors with finite numbers that became infinite, sorted: of a conversion with
     /// [`ReshardOptions::dtype`](crate::ReshardOptions::dtype).
     pub overflowed: Vec<String>,
+    /// The names of the values that this library cannot read in the checkpoint that was copied (a sparse tensor, an object of a
+    /// Python class), wholly or in part, sorted. The copy has a note in their places, and not their contents.
+    pub not_read: Vec<String>,
     /// True if nothing was written, because an earlier save was on its way and the call asked for
     /// [`WhenBusy::Skip`](crate::WhenBusy::Skip).
     pub skipped: bool,

@@ -72,6 +72,12 @@ impl Index {
         self.tensors.contains_key(name) || self.values.contains_key(name)
     }
 
+    /// The names of the values that are not read, wholly or in part, sorted.
+    pub(crate) fn not_read(&self) -> Vec<String> {
+        let unread = self.values.iter().filter(|(_, value)| value.not_read().is_some());
+        unread.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The index without the entries in `taken`. All of these names are in the index.
     pub(crate) fn without(&self, taken: &HashSet<&str>) -> Self {
         fn rest<V: Clone>(entries: &BTreeMap<String, V>, taken: &HashSet<&str>) -> BTreeMap<String, V> {

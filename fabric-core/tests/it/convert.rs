@@ -9,9 +9,10 @@ use candle_core::{DType, Device, Tensor, Var};
 use fabric_core::testing::Memory;
 use fabric_core::{
     Checkpoint, Error, ExportFormat, ExportOptions, ExportReport, Fabric, RawCheckpoint, ReshardOptions, SaveReport,
-    Strategy,
+    StateError, Strategy,
 };
 use testkit::files::{fixture, on, read};
+use testkit::pickle::{call, global, int, persistent, text, tuple};
 use testkit::states::var;
 
 #[derive(Checkpoint)]
@@ -460,5 +461,127 @@ fn weights_that_had_no_values_need_none_after_the_conversion() {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(contents(&state.weight), contents(&scaled(2., 1).weight));
         assert!((state.factor - 3.).abs() < f64::EPSILON, "the value stays");
+    }
+}
+
+/// A file of PyTorch with bytes that are a tensor of one 8-bit float type, and also a tensor of the other.
+fn two_views_of_two_types() -> Vec<u8> {
+    let view = |dtype: &str| {
+        let storage = [
+            text("storage"),
+            global("torch.storage", "UntypedStorage"),
+            text("0"),
+            text("cpu"),
+            int(2),
+        ];
+        let arguments = [
+            persistent(&tuple(&storage)),
+            int(0),
+            tuple(&[int(2)]),
+            tuple(&[int(1)]),
+            b"\x89".to_vec(),
+            b"}".to_vec(),
+            global("torch", dtype),
+        ];
+        call(&global("torch._utils", "_rebuild_tensor_v3"), &arguments)
+    };
+    let entries = [
+        (text("five"), view("float8_e5m2")),
+        (text("four"), view("float8_e4m3fn")),
+    ];
+    testkit::torch::torch(&entries, &[0x3c, 0x44])
+}
+
+#[test]
+fn views_of_two_element_types_are_two_tensors_after_a_conversion() {
+    for target in Target::all() {
+        let fabric = on(testkit::files::storage(&[("x/a.pt", &two_views_of_two_types())]));
+        let how = How {
+            dtype: Some(DType::F32),
+            ..How::default()
+        };
+        target
+            .convert(&fabric, Path::new("x/a.pt"), Path::new("b"), &how)
+            .unwrap_or_else(|error| panic!("{target:?}: {error}"));
+        let converted = tensors(&fabric.open("b").expect("it opens"));
+        let numbers = |name: &str| converted[name].to_vec1::<f32>().expect("floats");
+        assert_eq!(numbers("five"), [1., 4.], "{target:?}");
+        assert_eq!(numbers("four"), [1.5, 3.], "{target:?}");
+    }
+}
+
+#[test]
+fn a_value_with_a_name_that_no_entry_can_have_is_refused_by_its_name() {
+    for name in ["a..b", ".", "a.", ".a", "__metadata__", "a\n", "a.@1"] {
+        let bytes = testkit::torch::torch(&[(text(name), int(7))], &[]);
+        let fabric = on(testkit::files::storage(&[("x/a.pt", &bytes)]));
+        for strategy in [Strategy::single_device(), Strategy::fsdp().ranks(3)] {
+            let outcome = fabric.reshard("x/a.pt", "b", strategy);
+            let Err(error) = outcome else {
+                assert_eq!(name, "a.@1", "the name is one of an entry");
+                assert_eq!(
+                    fabric.open("b").expect("it opens").value::<u64>(name).expect("a value"),
+                    7
+                );
+                continue;
+            };
+            assert!(
+                matches!(error, Error::State(StateError::Name { .. })),
+                "{name:?}: {error}"
+            );
+            let expected = format!("entry name `{}`", name.escape_debug());
+            assert!(error.to_string().contains(&expected), "{name:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_subtree_that_is_an_entry_is_refused_with_the_subtree_that_holds_it() {
+    for target in Target::all() {
+        let (fabric, _) = saved();
+        for (name, expected) in [
+            ("model.weight", "the subtree `model` holds it, as `weight`"),
+            ("step", "it lies at the first level"),
+        ] {
+            let how = How {
+                subtree: Some(name),
+                ..How::default()
+            };
+            let error = target
+                .convert(&fabric, Path::new("a"), Path::new("b"), &how)
+                .expect_err("an entry");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
+
+#[test]
+fn entries_that_are_not_read_are_named() {
+    for target in Target::all() {
+        let fabric = Fabric::new();
+        let directory = tempfile::tempdir().expect("a directory");
+        let from = fixture("leaf_sparse.pt");
+        let unread: Vec<String> = {
+            let raw = fabric.open(&from).expect("it opens");
+            let is_unread = |name: &&str| {
+                raw.stored_value(name)
+                    .is_ok_and(|value| value.json().to_string().contains("not_read"))
+            };
+            raw.names().into_iter().filter(is_unread).map(str::to_owned).collect()
+        };
+        assert!(!unread.is_empty());
+        let outcome = target.convert(&fabric, &from, &directory.path().join("b"), &How::default());
+        let named = match (outcome, &target) {
+            (Ok(Report::Own(report)), _) => report.not_read,
+            (Ok(Report::Other(report)), _) => report.not_read,
+            (Err(error), Target::Other(ExportFormat::Torch)) => {
+                let error = error.to_string();
+                assert!(error.contains(&unread[0]) && error.contains("not read: "), "{error}");
+                assert!(error.contains("subtree"), "{error}");
+                continue;
+            }
+            (Err(error), _) => panic!("{target:?}: {error}"),
+        };
+        assert_eq!(named, unread, "{target:?}");
     }
 }

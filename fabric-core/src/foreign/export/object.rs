@@ -6,7 +6,7 @@ use ciborium::Value as Cbor;
 
 use crate::entry::{DType, TensorInfo};
 use crate::error::{Error, Result};
-use crate::source::{Arrangement, Extent, StoredTensor};
+use crate::source::{Arrangement, Extent, Index, StoredTensor};
 
 /// An object of Python.
 #[derive(Debug)]
@@ -99,13 +99,23 @@ impl Storage<'_> {
 }
 
 /// The storages of a file in the order in which its tensors name them; tied tensors share one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Storages<'a> {
     pub(crate) list: Vec<Storage<'a>>,
+    /// The entries before a conversion. Two views of one storage with different element types have different numbers.
+    source: &'a Index,
     by_place: HashMap<Vec<(Extent, Option<Arrangement>)>, Vec<usize>>,
 }
 
 impl<'a> Storages<'a> {
+    pub(crate) fn of(source: &'a Index) -> Self {
+        Self {
+            list: Vec::new(),
+            source,
+            by_place: HashMap::new(),
+        }
+    }
+
     /// The tensor of an entry.
     ///
     /// # Errors
@@ -124,7 +134,7 @@ impl<'a> Storages<'a> {
         if stored.info.byte_len().is_none() {
             return Err(refused(format!("is {}, larger than memory can be", stored.info)));
         }
-        let storage = self.tied(stored).unwrap_or_else(|| {
+        let storage = self.tied(name, stored).unwrap_or_else(|| {
             let number = self.list.len();
             self.list.push(Storage::Stored(name, stored));
             self.by_place.entry(stored.extents()).or_default().push(number);
@@ -134,13 +144,15 @@ impl<'a> Storages<'a> {
     }
 
     /// The storage of an earlier entry with its bytes in the same place. Equal contents in two places are two tensors.
-    fn tied(&self, stored: &StoredTensor) -> Option<usize> {
+    fn tied(&self, name: &str, stored: &StoredTensor) -> Option<usize> {
+        let before = |name: &str| self.source.tensors.get(name).map(|stored| &stored.info);
         let same = self.by_place.get(&stored.extents())?;
         same.iter().copied().find(|&number| match &self.list[number] {
-            Storage::Stored(_, other) => {
+            Storage::Stored(other_name, other) => {
                 let regions =
                     |tensor: &'_ StoredTensor| tensor.parts.iter().map(|part| part.region.clone()).collect::<Vec<_>>();
-                stored.info.byte_len() != Some(0) && other.info == stored.info && regions(other) == regions(stored)
+                let same = other.info == stored.info && before(other_name) == before(name);
+                stored.info.byte_len() != Some(0) && same && regions(other) == regions(stored)
             }
             Storage::Inline(_) => false,
         })

@@ -143,4 +143,7 @@ pub struct ExportReport {
     /// The names of the tensors with finite numbers that became infinite, sorted: of an export with
     /// [`ExportOptions::dtype`].
     pub overflowed: Vec<String>,
+    /// The names of the values that this library cannot read (a sparse tensor, an object of a Python class), wholly or in part,
+    /// sorted. The file does not have them.
+    pub not_read: Vec<String>,
 }

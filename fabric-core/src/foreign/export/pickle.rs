@@ -13,7 +13,7 @@ use ciborium::Value as Cbor;
 use super::object::{Object, StoredAs, Tensor};
 use crate::error::{Error, Result, StateError};
 use crate::io::pages;
-use crate::value::SOME;
+use crate::value::{SOME, not_read};
 
 /// The deepest nesting of a value that is written. It bounds the recursion.
 const MAX_DEPTH: usize = 256;
@@ -88,7 +88,12 @@ impl<B: Bytes> Pickle<B> {
             Object::Tensor(tensor) => self.tensor(tensor),
             Object::Value(name, value) => self.value(value, 0).map_err(|what| StateError::Value {
                 name: (*name).to_owned(),
-                what: what.to_owned(),
+                what: match not_read(value) {
+                    Some(kind) => format!(
+                        "is not read: {kind}; leave it out: export a subtree without it, or as safetensors, which holds no values"
+                    ),
+                    None => what.to_owned(),
+                },
             })?,
             Object::Number(number) => self.integer(i128::from(*number)),
             Object::Bool(flag) => self.op(if *flag { 0x88 } else { 0x89 }),

@@ -35,6 +35,7 @@ impl<'a> SafetensorsImage<'a> {
             left_out: self.index.values.keys().cloned().collect(),
             added: Vec::new(),
             overflowed: Vec::new(),
+            not_read: self.index.not_read(),
         }
     }
 

@@ -71,21 +71,21 @@ pub(super) struct Choices {
     pub(crate) parameter_names: bool,
 }
 
-/// Arranges the entries of a checkpoint.
+/// Arranges the entries of a checkpoint. `source` has them before a conversion of their elements.
 ///
 /// # Errors
 /// If PyTorch has no such element type, or the entries of an optimizer contradict each other.
-pub(super) fn arrange(index: &Index, choices: Choices) -> Result<StateDict<'_>> {
+pub(super) fn arrange<'a>(index: &'a Index, source: &'a Index, choices: Choices) -> Result<StateDict<'a>> {
     let tensors = index.tensors.iter().map(|(name, stored)| (name, Leaf::Tensor(stored)));
     let values = index.values.iter().map(|(name, value)| (name, Leaf::Value(value)));
-    let mut entries: Vec<Entry<'_>> = tensors
+    let mut entries: Vec<Entry<'a>> = tensors
         .chain(values)
         .map(|(name, leaf)| Entry { name, full: name, leaf })
         .collect();
     entries.sort_by_key(|entry| entry.name);
     let mut arranging = Arranging {
         choices,
-        storages: Storages::default(),
+        storages: Storages::of(source),
         left_out: Vec::new(),
         added: Vec::new(),
     };

@@ -24,10 +24,12 @@ pub(super) struct TorchImage<'a> {
 }
 
 impl<'a> TorchImage<'a> {
+    /// The archive of the entries of `index`, which were those of `source` before a conversion of their elements.
+    ///
     /// # Errors
     /// If an entry has no form in PyTorch.
-    pub(crate) fn new(index: &'a Index, choices: Choices) -> Result<Self> {
-        let state = arrange(index, choices)?;
+    pub(crate) fn new(index: &'a Index, source: &'a Index, choices: Choices) -> Result<Self> {
+        let state = arrange(index, source, choices)?;
         let pickle = pickle(&state.object)?;
         Ok(Self { index, state, pickle })
     }
@@ -40,6 +42,7 @@ impl<'a> TorchImage<'a> {
             left_out: self.state.left_out.clone(),
             added: self.state.added.clone(),
             overflowed: Vec::new(),
+            not_read: self.index.not_read(),
         }
     }
 
