@@ -49,6 +49,11 @@ pub(crate) trait Source: Send + Sync + Debug {
     /// If the length of a file cannot be read.
     fn about(&self) -> Result<About>;
 
+    /// The bytes of the index if it has no checksum.
+    fn unchecked_index(&self) -> u64 {
+        0
+    }
+
     /// The file with this number, which [`Extent::file`] refers to.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 
@@ -271,6 +276,10 @@ impl Source for Files {
             about.count(len.map_err(Error::io("look at", path))?);
         }
         Ok(about)
+    }
+
+    fn unchecked_index(&self) -> u64 {
+        self.about.unchecked_index
     }
 
     fn limit(&self) -> ReadLimit {

@@ -22,7 +22,8 @@ const SHOWN: usize = 20;
 /// Reads every byte of checkpoints, compares all checksums, and names every damaged place.
 ///
 /// Exit status: 0 if all is whole, 1 if something is damaged, 2 if something is no checkpoint, is not there or cannot be read; of
-/// several paths the highest. Bare weights have no checksums: their contents stay unchecked.
+/// several paths the highest. Bare weights have no checksums: their contents stay unchecked, and so do the indexes of
+/// distributed checkpoints of PyTorch and of model hubs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Checkpoints: files and directories.
@@ -72,7 +73,11 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
         }
     }
     if arguments.json {
-        json::print(screen, &Documents { checkpoints: documents })?;
+        let documents = Documents {
+            quick: arguments.quick,
+            checkpoints: documents,
+        };
+        json::print(screen, &documents)?;
     }
     Ok(ExitCode::from(worst))
 }
@@ -105,19 +110,28 @@ fn print(screen: &mut Screen, path: &Path, name: &str, report: &VerifyReport, qu
     if quick {
         let entries = format!("{}, contents not read", entries(report.entries));
         screen.line(format_args!("{}       {name}  {entries}", styled(GREEN, "good")))
-    } else if report.unchecked == 0 {
-        screen.line(format_args!("{}       {name}  {read}", styled(GREEN, "good")))
+    } else if let Some(unchecked) = unchecked(report) {
+        let word = styled(YELLOW, "unchecked");
+        screen.line(format_args!("{word}  {name}  {read}, {unchecked}"))
     } else {
-        let unchecked = if report.unchecked == report.bytes {
-            "contents unchecked: they have no checksums".to_owned()
-        } else {
-            format!("{} unchecked: they have no checksums", size(report.unchecked))
-        };
-        screen.line(format_args!(
-            "{}  {name}  {read}, {unchecked}",
-            styled(YELLOW, "unchecked")
-        ))
+        screen.line(format_args!("{}       {name}  {read}", styled(GREEN, "good")))
     }
+}
+
+/// The bytes without checksums, if there are any.
+fn unchecked(report: &VerifyReport) -> Option<String> {
+    let index = size(report.unchecked_index);
+    Some(match (report.unchecked, report.unchecked_index) {
+        (0, 0) => return None,
+        (0, _) => format!("index of {index} unchecked: it has no checksum"),
+        (contents, 0) if contents == report.bytes => "contents unchecked: they have no checksums".to_owned(),
+        (contents, _) if contents == report.bytes => "contents and index unchecked: they have no checksums".to_owned(),
+        (contents, 0) => format!("{} unchecked: they have no checksums", size(contents)),
+        (contents, _) => format!(
+            "{} and index of {index} unchecked: they have no checksums",
+            size(contents)
+        ),
+    })
 }
 
 fn entries(count: usize) -> String {
@@ -168,6 +182,8 @@ fn is_run(path: &Path) -> bool {
 
 #[derive(Serialize)]
 struct Documents {
+    /// True if no tensor was read.
+    quick: bool,
     checkpoints: Vec<Document>,
 }
 
@@ -182,6 +198,7 @@ struct Document {
     blocks: u64,
     bytes: u64,
     unchecked_bytes: u64,
+    unchecked_index_bytes: u64,
     damaged: Vec<DamageDocument>,
 }
 
@@ -199,7 +216,7 @@ impl Document {
     fn of(path: &Path, outcome: Result<VerifyReport, Error>) -> Self {
         let error = outcome.as_ref().err().map(|error| refusal(path, error));
         let report = outcome.unwrap_or_default();
-        let status = match (&error, report.is_whole(), report.unchecked) {
+        let status = match (&error, report.is_whole(), report.unchecked + report.unchecked_index) {
             (Some(_), ..) => "unreadable",
             (None, false, _) => "damaged",
             (None, true, 0) => "good",
@@ -213,6 +230,7 @@ impl Document {
             blocks: report.blocks,
             bytes: report.bytes,
             unchecked_bytes: report.unchecked,
+            unchecked_index_bytes: report.unchecked_index,
             damaged: report.damaged.into_iter().map(DamageDocument::of).collect(),
         }
     }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use testkit::files::fixture;
+
 use crate::support::run;
 
 /// The samples of the sessions.
@@ -71,6 +73,35 @@ fn json_has_the_places_that_the_lines_have() {
         place("end")
     );
     assert!(line.contains(&words), "{line}");
+}
+
+#[test]
+fn an_index_without_a_checksum_is_unchecked() {
+    let samples = samples();
+    for (name, expected) in [
+        ("dcp_fsdp2", "index of "),
+        ("hub_sharded", "contents and index unchecked"),
+        ("mlp_legacy.pt", "contents and index unchecked"),
+    ] {
+        let path = fixture(name);
+        let said = run(samples.path(), &[Path::new("verify"), &path]);
+        assert!(
+            said.out.starts_with("unchecked") && said.out.contains(expected),
+            "{}",
+            said.out
+        );
+        let said = run(samples.path(), &[Path::new("verify"), Path::new("--json"), &path]);
+        let document: Value = serde_json::from_str(&said.out).expect("a document");
+        let found = &document["checkpoints"][0];
+        assert_eq!(
+            (&document["quick"], &found["status"]),
+            (&false.into(), &"unchecked".into())
+        );
+        assert!(found["unchecked_index_bytes"].as_u64() > Some(0), "{found}");
+    }
+    let said = run(samples.path(), &["verify", "--json", "--quick", "gpt.ckpt"]);
+    let document: Value = serde_json::from_str(&said.out).expect("a document");
+    assert_eq!(document["quick"], true);
 }
 
 #[test]

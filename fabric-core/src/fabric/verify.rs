@@ -18,7 +18,8 @@ impl Fabric {
     ///
     /// It takes all that [`open`](Self::open) reads, and needs no state and little memory. In a directory it looks at the file
     /// of every rank: a file that is missing, or of another save, is damage. Of a checkpoint of this library every byte that
-    /// means anything is compared. Of the formats of others, [`VerifyReport::unchecked`] counts the bytes without a checksum.
+    /// means anything is compared. Of the formats of others, [`VerifyReport::unchecked`] and
+    /// [`VerifyReport::unchecked_index`] count the bytes without a checksum.
     ///
     /// Each process verifies by itself: on several ranks, one of them makes the call.
     ///
@@ -72,6 +73,7 @@ impl Fabric {
                 report.entries = source.index().len();
                 let tensors = phases.time(Phase::Match, || locate(&*source, &found))?;
                 if !options.quick {
+                    report.unchecked_index = source.unchecked_index();
                     read(&*source, &tensors, &meter, &found, &mut report, &phases)?;
                 }
             }

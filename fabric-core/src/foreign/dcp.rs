@@ -81,7 +81,9 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, limit: ReadLimit) ->
     }
     let mut directory = Directory(Files {
         index: Arc::default(),
-        about: About::of(Format::DistributedCheckpoint).with_index(metadata_len),
+        about: About::of(Format::DistributedCheckpoint)
+            .with_index(metadata_len)
+            .with_unchecked(metadata_len),
         files,
         limit,
     });
@@ -218,6 +220,10 @@ impl Source for Directory {
 
     fn about(&self) -> Result<About> {
         self.0.about()
+    }
+
+    fn unchecked_index(&self) -> u64 {
+        self.0.unchecked_index()
     }
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {

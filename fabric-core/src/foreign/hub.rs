@@ -212,7 +212,10 @@ impl<'s> Shards<'s> {
                 format!("it lacks entry `{lost}`, which the index says it holds"),
             ));
         }
-        let about = About::of(Format::HuggingFaceDirectory).with_index(self.weight_map.len);
+        let len = self.weight_map.len;
+        let about = About::of(Format::HuggingFaceDirectory)
+            .with_index(len)
+            .with_unchecked(len);
         bare(directory, about, (self.tensors, self.values), self.files, self.limit)
     }
 }

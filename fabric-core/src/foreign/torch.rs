@@ -65,18 +65,28 @@ pub(crate) fn kind(first: &[u8]) -> Option<Kind> {
 /// Opens a file of the given kind.
 pub(crate) fn open(file: Box<dyn ReadFile>, path: &Path, kind: Kind, limit: ReadLimit) -> Result<Arc<dyn Source>> {
     let mut index = read(&*file, 0, path, kind, limit)?;
+    let about = match kind {
+        Kind::Zip => About::of(Format::TorchSave),
+        Kind::Legacy | Kind::Pickle => {
+            let len = file.len().map_err(Error::io("look at", path))?;
+            About::of(Format::TorchSaveLegacy).with_unchecked(before_tensors(&index, len))
+        }
+    };
     let mut files = Files {
         index: Arc::default(),
-        about: About::of(match kind {
-            Kind::Zip => Format::TorchSave,
-            Kind::Legacy | Kind::Pickle => Format::TorchSaveLegacy,
-        }),
+        about,
         files: vec![(file, path.to_path_buf())],
         limit,
     };
     param_groups::gather_numbers(&mut index, &files)?;
     files.index = Arc::new(index);
     Ok(Arc::new(files))
+}
+
+/// The bytes in front of the first tensor of a file of this length.
+fn before_tensors(index: &Index, len: u64) -> u64 {
+    let parts = index.tensors.values().flat_map(|stored| &stored.parts);
+    parts.map(|part| part.place.start).min().unwrap_or(len)
 }
 
 /// Reads the index of a file of the given kind. `number` is the number of the file in its source.

@@ -21,6 +21,9 @@ pub struct VerifyReport {
     /// The number of bytes of tensors without a checksum. They were read, and may have changed since they were written: bare
     /// safetensors files have no checksums, and neither have the oldest files of PyTorch.
     pub unchecked: u64,
+    /// The number of bytes of an index without a checksum: `.metadata` of a distributed checkpoint of PyTorch, an `*.index.json`
+    /// of a model hub, the pickle of the oldest files of PyTorch. A flipped bit in it may rename an entry, or change its shape.
+    pub unchecked_index: u64,
     /// The damaged places, in the order of files and bytes. Empty if none was found.
     pub damaged: Vec<Damage>,
 }

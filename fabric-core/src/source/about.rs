@@ -63,6 +63,8 @@ pub(crate) struct About {
     pub(crate) files: usize,
     /// The length of the files, in bytes.
     pub(crate) bytes: u64,
+    /// The bytes of the index if it has no checksum.
+    pub(crate) unchecked_index: u64,
 }
 
 impl About {
@@ -76,6 +78,7 @@ impl About {
             run: None,
             files: 0,
             bytes: 0,
+            unchecked_index: 0,
         }
     }
 
@@ -93,6 +96,12 @@ impl About {
     /// The facts of a checkpoint whose index is a file by itself.
     pub(crate) fn with_index(mut self, len: u64) -> Self {
         self.count(len);
+        self
+    }
+
+    /// The facts of a checkpoint whose index has this many bytes, and no checksum.
+    pub(crate) fn with_unchecked(mut self, len: u64) -> Self {
+        self.unchecked_index = len;
         self
     }
 

@@ -297,6 +297,17 @@ fn checkpoints_of_other_programs_are_verified_as_far_as_they_have_checksums() {
         assert!(report.is_whole() && report.bytes > 0, "{name}: {report:?}");
         let unchecked = if is_checked { 0 } else { report.bytes };
         assert_eq!(report.unchecked, unchecked, "{name}");
+        let path = fixture(name);
+        let len = |path: std::path::PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        let index = len(path.join(".metadata")) + len(path.join("model.safetensors.index.json"));
+        if name.ends_with("legacy.pt") {
+            assert!(
+                (1..=len(path) - report.bytes).contains(&report.unchecked_index),
+                "{name}: {report:?}"
+            );
+        } else {
+            assert_eq!(report.unchecked_index, index, "{name}");
+        }
     }
 }
 

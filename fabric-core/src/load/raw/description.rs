@@ -90,6 +90,7 @@ impl RawCheckpoint {
             run,
             files,
             bytes,
+            unchecked_index: _,
         } = self.source.about()?;
         let structs = self.source.index().structs.iter();
         let mut structs: Vec<StructDescription> = structs
