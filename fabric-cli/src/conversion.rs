@@ -29,7 +29,7 @@ pub(crate) struct Conversion {
     #[arg(long, value_name = "NAME")]
     pub(crate) subtree: Option<String>,
     /// Converts tensors of floats to this element type. Integers, values, and tensors without dimensions stay, and so do tensors
-    /// of F4, F6 and F8_E8M0.
+    /// of F4, F6 and `F8_E8M0`.
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) dtype: Option<Float>,
     /// Writes nothing, and says what would be written.

@@ -28,7 +28,7 @@ impl ReshardOptions {
     }
 
     /// Converts tensors of floats to this element type: F16, BF16, F32 or F64. Integers, values, tensors of F4, F6 and
-    /// F8_E8M0, and tensors without dimensions (counts, scales) stay. Numbers are rounded to the nearest, ties to even, as candle does;
+    /// `F8_E8M0`, and tensors without dimensions (counts, scales) stay. Numbers are rounded to the nearest, ties to even, as candle does;
     /// [`SaveReport::overflowed`](crate::SaveReport::overflowed) names the tensors with finite numbers that became infinite.
     ///
     /// An optimizer whose moments are in another type than its parameters does not load without
