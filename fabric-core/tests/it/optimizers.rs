@@ -1,4 +1,6 @@
-//! Adam, RMSprop and Lion beside the numbers that PyTorch and the authors' program wrote.
+//! Adam, `RmsProp` and Lion beside the numbers that PyTorch and the authors' program wrote.
+
+#![allow(clippy::float_cmp, reason = "these numbers are exact")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Learning rates by step and clipped gradients, beside the numbers that PyTorch wrote.
 
+#![allow(clippy::float_cmp, reason = "these numbers are exact")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -35,7 +35,7 @@ impl AdamUpdate {
             beta2: params.beta2,
             eps: params.eps,
             coupled,
-            kept: (decoupled != 0.0).then(|| 1.0 - params.lr * decoupled),
+            kept: (decoupled != 0.0).then_some(1.0 - params.lr * decoupled),
             rate: params.lr / (1.0 - params.beta1.powi(step)),
             root: (1.0 - params.beta2.powi(step)).sqrt(),
         }
