@@ -26,6 +26,7 @@ documents! {
     Background: "../book/src/background.md";
     Observing: "../book/src/observing.md";
     Runs: "../book/src/runs.md";
+    Command: "../book/src/command.md";
     Matching: "../book/src/matching.md";
     Filters: "../book/src/filters.md";
     Raw: "../book/src/raw.md";
