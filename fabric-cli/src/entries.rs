@@ -1,6 +1,5 @@
 //! The entries of a checkpoint as the commands list them.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use fabric_core::{OptimizerSummary, RawCheckpoint, TensorInfo, Value};
@@ -104,7 +103,8 @@ fn others<'r>(names: &[&'r str]) -> Vec<(&'r str, &'r str)> {
 
 /// The entries in natural order again.
 pub(crate) fn sorted(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
-    entries.sort_by(|a, b| natural(a.name, b.name));
+    // Each name is cut into segments once.
+    entries.sort_by_cached_key(|entry| natural(entry.name));
     entries
 }
 
@@ -182,28 +182,20 @@ pub(crate) fn segments(name: &str) -> impl Iterator<Item = &str> {
     name.splitn(MOST_LEVELS, '.')
 }
 
-/// The order of names: segment by segment, and numbers by their size.
-pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (segments(a), segments(b));
-    loop {
-        let order = match (a.next(), b.next()) {
-            (Some(a), Some(b)) => natural_segment(a, b),
-            (a, b) => return a.is_some().cmp(&b.is_some()),
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
+/// A part of a name, in the order of names: numbers by their size, and before texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Segment<'n> {
+    Index(u64, &'n str),
+    Text(&'n str),
 }
 
-fn natural_segment(a: &str, b: &str) -> Ordering {
-    if a == b {
-        return Ordering::Equal;
-    }
-    match (number(a), number(b)) {
-        (Some(one), Some(other)) => one.cmp(&other).then_with(|| a.cmp(b)),
-        (one, other) => other.is_some().cmp(&one.is_some()).then_with(|| a.cmp(b)),
-    }
+/// The key by which names are sorted: segment by segment.
+pub(crate) fn natural(name: &str) -> Vec<Segment<'_>> {
+    let segment = |text| match number(text) {
+        Some(index) => Segment::Index(index, text),
+        None => Segment::Text(text),
+    };
+    segments(name).map(segment).collect()
 }
 
 /// A segment that is an index.
@@ -224,7 +216,7 @@ mod tests {
     #[test]
     fn numbers_are_in_numeric_order_and_before_names() {
         let mut names = ["b.10.w", "b.2.w", "b", "b.x", "a-b.c", "a.c", "b.02.w", "a"];
-        names.sort_by(|a, b| natural(a, b));
+        names.sort_by(|a, b| natural(a).cmp(&natural(b)));
         assert_eq!(names, ["a", "a.c", "a-b.c", "b", "b.02.w", "b.2.w", "b.10.w", "b.x"]);
     }
 

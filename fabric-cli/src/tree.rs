@@ -213,7 +213,7 @@ mod tests {
             },
         };
         let mut entries: Vec<Entry<'_>> = tensors.iter().copied().zip(&infos).map(entry).collect();
-        entries.sort_by(|a, b| natural(a.name, b.name));
+        entries.sort_by(|a, b| natural(a.name).cmp(&natural(b.name)));
         labels(&tree(&entries, Order::Name))
     }
 
