@@ -311,7 +311,7 @@ impl Run {
         let held = self.held.clone();
         let is_first = self.fabric.rank() == 0;
         let after = move || if is_first { held.saved(step) } else { Ok(()) };
-        Ok((path, options.of_run(facts.to_manifest()?, after)))
+        Ok((path, options.of_run(facts.to_pairs()?, after)))
     }
 
     /// Sets a damaged checkpoint aside. Gives the order of the next checkpoint, and those that are known to be damaged.

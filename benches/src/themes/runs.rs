@@ -1,4 +1,4 @@
-//! What a run adds to a training, and to a program that lists one.
+//! The cost of a run: of a step without a save, and of listing its checkpoints.
 
 use std::cell::RefCell;
 

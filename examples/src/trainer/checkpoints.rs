@@ -45,13 +45,13 @@ impl Checkpoints {
         self
     }
 
-    /// Whether a checkpoint is to be saved after this step.
+    /// Returns true if a checkpoint is due after this step.
     #[must_use]
     pub fn are_due(&self, step: u64) -> bool {
         self.run.due(step)
     }
 
-    /// Whether a signal has asked the training to end.
+    /// Returns true if a signal has asked the training to end.
     ///
     /// # Errors
     /// If the ranks of a group do not come together.

@@ -25,7 +25,7 @@ struct Block {
 struct Gpt {
     embed: Var,
     blocks: Vec<Block>,
-    /// The same variable as `embed`.
+    /// Tied to `embed`: both fields hold one variable.
     head: Var,
 }
 

@@ -35,11 +35,11 @@ pub(crate) struct Facts {
 pub(crate) type Marks = BTreeSet<(u64, u64)>;
 
 impl Facts {
-    /// The facts as a manifest holds them, sorted by their keys.
+    /// The keys and values of the facts, sorted by their keys, as the options of a save hold them.
     ///
     /// # Errors
     /// If a metric has no form in the file.
-    pub(crate) fn to_manifest(&self) -> Result<Vec<(String, Vec<u8>)>> {
+    pub(crate) fn to_pairs(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let seconds = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut facts = Vec::new();
         if !self.damaged.is_empty() {
@@ -50,7 +50,7 @@ impl Facts {
         facts.push(fact(ORDER, &self.order)?);
         facts.push(fact(STEP, &self.step)?);
         facts.push(fact(TIME, &seconds.as_secs_f64())?);
-        Ok(facts)
+        Ok(facts.into_iter().map(|fact: Fact| (fact.key, fact.value)).collect())
     }
 
     /// The facts of a checkpoint; `None` if no run wrote it.
@@ -68,17 +68,23 @@ impl Facts {
     }
 }
 
-fn fact<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(String, Vec<u8>)> {
+/// A fact for the head of a manifest.
+///
+/// # Errors
+/// If the value has no form in a file, or the system lacks the memory.
+pub(crate) fn fact<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Fact> {
     let value = Value::of(value).and_then(|value| value.to_bytes());
     let value = value.map_err(|error| StateError::Value {
         name: key.to_owned(),
         what: error.to_string(),
     })?;
-    Ok((key.to_owned(), value))
+    let key = key.to_owned();
+    Ok(Fact { key, value })
 }
 
-fn read<T: DeserializeOwned>(facts: &[Fact], key: &str) -> Option<T> {
-    let fact = facts.iter().find(|fact| fact.key == key)?;
+/// The value of a fact; `None` if no fact has the key, or it has another type.
+pub(crate) fn read<'f, T: DeserializeOwned>(facts: impl IntoIterator<Item = &'f Fact>, key: &str) -> Option<T> {
+    let fact = facts.into_iter().find(|fact| fact.key == key)?;
     Value::from_bytes(&fact.value).ok()?.decode().ok()
 }
 
@@ -96,10 +102,10 @@ mod tests {
             host: Some("node".to_owned()),
             damaged: [(7, 2)].into(),
         };
-        let mut stored = facts.to_manifest().unwrap();
+        let stored = facts.to_pairs().unwrap().into_iter();
+        let mut stored: Vec<Fact> = stored.map(|(key, value)| Fact { key, value }).collect();
         stored.push(fact("zebra", "unknown").unwrap());
-        assert!(stored.is_sorted_by(|a, b| a.0 < b.0));
-        let mut stored: Vec<Fact> = stored.into_iter().map(|(key, value)| Fact { key, value }).collect();
+        assert!(stored.is_sorted_by(|a, b| a.key < b.key));
         let read = Facts::of(&stored).unwrap();
         assert!(read.metrics["odd"].is_nan());
         assert_eq!((read.step, read.order, read.time), (facts.step, 3, facts.time));

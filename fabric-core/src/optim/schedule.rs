@@ -58,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// The same learning rate at each step.
+    /// The learning rate `lr` at every step.
     #[must_use]
     pub fn constant(lr: f64) -> Self {
         Self::new(lr, Curve::Constant)

@@ -44,13 +44,14 @@ impl ReshardOptions {
         self
     }
 
-    /// How durable the checkpoint is when the call returns.
+    /// Sets whether the files are synced to the device before the call returns.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Whether the call writes nothing, and reads no tensor: its report says how many entries and bytes it would write.
+    /// With `true`, the call writes nothing and reads no tensor; its report has the numbers of entries and bytes that it would
+    /// write. `false` by default.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self

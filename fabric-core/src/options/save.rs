@@ -129,7 +129,7 @@ impl SaveOptions {
         self
     }
 
-    /// How durable the checkpoint is when the save returns.
+    /// Sets whether the checkpoint is synced to the device before the save returns.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

@@ -16,8 +16,8 @@ impl VerifyOptions {
         Self::default()
     }
 
-    /// Whether only headers and manifests are read: of every file of every rank, in a directory. That finds files that are
-    /// missing, cut off, or of another save, and no damage inside of tensors. Off by default.
+    /// With `true`, the verification reads headers and manifests only, in a directory those of every rank's file. It finds files that
+    /// are missing, cut off, or of another save, and no damage inside of tensors. `false` by default.
     pub fn quick(mut self, quick: bool) -> Self {
         self.quick = quick;
         self

@@ -6,13 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::{Index, StoredTensor};
-use crate::error::{Result, StateError};
+use crate::error::Result;
+use crate::format::facts::{fact, read};
 use crate::format::manifest::Fact;
-use crate::value::Value;
 
 /// The names of the tensors in the order of the program that wrote them.
 const ORDER: &str = "tensor_order";
@@ -39,16 +36,6 @@ impl Index {
     }
 }
 
-fn fact<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Fact> {
-    let value = Value::of(value).and_then(|value| value.to_bytes());
-    let value = value.map_err(|error| StateError::Value {
-        name: key.to_owned(),
-        what: error.to_string(),
-    })?;
-    let key = key.to_owned();
-    Ok(Fact { key, value })
-}
-
 /// The bytes in front of a text in CBOR, at most.
 const HEAD: usize = 9;
 
@@ -56,20 +43,14 @@ const HEAD: usize = 9;
 /// items could take many times the memory of the tensors.
 pub(crate) fn order(facts: &[Fact], tensors: &BTreeMap<String, StoredTensor>) -> Arc<[String]> {
     let most: usize = tensors.keys().map(|name| name.len() + HEAD).sum();
-    let facts: Vec<&Fact> = facts.iter().filter(|fact| fact.value.len() <= most + HEAD).collect();
-    let names: Vec<String> = read(&facts, ORDER).unwrap_or_default();
+    let facts = facts.iter().filter(|fact| fact.value.len() <= most + HEAD);
+    let names: Vec<String> = read(facts, ORDER).unwrap_or_default();
     let known = names.into_iter().filter(|name| tensors.contains_key(name));
     known.take(tensors.len()).collect()
 }
 
 pub(crate) fn tensors_only(facts: &[Fact]) -> bool {
-    let facts: Vec<&Fact> = facts.iter().filter(|fact| fact.value.len() == 1).collect();
-    read(&facts, TENSORS_ONLY).unwrap_or_default()
-}
-
-fn read<T: DeserializeOwned>(facts: &[&Fact], key: &str) -> Option<T> {
-    let fact = facts.iter().find(|fact| fact.key == key)?;
-    Value::from_bytes(&fact.value).ok()?.decode().ok()
+    read(facts.iter().filter(|fact| fact.value.len() == 1), TENSORS_ONLY).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::screen::{BOLD, Screen, styled};
 use crate::text::{counted, cut, plain, plural};
 use crate::time::utc;
 
-/// What the listed entries add up to.
+/// The sums over the listed entries.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub(crate) struct Totals {
     /// The stored tensors: names of one tensor count once.

@@ -39,7 +39,7 @@ struct Line {
     is_heading: bool,
     /// Element type, shape and size of a tensor.
     columns: Option<[String; 3]>,
-    /// What follows the columns, or the name if there are none.
+    /// The text behind the columns, or behind the name if the line has no columns.
     text: String,
 }
 

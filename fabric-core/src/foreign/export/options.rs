@@ -104,7 +104,8 @@ impl ExportOptions {
         self
     }
 
-    /// Whether the export writes nothing, and reads no tensor: its report says what it would write.
+    /// With `true`, the export writes nothing and reads no tensor; its report has the numbers and names that it would write.
+    /// `false` by default.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self

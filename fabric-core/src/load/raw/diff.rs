@@ -108,7 +108,7 @@ impl RawCheckpoint {
     /// The tensors of both checkpoints are read side by side, with several threads, a MiB of each at a time, and verified.
     /// Transposed tensors of a `.pt` file take 16 MiB at a time. Contents that checksums prove equal are not read, so two
     /// checkpoints of this library are compared in the time that reading their differences takes, and damage in equal contents is
-    /// not found: [`LoadOptions::verify_first`](crate::LoadOptions::verify_first) and a load find it.
+    /// not found: [`Fabric::verify`](crate::Fabric::verify) finds it.
     ///
     /// ```no_run
     /// use fabric_core::{DiffOptions, Fabric};
