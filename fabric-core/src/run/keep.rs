@@ -143,8 +143,9 @@ impl Keep {
             }
         }
         if let Some(age) = self.newer_than {
+            // An age before all times that the system can tell keeps every checkpoint.
             let oldest = now.checked_sub(age);
-            for one in kept.iter().filter(|one| oldest.is_some_and(|oldest| one.time > oldest)) {
+            for one in kept.iter().filter(|one| oldest.is_none_or(|oldest| one.time > oldest)) {
                 stays(one.step, Reason::NewerThan(age));
             }
         }

@@ -28,6 +28,7 @@ fn a_checkpoint_stays_if_any_rule_keeps_it() {
         (Keep::last(1).best(2, Metric::lowest("loss")), vec![110, 120]),
         (Keep::last(1).best(2, Metric::lowest("unknown")), vec![120]),
         (Keep::last(1).newer_than(Duration::from_secs(3600)), all.clone()),
+        (Keep::last(1).newer_than(Duration::MAX), all.clone()),
         (Keep::last(1).newer_than(Duration::ZERO), vec![120]),
         (Keep::all(), all.clone()),
     ] {
