@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A call of `ckpt` in a directory, without the variables that change colours and characters.
+/// A call of `ckpt` in a directory, without the variables that change colours and characters: a build server (`CI`) takes any
+/// terminal for one with colours.
 pub(crate) fn ckpt(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ckpt"));
     command.current_dir(directory);
     for variable in [
+        "CI",
         "NO_COLOR",
         "CLICOLOR",
         "CLICOLOR_FORCE",
