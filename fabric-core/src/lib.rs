@@ -160,8 +160,9 @@ pub use value::{Json, Value, ValueError};
 pub mod __private1 {
     pub use crate::entry::TensorInfo;
     pub use crate::state::{
-        Checkpoint, Declaration, Field, FieldSchema, Keys, Message, Metadata, Schema, Types, Visitor, VisitorMut,
-        Walking,
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, Message, Metadata, Schema, Sealed, Types, Visitor,
+        VisitorMut, Walking, default, variant,
     };
+    pub use crate::value::{Value, ValueError};
     pub use core;
 }

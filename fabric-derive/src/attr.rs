@@ -2,16 +2,19 @@
 //! mistake in one hides none in the next.
 
 pub(crate) mod container;
+pub(crate) mod default;
 pub(crate) mod field;
 pub(crate) mod filter;
 mod pattern;
 pub(crate) mod shard;
+pub(crate) mod variant;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Lit, LitStr, Meta};
+use syn::{Attribute, Lit, LitStr, Meta, Path};
 
 use crate::errors::Errors;
+use crate::key::Key;
 use crate::spanned::Spanned;
 use crate::vocab::{self, Form, Name, Place, Repeat, Word};
 
@@ -71,6 +74,18 @@ impl Item {
         }
     }
 
+    /// The value as a name in a file: a string literal, or the path of a constant.
+    pub(crate) fn key(&self, errors: &Errors) -> Option<Spanned<Key>> {
+        if let Ok(path) = syn::parse2::<Path>(self.value())
+            && is_constant(&path)
+        {
+            return Some(self.spanned(Key::Constant(path)));
+        }
+        let Spanned { value, key, at } = self.text(errors)?;
+        let value = Key::Text(value.value());
+        Some(Spanned { value, key, at })
+    }
+
     fn literal(&self, expected: &str, errors: &Errors) -> Option<Lit> {
         if let Ok(literal) = syn::parse2(self.value()) {
             return Some(literal);
@@ -111,6 +126,9 @@ impl Item {
             }
             (Given::Nothing, Form::Value | Form::ValueOrList) => {
                 errors.at(&self.key, format_args!("`{text}` needs a value; {advice}"));
+            }
+            (Given::List(group), Form::FlagOrValue) => {
+                errors.at(group, format_args!("`{text}` takes its value after `=`; {advice}"));
             }
             (Given::Nothing, Form::List) => {
                 errors.at(&self.key, format_args!("`{text}` needs options; {advice}"));
@@ -166,6 +184,7 @@ fn duplicate(word: &Word) -> String {
 fn split_attribute(attr: &Attribute, place: Place, errors: &Errors) -> Vec<Item> {
     let example = match place {
         Place::Field => "skip",
+        Place::Variant => "rename = \"name\"",
         Place::Struct => "rename_all = \"camelCase\"",
     };
     let list = match &attr.meta {
@@ -271,6 +290,12 @@ pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<Token
     }
     parts.retain(|part| !part.is_empty());
     parts
+}
+
+/// Returns true if a path is written like a constant, in capitals: `NAME`, `names::MODEL`.
+fn is_constant(path: &Path) -> bool {
+    let name = path.segments.last().map(|last| last.ident.to_string());
+    name.is_some_and(|name| name.chars().any(char::is_uppercase) && !name.chars().any(char::is_lowercase))
 }
 
 fn is_literal(token: TokenTree) -> bool {

@@ -47,7 +47,13 @@ fn needs_bound(ty: &Type, schema: &Schema<'_>) -> bool {
         .generics
         .type_params()
         .any(|param| mentions(&tokens, &param.ident));
-    of_parameter && !mentions(&tokens, schema.ident) && !mentions_self(&tokens)
+    of_parameter && !mentions_own(schema, ty)
+}
+
+/// True if the type mentions the schema itself.
+pub(crate) fn mentions_own(schema: &Schema<'_>, ty: &Type) -> bool {
+    let tokens = ty.to_token_stream();
+    mentions(&tokens, schema.ident) || mentions_self(&tokens)
 }
 
 /// True if the type mentions no generic parameter of the struct.

@@ -1,37 +1,34 @@
 //! Rules about two or more attributes or fields. Each function checks one rule.
 
-use std::collections::HashMap;
+mod keys;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::ext::IdentExt;
 use syn::{
     DeriveInput, GenericArgument, LitInt, PathArguments, PathSegment, Type, TypeGroup, TypeParen, TypeReference,
 };
 
 use crate::errors::Errors;
-use crate::key::{self, key_error};
-use crate::schema::{Field, Role, Schema};
-use crate::spanned::Spanned;
+use crate::schema::{Field, Role, Schema, Shape};
 
 /// Reports all rules that the schema breaks.
 pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
     not_packed(input, errors);
     something_is_stored(schema, errors);
-    for field in &schema.fields {
+    for field in schema.lists().into_iter().flat_map(|fields| &fields.all) {
         skipped_alone(field, errors);
         if field.role() == Role::Skipped {
             continue;
         }
         metadata_is_one_value(field, errors);
-        flattened_without_key(field, errors);
+        joining_without_key(field, errors);
         split_or_per_rank(field, errors);
         buffer_or_per_rank(field, errors);
+        one_answer_to_absence(field, errors);
         axes_differ(field, errors);
         writable(field, errors);
-        keys_are_valid(field, errors);
     }
-    keys_are_unique(schema, errors);
+    keys::check(schema, errors);
 }
 
 /// Refuses packed structs: a checkpoint borrows every field, and a field of a packed struct cannot be borrowed.
@@ -51,20 +48,20 @@ fn not_packed(input: &DeriveInput, errors: &Errors) {
     }
 }
 
-/// Refuses a schema without entries: a save would store nothing, and a load would find nothing missing.
+/// Refuses a schema that can store nothing although it has fields, and an enum that has no values: a save would store
+/// nothing, and a load would find nothing missing.
 fn something_is_stored(schema: &Schema<'_>, errors: &Errors) {
     let ident = schema.ident;
-    if schema.fields.is_empty() {
-        errors.at(
-            ident,
-            format_args!("this schema stores nothing: `{ident}` has no fields"),
-        );
-    } else if schema.stored().next().is_none() {
-        errors.at(
-            ident,
-            format_args!("this schema stores nothing: every field of `{ident}` is skipped"),
-        );
-    }
+    let complaint = match &schema.shape {
+        Shape::Struct(fields) if !fields.all.is_empty() && fields.stored().next().is_none() => {
+            format!("this schema stores nothing: every field of `{ident}` is skipped")
+        }
+        Shape::Enum(variants) if variants.is_empty() => {
+            format!("this schema stores nothing: `{ident}` has no variants")
+        }
+        _ => return,
+    };
+    errors.at(ident, complaint);
 }
 
 /// Refuses other attributes on a skipped field, where they have no effect.
@@ -80,6 +77,7 @@ fn skipped_alone(field: &Field<'_>, errors: &Errors) {
         &attrs.per_rank,
         &attrs.buffer,
     ];
+    let default = attrs.default.iter().map(|default| &default.key);
     let keys = flags
         .into_iter()
         .flatten()
@@ -87,7 +85,8 @@ fn skipped_alone(field: &Field<'_>, errors: &Errors) {
         .chain(attrs.filter.iter().map(|filter| &filter.key))
         .chain(attrs.rename.iter().map(|rename| &rename.key))
         .chain(attrs.aliases.iter().map(|alias| &alias.key))
-        .chain(attrs.shards.iter().map(|shard| &shard.key));
+        .chain(attrs.shards.iter().map(|shard| &shard.key))
+        .chain(default);
     for key in keys {
         errors.at(
             key,
@@ -120,18 +119,39 @@ fn metadata_is_one_value(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Refuses attributes for the key of a flattened field, which has no key.
-fn flattened_without_key(field: &Field<'_>, errors: &Errors) {
+/// Refuses attributes for the key of a field that has none, and `flatten` on the field of a newtype.
+fn joining_without_key(field: &Field<'_>, errors: &Errors) {
     let attrs = &field.attrs;
-    if attrs.flatten.is_none() {
+    if !field.joins() {
         return;
     }
+    let of = if field.is_only {
+        "the field of a newtype"
+    } else {
+        "a flattened field"
+    };
     let rename = attrs.rename.iter().map(|rename| &rename.key);
     for key in rename.chain(attrs.aliases.iter().map(|alias| &alias.key)) {
+        errors.at(key, format_args!("{of} adds no key of its own; `{key}` cannot apply"));
+    }
+    if let (true, Some(flatten)) = (field.is_only, &attrs.flatten) {
         errors.at(
-            key,
-            format_args!("a flattened field adds no key of its own; `{key}` cannot apply"),
+            &flatten.key,
+            "the entries of a newtype's field join this level without an attribute; remove `flatten`",
         );
+    }
+}
+
+/// Refuses `default` with `optional`: a field that a file lacks stays as it is, or takes the default.
+fn one_answer_to_absence(field: &Field<'_>, errors: &Errors) {
+    if let (Some(optional), Some(_)) = (&field.attrs.optional, &field.attrs.default) {
+        let message =
+            "`optional` leaves a field as it is if the file lacks it, `default` gives it a value; remove one of them";
+        errors.at(&optional.key, message);
+    }
+    if let (Some(default), Some(_)) = (&field.attrs.default, &field.attrs.flatten) {
+        let message = "`default` makes one value, `flatten` joins several entries to this level; remove one of them";
+        errors.at(&default.key, message);
     }
 }
 
@@ -267,83 +287,4 @@ fn borrows(ty: &TokenStream) -> bool {
         TokenTree::Group(group) => borrows(&group.stream()),
         _ => false,
     })
-}
-
-fn keys_are_valid(field: &Field<'_>, errors: &Errors) {
-    if field.attrs.flatten.is_none()
-        && let Some(error) = key_error(&field.key)
-    {
-        errors.at(&field.key_at(), error);
-    }
-    for alias in &field.attrs.aliases {
-        if let Some(error) = key::alias_error(&alias.value.value(), &field.key) {
-            errors.at(&alias.at, error);
-        }
-    }
-}
-
-/// Refuses a key or alias that two fields share: a name in a file must mean one field.
-fn keys_are_unique(schema: &Schema<'_>, errors: &Errors) {
-    let mut owners: HashMap<&str, &Field<'_>> = HashMap::new();
-    for field in schema.keyed().filter(|field| key_error(&field.key).is_none()) {
-        if let Some(first) = owners.get(field.key.as_str()) {
-            same_key(schema, first, field, errors);
-        } else {
-            owners.insert(&field.key, field);
-        }
-    }
-    let mut aliases: HashMap<String, &Field<'_>> = HashMap::new();
-    for field in schema.keyed() {
-        for alias in &field.attrs.aliases {
-            let name = alias.value.value();
-            if key_error(&name).is_some() {
-                continue;
-            }
-            if let Some(error) = alias_error(&name, field, &owners, &aliases) {
-                errors.at(&alias.at, error);
-            } else {
-                aliases.insert(name, field);
-            }
-        }
-    }
-}
-
-/// Reports two fields with one key at both places, because a macro cannot attach notes to an error.
-fn same_key(schema: &Schema<'_>, first: &Field<'_>, second: &Field<'_>, errors: &Errors) {
-    let (key, one, other) = (&second.key, first.ident.unraw(), second.ident.unraw());
-    let renamed = first.attrs.rename.is_some() || second.attrs.rename.is_some();
-    if let (false, Some(Spanned { value: case, .. })) = (renamed, &schema.attrs.rename_all) {
-        let case = case.name();
-        let message = format!("fields `{one}` and `{other}` both become {key:?} under rename_all = {case:?}");
-        errors.at(second.ident, format_args!("{message}; rename one of them"));
-        return;
-    }
-    let message = format!("key {key:?} is already used by field `{one}`; choose another name");
-    errors.at(&second.key_at(), message);
-    errors.at(&first.key_at(), format_args!("key {key:?} is first used here"));
-}
-
-fn alias_error(
-    name: &str,
-    field: &Field<'_>,
-    owners: &HashMap<&str, &Field<'_>>,
-    aliases: &HashMap<String, &Field<'_>>,
-) -> Option<String> {
-    if name == field.key {
-        return Some(format!("alias {name:?} is the field's own key; remove it"));
-    }
-    if let Some(owner) = owners.get(name) {
-        let owner = owner.ident.unraw();
-        return Some(format!(
-            "alias {name:?} is the key of field `{owner}`; a name in a file must mean one field"
-        ));
-    }
-    let earlier = aliases.get(name)?;
-    if earlier.ident == field.ident {
-        return Some(format!("alias {name:?} is given twice; remove one of them"));
-    }
-    let owner = earlier.ident.unraw();
-    Some(format!(
-        "alias {name:?} is already an alias of field `{owner}`; a name in a file must mean one field"
-    ))
 }

@@ -6,11 +6,23 @@ use syn::DeriveInput;
 use crate::check::check;
 use crate::errors::Errors;
 use crate::expand::expand;
-use crate::fallback::fallback;
+use crate::fallback::{fallback, incomplete};
 use crate::schema::Schema;
 
-/// The implementation for a struct; or all its errors, with a fallback implementation.
-pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+/// The implementation for a declaration; or all its errors, with a fallback implementation. An editor expands the macro
+/// while the declaration is incomplete: then the fallback alone depends on its name and generics.
+pub(crate) fn derive(input: TokenStream) -> TokenStream {
+    match syn::parse2::<DeriveInput>(input.clone()) {
+        Ok(input) => derive_complete(&input),
+        Err(error) => {
+            let mut tokens = error.into_compile_error();
+            tokens.extend(incomplete(input));
+            tokens
+        }
+    }
+}
+
+fn derive_complete(input: &DeriveInput) -> TokenStream {
     let errors = Errors::new();
     let schema = Schema::parse(input, &errors);
     if let Some(schema) = &schema {
@@ -85,7 +97,7 @@ mod tests {
     ];
 
     fn expansion(source: &str) -> TokenStream {
-        derive(&syn::parse_str(source).expect("the test is a struct"))
+        derive(source.parse().expect("the test is a list of tokens"))
     }
 
     #[test]
@@ -113,6 +125,39 @@ mod tests {
         for handle in ["pub a :", "pub b :", "pub c :"] {
             assert!(code.contains(handle), "{code}");
         }
+    }
+
+    #[test]
+    fn an_incomplete_declaration_has_an_implementation() {
+        for source in [
+            "struct S { a: Linear, b: }",
+            "pub(crate) struct S { a: Linear, b }",
+            "#[doc = \"struct X\"] struct S { a Linear }",
+            "struct S<'a, T: Clone, const N: usize> { a: &'a mut [T; N], b: }",
+            "struct S<T> where T: Clone { a: , }",
+            "enum S { A(Linear), B( }",
+            "enum S { A(u64) B }",
+            "struct S",
+        ] {
+            let Ok(tokens) = source.parse::<TokenStream>() else {
+                continue;
+            };
+            let code = derive(tokens);
+            assert_eq!(
+                code.to_string().matches("Checkpoint for S").count(),
+                1,
+                "{source}: {code}"
+            );
+            assert!(code.to_string().contains("compile_error"), "{source}");
+            assert!(syn::parse2::<syn::File>(code).is_ok(), "{source}");
+        }
+        assert!(
+            !derive(quote::quote!(
+                fn main() {}
+            ))
+            .to_string()
+            .contains("Checkpoint for")
+        );
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! Every path is absolute, and every local name begins with `__fabric`. Code that may fail to compile because of a
 //! field's type has the span of that type.
 
+mod constants;
 mod guards;
 mod handles;
 mod keys;
+mod kind;
 mod types;
+mod values;
 mod walk;
 
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
     let implementation = implementation(schema);
     let handles = handles(schema);
     let guards = guards::guards(schema);
+    let constants = constants::constants(schema);
     quote! {
         #[allow(deprecated, unused_qualifications)]
         const _: () = {
@@ -33,6 +37,7 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
             #implementation
             #handles
             #guards
+            #constants
         };
     }
 }
@@ -41,6 +46,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     let (private, ident) = (Schema::private(), schema.ident);
     let (impl_generics, ty_generics, _) = schema.generics.split_for_impl();
     let where_clause = bounds::where_clause(schema);
+    let kind = kind::kind(schema);
     let keys = keys::keys(schema);
     let version = schema.attrs.version.map(|version| {
         quote! {
@@ -50,14 +56,17 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     let may_differ = types::may_differ(schema);
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
+    let conversions = values::conversions(schema);
     quote! {
         #[automatically_derived]
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
+            #kind
             #keys
             #version
             #may_differ
             #visit
             #visit_mut
+            #conversions
         }
     }
 }

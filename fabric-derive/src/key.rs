@@ -1,5 +1,66 @@
 //! The syntax of keys, and the conversion of field names to keys.
 
+use std::fmt;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::Path;
+
+use crate::attr::container::ContainerAttrs;
+use crate::spanned::Spanned;
+
+/// The name of a field or of a variant in a file.
+#[derive(Clone)]
+pub(crate) enum Key {
+    Text(String),
+    /// A constant of the program, whose text the compiler alone knows.
+    Constant(Path),
+}
+
+impl Key {
+    /// The key of a field or a variant that is called `name` in the source.
+    pub(crate) fn of(name: &str, rename: Option<&Spanned<Self>>, container: Option<&ContainerAttrs>) -> Self {
+        let case = container.and_then(|container| container.rename_all.as_ref());
+        match (rename, case) {
+            (Some(rename), _) => rename.value.clone(),
+            (None, Some(case)) => Self::Text(case.value.apply(name)),
+            (None, None) => Self::Text(name.to_owned()),
+        }
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Constant(_) => None,
+        }
+    }
+
+    pub(crate) fn constant(&self) -> Option<&Path> {
+        match self {
+            Self::Text(_) => None,
+            Self::Constant(path) => Some(path),
+        }
+    }
+}
+
+impl ToTokens for Key {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Text(text) => text.to_tokens(tokens),
+            Self::Constant(path) => path.to_tokens(tokens),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Constant(path) => write!(f, "{}", path.to_token_stream()),
+        }
+    }
+}
+
 /// Names that file formats reserve.
 const RESERVED: &[(&str, &str)] = &[
     ("__metadata__", "the safetensors format"),

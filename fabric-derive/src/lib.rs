@@ -14,11 +14,9 @@ mod spanned;
 mod vocab;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, parse_macro_input};
 
 #[doc = include_str!("checkpoint.md")]
 #[proc_macro_derive(Checkpoint, attributes(checkpoint))]
 pub fn derive_checkpoint(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
-    derive::derive(&input).into()
+    derive::derive(input.into()).into()
 }

@@ -7,11 +7,23 @@ use proc_macro2::Ident;
 
 use crate::errors::Errors;
 
-/// The place of an attribute: a field or the struct.
+/// The place of an attribute: the struct or the enum, a variant, or a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Struct,
+    Variant,
     Field,
+}
+
+impl Place {
+    /// The place in a sentence.
+    fn named(self) -> &'static str {
+        match self {
+            Self::Struct => "struct",
+            Self::Variant => "variant",
+            Self::Field => "field",
+        }
+    }
 }
 
 /// The form of an attribute after its name.
@@ -21,6 +33,8 @@ pub(crate) enum Form {
     Flag,
     /// A value: `rename = "name"`.
     Value,
+    /// A name alone or a value: `default`, `default = path`.
+    FlagOrValue,
     /// Options in parentheses: `shard(dim = 0)`.
     List,
     /// A value or a list: `filter = "text"`, `filter("a", "b")`.
@@ -44,6 +58,7 @@ pub(crate) enum Name {
     Rename,
     Alias,
     Optional,
+    Default,
     Flatten,
     Shard,
     PerRank,
@@ -57,18 +72,18 @@ pub(crate) enum Name {
 pub(crate) struct Word {
     pub(crate) name: Name,
     pub(crate) text: &'static str,
-    pub(crate) place: Place,
+    pub(crate) places: &'static [Place],
     pub(crate) form: Form,
     pub(crate) repeat: Repeat,
     /// An example of the attribute, for messages.
     pub(crate) example: &'static str,
 }
 
-const fn word(name: Name, text: &'static str, place: Place, form: Form, example: &'static str) -> Word {
+const fn word(name: Name, text: &'static str, places: &'static [Place], form: Form, example: &'static str) -> Word {
     Word {
         name,
         text,
-        place,
+        places,
         form,
         repeat: Repeat::Never,
         example,
@@ -84,21 +99,22 @@ impl Word {
 
 #[rustfmt::skip]
 static WORDS: &[Word] = &[
-    word(Name::Metadata, "metadata", Place::Field, Form::Flag, "metadata"),
-    word(Name::Skip, "skip", Place::Field, Form::Flag, "skip"),
-    word(Name::Filter, "filter", Place::Field, Form::ValueOrList, "filter = \"text\"")
+    word(Name::Metadata, "metadata", &[Place::Field], Form::Flag, "metadata"),
+    word(Name::Skip, "skip", &[Place::Field], Form::Flag, "skip"),
+    word(Name::Filter, "filter", &[Place::Field], Form::ValueOrList, "filter = \"text\"")
         .repeat(Repeat::Instead("combine patterns as filter(\"a\", \"b\")")),
-    word(Name::Rename, "rename", Place::Field, Form::Value, "rename = \"name\""),
-    word(Name::Alias, "alias", Place::Field, Form::Value, "alias = \"old\"").repeat(Repeat::Often),
-    word(Name::Optional, "optional", Place::Field, Form::Flag, "optional"),
-    word(Name::Flatten, "flatten", Place::Field, Form::Flag, "flatten"),
-    word(Name::Shard, "shard", Place::Field, Form::List, "shard(dim = 0)").repeat(Repeat::Often),
-    word(Name::PerRank, "per_rank", Place::Field, Form::Flag, "per_rank"),
-    word(Name::Buffer, "buffer", Place::Field, Form::Flag, "buffer"),
-    word(Name::RenameAll, "rename_all", Place::Struct, Form::Value, "rename_all = \"camelCase\""),
-    word(Name::Crate, "crate", Place::Struct, Form::Value, "crate = \"path::to::fabric_core\""),
-    word(Name::Bound, "bound", Place::Struct, Form::Value, "bound = \"T: Checkpoint\""),
-    word(Name::Version, "version", Place::Struct, Form::Value, "version = 2"),
+    word(Name::Rename, "rename", &[Place::Field, Place::Variant], Form::Value, "rename = \"name\""),
+    word(Name::Alias, "alias", &[Place::Field, Place::Variant], Form::Value, "alias = \"old\"").repeat(Repeat::Often),
+    word(Name::Optional, "optional", &[Place::Field], Form::Flag, "optional"),
+    word(Name::Default, "default", &[Place::Field], Form::FlagOrValue, "default = path::to::function"),
+    word(Name::Flatten, "flatten", &[Place::Field], Form::Flag, "flatten"),
+    word(Name::Shard, "shard", &[Place::Field], Form::List, "shard(dim = 0)").repeat(Repeat::Often),
+    word(Name::PerRank, "per_rank", &[Place::Field], Form::Flag, "per_rank"),
+    word(Name::Buffer, "buffer", &[Place::Field], Form::Flag, "buffer"),
+    word(Name::RenameAll, "rename_all", &[Place::Struct], Form::Value, "rename_all = \"camelCase\""),
+    word(Name::Crate, "crate", &[Place::Struct], Form::Value, "crate = \"path::to::fabric_core\""),
+    word(Name::Bound, "bound", &[Place::Struct], Form::Value, "bound = \"T: Checkpoint\""),
+    word(Name::Version, "version", &[Place::Struct], Form::Value, "version = 2"),
 ];
 
 /// Names of other libraries for these attributes, and names that users may expect, each with advice.
@@ -115,7 +131,6 @@ static ELSEWHERE: &[(&str, &str)] = &[
     ("skip_serializing_if", MAY_BE_ABSENT),
     ("name", CALLED_RENAME),
     ("key", CALLED_RENAME),
-    ("default", "a field that a file may lack is marked `optional`: a load then leaves it unchanged"),
     ("required", "a field is required unless it is marked `optional`"),
     ("serde", STORED_BY_SERDE),
     ("value", STORED_BY_SERDE),
@@ -166,17 +181,15 @@ const MAY_BE_ABSENT: &str =
 pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'static Word> {
     let text = key.to_string();
     match WORDS.iter().find(|word| word.text == text) {
-        Some(word) if word.place == place => Some(word),
-        Some(_) => {
-            let (belongs, stands) = match place {
-                Place::Field => ("struct", "a field"),
-                Place::Struct => ("field", "the struct"),
+        Some(word) if word.places.contains(&place) => Some(word),
+        Some(word) => {
+            let with_article = |place: Place| {
+                let article = if place == Place::Struct { "the" } else { "a" };
+                format!("{article} {}", place.named())
             };
-            let article = if belongs == "struct" { "the" } else { "a" };
-            errors.at(
-                key,
-                format_args!("`{text}` belongs on {article} {belongs}, not on {stands}"),
-            );
+            let belongs = word.places.first().copied().unwrap_or(Place::Field);
+            let (belongs, stands) = (with_article(belongs), with_article(place));
+            errors.at(key, format_args!("`{text}` belongs on {belongs}, not on {stands}"));
             None
         }
         None => {
@@ -188,10 +201,7 @@ pub(crate) fn find(key: &Ident, place: Place, errors: &Errors) -> Option<&'stati
 
 /// The error message for an unknown attribute, with the attribute that is probably meant.
 pub(crate) fn unknown(text: &str, place: Place) -> String {
-    let kind = match place {
-        Place::Field => "field",
-        Place::Struct => "struct",
-    };
+    let kind = place.named();
     let mut message = format!("unknown checkpoint {kind} attribute `{text}`; ");
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(other, _)| *other == text) {
         message.push_str(advice);
@@ -205,7 +215,7 @@ pub(crate) fn unknown(text: &str, place: Place) -> String {
 }
 
 fn at(place: Place) -> impl Iterator<Item = &'static Word> {
-    WORDS.iter().filter(move |word| word.place == place)
+    WORDS.iter().filter(move |word| word.places.contains(&place))
 }
 
 fn nearest(text: &str, place: Place) -> Option<&'static str> {

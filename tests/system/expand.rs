@@ -8,6 +8,9 @@
 #[path = "../../fabric-derive/tests/expand/borrowed.rs"]
 mod borrowed;
 #[rustfmt::skip]
+#[path = "../../fabric-derive/tests/expand/enums.rs"]
+mod enums;
+#[rustfmt::skip]
 #[path = "../../fabric-derive/tests/expand/filters.rs"]
 mod filters;
 #[rustfmt::skip]
@@ -22,6 +25,9 @@ mod module;
 #[rustfmt::skip]
 #[path = "../../fabric-derive/tests/expand/names.rs"]
 mod names;
+#[rustfmt::skip]
+#[path = "../../fabric-derive/tests/expand/newtypes.rs"]
+mod newtypes;
 #[rustfmt::skip]
 #[path = "../../fabric-derive/tests/expand/rank_and_absence.rs"]
 mod rank_and_absence;

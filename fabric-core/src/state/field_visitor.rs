@@ -152,7 +152,7 @@ macro_rules! both_directions {
             }
 
             /// Enters the field, calls `below`, and returns to the level around the field.
-            fn show(self, below: impl FnOnce(&mut $visitor<'a>)) {
+            pub(super) fn show(self, below: impl FnOnce(&mut $visitor<'a>)) {
                 let entries = self.visitor;
                 let is_filtered = self.attributes.filter.is_some();
                 let declared = is_filtered.then(|| join(entries.walk.level().0, self.name));

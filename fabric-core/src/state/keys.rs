@@ -73,6 +73,31 @@ impl Keys {
         self
     }
 
+    /// The reason why a text is no key; `None` for a key.
+    #[must_use]
+    pub const fn complaint(key: &str) -> Option<&'static str> {
+        let bytes = key.as_bytes();
+        if bytes.is_empty() {
+            return Some("is empty");
+        }
+        if same(key, "__metadata__") || same(key, "__fabric__") {
+            return Some("is reserved by a file format; choose another name");
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            if bytes[at] == b'.' {
+                return Some(
+                    "contains `.`, which separates nested keys; to nest, put the field into a struct of its own",
+                );
+            }
+            if bytes[at].is_ascii_control() {
+                return Some("contains a control character; remove it");
+            }
+            at += 1;
+        }
+        None
+    }
+
     /// The first key of `other` that is a key here as well.
     #[must_use]
     pub const fn collision(&self, other: &Self) -> Option<&'static str> {

@@ -34,11 +34,13 @@ impl Kind {
         }
     }
 
+    /// Returns true for one plain value.
     #[must_use]
     pub const fn is_value(self) -> bool {
         matches!(self, Self::Value)
     }
 
+    /// Returns true for one tensor.
     #[must_use]
     pub const fn is_tensor(self) -> bool {
         matches!(self, Self::Tensor)

@@ -19,7 +19,7 @@ pub(crate) trait ValueSlot {
         true
     }
 
-    /// Returns true if the type has a value without an entry in a file: `None`.
+    /// Returns true if the place has a value without an entry in a file: `None`, or the default of the field.
     fn absence_is_a_value(&self) -> bool {
         false
     }
@@ -40,6 +40,8 @@ pub(crate) struct Slot<'a, T> {
     staged: Option<T>,
     decode: fn(&Value) -> Result<T, ValueError>,
     absent: fn() -> Option<T>,
+    /// Makes the value of a field that the file lacks.
+    default: Option<fn() -> T>,
 }
 
 impl<'a, T: Checkpoint> Slot<'a, T> {
@@ -50,6 +52,7 @@ impl<'a, T: Checkpoint> Slot<'a, T> {
             staged: None,
             decode: |stored| T::from_value(stored, Sealed),
             absent: || T::when_absent(Sealed),
+            default: None,
         }
     }
 }
@@ -62,7 +65,16 @@ impl<'a, T: DeserializeOwned + Serialize> Slot<'a, T> {
             staged: None,
             decode: Value::decode_exactly,
             absent: || None,
+            default: None,
         }
+    }
+}
+
+impl<T> Slot<'_, T> {
+    /// The slot, whose place takes the value of `default` if the file lacks an entry.
+    pub(crate) fn or(mut self, default: fn() -> T) -> Self {
+        self.default = Some(default);
+        self
     }
 }
 
@@ -77,11 +89,14 @@ impl<T> ValueSlot for Slot<'_, T> {
     }
 
     fn absence_is_a_value(&self) -> bool {
-        (self.absent)().is_some()
+        self.default.is_some() || (self.absent)().is_some()
     }
 
     fn stage_absent(&mut self) {
-        self.staged = (self.absent)();
+        self.staged = match self.default {
+            Some(default) => Some(default()),
+            None => (self.absent)(),
+        };
     }
 
     fn commit(&mut self) {

@@ -60,7 +60,7 @@ impl<'a> VisitorMut<'a> {
         self.slot(Slot::metadata(place));
     }
 
-    fn slot(&mut self, slot: impl ValueSlot + 'a) {
+    pub(super) fn slot(&mut self, slot: impl ValueSlot + 'a) {
         self.walk.push_value(Box::new(slot));
     }
 

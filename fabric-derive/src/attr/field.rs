@@ -1,11 +1,13 @@
 //! The attributes of a field.
 
-use syn::{Attribute, LitStr};
+use syn::Attribute;
 
+use super::default::DefaultValue;
 use super::filter::Filter;
 use super::shard::Shard;
 use super::{filter, items, shard};
 use crate::errors::Errors;
+use crate::key::Key;
 use crate::spanned::Spanned;
 use crate::vocab::{Name, Place};
 
@@ -15,9 +17,10 @@ pub(crate) struct FieldAttrs {
     pub(crate) metadata: Option<Spanned<()>>,
     pub(crate) skip: Option<Spanned<()>>,
     pub(crate) filter: Option<Spanned<Filter>>,
-    pub(crate) rename: Option<Spanned<LitStr>>,
-    pub(crate) aliases: Vec<Spanned<LitStr>>,
+    pub(crate) rename: Option<Spanned<Key>>,
+    pub(crate) aliases: Vec<Spanned<Key>>,
     pub(crate) optional: Option<Spanned<()>>,
+    pub(crate) default: Option<Spanned<DefaultValue>>,
     pub(crate) flatten: Option<Spanned<()>>,
     pub(crate) shards: Vec<Spanned<Shard>>,
     pub(crate) per_rank: Option<Spanned<()>>,
@@ -31,12 +34,13 @@ impl FieldAttrs {
             match word.name {
                 Name::Metadata => field.metadata = Some(item.spanned(())),
                 Name::Skip => field.skip = Some(item.spanned(())),
+                Name::Default => field.default = item.default(errors),
                 Name::Optional => field.optional = Some(item.spanned(())),
                 Name::Flatten => field.flatten = Some(item.spanned(())),
                 Name::PerRank => field.per_rank = Some(item.spanned(())),
                 Name::Buffer => field.buffer = Some(item.spanned(())),
-                Name::Rename => field.rename = item.text(errors),
-                Name::Alias => field.aliases.extend(item.text(errors)),
+                Name::Rename => field.rename = item.key(errors),
+                Name::Alias => field.aliases.extend(item.key(errors)),
                 Name::Filter => field.filter = filter::parse(&item, errors),
                 Name::Shard => field.shards.extend(shard::parse(&item, errors)),
                 // The table of attributes allows the others on the struct only.

@@ -7,14 +7,18 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
+use super::keys::of as keys_of;
 use super::respanned;
 use crate::bounds::is_concrete;
-use crate::schema::{Field, Role, Schema};
+use crate::key::Key;
+use crate::schema::{Field, Fields, Role, Schema, Shape};
 
 pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     let plain = schema.stored().flat_map(|field| plain_values(schema, field));
-    let collisions = collisions(schema);
-    quote!(#(#plain)* #(#collisions)*)
+    let lists = schema.lists();
+    let collisions = lists.into_iter().flat_map(|fields| collisions(schema, fields));
+    let record = record_is_free(schema);
+    quote!(#(#plain)* #(#collisions)* #(#record)*)
 }
 
 /// Refuses `shard`, `buffer`, `filter` and `flatten` on a plain value, and `flatten` on a tensor.
@@ -23,7 +27,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
         return Vec::new();
     }
     let attrs = &field.attrs;
-    let name = field.ident.unraw();
+    let name = field.name();
     let mut complaints = Vec::new();
     if !attrs.shards.is_empty() {
         complaints.push("only tensors have dimensions; remove `shard`");
@@ -57,10 +61,10 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
 }
 
 /// Refuses a flattened field with a key that is in use, and names of a file that would mean two fields.
-fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
+fn collisions(schema: &Schema<'_>, fields: &Fields<'_>) -> Vec<TokenStream> {
     let private = Schema::private();
-    let own = schema.keyed().map(|field| &field.key);
-    let aliases: Vec<_> = own_aliases(schema).collect();
+    let own = fields.keyed().map(|field| &field.key);
+    let aliases: Vec<_> = own_aliases(fields).collect();
     let own = quote!(#private::Keys::new(&[#(#own),*], &[]).aliases(&[#(#aliases),*]));
     let mut earlier = vec![Level {
         keys: own,
@@ -68,21 +72,21 @@ fn collisions(schema: &Schema<'_>) -> Vec<TokenStream> {
         has_aliases: !aliases.is_empty(),
     }];
     let mut guards = Vec::new();
-    for field in concrete_flattened(schema) {
+    for field in concrete_flattened(schema, fields) {
         for level in &earlier {
             guards.push(level.guard(schema, field));
         }
         earlier.push(Level {
-            keys: keys_of(field),
-            field: Some(field.ident.unraw().to_string()),
+            keys: keys_of(schema, field),
+            field: Some(field.name()),
             has_aliases: true,
         });
     }
     guards
 }
 
-fn own_aliases<'s>(schema: &'s Schema<'_>) -> impl Iterator<Item = &'s syn::LitStr> {
-    let aliases = schema.keyed().flat_map(|field| &field.attrs.aliases);
+fn own_aliases<'s>(fields: &'s Fields<'_>) -> impl Iterator<Item = &'s Key> {
+    let aliases = fields.keyed().flat_map(|field| &field.attrs.aliases);
     aliases.map(|alias| &alias.value)
 }
 
@@ -99,7 +103,7 @@ impl Level {
     fn guard(&self, schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
         let span = field.ty.span();
         let private = respanned(Schema::private(), span);
-        let (known, theirs) = (&self.keys, &keys_of(field));
+        let (known, theirs) = (&self.keys, &keys_of(schema, field));
         // These names do not have the span of the type, which may come from another macro.
         let (here, there) = (quote!(known), quote!(theirs));
         let findings = self.findings(schema, field).into_iter().map(|(found, around)| {
@@ -120,7 +124,7 @@ impl Level {
 
     /// The expressions that find a repeated name, each with the texts of its message before and after the name.
     fn findings(&self, schema: &Schema<'_>, field: &Field<'_>) -> Vec<(TokenStream, [String; 2])> {
-        let (name, owner) = (field.ident.unraw(), schema.ident.unraw());
+        let (name, owner) = (field.name(), schema.ident.unraw());
         let (other, of_other) = match &self.field {
             Some(other) => (
                 format!("the flattened field `{other}`"),
@@ -160,14 +164,37 @@ impl Level {
     }
 }
 
-fn concrete_flattened<'s, 'a>(schema: &'s Schema<'a>) -> impl Iterator<Item = &'s Field<'a>> {
-    schema
-        .flattened()
-        .filter(|field| is_concrete(field.ty, schema.generics))
+fn concrete_flattened<'s, 'a>(schema: &'s Schema<'_>, fields: &'s Fields<'a>) -> impl Iterator<Item = &'s Field<'a>> {
+    fields
+        .stored()
+        .filter(|field| field.attrs.flatten.is_some() && is_concrete(field.ty, schema.generics))
 }
 
-fn keys_of(field: &Field<'_>) -> TokenStream {
-    let ty = field.ty;
-    let private = respanned(Schema::private(), ty.span());
-    quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::KEYS)
+/// Refuses contents of a variant with an entry of the name under which a file records the variant itself.
+fn record_is_free(schema: &Schema<'_>) -> Vec<TokenStream> {
+    let Shape::Enum(variants) = &schema.shape else {
+        return Vec::new();
+    };
+    let joining = variants.iter().flat_map(|variant| {
+        let fields = variant.fields.stored().filter(|field| field.joins());
+        fields.map(move |field| (variant, field))
+    });
+    let concrete = joining.filter(|(_, field)| is_concrete(field.ty, schema.generics));
+    let guards = concrete.map(|(variant, field)| {
+        let (span, keys) = (field.ty.span(), keys_of(schema, field));
+        let private = respanned(Schema::private(), span);
+        let (owner, name) = (schema.ident.unraw(), variant.ident.unraw());
+        let message = format!(
+            "a file records the variant of `{owner}` as \"variant\", and the contents of `{name}` have an entry of that name; \
+             give them a name of their own, as in {name} {{ inner: … }}"
+        );
+        quote_spanned! {span=>
+            const _: () = #private::core::assert!(
+                #private::Keys::new(&["variant"], &[]).collision(&#keys).is_none(),
+                "{}",
+                #message
+            );
+        }
+    });
+    guards.collect()
 }

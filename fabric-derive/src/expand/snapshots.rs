@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quote::ToTokens;
-use syn::{Attribute, DeriveInput, File, Item};
+use syn::{Attribute, File, Item};
 
 use crate::derive::derive;
 
@@ -71,12 +71,13 @@ fn expanded(name: &str, source: &str) -> String {
     let mut items = Vec::new();
     for item in file.items {
         let derived = match &item {
-            Item::Struct(item) => syn::parse2::<DeriveInput>(item.to_token_stream()).ok(),
+            Item::Struct(item) => Some(item.to_token_stream()),
+            Item::Enum(item) => Some(item.to_token_stream()),
             _ => None,
         };
         items.push(without_attributes(item));
         if let Some(input) = derived {
-            let code: File = syn::parse2(derive(&input)).expect("an expansion is valid Rust");
+            let code: File = syn::parse2(derive(input)).expect("an expansion is valid Rust");
             items.extend(code.items);
         }
     }
@@ -91,11 +92,19 @@ fn expanded(name: &str, source: &str) -> String {
 
 fn without_attributes(mut item: Item) -> Item {
     let foreign = |attr: &Attribute| !(attr.path().is_ident("derive") || attr.path().is_ident("checkpoint"));
-    if let Item::Struct(item) = &mut item {
-        item.attrs.retain(foreign);
-        for field in &mut item.fields {
-            field.attrs.retain(foreign);
+    match &mut item {
+        Item::Struct(item) => {
+            item.attrs.retain(foreign);
+            item.fields.iter_mut().for_each(|field| field.attrs.retain(foreign));
         }
+        Item::Enum(item) => {
+            item.attrs.retain(foreign);
+            for variant in &mut item.variants {
+                variant.attrs.retain(foreign);
+                variant.fields.iter_mut().for_each(|field| field.attrs.retain(foreign));
+            }
+        }
+        _ => {}
     }
     item
 }

@@ -1,75 +1,218 @@
 //! Generates `visit` and `visit_mut`, which enter each field, show its entries, and leave it.
 
-use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
 use super::handles::declared;
+use super::kind::{has_record, may_be_value};
 use super::respanned;
+use crate::attr::default::DefaultValue;
 use crate::attr::filter::Filter;
-use crate::schema::{Field, Role, Schema};
+use crate::schema::{Field, Fields, Role, Schema, Shape, Variant};
+
+/// The direction of a walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Save,
+    Load,
+}
 
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
-    let (private, declared) = (Schema::private(), declared());
-    let steps = schema
-        .stored()
-        .map(|field| step(schema, field, &quote!(visit), &quote!(&)));
+    let private = Schema::private();
+    let body = body(schema, Direction::Save);
+    let allowed = may_ignore_entries(schema);
     quote! {
+        #allowed
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut #private::Visitor<'__fabric>,
         ) {
-            let __fabric_schema = #declared;
-            #(#steps)*
+            #body
         }
     }
 }
 
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
-    let (private, declared) = (Schema::private(), declared());
-    let steps = schema
-        .stored()
-        .map(|field| step(schema, field, &quote!(visit_mut), &quote!(&mut)));
+    let private = Schema::private();
+    let body = body(schema, Direction::Load);
+    let allowed = may_ignore_entries(schema);
     quote! {
+        #allowed
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut #private::VisitorMut<'__fabric>,
         ) {
-            let __fabric_schema = #declared;
+            #body
+        }
+    }
+}
+
+/// The methods of a struct without fields use none of their arguments.
+fn may_ignore_entries(schema: &Schema<'_>) -> Option<TokenStream> {
+    let has_entries = schema.stored().next().is_some() || matches!(schema.shape, Shape::Enum(_));
+    (!has_entries).then(|| quote!(#[allow(unused_variables)]))
+}
+
+fn body(schema: &Schema<'_>, direction: Direction) -> TokenStream {
+    let (private, declared) = (Schema::private(), declared());
+    let known = quote!(let __fabric_schema = #declared;);
+    let variants = match &schema.shape {
+        Shape::Struct(fields) => {
+            let steps = of_struct(schema, fields, direction);
+            return if fields.all.is_empty() {
+                TokenStream::new()
+            } else {
+                quote!(#known #steps)
+            };
+        }
+        Shape::Enum(variants) => variants,
+    };
+    let show = match direction {
+        Direction::Save => quote!(value),
+        Direction::Load => quote!(place),
+    };
+    let whole = quote!(#private::variant::#show(__fabric_entries, self));
+    if !has_record(schema) {
+        return quote!(#whole;);
+    }
+    let whole = may_be_value(schema).then(|| {
+        quote! {
+            if <Self as #private::Checkpoint>::KIND.is_value() {
+                return #whole;
+            }
+        }
+    });
+    let arms = variants.iter().map(|variant| of_variant(schema, variant, direction));
+    quote! {
+        #whole
+        #known
+        match self {
+            #(#arms)*
+        }
+    }
+}
+
+fn of_struct(schema: &Schema<'_>, fields: &Fields<'_>, direction: Direction) -> TokenStream {
+    let owner = schema.ident.unraw().to_string();
+    let borrow = match direction {
+        Direction::Save => quote!(&),
+        Direction::Load => quote!(&mut),
+    };
+    let steps = fields.stored().map(|field| {
+        let member = &field.member;
+        let declared = format!("{owner}.{}", field.name());
+        step(field, &declared, &quote!(#borrow self.#member), direction)
+    });
+    quote!(#(#steps)*)
+}
+
+/// Generates the arm of a match that shows the name of a variant and its fields.
+fn of_variant(schema: &Schema<'_>, variant: &Variant<'_>, direction: Direction) -> TokenStream {
+    let private = Schema::private();
+    let (pattern, key) = (pattern(variant), &variant.key);
+    let record = match direction {
+        Direction::Save => quote!(#private::variant::holds(__fabric_entries, #key);),
+        Direction::Load => {
+            let aliases = variant.attrs.aliases.iter().map(|alias| &alias.value);
+            quote!(#private::variant::expects(__fabric_entries, &[#key #(, #aliases)*]);)
+        }
+    };
+    let owner = format!("{}::{}", schema.ident.unraw(), variant.ident.unraw());
+    let fields = variant.fields.all.iter().enumerate();
+    let stored = fields.filter(|(_, field)| field.role() != Role::Skipped);
+    let steps = stored.map(|(at, field)| {
+        let place = binding(at);
+        let declared = format!("{owner}::{}", field.name());
+        step(field, &declared, &quote!(#place), direction)
+    });
+    quote! {
+        #pattern => {
+            #record
             #(#steps)*
         }
     }
 }
 
-/// Generates the code for one field. The call has the span of the type, so that the compiler underlines a type without
-/// the trait. The names in the call do not, because the type may come from another macro than the struct.
-fn step(schema: &Schema<'_>, field: &Field<'_>, method: &TokenStream, borrow: &TokenStream) -> TokenStream {
-    let (ident, ty) = (field.ident, field.ty);
+/// The name that a pattern gives to a field of a variant.
+pub(super) fn binding(at: usize) -> Ident {
+    format_ident!("__fabric_{at}")
+}
+
+/// The pattern of a variant, which binds its stored fields.
+pub(super) fn pattern(variant: &Variant<'_>) -> TokenStream {
+    let ident = variant.ident;
+    let fields = variant.fields.all.iter().enumerate();
+    let stored = fields.filter(|(_, field)| field.role() != Role::Skipped);
+    let bound = stored.map(|(at, field)| {
+        let (member, binding) = (&field.member, binding(at));
+        quote!(#member: #binding)
+    });
+    let bound: Vec<_> = bound.collect();
+    let rest = (bound.len() < variant.fields.all.len()).then(|| quote!(..));
+    quote!(Self::#ident { #(#bound,)* #rest })
+}
+
+/// Generates the code for one field, with the field's place in the source and a borrow of its contents.
+///
+/// The call has the span of the type, so that the compiler underlines a type without the trait. The names in the call do
+/// not, because the type may come from another macro than the struct.
+fn step(field: &Field<'_>, declared: &str, place: &TokenStream, direction: Direction) -> TokenStream {
+    let call = call(field, place, direction);
+    let described = describe(field, declared);
+    let private = Schema::private();
+    let walking = quote!(#private::Walking);
+    quote! {
+        #walking::enter(__fabric_entries, #described);
+        #call
+        #walking::leave(__fabric_entries);
+    }
+}
+
+/// Generates the call that shows the contents of a field.
+fn call(field: &Field<'_>, place: &TokenStream, direction: Direction) -> TokenStream {
+    let ty = field.ty;
     let private = respanned(Schema::private(), ty.span());
-    let place = quote!(#borrow self.#ident);
     let entries = quote!(__fabric_entries);
+    let is_plain = field.role() == Role::Component;
+    if let (Direction::Save, true, Some(_)) = (direction, is_plain, &field.attrs.default) {
+        return quote_spanned!(ty.span()=> #private::default::stored::<#ty>(#entries, #place););
+    }
+    if let (Direction::Load, Some(default)) = (direction, &field.attrs.default) {
+        let default = default_of(field, &default.value);
+        let show = if is_plain { quote!(value) } else { quote!(metadata) };
+        let show = respanned(show, ty.span());
+        return quote_spanned!(ty.span()=> #private::default::#show::<#ty>(#entries, #place, #default););
+    }
     let role = match field.role() {
         Role::Metadata => quote_spanned!(ty.span()=> #private::Metadata),
         Role::Component | Role::Skipped => quote_spanned!(ty.span()=> #private::Checkpoint),
     };
-    let method = respanned(method.clone(), ty.span());
-    let call = quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries););
-    let described = describe(schema, field);
-    let own = Schema::private();
-    let walking = quote!(#own::Walking);
-    quote! {
-        #walking::enter(#entries, #described);
-        #call
-        #walking::leave(#entries);
+    let method = match direction {
+        Direction::Save => quote!(visit),
+        Direction::Load => quote!(visit_mut),
+    };
+    let method = respanned(method, ty.span());
+    quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries);)
+}
+
+/// The function that makes the value of a field that a file lacks.
+fn default_of(field: &Field<'_>, default: &DefaultValue) -> TokenStream {
+    match default {
+        DefaultValue::OfType => {
+            let ty = field.ty;
+            let private = respanned(Schema::private(), ty.span());
+            quote_spanned!(ty.span()=> <#ty as #private::core::default::Default>::default)
+        }
+        DefaultValue::Function(path) => quote!(#path),
     }
 }
 
 /// Generates the `FieldSchema` with the field's attributes.
-fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
+fn describe(field: &Field<'_>, declared: &str) -> TokenStream {
     let private = Schema::private();
     let attrs = &field.attrs;
-    let declared = format!("{}.{}", schema.ident.unraw(), field.ident.unraw());
     let key = &field.key;
     let mut described = quote!(#private::FieldSchema::new(__fabric_schema, #declared, #key));
     if !attrs.aliases.is_empty() {
@@ -86,13 +229,13 @@ fn describe(schema: &Schema<'_>, field: &Field<'_>) -> TokenStream {
         described.extend(quote!(.shard(#dim, #private::core::option::Option::#axis)));
     }
     let flags = [
-        (&attrs.optional, quote!(.optional())),
-        (&attrs.flatten, quote!(.flatten())),
-        (&attrs.per_rank, quote!(.per_rank())),
-        (&attrs.buffer, quote!(.buffer())),
+        (attrs.optional.is_some(), quote!(.optional())),
+        (field.joins(), quote!(.flatten())),
+        (attrs.per_rank.is_some(), quote!(.per_rank())),
+        (attrs.buffer.is_some(), quote!(.buffer())),
     ];
-    for (flag, call) in flags {
-        if flag.is_some() {
+    for (is_set, call) in flags {
+        if is_set {
             described.extend(call);
         }
     }

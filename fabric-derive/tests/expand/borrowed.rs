@@ -76,19 +76,24 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct BorrowedFields<__State, __Field0, __Field1> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    pub(crate) struct BorrowedFields<'a, T: ?Sized> {
         ///The field that is stored as `model`.
-        pub model: __fabric::Field<__State, __Field0>,
+        model: __fabric::Field<Borrowed<'a, T>, &'a mut Linear>,
         ///The field that is stored as `head`.
-        pub head: __fabric::Field<__State, __Field1>,
+        head: __fabric::Field<Borrowed<'a, T>, &'a mut T>,
     }
     impl<'a, T: ?Sized> Borrowed<'a, T> {
         ///Typed handles to the stored fields of [`Borrowed`]. The handle of a field inside a field is reached with `then`, as in `Borrowed::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        pub(crate) const FIELDS: BorrowedFields<Self, &'a mut Linear, &'a mut T> = BorrowedFields {
+        #[allow(dead_code, private_interfaces)]
+        pub(crate) const FIELDS: BorrowedFields<'a, T> = BorrowedFields {
             model: __fabric::Field::new(&__FABRIC_DECLARATION, "model"),
             head: __fabric::Field::new(&__FABRIC_DECLARATION, "head"),
         };

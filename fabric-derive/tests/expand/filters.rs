@@ -135,21 +135,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct FilteredFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct FilteredFields {
         ///The field that is stored as `any_text`.
-        pub any_text: __fabric::Field<__State, __Field0>,
+        any_text: __fabric::Field<Filtered, Linear>,
         ///The field that is stored as `any_glob`.
-        pub any_glob: __fabric::Field<__State, __Field1>,
+        any_glob: __fabric::Field<Filtered, Linear>,
         ///The field that is stored as `function`.
-        pub function: __fabric::Field<__State, __Field2>,
+        function: __fabric::Field<Filtered, Linear>,
     }
     impl Filtered {
-        ///Typed handles to the stored fields of [`Filtered`]. The handle of a field inside a field is reached with `then`, as in `Filtered::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: FilteredFields<Self, Linear, Linear, Linear> = FilteredFields {
+        /**Typed handles to the stored fields of [`Filtered`]. The handle of a field inside a field is reached with `then`, as in `Filtered::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `any_text` | `Linear` | `any_text` |
+| `any_glob` | `Linear` | `any_glob` |
+| `function` | `Linear` | `function` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: FilteredFields = FilteredFields {
             any_text: __fabric::Field::new(&__FABRIC_DECLARATION, "any_text"),
             any_glob: __fabric::Field::new(&__FABRIC_DECLARATION, "any_glob"),
             function: __fabric::Field::new(&__FABRIC_DECLARATION, "function"),

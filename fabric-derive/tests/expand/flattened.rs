@@ -62,19 +62,29 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct CountersFields<__State, __Field0, __Field1> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct CountersFields {
         ///The field that is stored as `step`.
-        pub step: __fabric::Field<__State, __Field0>,
+        step: __fabric::Field<Counters, u64>,
         ///The field that is stored as `epoch`.
-        pub epoch: __fabric::Field<__State, __Field1>,
+        epoch: __fabric::Field<Counters, u64>,
     }
     impl Counters {
-        ///Typed handles to the stored fields of [`Counters`]. The handle of a field inside a field is reached with `then`, as in `Counters::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: CountersFields<Self, u64, u64> = CountersFields {
+        /**Typed handles to the stored fields of [`Counters`]. The handle of a field inside a field is reached with `then`, as in `Counters::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `step` | `u64` | `step` |
+| `epoch` | `u64` | `epoch` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: CountersFields = CountersFields {
             step: __fabric::Field::new(&__FABRIC_DECLARATION, "step"),
             epoch: __fabric::Field::new(&__FABRIC_DECLARATION, "epoch"),
         };
@@ -144,19 +154,29 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct LossesFields<__State, __Field0, __Field1> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct LossesFields {
         ///The field that is stored as `last`.
-        pub last: __fabric::Field<__State, __Field0>,
+        last: __fabric::Field<Losses, f32>,
         ///The field that is stored as `history`.
-        pub history: __fabric::Field<__State, __Field1>,
+        history: __fabric::Field<Losses, Vec<f32>>,
     }
     impl Losses {
-        ///Typed handles to the stored fields of [`Losses`]. The handle of a field inside a field is reached with `then`, as in `Losses::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: LossesFields<Self, f32, Vec<f32>> = LossesFields {
+        /**Typed handles to the stored fields of [`Losses`]. The handle of a field inside a field is reached with `then`, as in `Losses::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `last` | `f32` | `last` |
+| `history` | `Vec<f32>` | `history` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: LossesFields = LossesFields {
             last: __fabric::Field::new(&__FABRIC_DECLARATION, "last"),
             history: __fabric::Field::new(&__FABRIC_DECLARATION, "history"),
         };
@@ -257,21 +277,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct RunFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct RunFields {
         ///The field that is stored as `name`.
-        pub name: __fabric::Field<__State, __Field0>,
+        name: __fabric::Field<Run, String>,
         ///The field whose entries join this level.
-        pub counters: __fabric::Field<__State, __Field1>,
+        counters: __fabric::Field<Run, Counters>,
         ///The field whose entries join this level.
-        pub losses: __fabric::Field<__State, __Field2>,
+        losses: __fabric::Field<Run, Losses>,
     }
     impl Run {
-        ///Typed handles to the stored fields of [`Run`]. The handle of a field inside a field is reached with `then`, as in `Run::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: RunFields<Self, String, Counters, Losses> = RunFields {
+        /**Typed handles to the stored fields of [`Run`]. The handle of a field inside a field is reached with `then`, as in `Run::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `name` | `String` | `name` |
+| `counters` | `Counters` | its entries join this level |
+| `losses` | `Losses` | its entries join this level |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: RunFields = RunFields {
             name: __fabric::Field::new(&__FABRIC_DECLARATION, "name"),
             counters: __fabric::Field::flattened(&__FABRIC_DECLARATION),
             losses: __fabric::Field::flattened(&__FABRIC_DECLARATION),

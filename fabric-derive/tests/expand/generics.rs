@@ -129,28 +129,44 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct BlocksFields<__State, __Field0, __Field1, __Field2, __Field3, __Field4> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct BlocksFields<T, M, const N: usize>
+    where
+        T: Clone,
+    {
         ///The field that is stored as `blocks`.
-        pub blocks: __fabric::Field<__State, __Field0>,
+        blocks: __fabric::Field<Blocks<T, M, N>, [T; N]>,
         ///The field that is stored as `head`.
-        pub head: __fabric::Field<__State, __Field1>,
+        head: __fabric::Field<Blocks<T, M, N>, Option<Box<T>>>,
         ///The field that is stored as `notes`.
-        pub notes: __fabric::Field<__State, __Field2>,
+        notes: __fabric::Field<Blocks<T, M, N>, M>,
         ///The field that is stored as `step`.
-        pub step: __fabric::Field<__State, __Field3>,
+        step: __fabric::Field<Blocks<T, M, N>, u64>,
         ///The field whose entries join this level.
-        pub rest: __fabric::Field<__State, __Field4>,
+        rest: __fabric::Field<Blocks<T, M, N>, Box<T>>,
     }
     impl<T, M, const N: usize> Blocks<T, M, N>
     where
         T: Clone,
     {
-        ///Typed handles to the stored fields of [`Blocks`]. The handle of a field inside a field is reached with `then`, as in `Blocks::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: BlocksFields<Self, [T; N], Option<Box<T>>, M, u64, Box<T>> = BlocksFields {
+        /**Typed handles to the stored fields of [`Blocks`]. The handle of a field inside a field is reached with `then`, as in `Blocks::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `blocks` | `[T; N]` | `blocks` |
+| `head` | `Option<Box<T>>` | `head` |
+| `notes` | `M` | `notes` |
+| `step` | `u64` | `step` |
+| `rest` | `Box<T>` | its entries join this level |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: BlocksFields<T, M, N> = BlocksFields {
             blocks: __fabric::Field::new(&__FABRIC_DECLARATION, "blocks"),
             head: __fabric::Field::new(&__FABRIC_DECLARATION, "head"),
             notes: __fabric::Field::new(&__FABRIC_DECLARATION, "notes"),
@@ -230,19 +246,29 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct ListFields<__State, __Field0, __Field1> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct ListFields<T> {
         ///The field that is stored as `value`.
-        pub value: __fabric::Field<__State, __Field0>,
+        value: __fabric::Field<List<T>, T>,
         ///The field that is stored as `next`.
-        pub next: __fabric::Field<__State, __Field1>,
+        next: __fabric::Field<List<T>, Option<Box<List<T>>>>,
     }
     impl<T> List<T> {
-        ///Typed handles to the stored fields of [`List`]. The handle of a field inside a field is reached with `then`, as in `List::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: ListFields<Self, T, Option<Box<List<T>>>> = ListFields {
+        /**Typed handles to the stored fields of [`List`]. The handle of a field inside a field is reached with `then`, as in `List::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `value` | `T` | `value` |
+| `next` | `Option<Box<List<T>>>` | `next` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: ListFields<T> = ListFields {
             value: __fabric::Field::new(&__FABRIC_DECLARATION, "value"),
             next: __fabric::Field::new(&__FABRIC_DECLARATION, "next"),
         };

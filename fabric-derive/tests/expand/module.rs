@@ -63,19 +63,24 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct MlpFields<__State, __Field0, __Field1> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    pub struct MlpFields {
         ///The field that is stored as `fc1`.
-        pub fc1: __fabric::Field<__State, __Field0>,
+        fc1: __fabric::Field<Mlp, Linear>,
         ///The field that is stored as `fc2`.
-        pub fc2: __fabric::Field<__State, __Field1>,
+        fc2: __fabric::Field<Mlp, Linear>,
     }
     impl Mlp {
         ///Typed handles to the stored fields of [`Mlp`]. The handle of a field inside a field is reached with `then`, as in `Mlp::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        pub const FIELDS: MlpFields<Self, Linear, Linear> = MlpFields {
+        #[allow(dead_code, private_interfaces)]
+        pub const FIELDS: MlpFields = MlpFields {
             fc1: __fabric::Field::new(&__FABRIC_DECLARATION, "fc1"),
             fc2: __fabric::Field::new(&__FABRIC_DECLARATION, "fc2"),
         };

@@ -107,21 +107,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct NamedFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct NamedFields {
         ///The field that is stored as `learningRate`.
-        pub learning_rate: __fabric::Field<__State, __Field0>,
+        learning_rate: __fabric::Field<Named, f64>,
         ///The field that is stored as `epochs_done`.
-        pub epoch_count: __fabric::Field<__State, __Field1>,
+        epoch_count: __fabric::Field<Named, u64>,
         ///The field that is stored as `type`.
-        pub r#type: __fabric::Field<__State, __Field2>,
+        r#type: __fabric::Field<Named, String>,
     }
     impl Named {
-        ///Typed handles to the stored fields of [`Named`]. The handle of a field inside a field is reached with `then`, as in `Named::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: NamedFields<Self, f64, u64, String> = NamedFields {
+        /**Typed handles to the stored fields of [`Named`]. The handle of a field inside a field is reached with `then`, as in `Named::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `learning_rate` | `f64` | `learningRate` |
+| `epoch_count` | `u64` | `epochs_done` |
+| `type` | `String` | `type` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: NamedFields = NamedFields {
             learning_rate: __fabric::Field::new(&__FABRIC_DECLARATION, "learningRate"),
             epoch_count: __fabric::Field::new(&__FABRIC_DECLARATION, "epochs_done"),
             r#type: __fabric::Field::new(&__FABRIC_DECLARATION, "type"),

@@ -110,21 +110,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct ProgressFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct ProgressFields {
         ///The field that is stored as `best`.
-        pub best: __fabric::Field<__State, __Field0>,
+        best: __fabric::Field<Progress, Option<f64>>,
         ///The field that is stored as `position`.
-        pub position: __fabric::Field<__State, __Field1>,
+        position: __fabric::Field<Progress, u64>,
         ///The field that is stored as `generator`.
-        pub generator: __fabric::Field<__State, __Field2>,
+        generator: __fabric::Field<Progress, [u8; 32]>,
     }
     impl Progress {
-        ///Typed handles to the stored fields of [`Progress`]. The handle of a field inside a field is reached with `then`, as in `Progress::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: ProgressFields<Self, Option<f64>, u64, [u8; 32]> = ProgressFields {
+        /**Typed handles to the stored fields of [`Progress`]. The handle of a field inside a field is reached with `then`, as in `Progress::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `best` | `Option<f64>` | `best` |
+| `position` | `u64` | `position` |
+| `generator` | `[u8; 32]` | `generator` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: ProgressFields = ProgressFields {
             best: __fabric::Field::new(&__FABRIC_DECLARATION, "best"),
             position: __fabric::Field::new(&__FABRIC_DECLARATION, "position"),
             generator: __fabric::Field::new(&__FABRIC_DECLARATION, "generator"),

@@ -106,21 +106,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct ParallelFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct ParallelFields {
         ///The field that is stored as `rows`.
-        pub rows: __fabric::Field<__State, __Field0>,
+        rows: __fabric::Field<Parallel, Linear>,
         ///The field that is stored as `grid`.
-        pub grid: __fabric::Field<__State, __Field1>,
+        grid: __fabric::Field<Parallel, Tensor>,
         ///The field that is stored as `positions`.
-        pub positions: __fabric::Field<__State, __Field2>,
+        positions: __fabric::Field<Parallel, Tensor>,
     }
     impl Parallel {
-        ///Typed handles to the stored fields of [`Parallel`]. The handle of a field inside a field is reached with `then`, as in `Parallel::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: ParallelFields<Self, Linear, Tensor, Tensor> = ParallelFields {
+        /**Typed handles to the stored fields of [`Parallel`]. The handle of a field inside a field is reached with `then`, as in `Parallel::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `rows` | `Linear` | `rows` |
+| `grid` | `Tensor` | `grid` |
+| `positions` | `Tensor` | `positions` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: ParallelFields = ParallelFields {
             rows: __fabric::Field::new(&__FABRIC_DECLARATION, "rows"),
             grid: __fabric::Field::new(&__FABRIC_DECLARATION, "grid"),
             positions: __fabric::Field::new(&__FABRIC_DECLARATION, "positions"),

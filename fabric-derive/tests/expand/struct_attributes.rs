@@ -54,17 +54,26 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct VersionedFields<__State, __Field0> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct VersionedFields<T> {
         ///The field that is stored as `inner`.
-        pub inner: __fabric::Field<__State, __Field0>,
+        inner: __fabric::Field<Versioned<T>, Option<T>>,
     }
     impl<T> Versioned<T> {
-        ///Typed handles to the stored fields of [`Versioned`]. The handle of a field inside a field is reached with `then`, as in `Versioned::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: VersionedFields<Self, Option<T>> = VersionedFields {
+        /**Typed handles to the stored fields of [`Versioned`]. The handle of a field inside a field is reached with `then`, as in `Versioned::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `inner` | `Option<T>` | `inner` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: VersionedFields<T> = VersionedFields {
             inner: __fabric::Field::new(&__FABRIC_DECLARATION, "inner"),
         };
     }

@@ -111,26 +111,32 @@ const _: () = {
         dead_code,
         missing_debug_implementations,
         non_camel_case_types,
-        non_snake_case,
-        unreachable_pub
+        non_snake_case
     )]
-    pub struct TrainStateFields<__State, __Field0, __Field1, __Field2> {
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct TrainStateFields {
         ///The field that is stored as `model`.
-        pub model: __fabric::Field<__State, __Field0>,
+        model: __fabric::Field<TrainState, Linear>,
         ///The field that is stored as `iteration`.
-        pub iteration: __fabric::Field<__State, __Field1>,
+        iteration: __fabric::Field<TrainState, u64>,
         ///The field that is stored as `hparams`.
-        pub hparams: __fabric::Field<__State, __Field2>,
+        hparams: __fabric::Field<TrainState, std::collections::BTreeMap<String, f64>>,
     }
     impl TrainState {
-        ///Typed handles to the stored fields of [`TrainState`]. The handle of a field inside a field is reached with `then`, as in `TrainState::FIELDS.outer.then(Outer::FIELDS.inner)`.
-        #[allow(dead_code, private_interfaces, clippy::type_complexity)]
-        const FIELDS: TrainStateFields<
-            Self,
-            Linear,
-            u64,
-            std::collections::BTreeMap<String, f64>,
-        > = TrainStateFields {
+        /**Typed handles to the stored fields of [`TrainState`]. The handle of a field inside a field is reached with `then`, as in `TrainState::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `model` | `Linear` | `model` |
+| `iteration` | `u64` | `iteration` |
+| `hparams` | `std::collections::BTreeMap<String, f64>` | `hparams` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: TrainStateFields = TrainStateFields {
             model: __fabric::Field::new(&__FABRIC_DECLARATION, "model"),
             iteration: __fabric::Field::new(&__FABRIC_DECLARATION, "iteration"),
             hparams: __fabric::Field::new(&__FABRIC_DECLARATION, "hparams"),

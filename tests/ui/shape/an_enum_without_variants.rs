@@ -1,6 +1,6 @@
 use fabric_core::Checkpoint;
 
 #[derive(Checkpoint)]
-struct Pair(u64, u64);
+enum Never {}
 
 fn main() {}

@@ -1,0 +1,65 @@
+//! Checks of keys that are constants of the program, whose text the compiler alone knows.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned as _;
+
+use super::respanned;
+use crate::key::Key;
+use crate::schema::{Fields, Schema, Shape};
+
+/// Refuses constants that are no keys, and constants with the text of another key beside them.
+pub(super) fn constants(schema: &Schema<'_>) -> TokenStream {
+    let of_fields = schema.lists().into_iter().map(names).collect::<Vec<_>>();
+    let of_variants: Vec<&Key> = match &schema.shape {
+        Shape::Struct(_) => Vec::new(),
+        Shape::Enum(variants) => variants
+            .iter()
+            .flat_map(|variant| {
+                let aliases = variant.attrs.aliases.iter().map(|alias| &alias.value);
+                std::iter::once(&variant.key).chain(aliases)
+            })
+            .collect(),
+    };
+    let lists = of_fields.into_iter().chain([of_variants]);
+    let checks = lists.flat_map(|names| checks(schema, &names)).collect::<Vec<_>>();
+    quote!(#(#checks)*)
+}
+
+/// The keys and aliases of fields.
+fn names<'s>(fields: &'s Fields<'_>) -> Vec<&'s Key> {
+    let keyed = fields.keyed();
+    keyed
+        .flat_map(|field| {
+            let aliases = field.attrs.aliases.iter().map(|alias| &alias.value);
+            std::iter::once(&field.key).chain(aliases)
+        })
+        .collect()
+}
+
+fn checks(schema: &Schema<'_>, names: &[&Key]) -> Vec<TokenStream> {
+    let owner = schema.ident.unraw();
+    let constants = names
+        .iter()
+        .enumerate()
+        .filter_map(|(at, name)| Some((at, name.constant()?)));
+    let checks = constants.map(|(at, path)| {
+        let span = path.span();
+        let private = respanned(Schema::private(), span);
+        let others = names.iter().enumerate().filter(|(other, _)| *other != at);
+        let others = others.map(|(_, name)| name);
+        let twice = format!("` is a name of two fields or variants of `{owner}`");
+        quote_spanned! {span=>
+            const _: () = {
+                if let #private::core::option::Option::Some(complaint) = #private::Keys::complaint(#path) {
+                    #private::core::panic!("{}", #private::Message::of(&["the key `", #path, "` ", complaint]).as_str())
+                }
+                if #private::Keys::new(&[#(#others),*], &[]).collision(&#private::Keys::new(&[#path], &[])).is_some() {
+                    #private::core::panic!("{}", #private::Message::of(&["`", #path, #twice]).as_str())
+                }
+            };
+        }
+    });
+    checks.collect()
+}

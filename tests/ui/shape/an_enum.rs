@@ -1,9 +1,0 @@
-use fabric_core::Checkpoint;
-
-#[derive(Checkpoint)]
-enum Phase {
-    Warmup,
-    Training,
-}
-
-fn main() {}

@@ -1,6 +1,0 @@
-use fabric_core::Checkpoint;
-
-#[derive(Checkpoint)]
-struct Empty {}
-
-fn main() {}
