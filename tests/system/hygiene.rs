@@ -14,6 +14,7 @@
 )]
 
 mod generics;
+mod handles;
 mod macros;
 mod shadowed;
 pub mod visible;

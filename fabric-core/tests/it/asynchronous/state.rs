@@ -11,7 +11,7 @@ pub(crate) struct State {
     tied: Tensor,
     front: Tensor,
     back: Tensor,
-    transposed: Tensor,
+    pub(super) transposed: Tensor,
     column: Tensor,
     small: Vec<Var>,
     scalar: Var,
