@@ -151,7 +151,7 @@ pub use save::background::Saving;
 pub use source::Format;
 pub use state::{
     Checkpoint, Field, FieldVisitor, FieldVisitorMut, OptimizerDescription, OptimizerState, ParamGroup, ParamState,
-    Recording, Visitor, VisitorMut,
+    Part, Recording, Visitor, VisitorMut,
 };
 pub use value::{Json, Value, ValueError};
 

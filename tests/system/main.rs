@@ -43,6 +43,7 @@ mod renamed_parts;
 mod resume;
 mod same_bytes;
 mod saved_is_loadable;
+mod selected;
 mod strangers;
 mod strictness;
 mod table;

@@ -43,7 +43,7 @@ pub enum StateError {
     },
 
     /// A field handle belongs to another state.
-    #[error("the handle of `{}` is of `{of}`, and {what}", shown(handle))]
+    #[error("the handle of `{}` is of `{of}`, and {}", shown(handle), shown(what))]
     Handle {
         /// The handle's name.
         handle: String,
@@ -76,7 +76,12 @@ pub enum StateError {
     },
 
     /// A filter keeps no tensor of its component.
-    #[error("the filter on `{declared}` ({filter}) keeps none of {seen}; correct it or leave the component out")]
+    #[error(
+        "the filter on `{}` ({}) keeps none of {}; correct it or leave the component out",
+        shown(declared),
+        shown(filter),
+        shown(seen)
+    )]
     EmptyFilter {
         /// The field that declares the filter, or the field that a call filters.
         declared: String,
@@ -86,13 +91,17 @@ pub enum StateError {
         seen: String,
     },
 
-    /// A field handle names a field that the state does not have.
-    #[error("the state has no component `{}`; it has {components}", shown(name))]
+    /// An option names a field or an entry that the state does not have, by a handle or by a text.
+    #[error("{}", no_such_component(name, level, components, near.as_deref()))]
     NoSuchComponent {
-        /// The handle's name.
+        /// The name.
         name: String,
-        /// The components of the state.
+        /// The innermost level of the name that the state has; empty for the state itself.
+        level: String,
+        /// The names at that level.
         components: String,
+        /// The name of the state that is most similar, if one is.
+        near: Option<String>,
     },
 
     /// A value cannot be stored.
@@ -106,8 +115,9 @@ pub enum StateError {
 
     /// An optimizer holds a parameter without a name in this state.
     #[error(
-        "optimizer `{optimizer}` updates parameter {position} ({tensor}), which no module of this state holds; \
-         add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in another OptimizerState"
+        "optimizer `{}` updates parameter {position} ({tensor}), which no module of this state holds; \
+         add the module or its VarMap to the state, or name the parameters: `from_named` of AdamW and Sgd, `ParamState::named` in another OptimizerState",
+        shown(optimizer)
     )]
     UnnamedParameter {
         /// The optimizer's field.
@@ -143,4 +153,19 @@ pub enum StateError {
         /// The reason.
         what: String,
     },
+}
+
+/// The message of [`StateError::NoSuchComponent`].
+fn no_such_component(name: &str, level: &str, components: &str, near: Option<&str>) -> String {
+    let mut message = format!("the state has no component `{}`; ", shown(name));
+    message += &match (level, components) {
+        ("", "") => "it has no entries".to_owned(),
+        ("", components) => format!("it has {}", shown(components)),
+        (level, "") => format!("`{}` is one entry", shown(level)),
+        (level, components) => format!("`{}` has {}", shown(level), shown(components)),
+    };
+    if let Some(near) = near {
+        message += &format!("; did you mean `{}`?", shown(near));
+    }
+    message
 }

@@ -52,8 +52,8 @@ impl<'l> Loading<'l> {
         } = request;
         let keys = state.keys();
         let mut places = resolve(both_ways::places(state)?)?;
-        for handle in options.only.iter().chain(&options.exclude) {
-            places.check_handle(handle)?;
+        for part in options.only.iter().chain(&options.exclude) {
+            places.check_part(part)?;
         }
         let renamed = Renamed::by(&options, &file.index)?;
         let names = Names {

@@ -20,7 +20,7 @@ use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Entry, Index, StoredTensor};
-use crate::state::{Handle, Keys, OptionalField, StorageKey};
+use crate::state::{Keys, OptionalField, Part, StorageKey};
 
 /// The caller's options, and the facts about the state that matching needs.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ pub(super) enum Fate {
 
 /// Returns true if the options of the call ask for an entry.
 fn is_asked_for(options: &LoadOptions, entry: &StateEntry<'_>) -> bool {
-    let is_below = |handle: &Handle| strip(entry.declared(), &handle.name).is_some();
+    let is_below = |part: &Part| strip(entry.declared(), &part.name).is_some();
     let LoadOptions { only, exclude, .. } = options;
     (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
 }

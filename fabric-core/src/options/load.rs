@@ -1,7 +1,7 @@
 //! The options of a load.
 
 use crate::progress::{Callback, Progress};
-use crate::state::{Field, Handle};
+use crate::state::Part;
 
 /// How to load: strict and everything, unless said otherwise.
 ///
@@ -17,8 +17,8 @@ pub struct LoadOptions {
     pub(crate) cast: bool,
     pub(crate) on_mismatch: OnMismatch,
     pub(crate) verify_first: bool,
-    pub(crate) only: Vec<Handle>,
-    pub(crate) exclude: Vec<Handle>,
+    pub(crate) only: Vec<Part>,
+    pub(crate) exclude: Vec<Part>,
     pub(crate) root: Option<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) renames: Vec<(String, String)>,
@@ -119,19 +119,21 @@ impl LoadOptions {
         self
     }
 
-    /// Restores only this field, `TrainState::FIELDS.model`, say; may be repeated for several. The rest of the state
-    /// is not touched, and its entries in the file are in the remainder.
+    /// Restores only this part, `TrainState::FIELDS.model` or `"model"`, say; may be repeated for several. The rest of the
+    /// state is not touched, and its entries in the file are in the remainder.
     ///
+    /// The compiler checks the name of a handle ([`Field`](crate::Field)), and the load checks a text ([`Part`]): a name that the
+    /// state does not have is [`StateError::NoSuchComponent`](crate::StateError::NoSuchComponent), with the names there are.
     /// A handle belongs to the type that is loaded. A handle of another type is
     /// [`StateError::Handle`](crate::StateError::Handle), whatever it is called.
-    pub fn only<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
-        self.only.push(field.handle());
+    pub fn only(mut self, part: impl Into<Part>) -> Self {
+        self.only.push(part.into());
         self
     }
 
-    /// Leaves this field as it is, `TrainState::FIELDS.optimizer`, say, and restores the others; may be repeated for
-    /// several. The entries of the field in the file are in the remainder. Together with [`only`](Self::only), a field
-    /// inside of a restored one can be left out.
+    /// Leaves this part as it is, `TrainState::FIELDS.optimizer` or `"optimizer"`, say, and restores the others; may be
+    /// repeated for several. The entries of the part in the file are in the remainder. Together with [`only`](Self::only), a
+    /// field inside of a restored one can be left out.
     ///
     /// ```
     /// use fabric_core::{Checkpoint, Fabric, LoadOptions};
@@ -151,8 +153,8 @@ impl LoadOptions {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
-        self.exclude.push(field.handle());
+    pub fn exclude(mut self, part: impl Into<Part>) -> Self {
+        self.exclude.push(part.into());
         self
     }
 
@@ -198,10 +200,8 @@ impl LoadOptions {
             [] => "not given".to_owned(),
             items => items.join(", "),
         };
-        let fields = |fields: &[Handle]| {
-            let names = fields
-                .iter()
-                .map(|field| format!("`{}` of {:?}", field.name, field.schema));
+        let parts = |parts: &[Part]| {
+            let names = parts.iter().map(|part| format!("{part:?}"));
             list(&names.collect::<Vec<_>>())
         };
         let renames: Vec<String> = renames.iter().map(|(from, to)| format!("{from} to {to}")).collect();
@@ -210,8 +210,8 @@ impl LoadOptions {
             ("cast", cast.to_string()),
             ("on_mismatch", format!("{on_mismatch:?}")),
             ("verify_first", verify_first.to_string()),
-            ("only", fields(only)),
-            ("exclude", fields(exclude)),
+            ("only", parts(only)),
+            ("exclude", parts(exclude)),
             ("root", root.clone().unwrap_or_else(|| list(&[]))),
             ("strip_prefix", list(prefixes)),
             ("rename", list(&renames)),

@@ -6,14 +6,14 @@ use crate::entry::TensorInfo;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::progress::{Callback, Progress};
-use crate::state::{Field, Handle};
+use crate::state::Part;
 
 /// How to save: everything, durably, unless said otherwise.
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing before they are given to a save"]
 pub struct SaveOptions {
-    pub(crate) filters: Vec<(Handle, Filter)>,
-    pub(crate) exclude: Vec<Handle>,
+    pub(crate) filters: Vec<(Part, Filter)>,
+    pub(crate) exclude: Vec<Part>,
     pub(crate) durability: Durability,
     pub(crate) when_busy: WhenBusy,
     pub(crate) replicas: Replicas,
@@ -112,20 +112,22 @@ impl SaveOptions {
         Self::default()
     }
 
-    /// Saves only those tensors below `field` that the closure keeps. It sees names relative to the field and each
+    /// Saves only those tensors below `part` that the closure keeps. It sees names relative to the part and each
     /// tensor's element type and shape; where ranks hold parts, those of the whole. The file records what was left out.
-    pub fn filter<S: ?Sized, T: ?Sized>(
+    ///
+    /// The part is a handle, `TrainState::FIELDS.model`, or a name, `"model"`; see [`Part`].
+    pub fn filter(
         mut self,
-        field: Field<S, T>,
+        part: impl Into<Part>,
         keep: impl Fn(&str, &TensorInfo) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.filters.push((field.handle(), Filter::closure(keep)));
+        self.filters.push((part.into(), Filter::closure(keep)));
         self
     }
 
-    /// Leaves out everything below `field`. The file records that.
-    pub fn exclude<S: ?Sized, T: ?Sized>(mut self, field: Field<S, T>) -> Self {
-        self.exclude.push(field.handle());
+    /// Leaves out everything below `part`, a handle or a name; see [`Part`]. The file records that.
+    pub fn exclude(mut self, part: impl Into<Part>) -> Self {
+        self.exclude.push(part.into());
         self
     }
 

@@ -65,13 +65,13 @@ pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: 
     } = options;
     state.ask(|at| wholes.get(&at));
     for (field, filter) in &filters {
-        state.check_handle(field)?;
+        state.check_part(field)?;
         state.filter(&field.name, filter, |at| wholes.get(&at));
     }
     state.filters.iter().try_for_each(check_filter)?;
     let mut excluded = vec![false; state.items.len()];
     for field in &exclude {
-        state.check_handle(field)?;
+        state.check_part(field)?;
         for (item, excluded) in state.items.iter().zip(&mut excluded) {
             *excluded |= strip(&item.scope.name, &field.name).is_some();
         }

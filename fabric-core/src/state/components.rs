@@ -1,8 +1,7 @@
 //! The names at the first level of a state, by which calls select a part of it.
 
-use super::{FieldSchema, Handle, Resolved};
+use super::{FieldSchema, Resolved};
 use crate::entry::{root, strip};
-use crate::error::StateError;
 use crate::hash::HashSet;
 
 /// The fields at the first level, including fields without entries at present.
@@ -27,6 +26,11 @@ impl Fields {
             let handle = format!("{}::FIELDS.{declared}", field.schema.short_name());
             self.handles.push((field.name, handle));
         }
+    }
+
+    /// The names of the fields at the first level, in declared order.
+    pub(super) fn declared(&self) -> impl Iterator<Item = &str> {
+        self.declared.iter().map(|(_, field)| field.as_str())
     }
 
     /// The field at the first level that contains an entry: its name and the expression of its handle.
@@ -69,53 +73,5 @@ impl<V, O> Resolved<V, O> {
         names.sort();
         names.dedup();
         names
-    }
-
-    /// Refuses a handle that belongs to another type, and a handle to a field that the state does not have.
-    pub(crate) fn check_handle(&self, handle: &Handle) -> Result<(), StateError> {
-        let of = &handle.schema;
-        let refused = |what: String| {
-            Err(StateError::Handle {
-                handle: handle.name.clone(),
-                of: of.type_name().to_owned(),
-                what,
-            })
-        };
-        if !self.schemas.contains(of) {
-            let types: Vec<String> = self
-                .schemas
-                .iter()
-                .map(|own| format!("a `{}`", own.type_name()))
-                .collect();
-            return refused(match (&self.schemas[..], types.join(" and ")) {
-                ([], _) => "the state holds no struct that derives Checkpoint".to_owned(),
-                ([own, ..], types) => format!(
-                    "the state is {types} with the components {}; use a handle in `{name}::FIELDS`, and reach the fields of \
-                     a field with `{name}::FIELDS.outer.then(Inner::FIELDS.field)`",
-                    self.components().join(", "),
-                    name = own.short_name()
-                ),
-            });
-        }
-        if handle.name.is_empty() {
-            return refused(format!(
-                "a flattened field has no name of its own; name its fields, as in \
-                 `{}::FIELDS.outer.then(Inner::FIELDS.field)`",
-                of.short_name()
-            ));
-        }
-        if self.knows(&handle.name) {
-            return Ok(());
-        }
-        Err(StateError::NoSuchComponent {
-            name: handle.name.clone(),
-            components: self.components().join(", "),
-        })
-    }
-
-    /// Returns true if `name` names a component or an entry within one.
-    fn knows(&self, name: &str) -> bool {
-        self.fields.declared.iter().any(|(_, field)| field == name)
-            || self.items.iter().any(|item| strip(&item.scope.name, name).is_some())
     }
 }

@@ -1,7 +1,7 @@
 //! Applies the filters of a schema and of a call, once the shape of each whole tensor is known.
 
 use super::attributes::Origin;
-use super::{Content, Handle, Resolved};
+use super::{Content, Part, Resolved};
 use crate::entry::{TensorInfo, strip};
 use crate::filter::Filter;
 
@@ -119,7 +119,7 @@ impl<V, O> Resolved<V, O> {
     }
 
     /// Returns true if a filter that looks at shapes, of the schema or of the call (`called`), applies to this item.
-    pub(crate) fn is_shape_asked(&self, item: usize, called: &[(Handle, Filter)]) -> bool {
+    pub(crate) fn is_shape_asked(&self, item: usize, called: &[(Part, Filter)]) -> bool {
         let scope = &self.items[item].scope;
         let mut above = scope.filters.iter().map(|active| &active.filter);
         let mut called = called

@@ -1,26 +1,78 @@
 //! Typed handles to fields, whose names the compiler checks.
 
+mod containers;
+mod part;
+
 use std::fmt;
 use std::marker::PhantomData;
 
+pub use self::part::Part;
 use super::Schema;
 use super::schema::Declaration;
 
 /// A handle to the field `T` of the state `S`, as in `TrainState::FIELDS.model`. The compiler checks the name.
 ///
-/// Handles compose: `TrainState::FIELDS.model.then(Mlp::FIELDS.fc1)` is `model.fc1`. A handle belongs to the type of
-/// its first segment: a call that loads or saves a state of another type refuses it.
+/// Handles compose: `TrainState::FIELDS.model.then(Mlp::FIELDS.fc1)` is `model.fc1`. A handle of a container reaches the
+/// parts of it: [`some`](Self::some) of an `Option`, [`boxed`](Self::boxed) of a `Box`, [`at`](Self::at) of a list,
+/// [`key`](Self::key) of a map, [`element`](Self::element) of a tuple and [`borrowed`](Self::borrowed) of a `&mut`. A handle
+/// has up to 16 levels.
+///
+/// A handle belongs to the type of its first segment: a call that loads or saves a state of another type refuses it.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use fabric_core::candle_nn::Linear;
+/// use fabric_core::{Checkpoint, Field};
+///
+/// #[derive(Checkpoint)]
+/// struct Block { attention: Linear, feed_forward: Linear }
+///
+/// #[derive(Checkpoint)]
+/// struct State { blocks: Vec<Block>, heads: BTreeMap<String, Option<Linear>> }
+///
+/// const ATTENTION: Field<State, Linear> = State::FIELDS.blocks.at(3).then(Block::FIELDS.attention);
+/// assert_eq!(ATTENTION.name(), "blocks.3.attention");
+/// assert_eq!(State::FIELDS.heads.key("sst2").some().name(), "heads.sst2");
+/// ```
 pub struct Field<S: ?Sized, T: ?Sized> {
     schema: Schema,
     path: Path,
     of: PhantomData<fn(&S) -> &T>,
 }
 
-/// The segments of a handle, up to four, so that handles are `Copy` and constant.
+/// The largest number of segments of a handle.
+const MOST: usize = 16;
+
+/// The segments of a handle, in an array, so that handles are `Copy` and constant.
 #[derive(Clone, Copy)]
 struct Path {
-    segments: [&'static str; 4],
+    segments: [Segment; MOST],
     len: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Segment {
+    Name(&'static str),
+    /// The index of a part in a list or a tuple.
+    Index(usize),
+}
+
+impl Path {
+    const EMPTY: Self = Self {
+        segments: [Segment::Index(0); MOST],
+        len: 0,
+    };
+
+    const fn then(mut self, segment: Segment) -> Self {
+        assert!(
+            self.len < MOST,
+            "a field handle has at most 16 levels; give the name as a text, as in `only(\"model.blocks.0\")`"
+        );
+        self.segments[self.len] = segment;
+        self.len += 1;
+        self
+    }
 }
 
 impl<S: ?Sized, T: ?Sized> Field<S, T> {
@@ -29,10 +81,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     pub const fn new(declaration: &'static Declaration, name: &'static str) -> Self {
         Self {
             schema: Schema::of::<S>(declaration),
-            path: Path {
-                segments: [name, "", "", ""],
-                len: 1,
-            },
+            path: Path::EMPTY.then(Segment::Name(name)),
             of: PhantomData,
         }
     }
@@ -44,10 +93,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     pub const fn flattened(declaration: &'static Declaration) -> Self {
         Self {
             schema: Schema::of::<S>(declaration),
-            path: Path {
-                segments: [""; 4],
-                len: 0,
-            },
+            path: Path::EMPTY,
             of: PhantomData,
         }
     }
@@ -55,17 +101,20 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     /// The handle to the field `inner` of this field.
     ///
     /// # Panics
-    /// If the handle would have more than four levels; in a constant, this is a compile error.
+    /// If the handle would have more than 16 levels; in a constant, this is a compile error. Give the name as a text then.
     #[must_use]
     pub const fn then<U: ?Sized>(self, inner: Field<T, U>) -> Field<S, U> {
         let mut path = self.path;
         let mut at = 0;
         while at < inner.path.len {
-            assert!(path.len < 4, "field handles reach four levels deep");
-            path.segments[path.len] = inner.path.segments[at];
-            path.len += 1;
+            path = path.then(inner.path.segments[at]);
             at += 1;
         }
+        self.along(path)
+    }
+
+    /// The handle of the same state with another path.
+    const fn along<U: ?Sized>(self, path: Path) -> Field<S, U> {
         Field {
             schema: self.schema,
             path,
@@ -76,23 +125,12 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     /// The name that all entries of this field begin with, such as `"model.fc1"`; empty for a flattened field.
     #[must_use]
     pub fn name(&self) -> String {
-        self.path.segments[..self.path.len].join(".")
+        let segments = self.path.segments[..self.path.len].iter().map(|segment| match segment {
+            Segment::Name(name) => (*name).to_owned(),
+            Segment::Index(index) => index.to_string(),
+        });
+        segments.collect::<Vec<_>>().join(".")
     }
-
-    /// The handle without its types, as options keep it.
-    pub(crate) fn handle(&self) -> Handle {
-        Handle {
-            schema: self.schema,
-            name: self.name(),
-        }
-    }
-}
-
-/// An untyped handle: the state that it belongs to, and the name of the field.
-#[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    pub(crate) schema: Schema,
-    pub(crate) name: String,
 }
 
 impl<S: ?Sized, T: ?Sized> Clone for Field<S, T> {

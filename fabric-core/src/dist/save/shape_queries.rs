@@ -6,7 +6,7 @@ use crate::dist::strategy::Strategy;
 use crate::error::StateError;
 use crate::filter::Filter;
 use crate::save::plan::{ResolvedState, WholeShapes};
-use crate::state::{Content, Handle};
+use crate::state::{Content, Part};
 
 /// Tensors in parts under filters that look at shapes.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl ShapeQueries {
     /// If the strategy does not say which axis a tensor is sharded over.
     pub(super) fn of(
         state: &ResolvedState<'_>,
-        filters: &[(Handle, Filter)],
+        filters: &[(Part, Filter)],
         strategy: &Strategy,
         mesh: &Mesh,
     ) -> Result<Self, StateError> {

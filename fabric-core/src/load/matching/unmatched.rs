@@ -5,7 +5,7 @@ use crate::entry::{root, strip, without_rank};
 use crate::hash::HashSet;
 use crate::load::entries::Absence;
 use crate::options::LoadOptions;
-use crate::state::{Handle, OptionalField};
+use crate::state::{OptionalField, Part};
 use crate::value::Value;
 
 impl<'p> Matching<'p, '_> {
@@ -113,7 +113,7 @@ impl<'p> Matching<'p, '_> {
     }
 
     /// The names of fields in a file: the declared names and their aliases.
-    fn names_of(&self, fields: &'p [Handle]) -> HashSet<&'p str> {
+    fn names_of(&self, fields: &'p [Part]) -> HashSet<&'p str> {
         let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         for entry in self.entries {
             for rest in fields.iter().filter_map(|field| strip(entry.declared(), &field.name)) {
