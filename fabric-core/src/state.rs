@@ -1,15 +1,18 @@
 //! The trait `Checkpoint`, the visitors that walk over a state, and the implementations for common types.
 
+mod aliases;
 mod any;
 mod attributes;
 mod both_visitors;
 pub(crate) mod both_ways;
+mod collisions;
 mod components;
 mod containers;
 pub mod default;
 mod field;
 mod field_visitor;
 mod filtering;
+mod found;
 mod handle;
 mod identity;
 mod keys;
@@ -42,6 +45,7 @@ pub(crate) use components::Fields;
 pub use field::FieldSchema;
 pub use field_visitor::{FieldVisitor, FieldVisitorMut};
 pub(crate) use filtering::FilterUse;
+pub(crate) use found::{FieldNames, FileNames};
 pub use handle::{Field, Part};
 pub(crate) use identity::{StorageKey, same_view};
 pub use keys::Keys;

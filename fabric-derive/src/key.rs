@@ -70,15 +70,24 @@ const RESERVED: &[(&str, &str)] = &[
 /// The longest entry name in bytes.
 const MAX_LEN: usize = 4096;
 
-/// The error message for an invalid alias of the field `field`.
+/// The error message for an invalid alias of the field `field`. An alias is a name at the level of the field, or a path that
+/// begins there.
 pub(crate) fn alias_error(alias: &str, field: &str) -> Option<String> {
-    if !alias.is_empty() && alias.split('.').count() > 1 && alias.split('.').all(|part| !part.is_empty()) {
-        let level = format!("alias {alias:?} contains `.`, and an alias is a name at this level");
+    if !alias.contains('.') {
+        return key_error(alias);
+    }
+    if alias.split('.').any(str::is_empty) {
         return Some(format!(
-            "{level}; an entry that moved here from another level is found with LoadOptions::rename({alias:?}, {field:?})"
+            "alias {alias:?} of `{field}` has an empty segment; every part between dots needs a name"
         ));
     }
-    key_error(alias)
+    if alias.len() > MAX_LEN {
+        return Some(format!("the alias is longer than {MAX_LEN} bytes; choose a shorter name"));
+    }
+    if alias.chars().any(char::is_control) {
+        return Some(format!("alias {alias:?} contains a control character; remove it"));
+    }
+    None
 }
 
 /// The error message for an invalid key.
@@ -221,6 +230,16 @@ mod tests {
         assert_eq!(words("_x__y_"), ["x", "y"]);
         assert_eq!(words("fc1Weight"), ["fc1", "Weight"]);
         assert_eq!(Case::Camel.apply("__"), "__");
+    }
+
+    #[test]
+    fn an_alias_is_a_name_or_a_path_without_empty_segments() {
+        for bad in ["", "a..b", ".a", "a.", "a.\n", "__metadata__"] {
+            assert!(alias_error(bad, "field").is_some(), "{bad:?}");
+        }
+        for good in ["old", "old.model", "a.b.0"] {
+            assert_eq!(alias_error(good, "field"), None);
+        }
     }
 
     #[test]

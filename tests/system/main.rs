@@ -3,6 +3,7 @@
 #![allow(clippy::float_cmp, reason = "what is restored is equal to the last bit, or wrong")]
 
 mod advice;
+mod alias_chains;
 mod asymmetric;
 mod attributes;
 mod bare;

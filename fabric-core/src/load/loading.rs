@@ -11,8 +11,9 @@ use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::load::raw::RawCheckpoint;
 use crate::phases::{Phase, Timed, is_anybody_listening};
+use crate::source::Index;
 use crate::source::names::{Renamed, unfold};
-use crate::state::{AnyStateMut, Content, both_ways, resolve};
+use crate::state::{AnyStateMut, Content, FileNames, both_ways, resolve};
 use crate::value::memory::look_for;
 
 /// A load with a walked state.
@@ -60,6 +61,7 @@ impl<'l> Loading<'l> {
             index: renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index),
             renamed: renamed.as_ref(),
         };
+        let fields = places.find_names(|| file_names(names.index), &options.only, &options.exclude);
         let assumed = accept_numbers(&mut places, names);
         let own = name_own_values(&mut places, own);
         let renamed = unfold(renamed, &file.index, all_names(&places));
@@ -76,6 +78,7 @@ impl<'l> Loading<'l> {
             none: places.fields.none.clone(),
             states: states.collect(),
             keys,
+            fields,
             idle_prefixes: renamed
                 .as_ref()
                 .map_or_else(Vec::new, |renamed| renamed.idle_prefixes.clone()),
@@ -144,6 +147,13 @@ impl<'l> Loading<'l> {
             watch,
         })
     }
+}
+
+/// The names that the aliases of a state may lead to.
+fn file_names(index: &Index) -> FileNames<'_> {
+    let names = index.names().chain(index.filtered.iter().map(String::as_str));
+    let values = index.values.iter().map(|(name, value)| (name.as_str(), value));
+    FileNames::new(names, values)
 }
 
 /// Gives each value that differs between processes its names in the file.

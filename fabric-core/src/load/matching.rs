@@ -20,7 +20,7 @@ use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::{LoadReport, Mismatch, MismatchKind};
 use crate::source::{Entry, Index, StoredTensor};
-use crate::state::{Keys, OptionalField, Part, StorageKey};
+use crate::state::{FieldNames, Keys, OptionalField, Part, StorageKey};
 
 /// The caller's options, and the facts about the state that matching needs.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,8 @@ pub(crate) struct Policy {
     pub(crate) states: Vec<Vec<String>>,
     /// The keys at the first level of the state.
     pub(crate) keys: Keys,
+    /// The names in the file of fields with aliases.
+    pub(crate) fields: FieldNames,
     /// The call is one of a `RawCheckpoint`, which does not know other processes.
     pub(crate) by_reader: bool,
     /// The prefixes that the call would remove, and that no name of the file begins with.

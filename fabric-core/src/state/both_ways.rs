@@ -9,6 +9,9 @@ use crate::entry::shown;
 use crate::error::StateError;
 use crate::value::{Value, ValueError};
 
+/// The names by aliases of one entry that messages list; of an entry with more, they list none.
+const FEW: usize = 8;
+
 /// The entries that `visit_mut` shows for a load, compared with those of `visit` if the state has a hand-written part.
 ///
 /// # Errors
@@ -106,7 +109,7 @@ fn is_same_entry<V, W>(a: &Item<V>, b: &Item<W>) -> bool {
 fn is_same_scope(a: &Scope, b: &Scope) -> bool {
     let filters = a.filters.iter().zip(&b.filters);
     a.name == b.name
-        && a.alternatives == b.alternatives
+        && a.level == b.level
         && a.optional == b.optional
         && a.shards.attributes() == b.shards.attributes()
         && (a.per_rank, a.buffer) == (b.per_rank, b.buffer)
@@ -128,8 +131,8 @@ fn entry<V>(item: &Item<V>) -> String {
 /// An entry with all its attributes, in words.
 fn described(kind: &str, scope: &Scope) -> String {
     let mut words = vec![format!("{kind} `{}`", shown(&scope.name))];
-    let aliases = scope.alternatives.iter();
-    words.extend(aliases.map(|alias| format!("alias `{}`", shown(alias))));
+    let aliases = scope.names().others(FEW).unwrap_or_default();
+    words.extend(aliases.iter().map(|alias| format!("alias `{}`", shown(alias))));
     words.extend(scope.shards.attributes().iter().map(|shard| match shard.axis {
         Some(axis) => format!("shard {} over `{}`", shard.dim, shown(axis)),
         None => format!("shard {}", shard.dim),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::aliases::Other;
 use super::components::Fields;
 use super::filtering::FilterUse;
 use super::names;
@@ -34,7 +35,7 @@ pub(crate) struct NamedOptimizer<O> {
     pub(crate) handle: O,
     /// The index of the item that holds the optimizer's kind.
     pub(crate) kind_item: usize,
-    /// The prefixes of the names of its state: `optimizer.state`, and the same under each alias of the optimizer.
+    /// The prefixes of the names of its state: `optimizer.state`, and those by aliases of the optimizer that the file has.
     pub(crate) state: Vec<String>,
     /// True if another library wrote the file.
     pub(crate) foreign: bool,
@@ -49,7 +50,7 @@ pub(crate) struct NamedParameter {
     /// The index of the item that declares it; `usize::MAX` if the state does not hold it.
     pub(crate) place: usize,
     pub(crate) name: String,
-    /// The names of tied tensors, and the aliases that an older file may use.
+    /// The names of tied tensors, and the names by aliases, once a load has [found](Resolved::find_names) them.
     pub(crate) aliases: Vec<String>,
     /// PyTorch's names of the parameter: its number, or its name within the module.
     pub(crate) words: Vec<String>,
@@ -228,7 +229,8 @@ fn expand<V, O>(
     let mut parameters = Vec::with_capacity(names.len());
     for (position, (parameter, name)) in description.parameters.iter().zip(names).enumerate() {
         let first = walked.items.len();
-        let below = |entry: &str| state_scope(&scope, name, entry);
+        let state = state_scope(&scope, name);
+        let below = |entry: &str| state.below(entry);
         for (entry, tensor) in &parameter.tensors {
             let content = Content::Tensor(tensor.clone(), Role::Buffer);
             walked.push(Item {
@@ -244,36 +246,34 @@ fn expand<V, O>(
         parameters.push(NamedParameter {
             place: name.place,
             name: name.name.clone(),
-            aliases: name.ties.iter().chain(&name.scope.alternatives).cloned().collect(),
+            aliases: name.ties.clone(),
             words: Vec::new(),
             items: first..walked.items.len(),
         });
     }
-    let state = scope.below("state");
     NamedOptimizer {
         kind: description.kind,
         parameters,
         groups: description.groups,
         handle,
         kind_item,
-        state: std::iter::once(state.name).chain(state.alternatives).collect(),
+        state: vec![scope.below("state").name],
         foreign: false,
         by_name: false,
         by_position: names.iter().all(|name| name.is_position),
     }
 }
 
-/// The scope of `optimizer.state.<parameter>.<entry>`: split as the parameter is, with the names of tied tensors as
-/// aliases.
-fn state_scope(optimizer: &Scope, parameter: &ParamName, entry: &str) -> Scope {
-    let state = optimizer.below("state");
-    let mut scope = state.below(&parameter.name).below(entry);
-    for tie in &parameter.ties {
-        scope.alternatives.push(state.below(tie).below(entry).name);
+/// The scope of `optimizer.state.<parameter>`: split as the parameter is, with the names of tied tensors and the other
+/// names of the parameter as aliases.
+fn state_scope(optimizer: &Scope, parameter: &ParamName) -> Scope {
+    let mut others: Vec<Other> = parameter.ties.iter().cloned().map(Other::Path).collect();
+    let names = parameter.scope.names();
+    if names.has_others() {
+        others.push(Other::AllOf(names));
     }
-    for alias in &parameter.scope.alternatives {
-        scope.alternatives.push(state.below(alias).below(entry).name);
-    }
+    let mut scope = optimizer.below("state");
+    scope.descend(&parameter.name, others);
     // The optimizer's `shard` attributes split the parts that the parameter's attributes leave.
     let held = parameter.held.as_ref();
     let held = held.map(|(shape, is_same_view)| (parameter.name.clone(), shape.clone(), *is_same_view));

@@ -1,8 +1,11 @@
 //! Collects the entries of a state: one walk over the fields, in declared order.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use super::Schema;
+use super::aliases::{Level, Names, Other};
 use super::attributes::{Attributes, Origin};
 use super::components::Fields;
 use super::field::FieldSchema;
@@ -28,7 +31,10 @@ pub(crate) struct Walk<V, O> {
 #[derive(Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) name: String,
-    /// The names that a load accepts beside `name`, by the aliases of all fields above.
+    /// The innermost level of the name with aliases.
+    pub(super) level: Option<Arc<Level>>,
+    /// The names that a load accepts beside `name`: those that the file has, once a load has
+    /// [found](super::Resolved::find_names) them.
     pub(crate) alternatives: Vec<String>,
     /// The index of the innermost `optional` field above.
     pub(crate) optional: Option<usize>,
@@ -104,7 +110,8 @@ impl Scope {
     pub(crate) fn below(&self, name: &str) -> Self {
         Self {
             name: join(&self.name, name),
-            alternatives: self.alternatives.iter().map(|path| join(path, name)).collect(),
+            level: self.level.clone(),
+            alternatives: Vec::new(),
             optional: self.optional,
             shards: self.shards.clone(),
             per_rank: self.per_rank,
@@ -113,12 +120,22 @@ impl Scope {
         }
     }
 
-    fn descend(&mut self, name: &str, aliases: &[&str]) {
-        let parents = std::iter::once(&self.name).chain(&self.alternatives);
-        let renamed = parents.flat_map(|path| aliases.iter().map(move |alias| join(path, alias)));
-        let kept = self.alternatives.iter().map(|path| join(path, name));
-        self.alternatives = kept.chain(renamed).collect();
-        self.name = join(&self.name, name);
+    /// Goes down to the level `name`, which has other names too.
+    pub(super) fn descend(&mut self, name: &str, others: Vec<Other>) {
+        let mut names = Names {
+            own: std::mem::take(&mut self.name),
+            level: self.level.take(),
+        };
+        names.descend(name, others);
+        (self.name, self.level) = (names.own, names.level);
+    }
+
+    /// The name, and the levels of it with aliases.
+    pub(crate) fn names(&self) -> Names {
+        Names {
+            own: self.name.clone(),
+            level: self.level.clone(),
+        }
     }
 }
 
@@ -245,7 +262,8 @@ impl<V, O> Walk<V, O> {
 
     fn descend(&mut self, name: &str, aliases: &[&str]) {
         let is_first_level = self.scope.name.is_empty();
-        self.scope.descend(name, aliases);
+        let others = aliases.iter().map(|alias| Other::Path((*alias).to_owned()));
+        self.scope.descend(name, others.collect());
         if is_first_level {
             self.walked.fields.declare(&self.scope.name, self.walked.items.len());
         }

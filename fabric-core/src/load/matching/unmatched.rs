@@ -5,10 +5,10 @@ use crate::entry::{root, strip, without_rank};
 use crate::hash::HashSet;
 use crate::load::entries::Absence;
 use crate::options::LoadOptions;
-use crate::state::{OptionalField, Part};
+use crate::state::{FieldNames, OptionalField, Part};
 use crate::value::Value;
 
-impl<'p> Matching<'p, '_> {
+impl Matching<'_, '_> {
     /// Decides for every entry that the file lacks whether its absence is allowed, means `None`, or is an error.
     pub(crate) fn note_absent(&mut self, optionals: &[OptionalField]) {
         let there = self.optionals_there(optionals);
@@ -68,20 +68,23 @@ impl<'p> Matching<'p, '_> {
             // In most loads every entry of the file belongs to one of the state.
             return;
         }
-        let components = components();
-        let aliases = self
-            .entries
-            .iter()
-            .flat_map(|entry| entry.alternatives)
-            .map(|name| root(name));
-        let roots: HashSet<&str> = components.into_iter().chain(aliases).collect();
+        let roots: HashSet<&str> = components().into_iter().collect();
         let LoadOptions { only, exclude, .. } = &self.policy.options;
-        let (only, exclude) = (self.names_of(only), self.names_of(exclude));
+        let FieldNames {
+            claimed,
+            only: only_by_alias,
+            excluded: excluded_by_alias,
+        } = &self.policy.fields;
+        let (only, exclude) = (names_of(only, only_by_alias), names_of(exclude, excluded_by_alias));
         let is_below = |name: &str, fields: &HashSet<&str>| fields.iter().any(|field| strip(name, field).is_some());
-        let belongs = |key: &str| self.policy.whole || roots.contains(key) || self.policy.keys.claims(key);
+        let is_claimed = |name: &str| claimed.iter().any(|alias| strip(name, alias).is_some());
+        let belongs = |name: &str| {
+            let key = root(name);
+            self.policy.whole || roots.contains(key) || self.policy.keys.claims(key) || is_claimed(name)
+        };
         let asked = |name: &str| {
             let asked = if only.is_empty() {
-                belongs(root(name))
+                belongs(name)
             } else {
                 is_below(name, &only)
             };
@@ -111,19 +114,10 @@ impl<'p> Matching<'p, '_> {
         let norm = name.strip_suffix("num_batches_tracked");
         norm.is_some_and(|norm| self.known.contains(format!("{norm}running_mean").as_str()))
     }
+}
 
-    /// The names of fields in a file: the declared names and their aliases.
-    fn names_of(&self, fields: &'p [Part]) -> HashSet<&'p str> {
-        let mut names: HashSet<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        for entry in self.entries {
-            for rest in fields.iter().filter_map(|field| strip(entry.declared(), &field.name)) {
-                let field = |name: &'p String| match rest {
-                    "" => Some(name.as_str()),
-                    rest => name.strip_suffix(rest)?.strip_suffix('.'),
-                };
-                names.extend(entry.alternatives.iter().filter_map(field));
-            }
-        }
-        names
-    }
+/// The names in a file of the parts that a call names: the declared names, and those by aliases.
+fn names_of<'p>(parts: &'p [Part], by_alias: &'p HashSet<String>) -> HashSet<&'p str> {
+    let declared = parts.iter().map(|part| part.name.as_str());
+    declared.chain(by_alias.iter().map(String::as_str)).collect()
 }

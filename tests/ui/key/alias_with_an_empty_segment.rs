@@ -3,7 +3,7 @@ use fabric_core::candle_nn::Linear;
 
 #[derive(Checkpoint)]
 struct TrainState {
-    #[checkpoint(alias = "model.old")]
+    #[checkpoint(alias = "model..old")]
     head: Linear,
 }
 
