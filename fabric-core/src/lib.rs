@@ -53,6 +53,7 @@
 //! | train so that a run can resume | [`optim::AdamW`], [`optim::Sgd`], or your own [`OptimizerState`] |
 //! | keep a model that hides its tensors | a `VarMap` field, or a [`Recording`] |
 //! | keep a type that the macro cannot read | an implementation of [`Checkpoint`] by hand, with a [`Visitor`] |
+//! | name the parts of a map by keys of your own type | an implementation of [`MapKey`] |
 //! | move tensors between files and a GPU through pinned memory | the feature `cuda` |
 //!
 //! Where the time of saves and loads goes is told by spans and events of `tracing` with the target `fabric`: one span for
@@ -78,12 +79,14 @@
 //!
 //! # Features
 //!
-//! The default build has everything above. Three features add parts that need more to build:
+//! The default build has everything above. Features add further parts:
 //!
 //! | feature | adds | needs |
 //! |---|---|---|
 //! | `mpi` | `group::MpiGroup`, the ranks of an MPI job | an MPI (Open MPI, MPICH) and libclang |
 //! | `cuda` | pinned memory between files and CUDA tensors; no item of its own | the CUDA toolkit |
+//! | `smallvec` | `Checkpoint` for `smallvec::SmallVec` of the version 1 | nothing |
+//! | `indexmap` | `Checkpoint` for `indexmap::IndexMap` and `IndexSet` of the version 2 | nothing |
 //! | `testing` | the module `testing`: storages in memory, with faults and counting | nothing |
 //!
 //! docs.rs has neither an MPI nor the CUDA toolkit, so its pages lack `MpiGroup`; `cargo doc --features mpi` shows it.
@@ -150,8 +153,8 @@ pub use save::SaveReport;
 pub use save::background::Saving;
 pub use source::Format;
 pub use state::{
-    Checkpoint, Field, FieldVisitor, FieldVisitorMut, OptimizerDescription, OptimizerState, ParamGroup, ParamState,
-    Part, Recording, Visitor, VisitorMut,
+    Checkpoint, Field, FieldVisitor, FieldVisitorMut, MapKey, OptimizerDescription, OptimizerState, ParamGroup,
+    ParamState, Part, Recording, Visitor, VisitorMut,
 };
 pub use value::{Json, Value, ValueError};
 
@@ -160,8 +163,8 @@ pub use value::{Json, Value, ValueError};
 pub mod __private1 {
     pub use crate::entry::TensorInfo;
     pub use crate::state::{
-        Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, Message, Metadata, Schema, Sealed, Types, Visitor,
-        VisitorMut, Walking, default, variant,
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, MapKey, Message, Metadata, Schema, Sealed, Types,
+        Visitor, VisitorMut, Walking, default, variant,
     };
     pub use crate::value::{Value, ValueError};
     pub use core;

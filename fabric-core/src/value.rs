@@ -79,6 +79,12 @@ impl Value {
         Self(Cbor::Array(items.into_iter().map(|item| item.0).collect()))
     }
 
+    /// A list of values, stored in the order of the values.
+    pub(crate) fn sorted_list(mut items: Vec<Value>) -> Self {
+        items.sort_unstable_by(|a, b| order(&a.0, &b.0));
+        Self::list(items)
+    }
+
     /// A map with text keys, stored in the order of its keys.
     #[must_use]
     pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Self {
@@ -200,6 +206,17 @@ impl Value {
         self.0.as_map()?.iter().map(named).collect()
     }
 
+    /// The entries, if this is a map whose keys are texts, integers or `bool`, each key as a text.
+    pub(crate) fn as_keyed(&self) -> Option<Vec<(String, Value)>> {
+        let keyed = |(key, value): &(Cbor, Cbor)| Some((text_of_key(key)?, Value(value.clone())));
+        self.0.as_map()?.iter().map(keyed).collect()
+    }
+
+    /// The number, if this is a float.
+    pub(crate) fn as_float(&self) -> Option<f64> {
+        self.0.as_float()
+    }
+
     /// Returns true for null.
     #[must_use]
     pub fn is_null(&self) -> bool {
@@ -238,12 +255,32 @@ impl Value {
         not_read(&self.0)
     }
 
-    /// A map with keys of any kind, stored in the order of its keys; `None` if a key is there twice.
-    pub(crate) fn map_of(entries: Vec<(Value, Value)>) -> Option<Self> {
+    /// A map with keys of any kind, stored in the order of its keys.
+    ///
+    /// # Errors
+    /// A key that is there twice.
+    pub(crate) fn map_of(entries: Vec<(Value, Value)>) -> Result<Self, Value> {
         let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key.0, value.0)).collect();
         entries.sort_unstable_by(|(a, _), (b, _)| order(a, b));
-        let twice = entries.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        (!twice).then_some(Self(Cbor::Map(entries)))
+        match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(Value(pair[0].0.clone())),
+            None => Ok(Self(Cbor::Map(entries))),
+        }
+    }
+
+    /// A map with keys of any kind, stored in the order of `entries`.
+    ///
+    /// # Errors
+    /// A key that is there twice.
+    #[cfg(feature = "indexmap")]
+    pub(crate) fn map_in_order(entries: Vec<(Value, Value)>) -> Result<Self, Value> {
+        let mut keys: Vec<&Cbor> = entries.iter().map(|(key, _)| &key.0).collect();
+        keys.sort_unstable_by(|a, b| order(a, b));
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Value(pair[0].clone()));
+        }
+        let entries = entries.into_iter().map(|(key, value)| (key.0, value.0));
+        Ok(Self(Cbor::Map(entries.collect())))
     }
 
     /// A short description: `text "x"`, `a list of 3`.
@@ -303,6 +340,17 @@ pub(crate) fn name_of_key(key: &Cbor) -> Option<String> {
     match key {
         Cbor::Text(text) if !text.is_empty() => Some(text.clone()),
         Cbor::Integer(number) => Some(i128::from(*number).to_string()),
+        _ => None,
+    }
+}
+
+/// The key of a map as a text. In a value it may also be empty, or a `bool`.
+fn text_of_key(key: &Cbor) -> Option<String> {
+    match (Number::of(key), key) {
+        (Some(Number::Integer(number)), _) => Some(number.to_string()),
+        (Some(Number::Large(number)), _) => Some(number.to_string()),
+        (None, Cbor::Text(text)) => Some(text.clone()),
+        (None, Cbor::Bool(flag)) => Some(flag.to_string()),
         _ => None,
     }
 }

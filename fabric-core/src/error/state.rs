@@ -66,6 +66,16 @@ pub enum StateError {
         visit_mut: String,
     },
 
+    /// A load cannot write to an entry, or to the entries below a name: the state holds a shared borrow. The load has
+    /// changed nothing.
+    #[error("{} {what}", if name.is_empty() { "the state".to_owned() } else { format!("entry `{}`", shown(name)) })]
+    ReadOnly {
+        /// The name; empty for the whole state.
+        name: String,
+        /// The reason, and the state to load into.
+        what: &'static str,
+    },
+
     /// An entry has a name that no file can hold.
     #[error("entry name `{}` {what}", shown(name))]
     Name {

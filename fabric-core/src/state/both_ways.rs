@@ -15,24 +15,25 @@ const FEW: usize = 8;
 /// The entries that `visit_mut` shows for a load, compared with those of `visit` if the state has a hand-written part.
 ///
 /// # Errors
-/// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
+/// [`StateError::ReadOnly`] with the first entry behind a shared borrow; [`StateError::Asymmetric`] with the first entry
+/// that differs between `visit` and `visit_mut`.
 pub(crate) fn places(state: &mut dyn AnyStateMut) -> Result<Walked<AnySlot<'_>, &mut dyn OptimizerState>, StateError> {
     if state.may_differ() {
         compared(state)
     } else {
-        Ok(walked(state))
+        writable(walked(state))
     }
 }
 
 /// The entries that `visit_mut` shows, compared with those of `visit`.
 ///
 /// # Errors
-/// [`StateError::Asymmetric`] with the first entry that differs between `visit` and `visit_mut`.
+/// As [`places`].
 pub(crate) fn compared(
     state: &mut dyn AnyStateMut,
 ) -> Result<Walked<AnySlot<'_>, &mut dyn OptimizerState>, StateError> {
     let listed = listed(&*state);
-    let places = walked(state);
+    let places = writable(walked(state))?;
     match difference(&listed, &places) {
         None => Ok(places),
         Some((visit, visit_mut)) => Err(StateError::Asymmetric { visit, visit_mut }),
@@ -43,6 +44,14 @@ fn walked(state: &mut dyn AnyStateMut) -> Walked<AnySlot<'_>, &mut dyn Optimizer
     let mut visitor = VisitorMut::new();
     state.visit_mut(&mut visitor);
     visitor.finish()
+}
+
+/// Refuses a state with a part that a load cannot write to.
+fn writable<V, O>(walked: Walked<V, O>) -> Result<Walked<V, O>, StateError> {
+    match walked.read_only {
+        Some((name, what)) => Err(StateError::ReadOnly { name, what }),
+        None => Ok(walked),
+    }
 }
 
 /// The entries and optimizers that `visit` shows.

@@ -184,7 +184,7 @@ both_directions!(FieldVisitor, Visitor);
 both_directions!(FieldVisitorMut, VisitorMut);
 
 impl<'a> FieldVisitor<'_, 'a> {
-    /// Shows a plain value: a number, `bool`, `char`, `String`, or a container of those.
+    /// Shows a plain value: a number, `bool`, text, path, time, `DType`, or a container of those.
     pub fn value<T: Checkpoint>(self, value: &'a T) {
         only_values!(T);
         self.show(|entries| value.visit(entries));

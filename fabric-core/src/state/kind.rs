@@ -9,6 +9,10 @@
 pub enum Kind {
     /// A number, `bool`, text, or a container of such values.
     Value,
+    /// A shared borrow of a value, or a container of such borrows: a save stores it, and a load cannot replace it.
+    SharedValue,
+    /// A type without contents, such as `()`: no entry, and null inside a value.
+    Nothing,
     /// One tensor, whose entry has exactly the name of the field.
     Tensor,
     /// A struct, a module, an optimizer, or a container of components, each with named entries.
@@ -16,28 +20,63 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of a container whose parts have these two kinds: a value only if both are values.
+    /// The kind of a container whose parts have these two kinds: a value only if both are values or hold nothing.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Value, Self::Value) => Self::Value,
+            (Self::Value | Self::Nothing, Self::Value | Self::Nothing) => Self::Value,
+            (Self::Value | Self::SharedValue | Self::Nothing, Self::Value | Self::SharedValue | Self::Nothing) => {
+                Self::SharedValue
+            }
             _ => Self::Component,
         }
     }
 
-    /// The kind of a type that shows the entries of this kind, and is never part of a value.
+    /// The kind of an `Option` of a type: an `Option` of nothing is a value, `Some` or `None`.
+    #[must_use]
+    pub const fn in_an_option(self) -> Self {
+        match self {
+            Self::Nothing => Self::Value,
+            kind => kind,
+        }
+    }
+
+    /// The kind of a set of a type.
+    ///
+    /// # Panics
+    /// If the type is no plain value; in a constant, this is a compile error.
+    #[must_use]
+    pub const fn in_a_set(self) -> Self {
+        let kind = Self::Value.and(self);
+        assert!(
+            kind.is_value(),
+            "a set in a checkpoint holds plain values, which a load replaces whole; keep components in a map or a list"
+        );
+        kind
+    }
+
+    /// The kind of a mutable borrow, which shows the entries of this kind, and is never part of a value.
     #[must_use]
     pub const fn of_entries(self) -> Self {
         match self {
             Self::Tensor => Self::Tensor,
-            Self::Value | Self::Component => Self::Component,
+            Self::Value | Self::SharedValue | Self::Nothing | Self::Component => Self::Component,
+        }
+    }
+
+    /// The kind of a shared borrow.
+    #[must_use]
+    pub const fn shared(self) -> Self {
+        match self {
+            Self::Value => Self::SharedValue,
+            kind => kind,
         }
     }
 
     /// Returns true for one plain value.
     #[must_use]
     pub const fn is_value(self) -> bool {
-        matches!(self, Self::Value)
+        matches!(self, Self::Value | Self::SharedValue)
     }
 
     /// Returns true for one tensor.
@@ -50,3 +89,23 @@ impl Kind {
 /// An argument type that no other crate can name, so that no other crate overrides the method.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a set in a checkpoint holds plain values")]
+    fn a_set_of_components_does_not_compile() {
+        let _ = Kind::Component.in_a_set();
+    }
+
+    #[test]
+    fn a_container_with_a_shared_value_is_a_shared_value_and_one_with_a_component_a_component() {
+        let value = Kind::Value.and(Kind::Nothing);
+        assert_eq!(value, Kind::Value);
+        assert_eq!(value.and(Kind::Value.shared()), Kind::SharedValue);
+        assert_eq!(Kind::SharedValue.and(Kind::Component), Kind::Component);
+        assert_eq!(Kind::Nothing.in_an_option().and(Kind::Tensor), Kind::Component);
+    }
+}

@@ -65,7 +65,7 @@ impl<'a> Visitor<'a> {
         self.walk.finish()
     }
 
-    /// Shows a plain value: a number, `bool`, `char`, `String`, or a container of these.
+    /// Shows a plain value: a number, `bool`, text, path, time, `DType`, or a container of these.
     ///
     /// ```
     /// use fabric_core::{Checkpoint, Visitor, VisitorMut};
@@ -151,7 +151,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Shows the present level as one plain value.
-    pub(crate) fn plain<T: Checkpoint>(&mut self, value: &'a T) {
+    pub(crate) fn plain<T: Checkpoint + ?Sized>(&mut self, value: &'a T) {
         self.push_value(|| value.to_value(Sealed));
     }
 
@@ -195,7 +195,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Shows a container: as one value if it holds plain values, else part by part.
-    pub(super) fn container<T: Checkpoint>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self, &'a T)) {
+    pub(super) fn container<T: Checkpoint + ?Sized>(&mut self, whole: &'a T, parts: impl FnOnce(&mut Self, &'a T)) {
         if T::KIND.is_value() {
             self.plain(whole);
         } else {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::both_visitors::both_directions;
 use super::slot::{AnySlot, Slot, ValueSlot};
 use super::walk::{Walk, Walked};
-use super::{Checkpoint, FieldVisitorMut, OptimizerState};
+use super::{Checkpoint, FieldVisitorMut, Kind, OptimizerState};
 
 /// The walk of a load, which collects places and mutable borrows of optimizers.
 type SlotWalk<'a> = Walk<AnySlot<'a>, &'a mut dyn OptimizerState>;
@@ -60,6 +60,7 @@ impl<'a> VisitorMut<'a> {
         self.slot(Slot::metadata(place));
     }
 
+    /// Shows the present level as one value with a slot of its own.
     pub(super) fn slot(&mut self, slot: impl ValueSlot + 'a) {
         self.walk.push_value(Box::new(slot));
     }
@@ -71,10 +72,26 @@ impl<'a> VisitorMut<'a> {
 
     /// Shows a container: as one value if it holds plain values, else part by part.
     pub(super) fn container<T: Checkpoint>(&mut self, whole: &'a mut T, parts: impl FnOnce(&mut Self, &'a mut T)) {
-        if T::KIND.is_value() {
-            self.plain(whole);
-        } else {
-            parts(self, whole);
+        match T::KIND {
+            Kind::Value => self.plain(whole),
+            Kind::SharedValue => self.shared(),
+            Kind::Nothing | Kind::Tensor | Kind::Component => parts(self, whole),
         }
+    }
+
+    /// Records that the present level is behind a shared borrow, so that the load is refused.
+    pub(super) fn shared(&mut self) {
+        self.walk.refuse_writing(
+            "is behind a shared borrow, which cannot be written through; load into its owner, or into a view that borrows it as \
+             `&mut`",
+        );
+    }
+
+    /// Records that the present level is a borrowed text, whose length cannot change.
+    pub(super) fn of_fixed_length(&mut self) {
+        self.walk.refuse_writing(
+            "is a borrowed text, which a load cannot replace by one of another length; load into its owner, or into a view that \
+             borrows the owner as `&mut`",
+        );
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Walked<V, O> {
     pub(crate) optionals: Vec<OptionalField>,
     /// The outermost derived structs, to which the handles of a call may belong.
     pub(crate) schemas: Vec<Schema>,
+    /// The first level that a load cannot write to, and the reason.
+    pub(crate) read_only: Option<(String, &'static str)>,
 }
 
 /// One entry.
@@ -151,6 +153,7 @@ impl<V, O> Walk<V, O> {
                 filters: Vec::new(),
                 optionals: Vec::new(),
                 schemas: Vec::new(),
+                read_only: None,
             },
         }
     }
@@ -227,6 +230,12 @@ impl<V, O> Walk<V, O> {
     /// Records that the present level is `None`.
     pub(super) fn none(&mut self) {
         self.walked.fields.none.push(self.scope.name.clone());
+    }
+
+    /// Records that a load cannot write to the present level, and why.
+    pub(super) fn refuse_writing(&mut self, why: &'static str) {
+        let name = &self.scope.name;
+        self.walked.read_only.get_or_insert_with(|| (name.clone(), why));
     }
 
     /// Collects a tensor `name` below the present level; `""` is the level itself.

@@ -24,7 +24,7 @@ use crate::state::{Checkpoint, StateMut, both_ways};
 /// ```
 ///
 /// # Panics
-/// If they differ, with the first entry that does.
+/// If they differ, with the first entry that does; if the state holds a shared borrow, which no load can write through.
 #[track_caller]
 pub fn assert_symmetric<S: Checkpoint + ?Sized>(state: &mut S) {
     let mut state = StateMut(state);

@@ -14,6 +14,7 @@ mod optimizers;
 mod pytorch;
 mod run;
 mod schedules;
+mod shapes;
 mod spans;
 mod storage;
 mod strategies;

@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::fs::File;
 
 use fabric_core::Checkpoint;
 use fabric_core::candle_nn::Linear;
 
 #[derive(Checkpoint)]
 struct TrainState {
-    pair: (Linear, Duration),
+    pair: (Linear, File),
 }
 
 fn main() {}

@@ -40,7 +40,7 @@ pub(crate) fn value(pickle: &Pickle, id: Id, depth: usize, costs: &mut Costs) ->
                 let key = value(pickle, *key, depth + 1, costs)?;
                 pairs.push((key, value(pickle, *item, depth + 1, costs)?));
             }
-            Value::map_of(pairs).ok_or_else(|| Refused::unknown("has one key twice"))?
+            Value::map_of(pairs).map_err(|_| Refused::unknown("has one key twice"))?
         }
         Object::Opaque(class) => Value::opaque(class),
         Object::Persistent(_) => Value::opaque("a storage without a tensor"),

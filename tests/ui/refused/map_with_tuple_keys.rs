@@ -1,11 +1,11 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use fabric_core::Checkpoint;
 use fabric_core::candle_nn::Linear;
 
 #[derive(Checkpoint)]
 struct TrainState {
-    part: HashMap<u32, Linear>,
+    part: BTreeMap<(u32, u32), Linear>,
 }
 
 fn main() {}
