@@ -4,9 +4,7 @@ mod keys;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{
-    DeriveInput, GenericArgument, LitInt, PathArguments, PathSegment, Type, TypeGroup, TypeParen, TypeReference,
-};
+use syn::{DeriveInput, LitInt, Type, TypeGroup, TypeParen};
 
 use crate::errors::Errors;
 use crate::schema::{Field, Role, Schema, Shape};
@@ -26,7 +24,7 @@ pub(crate) fn check(input: &DeriveInput, schema: &Schema<'_>, errors: &Errors) {
         buffer_or_per_rank(field, errors);
         one_answer_to_absence(field, errors);
         axes_differ(field, errors);
-        writable(field, errors);
+        metadata_is_owned(field, errors);
     }
     keys::check(schema, errors);
 }
@@ -195,25 +193,12 @@ fn axes_differ(field: &Field<'_>, errors: &Errors) {
     }
 }
 
-/// Refuses shared references: a load writes to every field in place.
-fn writable(field: &Field<'_>, errors: &Errors) {
-    if field.role() == Role::Metadata {
-        owned_metadata(field.ty, errors);
+/// Refuses borrowing types as metadata, and arrays that serde does not support: a load reads metadata as owned data.
+fn metadata_is_owned(field: &Field<'_>, errors: &Errors) {
+    if field.role() != Role::Metadata {
         return;
     }
-    for reference in shared_references(field.ty) {
-        let target = reference.elem.to_token_stream();
-        let why = format!("a checkpoint is restored in place, and `&{target}` cannot be written through");
-        errors.at(
-            reference,
-            format_args!("{why}; use an owned or `&mut` field, or #[checkpoint(skip)]"),
-        );
-    }
-}
-
-/// Refuses borrowing types as metadata, and arrays that serde does not support: a load reads metadata as owned data.
-fn owned_metadata(ty: &Type, errors: &Errors) {
-    let ty = without_group(ty);
+    let ty = without_group(field.ty);
     if borrows(&ty.to_token_stream()) {
         let message = "metadata is read back as owned data, and this type borrows";
         errors.at(ty, format_args!("{message}; use an owned type, or #[checkpoint(skip)]"));
@@ -235,43 +220,6 @@ fn owned_metadata(ty: &Type, errors: &Errors) {
 
 /// The longest array that implements serde's traits.
 const SERDE_ARRAY: u64 = 32;
-
-/// The shared references in a type, including those in containers of the standard library.
-fn shared_references(ty: &Type) -> Vec<&TypeReference> {
-    match without_group(ty) {
-        Type::Reference(reference) if reference.mutability.is_none() => vec![reference],
-        Type::Reference(reference) => shared_references(&reference.elem),
-        Type::Array(array) => shared_references(&array.elem),
-        Type::Tuple(tuple) => tuple.elems.iter().flat_map(shared_references).collect(),
-        Type::Path(path) => match path.path.segments.last() {
-            Some(last) if CONTAINERS.iter().any(|container| last.ident == container) => arguments(last)
-                .filter(|ty| !is_text(ty))
-                .flat_map(shared_references)
-                .collect(),
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
-const CONTAINERS: &[&str] = &["Option", "Vec", "VecDeque", "Box", "HashMap", "BTreeMap"];
-
-/// The type arguments between the angle brackets of a path segment.
-fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
-    let arguments = match &segment.arguments {
-        PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
-        _ => None,
-    };
-    arguments.into_iter().flatten().filter_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    })
-}
-
-/// True for `&str`. As the key of a map, it is not a place that a load writes to.
-fn is_text(ty: &Type) -> bool {
-    matches!(ty, Type::Reference(reference) if reference.elem.to_token_stream().to_string() == "str")
-}
 
 fn without_group(mut ty: &Type) -> &Type {
     while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = ty {

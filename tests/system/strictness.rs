@@ -1,7 +1,6 @@
 //! Where a load could lose its strictness: entries that join a level, fields that may be absent, parts that are `None`.
 #![expect(
     clippy::items_after_statements,
-    clippy::needless_pass_by_value,
     reason = "a test declares its schema where it is used"
 )]
 

@@ -1,5 +1,6 @@
 //! The types that a state has beside tensors and modules: values, containers, keys of maps, borrows.
 
+mod borrowed;
 mod containers;
 mod kept_forms;
 mod keys;

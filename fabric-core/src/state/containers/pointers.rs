@@ -71,6 +71,30 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     }
 }
 
+/// A shared borrow of a part of a larger state, for a state that is only saved. A load into such a state returns
+/// [`StateError::ReadOnly`](crate::StateError::ReadOnly) and changes nothing.
+impl<T: Checkpoint + ?Sized> Checkpoint for &T {
+    const KIND: Kind = T::KIND.shared();
+    const KEYS: Keys = T::KEYS;
+    const VERSION: u32 = T::VERSION;
+
+    fn may_differ(types: &mut Types) -> bool {
+        T::may_differ(types)
+    }
+
+    fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+        (**self).visit(entries);
+    }
+
+    fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+        entries.shared();
+    }
+
+    fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
+        (**self).to_value(Sealed)
+    }
+}
+
 /// A value that may be borrowed. A load replaces a plain value by an owned one, and takes ownership of a component before
 /// it writes to it.
 impl<T> Checkpoint for Cow<'_, T>
