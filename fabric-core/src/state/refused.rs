@@ -6,6 +6,7 @@
 //! definition.
 
 use std::marker::PhantomData;
+use std::time::Instant;
 use std::{cell, rc, sync};
 
 use candle_core::backprop::GradStore;
@@ -39,7 +40,8 @@ impl WrittenThroughSharing for OwnedOrBorrowedAsMut {}
     message = "a checkpoint is restored in place, and a shared `{Self}` cannot be written through",
     label = "a pointer or a cell that others may hold as well",
     note = "own the value: a clone of a candle tensor or module is a handle to the same memory, so every owner can have one",
-    note = "or let the state borrow it as `&mut` for the call that saves or loads",
+    note = "or lock at the call, and save or load a view that borrows the contents: `struct View<'a> {{ model: &'a mut Linear }}`, \
+            made from `&mut *guard`",
     note = "if the field need not be restored, mark it #[checkpoint(skip)]"
 )]
 pub trait WrittenThroughSharing {}
@@ -110,7 +112,7 @@ pub(crate) use unreachable_methods;
 
 refused! {
     ShowsItsTensors { GroupNorm; LSTM; GRU; Sequential; Func<'f>, ['f]; FuncT<'f>, ['f]; }
-    OutlivesTheProgram { Device; Dropout; }
+    OutlivesTheProgram { Device; Dropout; Instant; }
     HoldsItsVariables { VarBuilderArgs<'b, B>, ['b, B: candle_nn::var_builder::Backend]; }
     OutlivesThePass {
         GradStore; LSTMState; GRUState;
