@@ -1,63 +1,21 @@
 //! Adam with decoupled weight decay.
 
-mod state;
 pub(super) mod update;
 
-use candle_core::backprop::GradStore;
-use candle_core::{Result, Var};
-use candle_nn::{Optimizer, ParamsAdamW};
+use candle_core::{Result, Tensor, Var};
+use candle_nn::ParamsAdamW;
 
 use self::update::AdamWUpdate;
-use super::fused;
-use super::group::{Group, disjoint};
+use super::base::{Hyper, optimizer};
+use super::{fused, hyper};
+use crate::state::ParamGroup;
+use crate::value::ValueError;
 
-/// Adam with decoupled weight decay; takes the place of `candle_nn::AdamW`, and can be saved and restored.
-///
-/// Every call of [`step`](Optimizer::step) counts for every parameter, with a gradient or without, as in candle. A
-/// checkpoint has the count of each parameter, as in PyTorch.
-#[derive(Debug)]
-pub struct AdamW {
-    parameters: Vec<AdamWParameter>,
-    /// Never empty.
-    groups: Vec<ParamsAdamW>,
-}
-
-/// A parameter with its first and second moment.
-#[derive(Debug)]
-struct AdamWParameter {
-    var: Var,
-    name: Option<String>,
-    group: usize,
-    state: [Var; 2],
-    step: u64,
-}
-
-impl AdamW {
-    /// An optimizer over these parameters with the default hyper-parameters, except for the learning rate.
+optimizer! {
+    /// Adam with decoupled weight decay; takes the place of `candle_nn::AdamW`, and can be saved and restored.
     ///
-    /// # Errors
-    /// If the device has no memory for the moments.
-    pub fn new_lr(vars: Vec<Var>, learning_rate: f64) -> Result<Self> {
-        let lr = learning_rate;
-        Self::new(
-            vars,
-            ParamsAdamW {
-                lr,
-                ..ParamsAdamW::default()
-            },
-        )
-    }
-
-    /// An optimizer over named parameters. A name is used in a checkpoint where no module of the state holds the
-    /// parameter.
-    ///
-    /// # Errors
-    /// If the device has no memory for the moments.
-    pub fn from_named(vars: impl IntoIterator<Item = (String, Var)>, params: ParamsAdamW) -> Result<Self> {
-        Self::over(vec![Group::named(vars, params)])
-    }
-
-    /// An optimizer over several groups of parameters.
+    /// Every call of [`step`](candle_nn::Optimizer::step) counts for every parameter, with a gradient or without, as in candle. A
+    /// checkpoint has the count of each parameter, as in PyTorch.
     ///
     /// ```
     /// use candle_core::{DType, Device, Var};
@@ -73,96 +31,70 @@ impl AdamW {
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    /// If there is no group, a parameter is in two groups, or the device has no memory for the moments.
-    pub fn with_groups(groups: impl IntoIterator<Item = Group<ParamsAdamW>>) -> Result<Self> {
-        Self::over(disjoint(groups)?)
-    }
+    AdamW, ParamsAdamW
+}
 
-    /// Expects at least one group.
-    fn over(groups: Vec<Group<ParamsAdamW>>) -> Result<Self> {
-        let mut parameters = Vec::new();
-        let mut params = Vec::with_capacity(groups.len());
-        for (index, group) in groups.into_iter().enumerate() {
-            for (name, var) in group.vars {
-                parameters.push(AdamWParameter::new(var, name, index)?);
-            }
-            params.push(group.params);
-        }
-        Ok(Self {
-            parameters,
-            groups: params,
-        })
-    }
-
-    /// The hyper-parameters of the first group, which is the only one unless there are more.
-    #[must_use]
-    pub fn params(&self) -> &ParamsAdamW {
-        &self.groups[0]
-    }
-
+impl AdamW {
     /// Replaces the hyper-parameters of all groups; [`groups_mut`](Self::groups_mut) reaches a single one.
     pub fn set_params(&mut self, params: ParamsAdamW) {
-        self.groups.fill(params);
-    }
-
-    /// The hyper-parameters of each group.
-    #[must_use]
-    pub fn groups(&self) -> &[ParamsAdamW] {
-        &self.groups
+        self.0.groups_mut().fill(params);
     }
 
     /// The hyper-parameters of each group, to be changed.
     pub fn groups_mut(&mut self) -> &mut [ParamsAdamW] {
-        &mut self.groups
+        self.0.groups_mut()
     }
 }
 
-impl AdamWParameter {
-    fn new(var: Var, name: Option<String>, group: usize) -> Result<Self> {
-        let zeros = || Var::zeros(var.shape(), var.dtype(), var.device());
-        let state = [zeros()?, zeros()?];
-        let step = 0;
+impl Hyper for ParamsAdamW {
+    const KIND: &'static str = "AdamW";
+
+    fn state_names(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq"]
+    }
+
+    /// None: candle's `AdamW` takes all numbers.
+    fn flaw(&self) -> Option<String> {
+        None
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn update(&self, step: u64, theta: &Var, state: &[Var], grad: &Tensor) -> Result<()> {
+        fused::apply_to(&AdamWUpdate::new(self, step), theta, state, grad)
+    }
+
+    fn to_group(&self, members: Vec<usize>) -> ParamGroup {
+        ParamGroup::new(members)
+            .option("lr", self.lr)
+            .option("betas", [self.beta1, self.beta2])
+            .option("eps", self.eps)
+            .option("weight_decay", self.weight_decay)
+            .option("amsgrad", false)
+            .option("maximize", false)
+    }
+
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
+        hyper::expect_flag(group, "amsgrad", false)?;
+        hyper::expect_flag(group, "maximize", false)?;
+        let weight_decay = hyper::number(group, "weight_decay")?;
+        // PyTorch's Adam and AdamW write the same keys; this one tells them apart. Without decay they are one optimizer.
+        if weight_decay != 0.0 {
+            hyper::expect_flag(group, "decoupled_weight_decay", true)?;
+        }
+        let (beta1, beta2) = hyper::betas(group)?;
         Ok(Self {
-            var,
-            name,
-            group,
-            state,
-            step,
+            lr: hyper::number(group, "lr")?,
+            beta1,
+            beta2,
+            eps: hyper::number(group, "eps")?,
+            weight_decay,
         })
-    }
-}
-
-impl Optimizer for AdamW {
-    type Config = ParamsAdamW;
-
-    fn new(vars: Vec<Var>, params: ParamsAdamW) -> Result<Self> {
-        Self::over(vec![Group::new(vars, params)])
-    }
-
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
-        for parameter in &mut self.parameters {
-            parameter.step = parameter.step.saturating_add(1);
-        }
-        for parameter in &self.parameters {
-            if let Some(grad) = grads.get(&parameter.var) {
-                let update = AdamWUpdate::new(&self.groups[parameter.group], parameter.step);
-                fused::apply(&update, &parameter.var, &parameter.state, grad)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The learning rate of the first group.
-    fn learning_rate(&self) -> f64 {
-        self.params().lr
-    }
-
-    /// Sets the learning rate of all groups.
-    fn set_learning_rate(&mut self, lr: f64) {
-        for params in &mut self.groups {
-            params.lr = lr;
-        }
     }
 }
