@@ -48,8 +48,7 @@ optimizer! {
     /// Adam ("Adam: A Method for Stochastic Optimization", Kingma and Ba, 2015, algorithm 1), as `torch.optim.Adam` computes it, and
     /// `torch.optim.AdamW` with [`decoupled`](ParamsAdam::decoupled); both with or without [`amsgrad`](ParamsAdam::amsgrad).
     ///
-    /// [`AdamW`](super::AdamW) is candle's `AdamW` bit for bit, without amsgrad; this optimizer follows PyTorch in the order of
-    /// operations.
+    /// [`AdamW`](super::AdamW) is candle's `AdamW` bit for bit; this optimizer follows PyTorch in the order of operations.
     ///
     /// ```
     /// use candle_core::{DType, Device, Var};

@@ -6,10 +6,13 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::ParamsAdamW;
 
 use self::update::AdamWUpdate;
-use super::base::{Hyper, optimizer};
+use super::base::{Hyper, StateNames, optimizer};
 use super::{fused, hyper};
 use crate::state::ParamGroup;
 use crate::value::ValueError;
+
+const PLAIN: StateNames = &["exp_avg", "exp_avg_sq"];
+const AMSGRAD: StateNames = &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
 
 optimizer! {
     /// Adam with decoupled weight decay; takes the place of `candle_nn::AdamW`, and can be saved and restored.
@@ -35,6 +38,30 @@ optimizer! {
 }
 
 impl AdamW {
+    /// With true, every group divides by the largest mean square so far, as PyTorch's `amsgrad=True` ("On the Convergence of Adam
+    /// and Beyond", Reddi and others, 2018, algorithm 2): each parameter has a third tensor of state, `max_exp_avg_sq`. With false,
+    /// which is the default, the optimizer is candle's.
+    ///
+    /// A checkpoint has `amsgrad` among the hyper-parameters of each group, and loads into an optimizer with the same choice.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Var};
+    /// use fabric_core::optim::{AdamW, Optimizer, ParamsAdamW};
+    ///
+    /// # fn main() -> candle_core::Result<()> {
+    /// let weight = Var::zeros(2, DType::F32, &Device::Cpu)?;
+    /// let mut optimizer = AdamW::new(vec![weight], ParamsAdamW::default())?.amsgrad(true)?;
+    /// optimizer.set_learning_rate(3e-4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the optimizer has taken a step, or the device has no memory for the state.
+    pub fn amsgrad(self, amsgrad: bool) -> Result<Self> {
+        self.0.with_state(if amsgrad { AMSGRAD } else { PLAIN }).map(Self)
+    }
+
     /// Replaces the hyper-parameters of all groups; [`groups_mut`](Self::groups_mut) reaches a single one.
     pub fn set_params(&mut self, params: ParamsAdamW) {
         self.0.groups_mut().fill(params);
@@ -49,8 +76,8 @@ impl AdamW {
 impl Hyper for ParamsAdamW {
     const KIND: &'static str = "AdamW";
 
-    fn state_names(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn state_names(&self) -> StateNames {
+        PLAIN
     }
 
     /// None: candle's `AdamW` takes all numbers.
@@ -67,7 +94,12 @@ impl Hyper for ParamsAdamW {
     }
 
     fn update(&self, step: u64, theta: &Var, state: &[Var], grad: &Tensor) -> Result<()> {
-        fused::apply_to(&AdamWUpdate::new(self, step), theta, state, grad)
+        let update = AdamWUpdate::new(self, step);
+        if state.len() == AMSGRAD.len() {
+            fused::apply_to::<3>(&update, theta, state, grad)
+        } else {
+            fused::apply_to::<2>(&update, theta, state, grad)
+        }
     }
 
     fn to_group(&self, members: Vec<usize>) -> ParamGroup {
@@ -76,12 +108,9 @@ impl Hyper for ParamsAdamW {
             .option("betas", [self.beta1, self.beta2])
             .option("eps", self.eps)
             .option("weight_decay", self.weight_decay)
-            .option("amsgrad", false)
-            .option("maximize", false)
     }
 
     fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
-        hyper::expect_flag(group, "amsgrad", false)?;
         hyper::expect_flag(group, "maximize", false)?;
         let weight_decay = hyper::number(group, "weight_decay")?;
         // PyTorch's Adam and AdamW write the same keys; this one tells them apart. Without decay they are one optimizer.
@@ -96,5 +125,21 @@ impl Hyper for ParamsAdamW {
             eps: hyper::number(group, "eps")?,
             weight_decay,
         })
+    }
+
+    fn with_options_of(state: &[&str], group: ParamGroup) -> ParamGroup {
+        group.option("amsgrad", state == AMSGRAD).option("maximize", false)
+    }
+
+    fn stored_state_names(&self, group: &ParamGroup) -> std::result::Result<StateNames, ValueError> {
+        Ok(if hyper::flag(group, "amsgrad", false)? {
+            AMSGRAD
+        } else {
+            PLAIN
+        })
+    }
+
+    fn construction(&self, state: &[&str]) -> String {
+        format!("call `AdamW::amsgrad({})` before the first step", state == AMSGRAD)
     }
 }

@@ -19,7 +19,7 @@ pub(super) trait Hyper: Clone + Debug + Send + Sync + 'static {
     const KIND: &'static str;
 
     /// The names of the tensors that a parameter has as state, as PyTorch names them. They begin as zeros.
-    fn state_names(&self) -> &'static [&'static str];
+    fn state_names(&self) -> StateNames;
 
     /// The first hyper-parameter that is invalid, as a sentence.
     fn flaw(&self) -> Option<String>;
@@ -39,7 +39,28 @@ pub(super) trait Hyper: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// If a hyper-parameter is missing, has no meaning, or asks for something that the optimizer does not do.
     fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError>;
+
+    /// Adds the options that follow from the names of the state, where the hyper-parameters alone do not decide them.
+    fn with_options_of(_state: &[&str], group: ParamGroup) -> ParamGroup {
+        group
+    }
+
+    /// The names of the state that a group of a file comes with.
+    ///
+    /// # Errors
+    /// If an option has the wrong type.
+    fn stored_state_names(&self, _group: &ParamGroup) -> std::result::Result<StateNames, ValueError> {
+        Ok(self.state_names())
+    }
+
+    /// How to construct an optimizer with these hyper-parameters and this state.
+    fn construction(&self, _state: &[&str]) -> String {
+        format!("construct it with the hyper-parameters {self:?}")
+    }
 }
+
+/// The names of the tensors that a parameter has as state.
+pub(super) type StateNames = &'static [&'static str];
 
 /// Parameters with their state, and the hyper-parameters of each group.
 #[derive(Debug)]
@@ -47,6 +68,8 @@ pub(super) struct Base<H> {
     parameters: Vec<Parameter>,
     /// Never empty.
     groups: Vec<H>,
+    /// The names of the state of each group's parameters.
+    state_names: Vec<StateNames>,
 }
 
 #[derive(Debug)]
@@ -63,7 +86,7 @@ impl<H: Hyper> Base<H> {
     /// If there is no group, a parameter is in two groups, hyper-parameters are invalid, or the device has no memory for the
     /// state.
     pub(super) fn new(groups: impl IntoIterator<Item = Group<H>>) -> Result<Self> {
-        let (mut parameters, mut hyper) = (Vec::new(), Vec::new());
+        let (mut parameters, mut hyper, mut state_names) = (Vec::new(), Vec::new(), Vec::new());
         for (index, group) in disjoint(groups)?.into_iter().enumerate() {
             if let Some(flaw) = group.params.flaw() {
                 bail!("{flaw}");
@@ -79,11 +102,31 @@ impl<H: Hyper> Base<H> {
                 });
             }
             hyper.push(group.params);
+            state_names.push(names);
         }
         Ok(Self {
             parameters,
             groups: hyper,
+            state_names,
         })
+    }
+
+    /// Gives the parameters of all groups the state with these names.
+    ///
+    /// # Errors
+    /// If a parameter has taken a step, whose state would be lost, or the device has no memory for the state.
+    pub(super) fn with_state(mut self, names: StateNames) -> Result<Self> {
+        for parameter in &mut self.parameters {
+            if parameter.step > 0 {
+                bail!(
+                    "the optimizer has taken {} steps: choose the state {names:?} before the first one",
+                    parameter.step
+                );
+            }
+            parameter.state = zeros(names, &parameter.var)?;
+        }
+        self.state_names.fill(names);
+        Ok(self)
     }
 
     pub(super) fn groups(&self) -> &[H] {

@@ -34,30 +34,44 @@ impl AdamWUpdate {
     }
 }
 
-impl Update<2> for AdamWUpdate {
-    fn fused<T: Element>(&self, theta: &mut [T], [exp_avg, exp_avg_sq]: [&mut [T]; 2], grad: &[T]) {
+/// The state is the mean and the mean square, and with amsgrad the largest mean square.
+impl<const N: usize> Update<N> for AdamWUpdate {
+    fn fused<T: Element>(&self, theta: &mut [T], state: [&mut [T]; N], grad: &[T]) {
+        // Equal lengths that the compiler sees leave no check in the loop.
+        let (len, grad) = (theta.len(), &grad[..theta.len()]);
+        let state = state.map(|part| &mut part[..len]);
         let [lr, kept, eps] = [self.lr, self.kept, self.eps].map(Num::<T>::scalar);
         let [beta1, beta2, scale_m, scale_v] =
             [self.beta1, self.beta2, self.scale_m, self.scale_v].map(Num::<T>::scalar);
         let [gain1, gain2] = [1.0 - self.beta1, 1.0 - self.beta2].map(Num::<T>::scalar);
-        for (((theta, m), v), g) in theta.iter_mut().zip(exp_avg).zip(exp_avg_sq).zip(grad) {
-            let g = Num::of(*g);
-            let next_m = Num::of(*m).scaled(beta1) + g.scaled(gain1);
-            let next_v = Num::of(*v).scaled(beta2) + (g * g).scaled(gain2);
-            let direction = next_m.scaled(scale_m) / next_v.scaled(scale_v).sqrt().shifted(eps);
-            *theta = (Num::of(*theta).scaled(kept) - direction.scaled(lr)).get();
-            *m = next_m.get();
-            *v = next_v.get();
+        for at in 0..len {
+            let g = Num::of(grad[at]);
+            let m = Num::of(state[0][at]).scaled(beta1) + g.scaled(gain1);
+            let v = Num::of(state[1][at]).scaled(beta2) + (g * g).scaled(gain2);
+            state[0][at] = m.get();
+            state[1][at] = v.get();
+            let mut largest = v;
+            if N == 3 {
+                largest = Num::of(state[2][at]).or_larger(v);
+                state[2][at] = largest.get();
+            }
+            let direction = m.scaled(scale_m) / largest.scaled(scale_v).sqrt().shifted(eps);
+            theta[at] = (Num::of(theta[at]).scaled(kept) - direction.scaled(lr)).get();
         }
     }
 
-    fn by_tensors(&self, theta: &Var, [exp_avg, exp_avg_sq]: &[Var; 2], grad: &Tensor) -> Result<()> {
-        let next_m = ((exp_avg.as_tensor() * self.beta1)? + (grad * (1.0 - self.beta1))?)?;
-        let next_v = ((exp_avg_sq.as_tensor() * self.beta2)? + (grad.sqr()? * (1.0 - self.beta2))?)?;
-        let direction = ((&next_m * self.scale_m)? / ((&next_v * self.scale_v)?.sqrt()? + self.eps)?)?;
-        let next_theta = ((theta.as_tensor() * self.kept)? - (direction * self.lr)?)?;
-        exp_avg.set(&next_m)?;
-        exp_avg_sq.set(&next_v)?;
-        theta.set(&next_theta)
+    fn by_tensors(&self, theta: &Var, state: &[Var; N], grad: &Tensor) -> Result<()> {
+        let m = ((state[0].as_tensor() * self.beta1)? + (grad * (1.0 - self.beta1))?)?;
+        let v = ((state[1].as_tensor() * self.beta2)? + (grad.sqr()? * (1.0 - self.beta2))?)?;
+        let mut largest = v.clone();
+        if N == 3 {
+            largest = state[2].as_tensor().maximum(&v)?;
+            state[2].set(&largest)?;
+        }
+        let direction = ((&m * self.scale_m)? / ((&largest * self.scale_v)?.sqrt()? + self.eps)?)?;
+        let next = ((theta.as_tensor() * self.kept)? - (direction * self.lr)?)?;
+        state[0].set(&m)?;
+        state[1].set(&v)?;
+        theta.set(&next)
     }
 }

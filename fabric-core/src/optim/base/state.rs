@@ -7,7 +7,7 @@ use crate::value::ValueError;
 impl<H: Hyper> Base<H> {
     pub(in crate::optim) fn describe(&self) -> OptimizerDescription {
         let parameters = self.parameters.iter().map(|parameter| {
-            let names = self.groups[parameter.group].state_names();
+            let names = self.state_names[parameter.group];
             let described = ParamState::new(parameter.var.clone()).named(parameter.name.clone());
             let described = names
                 .iter()
@@ -22,23 +22,24 @@ impl<H: Hyper> Base<H> {
             .fold(description, |description, (index, group)| {
                 let is_member = |(_, parameter): &(usize, &Parameter)| parameter.group == index;
                 let members = self.parameters.iter().enumerate().filter(is_member);
-                description.group(group.to_group(members.map(|(position, _)| position).collect()))
+                let group = group.to_group(members.map(|(position, _)| position).collect());
+                description.group(H::with_options_of(self.state_names[index], group))
             })
     }
 
     /// # Errors
     /// If the groups of a file cannot be taken over.
     pub(in crate::optim) fn check(&self, groups: &[ParamGroup]) -> Result<(), ValueError> {
-        for (present, group) in self.groups.iter().zip(groups) {
+        for (own, group) in self.state_names.iter().zip(groups) {
             let found = H::from_group(group)?;
             if let Some(flaw) = found.flaw() {
                 return Err(ValueError::new(flaw));
             }
-            let (own, its) = (present.state_names(), found.state_names());
-            if own != its {
+            let its = found.stored_state_names(group)?;
+            if *own != its {
                 return Err(ValueError::new(format!(
-                    "its hyper-parameters come with the state {its:?} of each parameter, and this optimizer has {own:?}: construct it \
-                     with the hyper-parameters {found:?}"
+                    "its hyper-parameters come with the state {its:?} of each parameter, and this optimizer has {own:?}: {}",
+                    found.construction(its)
                 )));
             }
         }
