@@ -3,7 +3,6 @@
 mod builder;
 mod convert;
 mod load;
-mod parameters;
 mod save;
 mod verify;
 
@@ -11,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::builder::Builder;
-pub use self::parameters::named_parameters;
 use crate::absolute::Absolute;
 use crate::dist::rank_channels::RankChannels;
 use crate::dist::strategy::Strategy;

@@ -137,7 +137,7 @@ pub use dist::group;
 pub use dist::strategy::{Layout, Strategy};
 pub use entry::{DType, Element, TensorInfo};
 pub use error::{Error, Result, StateError};
-pub use fabric::{Builder, Fabric, named_parameters};
+pub use fabric::{Builder, Fabric};
 pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
@@ -154,7 +154,7 @@ pub use save::background::Saving;
 pub use source::Format;
 pub use state::{
     Checkpoint, Field, FieldVisitor, FieldVisitorMut, MapKey, OptimizerDescription, OptimizerState, ParamGroup,
-    ParamState, Part, Recording, Visitor, VisitorMut,
+    ParamState, Part, Recording, Visitor, VisitorMut, named_parameters,
 };
 pub use value::{Json, Value, ValueError};
 

@@ -24,7 +24,8 @@
 //!
 //! [`Adam`], [`RmsProp`] and [`Lion`] are computed in the same way, and follow PyTorch and the authors of Lion in the order of operations.
 //!
-//! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s. A [`Schedule`] gives the learning rate
+//! Several groups of parameters, each with its own hyper-parameters, are given as [`Group`]s; [`Groups`] splits the parameters of a
+//! module into groups by rules. A [`Schedule`] gives the learning rate
 //! of each step, and [`clip_grad_norm`] bounds the gradients.
 
 mod adam;
@@ -35,6 +36,7 @@ mod clip;
 mod element;
 mod fused;
 mod group;
+mod groups;
 mod hyper;
 mod lion;
 mod rmsprop;
@@ -48,6 +50,7 @@ pub use adamw::AdamW;
 pub use candle_nn::{Optimizer, ParamsAdamW};
 pub use clip::clip_grad_norm;
 pub use group::Group;
+pub use groups::Groups;
 pub use lion::{Lion, ParamsLion};
 pub use rmsprop::{ParamsRmsProp, RmsProp};
 pub use schedule::Schedule;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use candle_core::{Result, Var, bail};
 
-/// Parameters with their hyper-parameters, for [`AdamW::with_groups`](super::AdamW::with_groups) and
-/// [`Sgd::with_groups`](super::Sgd::with_groups).
+/// Parameters with their hyper-parameters, for `with_groups` of each optimizer, such as
+/// [`AdamW::with_groups`](super::AdamW::with_groups). [`Groups`](super::Groups) makes them by rules.
 #[derive(Clone, Debug)]
 pub struct Group<P> {
     pub(super) vars: Vec<(Option<String>, Var)>,

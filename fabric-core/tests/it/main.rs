@@ -6,6 +6,7 @@ mod diff;
 mod durability;
 mod export;
 mod group;
+mod groups;
 mod hub;
 mod inspecting;
 mod many_files;

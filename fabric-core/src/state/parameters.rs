@@ -2,7 +2,7 @@
 
 use candle_core::Var;
 
-use crate::state::{Checkpoint, Content, Role, StorageKey, Visitor};
+use super::{Checkpoint, Content, Item, Role, StorageKey, Visitor};
 
 /// The learned variables of a module in declared order, each once, with their names, as PyTorch's
 /// `model.named_parameters()` lists them. An optimizer whose order of parameters matters is built from this list.
@@ -25,7 +25,7 @@ pub fn named_parameters<M: Checkpoint + ?Sized>(module: &M) -> Vec<(String, Var)
     let mut visitor = Visitor::listing();
     module.visit(&mut visitor);
     let mut seen = std::collections::HashSet::new();
-    let parameter = |item: crate::state::Item<_>| match item.content {
+    let parameter = |item: Item<_>| match item.content {
         Content::Tensor(tensor, Role::Parameter) if tensor.is_variable() && seen.insert(StorageKey::of(&tensor)) => {
             // A tensor that is a variable becomes a `Var` without a copy or an error.
             Some((item.scope.name, Var::from_tensor(&tensor).ok()?))
