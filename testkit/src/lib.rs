@@ -11,6 +11,7 @@
     reason = "a test that calls these panics where they fail, and their names say what they return"
 )]
 
+pub mod adagrad;
 pub mod allocations;
 pub mod dcp;
 pub mod files;

@@ -21,6 +21,7 @@ mod exact_calls;
 mod excluded;
 mod expand;
 mod filters;
+mod foreign_optimizer;
 mod hidden;
 mod hostile;
 pub mod hygiene;
