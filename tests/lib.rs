@@ -33,6 +33,7 @@ documents! {
     Pytorch: "../book/src/pytorch.md";
     HiddenTensors: "../book/src/hidden-tensors.md";
     Optimizers: "../book/src/optimizers.md";
+    Gpt: "../book/src/gpt.md";
     Ranks: "../book/src/ranks.md";
     Devices: "../book/src/devices.md";
     BookFormat: "../book/src/format.md";

@@ -1,5 +1,6 @@
 //! What the example programs share: the data, the model, and a trainer. The programs are in `src/bin`.
 
+pub mod gpt;
 pub mod mlp;
 pub mod observing;
 pub mod parallel;

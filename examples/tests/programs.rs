@@ -56,6 +56,17 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_gpt_that_is_killed_three_times_ends_with_the_losses_of_one_that_nobody_stopped() {
+    let printed = run(env!("CARGO_BIN_EXE_gpt"), &[]);
+    line(&printed, "resumed after step");
+    line(
+        &printed,
+        "All 40 losses are equal, and so is every entry of the last checkpoints",
+    );
+    assert_eq!(printed.matches("it writes: the river ").count(), 2, "{printed}");
+}
+
+#[test]
 fn a_run_in_a_directory_can_be_started_again_and_its_checkpoint_serves_inference() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = [directory.path().to_path_buf()];

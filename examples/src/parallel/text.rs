@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 
 /// What the model learns to continue.
-const TEXT: &str = "\
+pub const TEXT: &str = "\
 a river does not ask the hill which way to go. it tries each side, and where the ground gives way it stays, and digs, and \
 calls the place its bed. the hill does not ask the river to be quiet. it keeps its stones as long as it can keep them, and \
 lets them go one by one, and each becomes a round and patient thing below. and those who build a mill beside the water ask \
@@ -24,6 +24,14 @@ pub fn vocabulary() -> Vec<char> {
     characters
 }
 
+/// The characters of a text by their number in the vocabulary; others are left out.
+#[must_use]
+pub fn numbers(text: &str) -> Vec<u32> {
+    let vocabulary = vocabulary();
+    let number = |character| u32::try_from(vocabulary.binary_search(&character).ok()?).ok();
+    text.chars().filter_map(number).collect()
+}
+
 /// The sequences of an iteration that belong to replica `replica` of `replicas`: `[sequences, CONTEXT]` characters by
 /// their number in the vocabulary, and those that follow each.
 ///
@@ -33,11 +41,7 @@ pub fn vocabulary() -> Vec<char> {
 /// # Errors
 /// If there is no memory for them.
 pub fn batch(iteration: usize, replica: usize, replicas: usize) -> Result<(Tensor, Tensor)> {
-    let vocabulary = vocabulary();
-    let numbers = TEXT
-        .chars()
-        .map(|character| vocabulary.partition_point(|other| *other < character));
-    let numbers: Vec<u32> = numbers.filter_map(|number| u32::try_from(number).ok()).collect();
+    let numbers = numbers(TEXT);
     let own = (0..BATCH).filter(|sequence| sequence % replicas == replica);
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
     for sequence in own.clone() {
