@@ -139,7 +139,11 @@ impl Hyper for ParamsAdamW {
         })
     }
 
-    fn construction(&self, state: &[&str]) -> String {
-        format!("call `AdamW::amsgrad({})` before the first step", state == AMSGRAD)
+    fn misfit(&self, own: &[&str], its: &[&str]) -> String {
+        let amsgrad = its == AMSGRAD;
+        format!(
+            "hyper-parameter `amsgrad` is {amsgrad} and comes with the state {its:?} of each parameter, and this optimizer has {own:?}: call \
+             `AdamW::amsgrad({amsgrad})` before the first step"
+        )
     }
 }

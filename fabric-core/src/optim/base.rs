@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var, bail};
 
-pub(super) use self::public::optimizer;
+pub(super) use self::public::{optimizer, optimizer_traits};
 use super::group::{Group, disjoint};
 use crate::state::ParamGroup;
 use crate::value::ValueError;
@@ -17,6 +17,9 @@ use crate::value::ValueError;
 pub(super) trait Hyper: Clone + Debug + Send + Sync + 'static {
     /// The name of the optimizer in a checkpoint; PyTorch's name, where PyTorch has the optimizer.
     const KIND: &'static str;
+
+    /// Whether a checkpoint has the number of steps of each parameter.
+    const COUNTS_STEPS: bool = true;
 
     /// The names of the tensors that a parameter has as state, as PyTorch names them. They begin as zeros.
     fn state_names(&self) -> StateNames;
@@ -53,9 +56,12 @@ pub(super) trait Hyper: Clone + Debug + Send + Sync + 'static {
         Ok(self.state_names())
     }
 
-    /// How to construct an optimizer with these hyper-parameters and this state.
-    fn construction(&self, _state: &[&str]) -> String {
-        format!("construct it with the hyper-parameters {self:?}")
+    /// The sentence for hyper-parameters of a file that come with the state `its`, where the parameters have `own`.
+    fn misfit(&self, own: &[&str], its: &[&str]) -> String {
+        format!(
+            "its hyper-parameters come with the state {its:?} of each parameter, and this optimizer has {own:?}: construct it with the \
+             hyper-parameters {self:?}"
+        )
     }
 }
 
@@ -93,13 +99,7 @@ impl<H: Hyper> Base<H> {
             }
             let names = group.params.state_names();
             for (name, var) in group.vars {
-                parameters.push(Parameter {
-                    state: zeros(names, &var)?,
-                    var,
-                    name,
-                    group: index,
-                    step: 0,
-                });
+                parameters.push(Parameter::new(var, name, index, names)?);
             }
             hyper.push(group.params);
             state_names.push(names);
@@ -144,17 +144,8 @@ impl<H: Hyper> Base<H> {
     /// If there are not as many as groups, one is invalid, or one needs other state than the parameters have; nothing has changed
     /// then.
     pub(super) fn set_groups(&mut self, groups: &[H]) -> Result<()> {
-        if groups.len() != self.groups.len() {
-            bail!(
-                "expected hyper-parameters for {} groups, found {}",
-                self.groups.len(),
-                groups.len()
-            );
-        }
+        self.expect_valid(groups)?;
         for (present, new) in self.groups.iter().zip(groups) {
-            if let Some(flaw) = new.flaw() {
-                bail!("{flaw}");
-            }
             if present.state_names() != new.state_names() {
                 bail!(
                     "the parameters have the state {:?}, and these hyper-parameters need {:?}: construct a new optimizer",
@@ -165,6 +156,57 @@ impl<H: Hyper> Base<H> {
         }
         self.groups = groups.to_vec();
         Ok(())
+    }
+
+    /// Replaces the hyper-parameters of each group. State that they need in addition begins as zeros, and state that they need no
+    /// more is given up.
+    ///
+    /// # Errors
+    /// If there are not as many as groups, one is invalid, or the device has no memory for the state; nothing has changed then.
+    pub(super) fn set_groups_and_state(&mut self, groups: &[H]) -> Result<()> {
+        self.expect_valid(groups)?;
+        let names: Vec<_> = groups.iter().map(H::state_names).collect();
+        let states = self.parameters.iter().map(|parameter| {
+            let group = parameter.group;
+            parameter.state_under(self.state_names[group], names[group])
+        });
+        let states = states.collect::<Result<Vec<_>>>()?;
+        for (parameter, state) in self.parameters.iter_mut().zip(states) {
+            parameter.state = state;
+        }
+        (self.groups, self.state_names) = (groups.to_vec(), names);
+        Ok(())
+    }
+
+    fn expect_valid(&self, groups: &[H]) -> Result<()> {
+        if groups.len() != self.groups.len() {
+            bail!(
+                "expected hyper-parameters for {} groups, found {}",
+                self.groups.len(),
+                groups.len()
+            );
+        }
+        match groups.iter().find_map(H::flaw) {
+            Some(flaw) => bail!("{flaw}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a parameter to the last group, if it is of a floating point type.
+    ///
+    /// # Errors
+    /// If the device has no memory for the state.
+    pub(super) fn push(&mut self, var: &Var) -> Result<()> {
+        let group = self.groups.len() - 1;
+        if var.dtype().is_float() {
+            let parameter = Parameter::new(var.clone(), None, group, self.state_names[group])?;
+            self.parameters.push(parameter);
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_vars(self) -> Vec<Var> {
+        self.parameters.into_iter().map(|parameter| parameter.var).collect()
     }
 
     /// A step, which counts for every parameter, with a gradient or without.
@@ -194,10 +236,38 @@ impl<H: Hyper> Base<H> {
     }
 }
 
+impl Parameter {
+    fn new(var: Var, name: Option<String>, group: usize, names: StateNames) -> Result<Self> {
+        Ok(Self {
+            state: zeros(names, &var)?,
+            var,
+            name,
+            group,
+            step: 0,
+        })
+    }
+
+    /// The state with the names `new`: the tensor that has the name now, or zeros.
+    fn state_under(&self, now: StateNames, new: StateNames) -> Result<Vec<Var>> {
+        let present = |name| {
+            now.iter()
+                .position(|other| *other == name)
+                .map(|at| self.state[at].clone())
+        };
+        let state = new
+            .iter()
+            .map(|&name| present(name).map_or_else(|| zero(&self.var), Ok));
+        state.collect()
+    }
+}
+
 /// The state of a parameter before the first step: zeros for each name.
-fn zeros(names: &[&str], var: &Var) -> Result<Vec<Var>> {
-    let zeros = |_: &&str| Var::zeros(var.shape(), var.dtype(), var.device());
-    names.iter().map(zeros).collect()
+fn zeros(names: StateNames, var: &Var) -> Result<Vec<Var>> {
+    names.iter().map(|_| zero(var)).collect()
+}
+
+fn zero(var: &Var) -> Result<Var> {
+    Var::zeros(var.shape(), var.dtype(), var.device())
 }
 
 /// The first of these hyper-parameters that is not finite, or below 0, as a sentence.

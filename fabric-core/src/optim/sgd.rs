@@ -1,15 +1,14 @@
 //! Stochastic gradient descent.
 
-mod state;
 pub(super) mod update;
 
-use candle_core::backprop::GradStore;
-use candle_core::{Result, Var, bail};
-use candle_nn::Optimizer;
+use candle_core::{Result, Tensor, Var};
 
 use self::update::{MomentumUpdate, PlainUpdate};
-use super::fused;
-use super::group::{Group, disjoint};
+use super::base::{Base, Hyper, StateNames, not_below_zero, optimizer_traits};
+use super::{Group, fused, hyper};
+use crate::state::ParamGroup;
+use crate::value::ValueError;
 
 /// The hyper-parameters of [`Sgd`]. A bare learning rate becomes one with `From<f64>`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,29 +40,6 @@ impl From<f64> for ParamsSgd {
     }
 }
 
-impl ParamsSgd {
-    /// Checks the hyper-parameters; the error names the first invalid one.
-    fn verdict(&self) -> Option<String> {
-        let momentum = self.momentum;
-        if !(momentum.is_finite() && momentum >= 0.0) {
-            Some(format!(
-                "hyper-parameter `momentum` is {momentum}: it must be finite and not negative"
-            ))
-        } else if self.nesterov && momentum == 0.0 {
-            Some("hyper-parameter `nesterov` is true: it needs a momentum above 0".to_owned())
-        } else {
-            None
-        }
-    }
-
-    fn valid(self) -> Result<Self> {
-        match self.verdict() {
-            Some(flaw) => bail!("{flaw}"),
-            None => Ok(self),
-        }
-    }
-}
-
 /// Stochastic gradient descent with momentum, Nesterov's momentum and weight decay; takes the place of
 /// `candle_nn::SGD`, and can be saved and restored.
 ///
@@ -84,20 +60,7 @@ impl ParamsSgd {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Sgd {
-    parameters: Vec<SgdParameter>,
-    /// Never empty.
-    groups: Vec<ParamsSgd>,
-}
-
-/// A parameter with its buffer, if its group has a momentum.
-#[derive(Debug)]
-struct SgdParameter {
-    var: Var,
-    name: Option<String>,
-    group: usize,
-    buffer: Option<[Var; 1]>,
-}
+pub struct Sgd(Base<ParamsSgd>);
 
 impl Sgd {
     /// An optimizer over these parameters, with a learning rate or with [`ParamsSgd`]. Parameters that are not of a
@@ -106,7 +69,7 @@ impl Sgd {
     /// # Errors
     /// If the hyper-parameters are invalid, or the device has no memory for the buffers.
     pub fn new(vars: Vec<Var>, params: impl Into<ParamsSgd>) -> Result<Self> {
-        Self::over(vec![Group::new(vars, params)])
+        Self::with_groups([Group::new(vars, params)])
     }
 
     /// An optimizer over clones of these parameters.
@@ -114,7 +77,7 @@ impl Sgd {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn from_slice(vars: &[&Var], params: impl Into<ParamsSgd>) -> Result<Self> {
-        Self::over(vec![Group::new(vars.iter().map(|&var| var.clone()), params)])
+        Self::with_groups([Group::new(vars.iter().map(|&var| var.clone()), params)])
     }
 
     /// An optimizer over no parameters yet; [`push`](Self::push) adds one.
@@ -122,7 +85,7 @@ impl Sgd {
     /// # Errors
     /// If the hyper-parameters are invalid.
     pub fn empty(params: impl Into<ParamsSgd>) -> Result<Self> {
-        Self::over(vec![Group::new([], params)])
+        Self::with_groups([Group::new([], params)])
     }
 
     /// An optimizer over named parameters. A name is used in a checkpoint where no module of the state holds the
@@ -131,7 +94,7 @@ impl Sgd {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn from_named(vars: impl IntoIterator<Item = (String, Var)>, params: impl Into<ParamsSgd>) -> Result<Self> {
-        Self::over(vec![Group::named(vars, params)])
+        Self::with_groups([Group::named(vars, params)])
     }
 
     /// An optimizer over several groups of parameters.
@@ -140,24 +103,7 @@ impl Sgd {
     /// If there is no group, a parameter is in two groups, hyper-parameters are invalid, or the device has no memory
     /// for the buffers.
     pub fn with_groups(groups: impl IntoIterator<Item = Group<ParamsSgd>>) -> Result<Self> {
-        Self::over(disjoint(groups)?)
-    }
-
-    /// Expects at least one group.
-    fn over(groups: Vec<Group<ParamsSgd>>) -> Result<Self> {
-        let mut parameters = Vec::new();
-        let mut params = Vec::with_capacity(groups.len());
-        for (index, group) in groups.into_iter().enumerate() {
-            let valid = group.params.valid()?;
-            for (name, var) in group.vars {
-                parameters.push(SgdParameter::new(var, name, index, valid)?);
-            }
-            params.push(valid);
-        }
-        Ok(Self {
-            parameters,
-            groups: params,
-        })
+        Base::new(groups).map(Self)
     }
 
     /// Adds a parameter to the last group, if it is of a floating point type.
@@ -165,24 +111,19 @@ impl Sgd {
     /// # Errors
     /// If the device has no memory for its buffer.
     pub fn push(&mut self, var: &Var) -> Result<()> {
-        let group = self.groups.len() - 1;
-        if var.dtype().is_float() {
-            self.parameters
-                .push(SgdParameter::new(var.clone(), None, group, self.groups[group])?);
-        }
-        Ok(())
+        self.0.push(var)
     }
 
     /// The parameters.
     #[must_use]
     pub fn into_inner(self) -> Vec<Var> {
-        self.parameters.into_iter().map(|parameter| parameter.var).collect()
+        self.0.into_vars()
     }
 
     /// The hyper-parameters of the first group, which is the only one unless there are more.
     #[must_use]
     pub fn params(&self) -> &ParamsSgd {
-        &self.groups[0]
+        &self.groups()[0]
     }
 
     /// Replaces the hyper-parameters of all groups. Parameters whose group gains a momentum begin with a buffer of
@@ -192,13 +133,13 @@ impl Sgd {
     /// If the hyper-parameters are invalid, or the device has no memory for the buffers; nothing has changed then.
     pub fn set_params(&mut self, params: impl Into<ParamsSgd>) -> Result<()> {
         let params = params.into();
-        self.set_groups(&vec![params; self.groups.len()])
+        self.set_groups(&vec![params; self.groups().len()])
     }
 
     /// The hyper-parameters of each group.
     #[must_use]
     pub fn groups(&self) -> &[ParamsSgd] {
-        &self.groups
+        self.0.groups()
     }
 
     /// Replaces the hyper-parameters of each group, as [`set_params`](Self::set_params) does for all.
@@ -206,86 +147,78 @@ impl Sgd {
     /// # Errors
     /// If there are not as many as groups, or as for [`set_params`](Self::set_params); nothing has changed then.
     pub fn set_groups(&mut self, groups: &[ParamsSgd]) -> Result<()> {
-        if groups.len() != self.groups.len() {
-            bail!(
-                "expected hyper-parameters for {} groups, found {}",
-                self.groups.len(),
-                groups.len()
-            );
-        }
-        let valid = groups.iter().map(|params| params.valid()).collect::<Result<Vec<_>>>()?;
-        let buffers = self
-            .parameters
-            .iter()
-            .map(|parameter| parameter.buffer_for(valid[parameter.group]));
-        let buffers = buffers.collect::<Result<Vec<_>>>()?;
-        for (parameter, buffer) in self.parameters.iter_mut().zip(buffers) {
-            parameter.buffer = buffer;
-        }
-        self.groups = valid;
-        Ok(())
+        self.0.set_groups_and_state(groups)
     }
 }
 
-impl SgdParameter {
-    fn new(var: Var, name: Option<String>, group: usize, params: ParamsSgd) -> Result<Self> {
-        let buffer = None;
-        let parameter = Self {
-            var,
-            name,
-            group,
-            buffer,
+optimizer_traits! { Sgd, ParamsSgd }
+
+impl Hyper for ParamsSgd {
+    const KIND: &'static str = "Sgd";
+    const COUNTS_STEPS: bool = false;
+
+    fn state_names(&self) -> StateNames {
+        if self.momentum == 0.0 {
+            &[]
+        } else {
+            &["momentum_buffer"]
+        }
+    }
+
+    fn flaw(&self) -> Option<String> {
+        let needs_momentum = self.nesterov && self.momentum == 0.0;
+        not_below_zero(&[("momentum", self.momentum)]).or_else(|| {
+            needs_momentum.then(|| "hyper-parameter `nesterov` is true: it needs a momentum above 0".to_owned())
+        })
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn update(&self, _step: u64, theta: &Var, state: &[Var], grad: &Tensor) -> Result<()> {
+        if self.momentum == 0.0 {
+            fused::apply_to(&PlainUpdate(self), theta, state, grad)
+        } else {
+            fused::apply_to(&MomentumUpdate(self), theta, state, grad)
+        }
+    }
+
+    fn to_group(&self, members: Vec<usize>) -> ParamGroup {
+        ParamGroup::new(members)
+            .option("lr", self.lr)
+            .option("momentum", self.momentum)
+            .option("dampening", 0.0)
+            .option("weight_decay", self.weight_decay)
+            .option("nesterov", self.nesterov)
+            .option("maximize", false)
+    }
+
+    fn from_group(group: &ParamGroup) -> std::result::Result<Self, ValueError> {
+        hyper::expect_flag(group, "maximize", false)?;
+        hyper::expect_zero(group, "dampening")?;
+        Ok(Self {
+            lr: hyper::number(group, "lr")?,
+            momentum: hyper::number(group, "momentum")?,
+            nesterov: hyper::flag(group, "nesterov", false)?,
+            weight_decay: hyper::number(group, "weight_decay")?,
+        })
+    }
+
+    /// Momentum comes with a buffer for each parameter, and only with it.
+    fn misfit(&self, own: &[&str], _its: &[&str]) -> String {
+        let momentum = self.momentum;
+        let why = if own.is_empty() {
+            "this optimizer has no momentum buffers"
+        } else {
+            "this optimizer has momentum buffers, which would stay as they are"
         };
-        let buffer = parameter.buffer_for(params)?;
-        Ok(Self { buffer, ..parameter })
-    }
-
-    /// The buffer that these hyper-parameters need: the present one if there is one.
-    fn buffer_for(&self, params: ParamsSgd) -> Result<Option<[Var; 1]>> {
-        if params.momentum == 0.0 {
-            return Ok(None);
-        }
-        match &self.buffer {
-            Some(buffer) => Ok(Some(buffer.clone())),
-            None => Ok(Some([Var::zeros(
-                self.var.shape(),
-                self.var.dtype(),
-                self.var.device(),
-            )?])),
-        }
-    }
-}
-
-impl Optimizer for Sgd {
-    type Config = ParamsSgd;
-
-    fn new(vars: Vec<Var>, params: ParamsSgd) -> Result<Self> {
-        Self::new(vars, params)
-    }
-
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
-        for parameter in &self.parameters {
-            let Some(grad) = grads.get(&parameter.var) else {
-                continue;
-            };
-            let params = &self.groups[parameter.group];
-            match &parameter.buffer {
-                Some(buffer) => fused::apply(&MomentumUpdate(params), &parameter.var, buffer, grad)?,
-                None => fused::apply(&PlainUpdate(params), &parameter.var, &[], grad)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The learning rate of the first group.
-    fn learning_rate(&self) -> f64 {
-        self.params().lr
-    }
-
-    /// Sets the learning rate of all groups.
-    fn set_learning_rate(&mut self, lr: f64) {
-        for params in &mut self.groups {
-            params.lr = lr;
-        }
+        format!(
+            "hyper-parameter `momentum` is {momentum}: {why}; construct it with `ParamsSgd {{ momentum: {momentum:?}, .. }}`"
+        )
     }
 }

@@ -61,6 +61,13 @@ macro_rules! optimizer {
             }
         }
 
+        $crate::optim::base::optimizer_traits! { $name, $params }
+    };
+}
+
+/// The traits of an optimizer over [`Base`].
+macro_rules! optimizer_traits {
+    ($name:ident, $params:ident) => {
         impl candle_nn::Optimizer for $name {
             type Config = $params;
 
@@ -88,7 +95,10 @@ macro_rules! optimizer {
                 self.0.describe()
             }
 
-            fn check(&self, groups: &[$crate::state::ParamGroup]) -> std::result::Result<(), $crate::value::ValueError> {
+            fn check(
+                &self,
+                groups: &[$crate::state::ParamGroup],
+            ) -> std::result::Result<(), $crate::value::ValueError> {
                 self.0.check(groups)
             }
 
@@ -116,4 +126,4 @@ macro_rules! optimizer {
     };
 }
 
-pub(in crate::optim) use optimizer;
+pub(in crate::optim) use {optimizer, optimizer_traits};

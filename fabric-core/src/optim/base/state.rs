@@ -13,7 +13,11 @@ impl<H: Hyper> Base<H> {
                 .iter()
                 .zip(&parameter.state)
                 .fold(described, |described, (name, tensor)| described.tensor(name, tensor));
-            described.step(parameter.step)
+            if H::COUNTS_STEPS {
+                described.step(parameter.step)
+            } else {
+                described
+            }
         });
         let description = OptimizerDescription::new(H::KIND, parameters.collect());
         self.groups
@@ -37,10 +41,7 @@ impl<H: Hyper> Base<H> {
             }
             let its = found.stored_state_names(group)?;
             if *own != its {
-                return Err(ValueError::new(format!(
-                    "its hyper-parameters come with the state {its:?} of each parameter, and this optimizer has {own:?}: {}",
-                    found.construction(its)
-                )));
+                return Err(ValueError::new(found.misfit(own, its)));
             }
         }
         Ok(())
