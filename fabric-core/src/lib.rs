@@ -168,4 +168,5 @@ pub mod __private1 {
     };
     pub use crate::value::{Value, ValueError};
     pub use core;
+    pub use std::borrow::Cow;
 }

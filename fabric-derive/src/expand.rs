@@ -57,6 +57,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
     let conversions = values::conversions(schema);
+    let map_key = values::map_key(schema);
     quote! {
         #[automatically_derived]
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
@@ -68,6 +69,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             #visit_mut
             #conversions
         }
+        #map_key
     }
 }
 

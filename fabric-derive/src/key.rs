@@ -82,7 +82,9 @@ pub(crate) fn alias_error(alias: &str, field: &str) -> Option<String> {
         ));
     }
     if alias.len() > MAX_LEN {
-        return Some(format!("the alias is longer than {MAX_LEN} bytes; choose a shorter name"));
+        return Some(format!(
+            "the alias is longer than {MAX_LEN} bytes; choose a shorter name"
+        ));
     }
     if alias.chars().any(char::is_control) {
         return Some(format!("alias {alias:?} contains a control character; remove it"));

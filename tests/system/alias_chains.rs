@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use candle_nn::Linear;
 use fabric_core::optim::AdamW;
-use fabric_core::{
-    Checkpoint, Error, LoadOptions, MismatchKind, StateError, Visitor, VisitorMut, named_parameters,
-};
+use fabric_core::{Checkpoint, Error, LoadOptions, MismatchKind, StateError, Visitor, VisitorMut, named_parameters};
 
 use crate::states::{PATH, fabric, image, linear, tensor};
 
@@ -67,7 +65,13 @@ fn a_chain_of_aliased_levels_is_restored_under_new_old_and_mixed_names() {
         assert_eq!(weights(&live), weights(&chain(DEPTH, 100)));
     }
     fabric.save(PATH, &chain(DEPTH, 5)).expect("memory");
-    assert_eq!(fabric.open(PATH).expect("memory").names(), stored(DEPTH, 5, |_| "next").keys().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(
+        fabric.open(PATH).expect("memory").names(),
+        stored(DEPTH, 5, |_| "next")
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -78,8 +82,13 @@ fn two_entries_of_a_file_for_one_place_are_ambiguous_at_any_depth() {
     fabric.save(PATH, &both).expect("memory");
     let error = fabric.load(PATH, &mut chain(2, 1)).map(drop).unwrap_err();
     let report = error.report().expect("a mismatch");
-    let [found] = &report.mismatched[..] else { panic!("{report}") };
-    assert_eq!((found.name.as_str(), found.kind), ("next.next.w", MismatchKind::Ambiguous));
+    let [found] = &report.mismatched[..] else {
+        panic!("{report}")
+    };
+    assert_eq!(
+        (found.name.as_str(), found.kind),
+        ("next.next.w", MismatchKind::Ambiguous)
+    );
     assert_eq!(found.found, "`old.next.w` and `old.old.w`");
 }
 
@@ -130,8 +139,14 @@ fn an_alias_may_be_a_path_from_the_level_of_its_field() {
     assert_eq!(loaded.report.restored, ["model.head", "model.table"]);
     assert_eq!(loaded.remainder.names(), ["old.scheduler"]);
     let stored = |name: &str| file[name].to_vec1::<f32>().expect("two numbers");
-    assert_eq!(live.model.table.to_vec1::<f32>().expect("two numbers"), stored("old.model.inner.embed"));
-    assert_eq!(live.model.head.to_vec1::<f32>().expect("two numbers"), stored("old.model.head"));
+    assert_eq!(
+        live.model.table.to_vec1::<f32>().expect("two numbers"),
+        stored("old.model.inner.embed")
+    );
+    assert_eq!(
+        live.model.head.to_vec1::<f32>().expect("two numbers"),
+        stored("old.model.head")
+    );
 }
 
 #[test]
@@ -154,7 +169,10 @@ fn a_strict_load_refuses_an_entry_below_a_path_and_no_entry_beside_it() {
         }
         fabric.load(PATH, &mut Alone { model })
     };
-    assert_eq!(load("old.scheduler").expect("the model").remainder.names(), ["old.scheduler"]);
+    assert_eq!(
+        load("old.scheduler").expect("the model").remainder.names(),
+        ["old.scheduler"]
+    );
     let error = load("old.model.bias").map(drop).unwrap_err();
     assert_eq!(error.report().expect("a mismatch").unexpected, ["old.model.bias"]);
 }
@@ -175,7 +193,10 @@ fn a_hand_written_alias_may_be_a_path() {
     fabric.save(PATH, &file).expect("memory");
     let mut live = Scale(tensor(2, 2));
     fabric.load(PATH, &mut live).expect("the old name");
-    assert_eq!(live.0.to_vec1::<f32>().expect("two numbers"), file["old.scale"].to_vec1::<f32>().expect("two numbers"));
+    assert_eq!(
+        live.0.to_vec1::<f32>().expect("two numbers"),
+        file["old.scale"].to_vec1::<f32>().expect("two numbers")
+    );
 }
 
 #[test]
@@ -257,7 +278,8 @@ fn an_optimizer_follows_old_names_of_itself_and_of_its_model_at_once() {
     }
     fn step(model: &impl Checkpoint, layer: &Linear) -> AdamW {
         let parameters = named_parameters(model);
-        let mut adam = AdamW::from_named(parameters, fabric_core::candle_nn::ParamsAdamW::default()).expect("variables");
+        let mut adam =
+            AdamW::from_named(parameters, fabric_core::candle_nn::ParamsAdamW::default()).expect("variables");
         let loss = layer.weight().sqr().expect("numbers").sum_all().expect("numbers");
         fabric_core::candle_nn::Optimizer::backward_step(&mut adam, &loss).expect("a gradient");
         adam
@@ -271,6 +293,10 @@ fn an_optimizer_follows_old_names_of_itself_and_of_its_model_at_once() {
     let fabric = fabric();
     fabric.save(PATH, &old).expect("memory");
     let loaded = fabric.load(PATH, &mut new).expect("the same run");
-    assert!(loaded.report.is_complete() && loaded.remainder.is_empty(), "{}", loaded.report);
+    assert!(
+        loaded.report.is_complete() && loaded.remainder.is_empty(),
+        "{}",
+        loaded.report
+    );
     assert!(image(&new.model.layer) == image(&old.net.fc));
 }

@@ -1,10 +1,11 @@
 //! Enums: of plain values, which are one value, and of components, whose variant is recorded.
+#![allow(clippy::float_cmp, reason = "these numbers are exact")]
 #![expect(
     clippy::items_after_statements,
     reason = "a test declares its schema where it is used"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
 use candle_nn::Linear;
@@ -118,6 +119,63 @@ fn the_stored_form_is_that_of_serde_so_metadata_and_a_plain_field_read_each_othe
     let mut state = Plain { v: Vec::new() };
     fabric.load(PATH, &mut state).unwrap();
     assert_eq!(state.v, all());
+}
+
+#[test]
+fn an_enum_without_contents_names_the_parts_of_a_map() {
+    #[derive(Checkpoint, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+    #[checkpoint(rename_all = "snake_case")]
+    enum Branch {
+        LeftEye,
+        #[checkpoint(alias = "right")]
+        RightEye,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        branches: BTreeMap<Branch, Linear>,
+        scores: HashMap<Branch, f64>,
+    }
+    #[derive(Checkpoint)]
+    struct Old {
+        branches: BTreeMap<String, Linear>,
+        scores: HashMap<String, f64>,
+    }
+    let fabric = fabric();
+    let state = |seed, scores: &[(Branch, f64)]| State {
+        branches: [
+            (Branch::LeftEye, linear(seed, 1, 1)),
+            (Branch::RightEye, linear(seed + 1, 1, 1)),
+        ]
+        .into(),
+        scores: scores.iter().copied().collect(),
+    };
+    let saved = state(1, &[(Branch::RightEye, 0.5)]);
+    fabric.save(PATH, &saved).unwrap();
+    let raw = fabric.open(PATH).unwrap();
+    assert!(raw.names().contains(&"branches.left_eye.weight"), "{:?}", raw.names());
+    let mut loaded = state(5, &[]);
+    fabric.load(PATH, &mut loaded).unwrap();
+    assert_eq!(loaded.scores, saved.scores);
+    assert_eq!(
+        weights(&loaded.branches[&Branch::LeftEye]),
+        weights(&saved.branches[&Branch::LeftEye])
+    );
+    // The values of a map are replaced as a whole, with older names of the keys; a name that is none is an error.
+    let mut old = Old {
+        branches: [
+            ("left_eye".to_owned(), linear(1, 1, 1)),
+            ("right_eye".to_owned(), linear(1, 1, 1)),
+        ]
+        .into(),
+        scores: [("right".to_owned(), 0.25)].into(),
+    };
+    fabric.save(PATH, &old).unwrap();
+    fabric.load(PATH, &mut loaded).unwrap();
+    assert_eq!(loaded.scores[&Branch::RightEye], 0.25);
+    old.scores = [("middle".to_owned(), 0.25)].into();
+    fabric.save(PATH, &old).unwrap();
+    let error = fabric.load(PATH, &mut loaded).unwrap_err().to_string();
+    assert!(error.contains("middle") && error.contains("Branch"), "{error}");
 }
 
 #[test]

@@ -90,7 +90,10 @@ fn a_handle_reaches_through_containers_of_any_depth() {
     assert_eq!(of(State::FIELDS.queue.at(0).then(inside)), weights("queue.0.attention"));
     assert_eq!(of(State::FIELDS.two.at(1).then(inside)), weights("two.1.attention"));
     assert_eq!(of(State::FIELDS.boxed.boxed().then(inside)), weights("boxed.attention"));
-    assert_eq!(of(State::FIELDS.others.key("a").then(inside)), weights("others.a.attention"));
+    assert_eq!(
+        of(State::FIELDS.others.key("a").then(inside)),
+        weights("others.a.attention")
+    );
 }
 
 #[test]
@@ -110,7 +113,10 @@ fn a_handle_reaches_through_a_borrow() {
     let attention = Lent::FIELDS.block.borrowed().then(Block::FIELDS.attention);
     let loaded = fabric.load_with(PATH, &mut lent, LoadOptions::new().only(attention));
     let loaded = loaded.expect("the state itself");
-    assert_eq!(loaded.report.restored, ["block.attention.bias", "block.attention.weight"]);
+    assert_eq!(
+        loaded.report.restored,
+        ["block.attention.bias", "block.attention.weight"]
+    );
 }
 
 #[derive(Checkpoint)]
@@ -131,7 +137,10 @@ fn a_handle_has_sixteen_levels() {
     assert_eq!(DEEPEST.name(), format!("{}end", "link.".repeat(15)));
     let panic = std::panic::catch_unwind(|| FOUR.then(FOUR).then(FOUR).then(FOUR).then(LINK)).unwrap_err();
     let said = panic.downcast_ref::<&str>().copied().unwrap_or_default();
-    assert!(said.contains("at most 16 levels") && said.contains("as a text"), "{said}");
+    assert!(
+        said.contains("at most 16 levels") && said.contains("as a text"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -144,7 +153,11 @@ fn a_handle_past_the_end_of_a_list_is_refused_with_the_items_there_are() {
 
 #[test]
 fn a_name_as_a_text_selects_what_its_handle_selects() {
-    let by_handle = restored(LoadOptions::new().only(State::FIELDS.blocks).exclude(State::FIELDS.blocks.at(2)));
+    let by_handle = restored(
+        LoadOptions::new()
+            .only(State::FIELDS.blocks)
+            .exclude(State::FIELDS.blocks.at(2)),
+    );
     let by_text = restored(LoadOptions::new().only("blocks").exclude(String::from("blocks.2")));
     assert_eq!(by_text, by_handle);
     assert_eq!(by_text.len(), 9);
@@ -161,7 +174,12 @@ fn a_save_takes_a_name_as_a_text() {
         .exclude("boxed")
         .filter("blocks.0", |name, _| name.ends_with("bias"));
     let report = fabric.save_with(PATH, &state(1), options).expect("memory");
-    let filtered = ["blocks.0.attention.weight", "boxed.attention.bias", "boxed.attention.weight", "boxed.scales"];
+    let filtered = [
+        "blocks.0.attention.weight",
+        "boxed.attention.bias",
+        "boxed.attention.weight",
+        "boxed.scales",
+    ];
     assert_eq!(report.filtered, filtered);
     for options in [
         SaveOptions::new().exclude("bolcks"),
@@ -187,7 +205,11 @@ fn an_unknown_name_is_refused_with_the_names_there_are_and_the_nearest() {
         message("step.first"),
         "the state has no component `step.first`; `step` is one entry"
     );
-    assert!(message("sst2").ends_with("did you mean `tasks.sst2`?"), "{}", message("sst2"));
+    assert!(
+        message("sst2").ends_with("did you mean `tasks.sst2`?"),
+        "{}",
+        message("sst2")
+    );
     assert!(!message("nothing like it").contains("did you mean"));
     assert!(message("a\nb").starts_with("the state has no component `a\\nb`; it has blocks"));
     assert!(message("").starts_with("the state has no component ``; it has blocks"));
@@ -214,6 +236,8 @@ fn a_state_without_a_derived_struct_has_parts_too() {
     let fabric = saved();
     let mut map = BTreeMap::from([("a".to_owned(), linear(1, 2, 2)), ("b".to_owned(), linear(2, 2, 2))]);
     fabric.save(PATH, &map).expect("memory");
-    let loaded = fabric.load_with(PATH, &mut map, LoadOptions::new().only("b")).expect("two layers");
+    let loaded = fabric
+        .load_with(PATH, &mut map, LoadOptions::new().only("b"))
+        .expect("two layers");
     assert_eq!(loaded.report.restored, ["b.bias", "b.weight"]);
 }

@@ -113,7 +113,12 @@ impl Names {
             let between = self.own[at..level.from].trim_matches('.');
             let above = names.iter().map(|name| join(name, between));
             names = above
-                .flat_map(|name| choices.iter().map(move |choice| join(&name, choice)).collect::<Vec<_>>())
+                .flat_map(|name| {
+                    choices
+                        .iter()
+                        .map(move |choice| join(&name, choice))
+                        .collect::<Vec<_>>()
+                })
                 .collect();
             at = level.to;
         }

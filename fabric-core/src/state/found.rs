@@ -38,7 +38,10 @@ pub(crate) struct FieldNames {
 
 impl<'i> FileNames<'i> {
     /// The names of a file's entries and of its filtered entries, and its values.
-    pub(crate) fn new(names: impl Iterator<Item = &'i str>, values: impl Iterator<Item = (&'i str, &'i Value)>) -> Self {
+    pub(crate) fn new(
+        names: impl Iterator<Item = &'i str>,
+        values: impl Iterator<Item = (&'i str, &'i Value)>,
+    ) -> Self {
         Self {
             names: names.collect(),
             maps: values.filter(|(_, value)| value.as_map_entries().is_some()).collect(),
@@ -139,7 +142,11 @@ impl<V, O> Resolved<V, O> {
                     continue;
                 }
                 let names = item.scope.names().above(part.name.len());
-                if names.level.as_ref().is_some_and(|level| seen.insert(Arc::as_ptr(level))) {
+                if names
+                    .level
+                    .as_ref()
+                    .is_some_and(|level| seen.insert(Arc::as_ptr(level)))
+                {
                     found.extend(search.others(&names));
                 }
             }
@@ -186,10 +193,11 @@ impl<'f> Search<'f> {
         }
         for level in unknown.into_iter().rev() {
             let above = self.kept(&found, names.own[at..level.from].trim_matches('.'));
-            found = self.at_level(&join(start, &names.own[..level.from]), &above, level, &names.own).into();
+            found = self
+                .at_level(&join(start, &names.own[..level.from]), &above, level, &names.own)
+                .into();
             at = level.to;
-            self.known
-                .insert((start.to_owned(), Arc::as_ptr(level)), found.clone());
+            self.known.insert((start.to_owned(), Arc::as_ptr(level)), found.clone());
         }
         self.kept(&found, names.own[at..].trim_start_matches('.'))
     }

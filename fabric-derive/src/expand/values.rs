@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::kind::may_be_value;
+use super::kind::{has_record, may_be_value};
 use super::walk::{binding, pattern};
 use crate::schema::{Field, Schema, Shape, Style, Variant};
 
@@ -73,6 +73,44 @@ fn methods(to_value: &TokenStream, from_value: &TokenStream) -> TokenStream {
             #from_value
         }
     }
+}
+
+/// Generates `MapKey` for an enum of variants without contents: the key of a map is the name of its variant.
+pub(super) fn map_key(schema: &Schema<'_>) -> Option<TokenStream> {
+    let Shape::Enum(variants) = &schema.shape else {
+        return None;
+    };
+    if has_record(schema) {
+        return None;
+    }
+    let (private, ident) = (Schema::private(), schema.ident);
+    let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
+    let texts = variants.iter().map(|variant| {
+        let (ident, key) = (variant.ident, &variant.key);
+        quote!(Self::#ident {} => #key,)
+    });
+    let keys = variants.iter().map(|variant| {
+        let (ident, key) = (variant.ident, &variant.key);
+        let aliases = variant.attrs.aliases.iter().map(|alias| &alias.value);
+        quote!(#key #(| #aliases)* => #private::core::option::Option::Some(Self::#ident {}),)
+    });
+    Some(quote! {
+        #[automatically_derived]
+        impl #impl_generics #private::MapKey for #ident #ty_generics #where_clause {
+            fn text(&self) -> #private::Cow<'_, #private::core::primitive::str> {
+                #private::Cow::Borrowed(match self {
+                    #(#texts)*
+                })
+            }
+
+            fn of_text(__fabric_text: &#private::core::primitive::str) -> #private::core::option::Option<Self> {
+                match __fabric_text {
+                    #(#keys)*
+                    _ => #private::core::option::Option::None,
+                }
+            }
+        }
+    })
 }
 
 /// Generates the arm of a match that writes a variant.
