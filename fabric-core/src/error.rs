@@ -120,7 +120,7 @@ pub enum Error {
     State(#[from] StateError),
 
     /// The checkpoint does not have the requested entry.
-    #[error("no entry `{}` in {origin}{suggestion}", shown(name))]
+    #[error("no entry `{}` in {}{}", shown(name), shown(origin), shown(suggestion))]
     NoSuchEntry {
         /// The requested name.
         name: String,
@@ -131,7 +131,7 @@ pub enum Error {
     },
 
     /// An entry does not have the requested type.
-    #[error("entry `{}` {what}", shown(name))]
+    #[error("entry `{}` {}", shown(name), shown(what))]
     WrongType {
         /// The entry.
         name: String,
@@ -150,8 +150,10 @@ pub enum Error {
 
     /// A [`LoadOptions::rename`](crate::LoadOptions::rename) matches no entry of the checkpoint. Nothing was changed.
     #[error(
-        "LoadOptions::rename({from:?}, {to:?}) finds nothing: {origin} has no entry `{}`, and none below it; {hint}",
-        shown(from)
+        "LoadOptions::rename({from:?}, {to:?}) finds nothing: {} has no entry `{}`, and none below it; {}",
+        shown(origin),
+        shown(from),
+        shown(hint)
     )]
     NothingToRename {
         /// The name that the checkpoint lacks.

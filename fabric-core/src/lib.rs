@@ -148,7 +148,7 @@ pub use options::{
     Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
 };
 pub use progress::Progress;
-pub use report::{Damage, LoadReport, Mismatch, MismatchKind, VerifyReport};
+pub use report::{Damage, LoadReport, Mismatch, MismatchKind, PartMismatch, PartMismatchKind, VerifyReport};
 pub use save::SaveReport;
 pub use save::background::Saving;
 pub use source::Format;

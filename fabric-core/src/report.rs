@@ -1,8 +1,10 @@
 //! The report of a load: every entry of the state and of the file, and how they match. And that of a verification.
 
 mod display;
+mod parts;
 mod verify;
 
+pub use self::parts::{PartMismatch, PartMismatchKind};
 pub use self::verify::{Damage, VerifyReport};
 use crate::entry::{entries, strip};
 
@@ -26,6 +28,9 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Entries that are in both, and do not match.
     pub mismatched: Vec<Mismatch>,
+    /// Parts that differ as a whole: lists of another length, fields that are `None`, enums in another variant. `Display` counts the
+    /// entries below them and does not list them.
+    pub parts: Vec<PartMismatch>,
     /// Entries that a filter excluded: one of the schema, or one of the save that wrote the file.
     pub filtered: Vec<String>,
     /// Filtered entries that the state expects: a filter excluded them when the file was saved.
@@ -124,6 +129,7 @@ impl LoadReport {
         }
         self.mismatched
             .sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+        self.parts.sort_by(|a, b| a.name.cmp(&b.name));
         self.suggestions.sort();
     }
 
@@ -268,5 +274,53 @@ mod tests {
         };
         let text = report.to_string();
         assert!(!text.contains('\u{1b}') && !text.contains("a\nb"), "{text}");
+    }
+
+    fn named(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_refused_variant_is_printed_before_the_entries_of_its_enum_which_are_counted() {
+        let mut report = LoadReport {
+            origin: "last.ckpt".into(),
+            missing: named(&["optimizer.step", "optimizer.moment", "model.bias"]),
+            unexpected: named(&["optimizer.velocity"]),
+            mismatched: vec![Mismatch {
+                name: "optimizer.variant".into(),
+                kind: MismatchKind::Type,
+                found: "the variant `Sgd`".into(),
+                expected: "`AdamW`".into(),
+                skipped: false,
+            }],
+            strict: true,
+            ..LoadReport::default()
+        };
+        report.note_variants(&named(&["model", "optimizer"]));
+        let text = report.to_string();
+        let expected = "last.ckpt does not match the state, which is unchanged\n  \
+             has another variant: 1 entry\n    \
+             optimizer.variant: found the variant `Sgd`, expected `AdamW`\n  \
+             missing in the file: 3 entries\n    \
+             model.bias\n    \
+             and 2 entries below `optimizer`\n  \
+             only in the file: 1 entry\n    \
+             1 entry below `optimizer`\n  help: ";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn entries_of_items_that_both_lists_have_are_listed() {
+        let report = LoadReport {
+            unexpected: named(&["blocks.0.bias", "blocks.2.bias", "blocks.2.weight"]),
+            parts: vec![PartMismatch {
+                name: "blocks".into(),
+                kind: PartMismatchKind::Length { found: 3, expected: 2 },
+            }],
+            strict: true,
+            ..LoadReport::default()
+        };
+        let expected = "only in the file: 3 entries\n    blocks.0.bias\n    and 2 entries below `blocks`";
+        assert!(report.to_string().contains(expected), "{report}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 use candle_nn::{Linear, VarBuilder, VarMap};
 use fabric_core::optim::AdamW;
-use fabric_core::{Checkpoint, Fabric, LoadOptions};
+use fabric_core::{Checkpoint, Fabric, LoadOptions, PartMismatchKind};
 use serde_json::json;
 
 use crate::python::{Py, adamw, adamw_group, dict, state_dict, value, write};
@@ -377,6 +377,49 @@ fn a_list_of_another_length_says_both_lengths() {
         &text,
         &["`layers` is empty in the state", "the file has 6 entries for it"],
     );
+}
+
+/// The entries of one list in another were named one by one, and the list inside of it was not named at all.
+#[test]
+fn a_list_of_another_length_is_named_once_and_first_at_any_depth() {
+    #[derive(Checkpoint)]
+    struct Block {
+        experts: Vec<Linear>,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        blocks: Vec<Block>,
+        heads: Vec<Linear>,
+    }
+    let layers = |count: u64| (0..count).map(|seed| linear(seed, 2, 2)).collect::<Vec<_>>();
+    let state = |experts: u64, heads: u64| State {
+        blocks: vec![
+            Block { experts: layers(2) },
+            Block {
+                experts: layers(experts),
+            },
+        ],
+        heads: layers(heads),
+    };
+    let fabric = fabric();
+    fabric.save(PATH, &state(4, 9)).unwrap();
+    let report = refused(&fabric, &mut state(2, 2), LoadOptions::new());
+    let length = |name: &str, found, expected| (name.to_owned(), PartMismatchKind::Length { found, expected });
+    let parts: Vec<_> = report.parts.iter().map(|part| (part.name.clone(), part.kind)).collect();
+    assert_eq!(parts, [length("blocks.1.experts", 4, 2), length("heads", 9, 2)]);
+    assert_eq!(report.unexpected.len(), 18);
+    let text = report.to_string();
+    let expected = format!(
+        "{PATH} does not match the state, which is unchanged\n  \
+         help: `blocks.1.experts` has 4 items in the file and 2 in the state: give it 4 before the load\n  \
+         help: `heads` has 9 items in the file and 2 in the state: give it 9 before the load\n  \
+         only in the file: 18 entries\n    \
+         4 entries below `blocks.1.experts`\n    \
+         14 entries below `heads`"
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    let text = refused(&fabric, &mut state(2, 11), LoadOptions::new()).to_string();
+    contains(&text, &["missing in the file: 4 entries\n    4 entries below `heads`"]);
 }
 
 #[test]

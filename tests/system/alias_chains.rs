@@ -300,3 +300,22 @@ fn an_optimizer_follows_old_names_of_itself_and_of_its_model_at_once() {
     );
     assert!(image(&new.model.layer) == image(&old.net.fc));
 }
+
+#[test]
+fn a_path_claims_its_entries_also_if_its_field_holds_none() {
+    #[derive(Checkpoint)]
+    struct Empty {
+        #[checkpoint(alias = "old.extra")]
+        extra: BTreeMap<String, Tensor>,
+        step: Tensor,
+    }
+    let file = ["step", "old.extra.a", "old.other"].map(|name| (name.to_owned(), tensor(1, 2)));
+    let fabric = fabric();
+    fabric.save(PATH, &BTreeMap::from(file)).expect("memory");
+    let mut live = Empty {
+        extra: BTreeMap::new(),
+        step: tensor(2, 2),
+    };
+    let error = fabric.load(PATH, &mut live).map(drop).unwrap_err();
+    assert_eq!(error.report().expect("a mismatch").unexpected, ["old.extra.a"]);
+}

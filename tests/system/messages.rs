@@ -56,10 +56,12 @@ fn a_near_name_is_proposed_for_a_missing_one() {
 fn a_long_list_is_cut_and_counted() {
     #[derive(Checkpoint)]
     struct Blocks {
-        blocks: Vec<Tensor>,
+        blocks: BTreeMap<String, Tensor>,
     }
     let blocks = |count: u64| Blocks {
-        blocks: (0..count).map(|seed| tensor(seed, 1)).collect(),
+        blocks: (0..count)
+            .map(|seed| (format!("block{seed}"), tensor(seed, 1)))
+            .collect(),
     };
     let fabric = fabric();
     fabric.save(PATH, &blocks(1)).unwrap();

@@ -71,7 +71,7 @@ fn restored(options: LoadOptions) -> Vec<String> {
 #[track_caller]
 fn message(part: &str) -> String {
     let refused = saved().load_with(PATH, &mut state(1), LoadOptions::new().only(part));
-    refused.err().expect("no such part").to_string()
+    refused.expect_err("no such part").to_string()
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_handle_has_sixteen_levels() {
 #[test]
 fn a_handle_past_the_end_of_a_list_is_refused_with_the_items_there_are() {
     let past = LoadOptions::new().only(State::FIELDS.blocks.at(4));
-    let refused = saved().load_with(PATH, &mut state(1), past).err().expect("four items");
+    let refused = saved().load_with(PATH, &mut state(1), past).expect_err("four items");
     let expected = "the state has no component `blocks.4`; `blocks` has 0, 1, 2, 3";
     assert!(refused.to_string().starts_with(expected), "{refused}");
 }

@@ -115,7 +115,7 @@ pub enum StateError {
     },
 
     /// A value cannot be stored.
-    #[error("value `{}` {what}", shown(name))]
+    #[error("value `{}` {}", shown(name), shown(what))]
     Value {
         /// The entry.
         name: String,
@@ -156,7 +156,7 @@ pub enum StateError {
     },
 
     /// A tensor cannot be written in place.
-    #[error("tensor `{}` {what}", shown(name))]
+    #[error("tensor `{}` {}", shown(name), shown(what))]
     Tensor {
         /// The entry.
         name: String,
@@ -167,15 +167,64 @@ pub enum StateError {
 
 /// The message of [`StateError::NoSuchComponent`].
 fn no_such_component(name: &str, level: &str, components: &str, near: Option<&str>) -> String {
-    let mut message = format!("the state has no component `{}`; ", shown(name));
-    message += &match (level, components) {
+    let there = match (level, components) {
         ("", "") => "it has no entries".to_owned(),
         ("", components) => format!("it has {}", shown(components)),
         (level, "") => format!("`{}` is one entry", shown(level)),
         (level, components) => format!("`{}` has {}", shown(level), shown(components)),
     };
-    if let Some(near) = near {
-        message += &format!("; did you mean `{}`?", shown(near));
+    let near = near.map(|near| format!("; did you mean `{}`?", shown(near)));
+    let near = near.unwrap_or_default();
+    format!("the state has no component `{}`; {there}{near}", shown(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_breaks_the_line_of_a_message() {
+        let name = || "a\nb\u{1b}[31m".to_owned();
+        for error in [
+            StateError::Duplicate(name()),
+            StateError::Handle {
+                handle: name(),
+                of: "State".to_owned(),
+                what: name(),
+            },
+            StateError::EmptyFilter {
+                declared: name(),
+                filter: name(),
+                seen: name(),
+            },
+            StateError::NoSuchComponent {
+                name: name(),
+                level: name(),
+                components: name(),
+                near: Some(name()),
+            },
+            StateError::NoSuchComponent {
+                name: name(),
+                level: name(),
+                components: String::new(),
+                near: None,
+            },
+            StateError::Value {
+                name: name(),
+                what: name(),
+            },
+            StateError::UnnamedParameter {
+                optimizer: name(),
+                position: 0,
+                tensor: "F32 [2]".to_owned(),
+            },
+            StateError::Tensor {
+                name: name(),
+                what: name(),
+            },
+        ] {
+            let text = error.to_string();
+            assert!(!text.contains(['\n', '\u{1b}']), "{text}");
+        }
     }
-    message
 }

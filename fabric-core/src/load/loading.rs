@@ -123,6 +123,7 @@ impl<'l> Loading<'l> {
         })?;
         let scalars = scalar::read(file, &plan)?;
         let staged = stage::stage(file, &scalars, &mut entries, &places.optimizers, &mut plan);
+        plan.report.note_variants(&places.fields.enums);
         if !plan.report.is_acceptable() {
             left_out::advise(&places.fields, policy, &mut plan.report);
             return Err(Error::Mismatch(Box::new(plan.report)));

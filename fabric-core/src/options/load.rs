@@ -1,5 +1,6 @@
 //! The options of a load.
 
+use crate::entry::shown;
 use crate::progress::{Callback, Progress};
 use crate::state::Part;
 
@@ -198,7 +199,7 @@ impl LoadOptions {
         } = self;
         let list = |items: &[String]| match items {
             [] => "not given".to_owned(),
-            items => items.join(", "),
+            items => shown(&items.join(", ")).into_owned(),
         };
         let parts = |parts: &[Part]| {
             let names = parts.iter().map(|part| format!("{part:?}"));
@@ -212,7 +213,7 @@ impl LoadOptions {
             ("verify_first", verify_first.to_string()),
             ("only", parts(only)),
             ("exclude", parts(exclude)),
-            ("root", root.clone().unwrap_or_else(|| list(&[]))),
+            ("root", root.clone().map_or_else(|| list(&[]), |root| list(&[root]))),
             ("strip_prefix", list(prefixes)),
             ("rename", list(&renames)),
         ];

@@ -1,5 +1,6 @@
 //! The report of a load as text.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{LoadReport, Mismatch, MismatchKind};
@@ -23,18 +24,21 @@ impl fmt::Display for LoadReport {
         if let Some(instead) = &self.wrong_file {
             write!(f, "\n  nothing in it matches: {}", shown(instead))?;
         }
-        let (causes, others): (Vec<_>, Vec<_>) = self
+        let (variants, others): (Vec<_>, Vec<_>) = self
             .mismatched
             .iter()
+            .partition(|found| found.kind == MismatchKind::Type && self.is_variant(&found.name));
+        section(f, "has another variant", variants.into_iter().map(Mismatch::to_string))?;
+        let (causes, others): (Vec<_>, Vec<_>) = others
+            .into_iter()
             .partition(|found| found.kind == MismatchKind::Optimizer);
         section(
             f,
             "is of another optimizer",
             causes.into_iter().map(Mismatch::to_string),
         )?;
-        let missing = self.missing.iter().map(|name| self.with_suggestion(name));
-        section(f, "missing in the file", missing)?;
-        section(f, "only in the file", self.unexpected.iter().cloned())?;
+        self.without_counterpart(f, "missing in the file", &self.missing)?;
+        self.without_counterpart(f, "only in the file", &self.unexpected)?;
         section(f, "does not fit", others.into_iter().map(Mismatch::to_string))?;
         section(
             f,
@@ -67,6 +71,32 @@ impl fmt::Display for LoadReport {
 }
 
 impl LoadReport {
+    /// Entries without a counterpart. Those below a part that differs as a whole are counted, and the others are listed.
+    fn without_counterpart(&self, f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Result {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut folded: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut listed = Vec::new();
+        for name in names {
+            match self.part_of(name) {
+                Some(part) => *folded.entry(part).or_default() += 1,
+                None => listed.push(self.with_suggestion(name)),
+            }
+        }
+        write!(f, "\n  {title}: {}", entries(names.len()))?;
+        list(f, listed.into_iter())?;
+        let and = if folded.values().sum::<usize>() < names.len() {
+            "and "
+        } else {
+            ""
+        };
+        for (part, count) in folded.iter().take(SHOWN) {
+            write!(f, "\n    {and}{} below `{}`", entries(*count), shown(part))?;
+        }
+        more(f, folded.len())
+    }
+
     fn with_suggestion(&self, name: &str) -> String {
         match self.suggestions.iter().find(|(missing, _)| missing == name) {
             Some((_, near)) => format!("{name} (did you mean `{near}`, which the file has?)"),
@@ -82,9 +112,20 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, names: impl ExactSizeIterato
         return Ok(());
     }
     write!(f, "\n  {title}: {}", entries(count))?;
+    list(f, names)
+}
+
+/// The first names, one a line.
+fn list(f: &mut fmt::Formatter<'_>, names: impl ExactSizeIterator<Item = String>) -> fmt::Result {
+    let count = names.len();
     for name in names.take(SHOWN) {
         write!(f, "\n    {}", shown(&name))?;
     }
+    more(f, count)
+}
+
+/// The number of lines that are not printed.
+fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     if count > SHOWN {
         write!(f, "\n    and {} more", count - SHOWN)?;
     }

@@ -13,6 +13,8 @@ pub(crate) struct Fields {
     handles: Vec<(&'static str, String)>,
     /// The names of all parts of the state that are `None`, at any level.
     pub(crate) none: Vec<String>,
+    /// The names of all enums of the state, at any level. Below each of them is an entry with its variant.
+    pub(crate) enums: Vec<String>,
 }
 
 impl Fields {

@@ -104,20 +104,27 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     /// If the handle would have more than 16 levels; in a constant, this is a compile error. Give the name as a text then.
     #[must_use]
     pub const fn then<U: ?Sized>(self, inner: Field<T, U>) -> Field<S, U> {
-        let mut path = self.path;
+        let mut field: Field<S, U> = self.retyped();
         let mut at = 0;
         while at < inner.path.len {
-            path = path.then(inner.path.segments[at]);
+            field = field.below(inner.path.segments[at]);
             at += 1;
         }
-        self.along(path)
+        field
     }
 
-    /// The handle of the same state with another path.
-    const fn along<U: ?Sized>(self, path: Path) -> Field<S, U> {
+    /// The handle of the part behind one more segment.
+    const fn below<U: ?Sized>(self, segment: Segment) -> Field<S, U> {
+        let mut field = self.retyped();
+        field.path = field.path.then(segment);
+        field
+    }
+
+    /// The handle of a part with the same name.
+    const fn retyped<U: ?Sized>(self) -> Field<S, U> {
         Field {
             schema: self.schema,
-            path,
+            path: self.path,
             of: PhantomData,
         }
     }

@@ -1,5 +1,7 @@
 //! The keys that a type uses at its own level, as far as the type alone determines them.
 
+use crate::entry::{root, strip};
+
 /// The keys of a type. The derive macro turns collisions with a flattened field into compile errors, and a load finds
 /// the entries of a file that belong to a field without entries at present.
 #[derive(Clone, Copy, Debug)]
@@ -162,16 +164,20 @@ impl Keys {
         }
     }
 
-    /// Returns true if a file's entry whose name begins with `key` belongs to a state with these keys, even if the state holds
-    /// no such entry at present. A module or a map that is itself the state claims no key; a flattened one claims every
-    /// key that it could hold.
-    pub(crate) fn claims(&self, key: &str) -> bool {
-        self.own.contains(&key) || self.aliases.contains(&key) || self.flattened.iter().any(|keys| keys.could_hold(key))
+    /// Returns true if the entry `name` of a file belongs to a state with these keys, even if the state holds no such entry at
+    /// present. A module or a map that is itself the state claims no name; a flattened one claims every name that begins with
+    /// a key that it could hold.
+    pub(crate) fn claims(&self, name: &str) -> bool {
+        let is_alias = |alias: &&str| strip(name, alias).is_some();
+        self.own.contains(&root(name))
+            || self.aliases.iter().any(is_alias)
+            || self.flattened.iter().any(|keys| keys.could_hold(name))
     }
 
-    fn could_hold(&self, key: &str) -> bool {
+    fn could_hold(&self, name: &str) -> bool {
+        let key = root(name);
         match self.rest {
-            Rest::Nothing => self.claims(key),
+            Rest::Nothing => self.claims(name),
             Rest::Some(names) => names.contains(&key),
             Rest::Numbers => !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit()),
             Rest::Anything | Rest::Unknown => true,

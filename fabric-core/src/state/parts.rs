@@ -104,11 +104,11 @@ impl<V, O> Resolved<V, O> {
             let mut seen = HashSet::default();
             below.filter(|name| !name.is_empty() && seen.insert(*name)).collect()
         };
-        let mut listed = names.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
-        if names.len() > LISTED {
-            listed += &format!(", and {} more", names.len() - LISTED);
+        let listed = names.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
+        match names.len().checked_sub(LISTED) {
+            None | Some(0) => listed,
+            Some(more) => format!("{listed}, and {more} more"),
         }
-        listed
     }
 
     /// The name of the state that a wrong name most likely means: one that ends with it, or else the most similar one.

@@ -25,6 +25,7 @@ pub fn holds(entries: &mut Visitor<'_>, name: &str) {
 /// Shows the variant that an enum of components holds at present. A load refuses a file of another variant: the names of
 /// a variant are its name and the aliases of it.
 pub fn expects(entries: &mut VisitorMut<'_>, names: &'static [&'static str]) {
+    entries.walk.variant();
     entries.nested(RECORD, |entries| {
         entries.walk.push_value(Box::new(HeldVariant { names }))
     });

@@ -238,6 +238,12 @@ impl<V, O> Walk<V, O> {
         self.walked.read_only.get_or_insert_with(|| (name.clone(), why));
     }
 
+    /// Records that the present level is an enum. The entry `variant` below it holds the variant: if the file has another one, the
+    /// report names the variants, and counts the entries below the level.
+    pub(super) fn variant(&mut self) {
+        self.walked.fields.enums.push(self.scope.name.clone());
+    }
+
     /// Collects a tensor `name` below the present level; `""` is the level itself.
     pub(super) fn push_tensor(&mut self, name: &str, tensor: &Tensor, role: Role) {
         let mut scope = self.scope.below(name);

@@ -22,9 +22,11 @@ const MOST: usize = 1 << 20;
 impl Matching<'_, '_> {
     /// Puts the causes and the calls into the report.
     pub(crate) fn advise(&mut self) {
-        let mut advice = self.lists_of_other_lengths();
+        let mut parts = self.lists_of_other_lengths();
+        parts.extend(self.filled_with_nothing());
+        let mut advice: Vec<String> = parts.iter().map(|part| self.sentence_of(part)).collect();
+        self.plan.report.parts = parts;
         advice.extend(self.part_of_a_tensor());
-        advice.extend(self.filled_with_nothing());
         advice.extend(self.flattened_nothing());
         advice.extend(self.named_and_numbered());
         advice.extend(self.two_names());

@@ -79,8 +79,7 @@ impl Matching<'_, '_> {
         let is_below = |name: &str, fields: &HashSet<&str>| fields.iter().any(|field| strip(name, field).is_some());
         let is_claimed = |name: &str| claimed.iter().any(|alias| strip(name, alias).is_some());
         let belongs = |name: &str| {
-            let key = root(name);
-            self.policy.whole || roots.contains(key) || self.policy.keys.claims(key) || is_claimed(name)
+            self.policy.whole || roots.contains(root(name)) || self.policy.keys.claims(name) || is_claimed(name)
         };
         let asked = |name: &str| {
             let asked = if only.is_empty() {

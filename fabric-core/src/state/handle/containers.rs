@@ -9,7 +9,7 @@ impl<S: ?Sized, T> Field<S, Option<T>> {
     /// The handle to the content of the `Option`, which has the name of the `Option`.
     #[must_use]
     pub const fn some(self) -> Field<S, T> {
-        self.along(self.path)
+        self.retyped()
     }
 }
 
@@ -17,7 +17,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, Box<T>> {
     /// The handle to the content of the `Box`, which has the name of the `Box`.
     #[must_use]
     pub const fn boxed(self) -> Field<S, T> {
-        self.along(self.path)
+        self.retyped()
     }
 }
 
@@ -25,7 +25,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, &mut T> {
     /// The handle to the borrowed field, which has the name of the borrow.
     #[must_use]
     pub const fn borrowed(self) -> Field<S, T> {
-        self.along(self.path)
+        self.retyped()
     }
 }
 
@@ -42,7 +42,7 @@ macro_rules! lists {
             /// then.
             #[must_use]
             pub const fn at(self, index: usize) -> Field<S, T> {
-                self.along(self.path.then(Segment::Index(index)))
+                self.below(Segment::Index(index))
             }
         }
     )*};
@@ -69,7 +69,7 @@ macro_rules! maps {
             /// then.
             #[must_use]
             pub const fn key(self, key: &'static str) -> Field<S, T> {
-                self.along(self.path.then(Segment::Name(key)))
+                self.below(Segment::Name(key))
             }
         }
     )*};
@@ -96,7 +96,7 @@ impl<S: ?Sized, T: ?Sized> Field<S, T> {
     where
         T: Tuple<AT>,
     {
-        self.along(self.path.then(Segment::Index(AT)))
+        self.below(Segment::Index(AT))
     }
 }
 

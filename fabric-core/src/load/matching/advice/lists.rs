@@ -3,41 +3,75 @@
 use std::collections::BTreeSet;
 
 use super::super::Matching;
-use crate::entry::entries;
-use crate::entry::strip;
+use crate::entry::{entries, strip};
+use crate::hash::HashMap;
+use crate::report::{PartMismatch, PartMismatchKind};
 
 /// So many lists are named at most.
 const MOST_LISTS: usize = 8;
 
+/// So many names of lists are compared at most.
+const MOST_SEEN: usize = 1 << 12;
+
 impl Matching<'_, '_> {
-    /// A sentence for each list that has another number of items in the file.
-    pub(crate) fn lists_of_other_lengths(&self) -> Vec<String> {
+    /// Each list that has another number of items in the file. A list inside of such a list is not looked at.
+    pub(crate) fn lists_of_other_lengths(&self) -> Vec<PartMismatch> {
         let report = &self.plan.report;
         let names = report.missing.iter().chain(&report.unexpected).map(String::as_str);
-        let mut lists = BTreeSet::new();
-        for name in names {
-            if let Some(list) = outermost_list(name)
-                && !self
-                    .policy
-                    .states
-                    .iter()
-                    .flatten()
-                    .any(|state| strip(list, state).is_some())
-            {
-                lists.insert(list);
+        let is_state = |list: &str| {
+            self.policy
+                .states
+                .iter()
+                .flatten()
+                .any(|state| strip(list, state).is_some())
+        };
+        let lists: BTreeSet<&str> = names
+            .flat_map(lists)
+            .filter(|list| !is_state(list))
+            .take(MOST_SEEN)
+            .collect();
+        let of_state = items(&lists, self.entries.iter().map(|entry| entry.name));
+        let of_file = items(&lists, self.index.names());
+        let mut differing: Vec<PartMismatch> = Vec::new();
+        for list in lists {
+            let (found, expected) = (of_file[list].len(), of_state[list].len());
+            let is_inside = differing.iter().any(|outer| strip(list, &outer.name).is_some());
+            if found != expected && found > 0 && expected > 0 && !is_inside {
+                differing.push(PartMismatch {
+                    name: list.to_owned(),
+                    kind: PartMismatchKind::Length { found, expected },
+                });
             }
         }
-        let sentence = |list: &&str| {
-            let of_state = items(list, self.entries.iter().map(|entry| entry.name));
-            let of_file = items(list, self.index.names());
-            (of_state != of_file && of_state > 0 && of_file > 0).then(|| {
-                format!(
-                    "`{list}` has {of_file} items in the file and {of_state} in the state: give it {of_file} before the \
-                     load"
-                )
-            })
+        differing.truncate(MOST_LISTS);
+        differing
+    }
+
+    /// The cause and the repair of a part that differs as a whole.
+    pub(crate) fn sentence_of(&self, part: &PartMismatch) -> String {
+        let name = &part.name;
+        let nothing = |what: &str, repair: &str| {
+            let unexpected = &self.plan.report.unexpected;
+            let count = unexpected.iter().filter(|entry| strip(entry, name).is_some()).count();
+            format!(
+                "`{name}` {what} in the state, so nothing can be restored into it, and the file has {} for it: {repair} before \
+                 the load",
+                entries(count)
+            )
         };
-        lists.iter().filter_map(sentence).take(MOST_LISTS).collect()
+        match part.kind {
+            PartMismatchKind::Length { found, expected } => {
+                let items = if found == 1 { "item" } else { "items" };
+                format!(
+                    "`{name}` has {found} {items} in the file and {expected} in the state: give it {found} before the load"
+                )
+            }
+            PartMismatchKind::Empty => nothing("is empty", "fill it (a VarMap: build the model from it)"),
+            PartMismatchKind::None => nothing("is None", "set it to Some"),
+            PartMismatchKind::Variant => {
+                format!("`{name}` is of another variant in the file: set it to that one before the load")
+            }
+        }
     }
 
     /// A sentence for each optimizer that goes by numbers where the file goes by names, or the other way round.
@@ -92,53 +126,50 @@ impl Matching<'_, '_> {
         levels.into_iter().filter_map(sentence).take(MOST_LISTS).collect()
     }
 
-    /// A sentence for each part of the state that holds nothing, and that the file has entries for.
-    pub(crate) fn filled_with_nothing(&self) -> Vec<String> {
+    /// Each part of the state that holds nothing, and that the file has entries for.
+    pub(crate) fn filled_with_nothing(&self) -> Vec<PartMismatch> {
         let unexpected = &self.plan.report.unexpected;
-        let count = |part: &str| unexpected.iter().filter(|name| strip(name, part).is_some()).count();
-        let is_empty = |part: &&String| !self.entries.iter().any(|entry| strip(entry.name, part).is_some());
+        let is_in_file = |part: &str| unexpected.iter().any(|name| strip(name, part).is_some());
+        let is_empty = |part: &str| !self.entries.iter().any(|entry| strip(entry.name, part).is_some());
         let parts = self
             .policy
             .empty
             .iter()
-            .filter(is_empty)
-            .map(|part| (part, count(part)));
-        let sentence = |(part, count): (&String, usize)| {
-            let is_none = self.policy.none.contains(part);
-            let what = if is_none { "is None" } else { "is empty" };
-            let how = if is_none {
-                "set it to Some"
+            .filter(|part| is_in_file(part) && is_empty(part));
+        let mismatch = |part: &String| PartMismatch {
+            name: part.clone(),
+            kind: if self.policy.none.contains(part) {
+                PartMismatchKind::None
             } else {
-                "fill it (a VarMap: build the model from it)"
-            };
-            format!(
-                "`{part}` {what} in the state, so nothing can be restored into it, and the file has {} for it: {how} before \
-                 the load",
-                entries(count)
-            )
+                PartMismatchKind::Empty
+            },
         };
-        parts
-            .filter(|(_, count)| *count > 0)
-            .map(sentence)
-            .take(MOST_LISTS)
-            .collect()
+        parts.take(MOST_LISTS).map(mismatch).collect()
     }
 }
 
-/// The part of a name in front of its first number: `blocks` of `blocks.2.attention.0.weight`.
-fn outermost_list(name: &str) -> Option<&str> {
-    let mut end = 0;
-    for segment in name.split('.') {
-        if end > 0 && segment.parse::<usize>().is_ok() {
-            return Some(&name[..end - 1]);
+/// The parts of a name in front of its numbers: `blocks` and `blocks.2.experts` of `blocks.2.experts.0.weight`.
+fn lists(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').map(|(at, _)| at);
+    let is_list = move |end: &usize| index_behind(&name[*end + 1..]).is_some();
+    dots.filter(is_list).map(move |end| &name[..end])
+}
+
+/// The index that the rest of a name begins with.
+fn index_behind(rest: &str) -> Option<usize> {
+    rest.split('.').next()?.parse().ok()
+}
+
+/// The indices of each list among these names.
+fn items<'l, 'n>(lists: &BTreeSet<&'l str>, names: impl Iterator<Item = &'n str>) -> HashMap<&'l str, BTreeSet<usize>> {
+    let mut items: HashMap<&str, BTreeSet<usize>> = HashMap::default();
+    items.extend(lists.iter().map(|list| (*list, BTreeSet::new())));
+    for name in names {
+        for list in self::lists(name) {
+            if let (Some(items), Some(index)) = (items.get_mut(list), index_behind(&name[list.len() + 1..])) {
+                items.insert(index);
+            }
         }
-        end += segment.len() + 1;
     }
-    None
-}
-
-/// The number of different numbers behind the name of a list.
-fn items<'n>(list: &str, names: impl Iterator<Item = &'n str>) -> usize {
-    let numbers = names.filter_map(|name| strip(name, list)?.split('.').next()?.parse::<usize>().ok());
-    numbers.collect::<BTreeSet<_>>().len()
+    items
 }
