@@ -122,8 +122,8 @@ mod tests {
         let code = expansion(source).to_string();
         assert_eq!(code.matches("compile_error").count(), 2, "{code}");
         assert_eq!(code.matches("Checkpoint for S").count(), 1, "{code}");
-        for handle in ["pub a :", "pub b :", "pub c :"] {
-            assert!(code.contains(handle), "{code}");
+        for handle in ["a", "b", "c"] {
+            assert!(code.contains(&format!("{handle} : __fabric :: Field < S ,")), "{code}");
         }
     }
 
