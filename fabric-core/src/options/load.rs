@@ -221,3 +221,20 @@ impl LoadOptions {
         named.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_compare_the_parts_that_texts_name() {
+        let said = |options: LoadOptions| {
+            let lines = options.lines().into_iter();
+            let parts = lines.filter(|(name, _)| name.ends_with("only") || name.ends_with("exclude"));
+            parts.map(|(_, said)| said).collect::<Vec<_>>()
+        };
+        let options = LoadOptions::new().only("model").only("step\n").exclude("model.head");
+        assert_eq!(said(options), ["`model`, `step\\n`", "`model.head`"]);
+        assert_eq!(said(LoadOptions::new()), ["not given", "not given"]);
+    }
+}
