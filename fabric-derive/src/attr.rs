@@ -127,13 +127,10 @@ impl Item {
             (Given::Nothing, Form::Value | Form::ValueOrList) => {
                 errors.at(&self.key, format_args!("`{text}` needs a value; {advice}"));
             }
-            (Given::List(group), Form::FlagOrValue) => {
-                errors.at(group, format_args!("`{text}` takes its value after `=`; {advice}"));
-            }
             (Given::Nothing, Form::List) => {
                 errors.at(&self.key, format_args!("`{text}` needs options; {advice}"));
             }
-            (Given::List(group), Form::Value) => {
+            (Given::List(group), Form::Value | Form::FlagOrValue) => {
                 errors.at(group, format_args!("`{text}` takes its value after `=`; {advice}"));
             }
             (Given::Assigned { .. }, Form::List) => {

@@ -2,6 +2,7 @@
 //! (`cargo test --workspace --lib snapshots`).
 
 #![allow(dead_code, unreachable_pub, reason = "the schemas exist to be compiled")]
+#![allow(clippy::init_numbered_fields, reason = "the macro writes all forms of fields alike")]
 #![allow(clippy::struct_field_names, reason = "names that show what a field is there for")]
 
 #[rustfmt::skip]

@@ -1,8 +1,5 @@
 //! Newtypes, tuple structs and unit structs.
-#![expect(
-    clippy::items_after_statements,
-    reason = "a test declares its schema where it is used"
-)]
+#![allow(clippy::float_cmp, reason = "these numbers are exact")]
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -266,6 +263,7 @@ fn a_value_that_an_older_file_lacks_takes_its_default() {
     fn scale() -> f64 {
         0.5
     }
+    #[expect(clippy::unnecessary_wraps, reason = "the default of a field that is an `Option`")]
     fn three() -> Option<u64> {
         Some(3)
     }

@@ -27,7 +27,7 @@ pub fn holds(entries: &mut Visitor<'_>, name: &str) {
 pub fn expects(entries: &mut VisitorMut<'_>, names: &'static [&'static str]) {
     entries.walk.variant();
     entries.nested(RECORD, |entries| {
-        entries.walk.push_value(Box::new(HeldVariant { names }))
+        entries.walk.push_value(Box::new(HeldVariant { names }));
     });
 }
 

@@ -22,19 +22,17 @@ impl Item {
         if value.is_empty() {
             return Some(self.spanned(DefaultValue::OfType));
         }
-        match syn::parse2::<Path>(value) {
-            Ok(path) => Some(self.spanned(DefaultValue::Function(path))),
-            Err(_) => {
-                let found = self.at().to_token_stream();
-                errors.at(
-                    &found,
-                    format_args!(
-                        "`default` names a function that makes the value, found `{found}`; write default = path::to::function, \
-                         or `default` for the type's Default"
-                    ),
-                );
-                None
-            }
+        if let Ok(path) = syn::parse2::<Path>(value) {
+            return Some(self.spanned(DefaultValue::Function(path)));
         }
+        let found = self.at().to_token_stream();
+        errors.at(
+            &found,
+            format_args!(
+                "`default` names a function that makes the value, found `{found}`; write default = path::to::function, or \
+                 `default` for the type's Default"
+            ),
+        );
+        None
     }
 }

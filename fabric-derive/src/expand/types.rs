@@ -19,8 +19,13 @@ pub(crate) fn may_differ(schema: &Schema<'_>) -> TokenStream {
         let types = quote!(__fabric_types);
         quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::may_differ(#types))
     });
-    let parts = parts.reduce(|before, part| quote!(#before || #part));
-    let parts = parts.unwrap_or_else(|| quote!(false));
+    let Some(parts) = parts.reduce(|before, part| quote!(#before || #part)) else {
+        return quote! {
+            fn may_differ(_: &mut #private::Types) -> #private::core::primitive::bool {
+                false
+            }
+        };
+    };
     quote! {
         fn may_differ(__fabric_types: &mut #private::Types) -> #private::core::primitive::bool {
             __fabric_types.enter(#declared) && (#parts)

@@ -13,11 +13,8 @@ const _: () = {
     impl __fabric::Checkpoint for Phase {
         const KIND: __fabric::Kind = __fabric::Kind::Value;
         const KEYS: __fabric::Keys = __fabric::Keys::NONE;
-        fn may_differ(
-            __fabric_types: &mut __fabric::Types,
-        ) -> __fabric::core::primitive::bool {
-            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
-                && (false)
+        fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
+            false
         }
         fn visit<'__fabric>(
             &'__fabric self,
@@ -61,6 +58,28 @@ const _: () = {
                         __fabric_stored.unknown(&["warmup", "training"]),
                     )
                 }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl __fabric::MapKey for Phase {
+        fn text(&self) -> __fabric::Cow<'_, __fabric::core::primitive::str> {
+            __fabric::Cow::Borrowed(
+                match self {
+                    Self::Warmup {} => "warmup",
+                    Self::Training {} => "training",
+                },
+            )
+        }
+        fn of_text(
+            __fabric_text: &__fabric::core::primitive::str,
+        ) -> __fabric::core::option::Option<Self> {
+            match __fabric_text {
+                "warmup" => __fabric::core::option::Option::Some(Self::Warmup {}),
+                "training" | "main" => {
+                    __fabric::core::option::Option::Some(Self::Training {})
+                }
+                _ => __fabric::core::option::Option::None,
             }
         }
     }

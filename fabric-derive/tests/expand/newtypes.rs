@@ -203,11 +203,8 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Marker {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&[], &[]);
-        fn may_differ(
-            __fabric_types: &mut __fabric::Types,
-        ) -> __fabric::core::primitive::bool {
-            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
-                && (false)
+        fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
+            false
         }
         #[allow(unused_variables)]
         fn visit<'__fabric>(
