@@ -61,14 +61,15 @@ impl Item {
 
     /// The value as a string literal; `None`, with an error, for any other value.
     pub(crate) fn text(&self, errors: &Errors) -> Option<Spanned<LitStr>> {
-        match self.literal("a string literal", errors)? {
+        self.text_or("a string literal", errors)
+    }
+
+    fn text_or(&self, expected: &str, errors: &Errors) -> Option<Spanned<LitStr>> {
+        match self.literal(expected, errors)? {
             Lit::Str(text) => Some(self.spanned(text)),
             other => {
                 let (key, found) = (&self.key, describe(&other));
-                errors.at(
-                    &other,
-                    format_args!("expected a string literal for `{key}`, found {found}"),
-                );
+                errors.at(&other, format_args!("expected {expected} for `{key}`, found {found}"));
                 None
             }
         }
@@ -81,7 +82,7 @@ impl Item {
         {
             return Some(self.spanned(Key::Constant(path)));
         }
-        let Spanned { value, key, at } = self.text(errors)?;
+        let Spanned { value, key, at } = self.text_or("a string literal or a constant", errors)?;
         let value = Key::Text(value.value());
         Some(Spanned { value, key, at })
     }

@@ -3,7 +3,7 @@
 /// The kind of a type, which also decides the kind of a container of it: a `Vec<f32>` is one value, which a load
 /// replaces as a whole; a `Vec<Linear>` is a component, whose entries a load matches one by one.
 ///
-/// No other crate can name this type, so a hand-written implementation of [`Checkpoint`](super::Checkpoint) is always a
+/// Only generated code names this type, so a hand-written implementation of [`Checkpoint`](super::Checkpoint) is always a
 /// component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -86,7 +86,7 @@ impl Kind {
     }
 }
 
-/// An argument type that no other crate can name, so that no other crate overrides the method.
+/// An argument type that only generated code names, so that no hand-written implementation overrides the method.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed;
 

@@ -21,7 +21,8 @@ pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
     quote!(#(#plain)* #(#collisions)* #(#record)*)
 }
 
-/// Refuses `shard`, `buffer`, `filter` and `flatten` on a plain value, and `flatten` on a tensor.
+/// Refuses `shard`, `buffer`, `filter` and `flatten` on a plain value, `flatten` on a tensor, and `default` on anything but a
+/// plain value.
 fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     if field.role() != Role::Component || !is_concrete(field.ty, schema.generics) {
         return Vec::new();
@@ -43,13 +44,21 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     }
     let ty = field.ty;
     let private = respanned(Schema::private(), ty.span());
+    let no_value = attrs.default.is_some().then(|| {
+        let message = format!(
+            "`{name}` has entries of its own, and `default` makes a plain value; write `optional`, and the field stays as it is"
+        );
+        quote_spanned! {ty.span()=>
+            const _: () = #private::core::assert!(<#ty as #private::Checkpoint>::KIND.is_value(), #message);
+        }
+    });
     let guards = complaints.into_iter().map(|complaint| {
         let message = format!("`{name}` is a plain value, and {complaint}");
         quote_spanned! {ty.span()=>
             const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::KIND.is_value(), #message);
         }
     });
-    let mut guards: Vec<TokenStream> = guards.collect();
+    let mut guards: Vec<TokenStream> = guards.chain(no_value).collect();
     if attrs.flatten.is_some() {
         let message =
             format!("`{name}` is one tensor, and has no entries that could join this level; remove `flatten`");

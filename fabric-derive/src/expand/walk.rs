@@ -205,7 +205,13 @@ fn default_of(field: &Field<'_>, default: &DefaultValue) -> TokenStream {
             let private = respanned(Schema::private(), ty.span());
             quote_spanned!(ty.span()=> <#ty as #private::core::default::Default>::default)
         }
-        DefaultValue::Function(path) => quote!(#path),
+        // The typed binding makes the compiler report the expected signature at the name of the function.
+        DefaultValue::Function(path) => {
+            let (ty, span) = (field.ty, path.span());
+            let default = quote!(__fabric_default);
+            let binding = quote_spanned!(span=> let #default: fn() -> #ty = #path;);
+            quote!({ #binding #default })
+        }
     }
 }
 

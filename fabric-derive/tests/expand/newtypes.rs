@@ -195,6 +195,10 @@ const _: () = {
             2: __fabric::Field::new(&__FABRIC_DECLARATION, "scale"),
         };
     }
+    const _: () = __fabric::core::assert!(
+        < f64 as __fabric::Checkpoint > ::KIND.is_value(),
+        "`2` has entries of its own, and `default` makes a plain value; write `optional`, and the field stays as it is"
+    );
 };
 struct Marker;
 #[allow(deprecated, unused_qualifications)]

@@ -13,8 +13,6 @@ struct State {
     b: u64,
     #[checkpoint(rename = EMPTY)]
     c: u64,
-    #[checkpoint(rename = model)]
-    d: u64,
 }
 
 fn main() {}

@@ -10,9 +10,7 @@ enum Inner {
 #[derive(Checkpoint)]
 enum Outer {
     Grouped(Inner),
-    Named {
-        variant: u64,
-    },
+    Single(AdamW),
 }
 
 fn main() {}

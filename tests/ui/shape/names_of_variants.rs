@@ -4,7 +4,7 @@ use fabric_core::Checkpoint;
 enum Phase {
     #[checkpoint(rename = "main")]
     Warmup,
-    #[checkpoint(alias = "main", alias = "a.b")]
+    #[checkpoint(alias = "main")]
     Training,
     #[checkpoint(skip)]
     Rest,
