@@ -231,14 +231,23 @@ fn unit_structs_and_empty_ones_have_no_entries() {
 mod names {
     pub(super) const MODEL: &str = "net";
     pub(super) const OLD: &str = "network";
+    pub(super) const NESTED: &str = "old.model";
 }
 
 #[test]
 fn a_constant_is_a_name() {
     #[derive(Checkpoint)]
     struct State {
-        #[checkpoint(rename = names::MODEL, alias = names::OLD)]
+        #[checkpoint(rename = names::MODEL, alias = names::OLD, alias = names::NESTED)]
         model: Tensor,
+    }
+    #[derive(Checkpoint)]
+    struct Inner {
+        model: Tensor,
+    }
+    #[derive(Checkpoint)]
+    struct Older {
+        old: Inner,
     }
     #[derive(Checkpoint)]
     struct Old {
@@ -248,10 +257,16 @@ fn a_constant_is_a_name() {
     let fabric = fabric();
     fabric.save(PATH, &State { model: tensor(1, 2) }).unwrap();
     assert_eq!(fabric.open(PATH).unwrap().names(), ["net"]);
+    let restored = || {
+        let mut state = State { model: tensor(1, 2) };
+        fabric.load(PATH, &mut state).unwrap();
+        bits(&state.model)
+    };
     fabric.save(PATH, &Old { network: tensor(3, 2) }).unwrap();
-    let mut state = State { model: tensor(1, 2) };
-    fabric.load(PATH, &mut state).unwrap();
-    assert_eq!(bits(&state.model), bits(&tensor(3, 2)));
+    assert_eq!(restored(), bits(&tensor(3, 2)));
+    let old = Inner { model: tensor(4, 2) };
+    fabric.save(PATH, &Older { old }).unwrap();
+    assert_eq!(restored(), bits(&tensor(4, 2)));
 }
 
 #[test]

@@ -75,9 +75,9 @@ impl Keys {
         self
     }
 
-    /// The reason why a text is no key; `None` for a key.
+    /// The reason why a text is no key, or no alias; `None` if it is one. An alias may be a path.
     #[must_use]
-    pub const fn complaint(key: &str) -> Option<&'static str> {
+    pub const fn complaint(key: &str, is_alias: bool) -> Option<&'static str> {
         let bytes = key.as_bytes();
         if bytes.is_empty() {
             return Some("is empty");
@@ -87,7 +87,11 @@ impl Keys {
         }
         let mut at = 0;
         while at < bytes.len() {
-            if bytes[at] == b'.' {
+            if is_alias && bytes[at] == b'.' {
+                if at == 0 || at + 1 == bytes.len() || bytes[at - 1] == b'.' {
+                    return Some("has an empty segment; write a name between the dots");
+                }
+            } else if bytes[at] == b'.' {
                 return Some(
                     "contains `.`, which separates nested keys; to nest, put the field into a struct of its own",
                 );

@@ -12,13 +12,13 @@ use crate::schema::{Fields, Schema, Shape};
 /// Refuses constants that are no keys, and constants with the text of another key beside them.
 pub(super) fn constants(schema: &Schema<'_>) -> TokenStream {
     let of_fields = schema.lists().into_iter().map(names).collect::<Vec<_>>();
-    let of_variants: Vec<&Key> = match &schema.shape {
+    let of_variants: Vec<Name<'_>> = match &schema.shape {
         Shape::Struct(_) => Vec::new(),
         Shape::Enum(variants) => variants
             .iter()
             .flat_map(|variant| {
-                let aliases = variant.attrs.aliases.iter().map(|alias| &alias.value);
-                std::iter::once(&variant.key).chain(aliases)
+                let aliases = variant.attrs.aliases.iter();
+                std::iter::once((&variant.key, false)).chain(aliases.map(|alias| (&alias.value, true)))
             })
             .collect(),
     };
@@ -27,32 +27,33 @@ pub(super) fn constants(schema: &Schema<'_>) -> TokenStream {
     quote!(#(#checks)*)
 }
 
+/// A key, or an alias if the flag is set.
+type Name<'s> = (&'s Key, bool);
+
 /// The keys and aliases of fields.
-fn names<'s>(fields: &'s Fields<'_>) -> Vec<&'s Key> {
+fn names<'s>(fields: &'s Fields<'_>) -> Vec<Name<'s>> {
     let keyed = fields.keyed();
     keyed
         .flat_map(|field| {
-            let aliases = field.attrs.aliases.iter().map(|alias| &alias.value);
-            std::iter::once(&field.key).chain(aliases)
+            let aliases = field.attrs.aliases.iter();
+            std::iter::once((&field.key, false)).chain(aliases.map(|alias| (&alias.value, true)))
         })
         .collect()
 }
 
-fn checks(schema: &Schema<'_>, names: &[&Key]) -> Vec<TokenStream> {
+fn checks(schema: &Schema<'_>, names: &[Name<'_>]) -> Vec<TokenStream> {
     let owner = schema.ident.unraw();
-    let constants = names
-        .iter()
-        .enumerate()
-        .filter_map(|(at, name)| Some((at, name.constant()?)));
-    let checks = constants.map(|(at, path)| {
+    let names_of_constants = names.iter().enumerate();
+    let constants = names_of_constants.filter_map(|(at, (name, is_alias))| Some((at, name.constant()?, *is_alias)));
+    let checks = constants.map(|(at, path, is_alias)| {
         let span = path.span();
         let private = respanned(Schema::private(), span);
         let others = names.iter().enumerate().filter(|(other, _)| *other != at);
-        let others = others.map(|(_, name)| name);
+        let others = others.map(|(_, (name, _))| name);
         let twice = format!("` is a name of two fields or variants of `{owner}`");
         quote_spanned! {span=>
             const _: () = {
-                if let #private::core::option::Option::Some(complaint) = #private::Keys::complaint(#path) {
+                if let #private::core::option::Option::Some(complaint) = #private::Keys::complaint(#path, #is_alias) {
                     #private::core::panic!("{}", #private::Message::of(&["the key `", #path, "` ", complaint]).as_str())
                 }
                 if #private::Keys::new(&[#(#others),*], &[]).collision(&#private::Keys::new(&[#path], &[])).is_some() {
