@@ -101,8 +101,8 @@ fn others<'r>(names: &[&'r str]) -> Vec<(&'r str, &'r str)> {
     others.iter().map(|other| (*other, *first)).collect()
 }
 
-/// The entries in natural order again.
-pub(crate) fn sorted(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+/// The entries in natural order.
+fn sorted(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
     // Each name is cut into segments once.
     entries.sort_by_cached_key(|entry| natural(entry.name));
     entries
@@ -136,8 +136,11 @@ fn is_part(rest: &str) -> bool {
     ["kind", "param_groups"].contains(&rest) || state.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Puts each optimizer in the place of its entries. An optimizer that is the whole checkpoint is left as it is.
+/// Puts each optimizer in the place of its entries, which are in natural order. An optimizer that is the whole checkpoint is left as it is.
 pub(crate) fn summarized<'r>(mut entries: Vec<Entry<'r>>, optimizers: &'r [OptimizerSummary]) -> Vec<Entry<'r>> {
+    if optimizers.is_empty() {
+        return entries;
+    }
     let all = Optimizers::new(optimizers);
     entries.retain(|entry| all.of(entry.name).is_none_or(str::is_empty));
     let named = optimizers.iter().filter(|optimizer| !optimizer.name.is_empty());

@@ -76,7 +76,7 @@ use crate::value::{Value, ValueError};
 
 /// A state, or a part of one: a type with named entries that can be saved and restored in place.
 ///
-/// Derive it. Implement it by hand for a type that hides its fields, for an enum of components, or for a list of trait
+/// Derive it. Implement it by hand for a type that hides its fields, or for a list of trait
 /// objects. [`visit`](Self::visit) shows the entries to a save, which has a shared borrow of the state.
 /// [`visit_mut`](Self::visit_mut) shows them in the same order to a load, which replaces values. [`Visitor`] has a
 /// method for each attribute of the derive macro, and an example for each kind of entry.
@@ -110,7 +110,7 @@ use crate::value::{Value, ValueError};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a checkpoint",
     label = "this type has no checkpoint representation",
-    note = "if `{Self}` is a struct of tensors, modules or values, add #[derive(Checkpoint)] to it",
+    note = "if `{Self}` is a struct or an enum of tensors, modules or values, add #[derive(Checkpoint)] to it",
     note = "if `{Self}` implements serde's Serialize and DeserializeOwned, mark the field #[checkpoint(metadata)]",
     note = "if `{Self}` need not be restored, mark the field #[checkpoint(skip)]"
 )]
@@ -159,7 +159,7 @@ pub trait Checkpoint {
         Err(ValueError::new("is made of several entries"))
     }
 
-    /// The value of a field that a file lacks; only `Option` has one. No other crate can name [`Sealed`] and override
+    /// The value of a field that a file lacks; `Option` has one, and types around one. No other crate can name [`Sealed`] and override
     /// it.
     #[doc(hidden)]
     #[must_use]

@@ -4,6 +4,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, Type};
 
+use crate::attr::default::DefaultValue;
 use crate::schema::{Role, Schema};
 
 /// The struct's own where-clause with the bounds of the fields, or with `bound = "…"` in place of those.
@@ -34,7 +35,12 @@ fn inferred(schema: &Schema<'_>) -> Vec<TokenStream> {
             Role::Metadata => quote!(Metadata),
             Role::Component | Role::Skipped => quote!(Checkpoint),
         };
-        quote!(#ty: #private::#needed)
+        let default = matches!(
+            &field.attrs.default,
+            Some(default) if matches!(default.value, DefaultValue::OfType)
+        );
+        let default = default.then(|| quote!(+ #private::core::default::Default));
+        quote!(#ty: #private::#needed #default)
     });
     bounds.collect()
 }

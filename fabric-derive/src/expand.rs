@@ -53,6 +53,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             const VERSION: #private::core::primitive::u32 = #version;
         }
     });
+    let version = version.or_else(|| kind::version_of_field(schema));
     let may_differ = types::may_differ(schema);
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);

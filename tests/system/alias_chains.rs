@@ -118,6 +118,49 @@ struct Now {
 }
 
 #[test]
+fn two_parts_below_one_aliased_field_are_both_known_by_the_alias() {
+    #[derive(Checkpoint)]
+    struct Model {
+        fc1: Linear,
+        fc2: Linear,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        #[checkpoint(alias = "net")]
+        model: Model,
+        scale: Tensor,
+    }
+    let fabric = fabric();
+    let state = || State {
+        model: Model {
+            fc1: linear(1, 2, 2),
+            fc2: linear(2, 2, 2),
+        },
+        scale: tensor(6, 2),
+    };
+    let mut old: BTreeMap<String, Tensor> = BTreeMap::new();
+    for layer in ["fc1", "fc2"] {
+        old.insert(format!("net.{layer}.weight"), tensor(3, (2, 2)));
+        old.insert(format!("net.{layer}.bias"), tensor(4, 2));
+    }
+    old.insert("net.fc2.extra".to_owned(), tensor(5, 2));
+    old.insert("scale".to_owned(), tensor(7, 2));
+    fabric.save(PATH, &old).unwrap();
+    let (fc1, fc2) = (
+        State::FIELDS.model.then(Model::FIELDS.fc1),
+        State::FIELDS.model.then(Model::FIELDS.fc2),
+    );
+    let error = fabric
+        .load_with(PATH, &mut state(), LoadOptions::new().only(fc1).only(fc2))
+        .unwrap_err();
+    let unexpected = &error.report().expect("the files differ").unexpected;
+    assert_eq!(unexpected, &["net.fc2.extra"]);
+    let neither = LoadOptions::new().exclude(fc1).exclude(fc2);
+    let report = fabric.load_with(PATH, &mut state(), neither).unwrap().report;
+    assert_eq!(report.restored, ["scale"]);
+}
+
+#[test]
 fn an_alias_may_be_a_path_from_the_level_of_its_field() {
     let fabric = fabric();
     let file = BTreeMap::from([

@@ -395,6 +395,52 @@ fn variants_of_every_form_show_their_fields_and_lists_of_them_load_in_place() {
 }
 
 #[test]
+fn the_contents_of_a_generic_enum_decide_whether_it_is_a_value() {
+    #[derive(Checkpoint, PartialEq, Debug)]
+    enum Either<A, B, const N: usize> {
+        Left(A),
+        Right { items: [B; N] },
+        r#None,
+    }
+    #[derive(Checkpoint)]
+    enum View<'a, M> {
+        Whole(&'a mut M),
+        Nothing,
+    }
+    #[derive(Checkpoint)]
+    struct State<'a> {
+        value: Either<u64, f64, 2>,
+        tensors: Either<Tensor, Linear, 1>,
+        view: View<'a, Linear>,
+        rest: View<'a, Linear>,
+    }
+    fn state(layer: &mut Linear, seed: u64, value: Either<u64, f64, 2>) -> State<'_> {
+        State {
+            value,
+            tensors: Either::Right {
+                items: [linear(seed, 2, 2)],
+            },
+            view: View::Whole(layer),
+            rest: View::Nothing,
+        }
+    }
+    let fabric = fabric();
+    let (mut saved, mut loaded) = (linear(3, 2, 2), linear(4, 2, 2));
+    let value = || Either::Right { items: [0.5, 1.5] };
+    fabric.save(PATH, &state(&mut saved, 5, value())).unwrap();
+    let names = fabric.open(PATH).unwrap().names().join(" ");
+    assert_eq!(
+        names,
+        "rest.variant tensors.items.0.bias tensors.items.0.weight tensors.variant value view.bias view.variant view.weight"
+    );
+    let mut state = state(&mut loaded, 6, Either::None);
+    fabric.load(PATH, &mut state).unwrap();
+    assert_eq!(state.value, value());
+    drop(state);
+    assert_eq!(weights(&loaded), weights(&saved));
+}
+
+#[test]
 fn an_enum_that_contains_itself_records_each_level_only_through_a_named_field() {
     #[derive(Checkpoint)]
     enum Tree {
@@ -418,6 +464,74 @@ fn an_enum_that_contains_itself_records_each_level_only_through_a_named_field() 
     let nested = Layer::Residual(Box::new(Layer::Identity));
     let error = fabric.save(PATH, &nested).unwrap_err().to_string();
     assert!(error.contains("`variant`"), "{error}");
+}
+
+#[test]
+fn a_variant_without_entries_needs_its_record_and_bare_weights_have_none() {
+    #[derive(Checkpoint)]
+    struct Old {
+        step: u64,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        step: u64,
+        layer: Layer,
+    }
+    let fabric = fabric();
+    fabric.save(PATH, &Old { step: 1 }).unwrap();
+    let mut state = State {
+        step: 0,
+        layer: Layer::Identity,
+    };
+    let report = refused(&fabric, &mut state, LoadOptions::new());
+    assert_eq!(report.missing, ["layer.variant"]);
+    let mut layers = vec![Layer::Identity, Layer::Dense(linear(1, 2, 2))];
+    let bare: BTreeMap<String, Tensor> = [
+        ("1.weight".to_owned(), tensor(2, (2, 2))),
+        ("1.bias".to_owned(), tensor(3, 2)),
+    ]
+    .into();
+    fabric.save("bare.safetensors", &bare).unwrap();
+    fabric
+        .export(
+            "bare.safetensors",
+            "weights.safetensors",
+            fabric_core::ExportOptions::new(),
+        )
+        .unwrap();
+    let report = fabric.load_raw("weights.safetensors", &mut layers).unwrap().report;
+    assert_eq!(report.restored, ["1.bias", "1.weight"]);
+}
+
+#[test]
+fn a_load_into_an_enum_with_a_shared_borrow_is_refused() {
+    #[derive(Checkpoint)]
+    enum View<'a> {
+        At(&'a u64),
+        Nothing,
+    }
+    #[derive(Checkpoint)]
+    struct State<'a> {
+        view: View<'a>,
+    }
+    let fabric = fabric();
+    fabric.save(PATH, &State { view: View::Nothing }).unwrap();
+    let step = 7;
+    let mut state = State { view: View::At(&step) };
+    let error = fabric.load(PATH, &mut state).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("shared borrow"), "{error}");
+    assert!(matches!(state.view, View::At(7)));
+}
+
+#[test]
+fn names_of_unnamed_fields_are_kept_and_make_entries() {
+    #[derive(Checkpoint)]
+    enum Range {
+        Between(#[checkpoint(rename = "low")] f64, #[checkpoint(rename = "high")] f64),
+    }
+    let fabric = fabric();
+    fabric.save(PATH, &Range::Between(1.0, 2.0)).unwrap();
+    assert_eq!(fabric.open(PATH).unwrap().names(), ["high", "low", "variant"]);
 }
 
 #[test]

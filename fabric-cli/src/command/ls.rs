@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     }
     let mut optimizers = whole.optimizers().map_err(|error| Failure::of(path, &error))?;
     keep_listed(&mut optimizers, &all);
-    if arguments.sort == Order::Size {
+    if arguments.sort == Order::Size && (arguments.flat || arguments.json) {
         all.sort_by_key(|entry| std::cmp::Reverse(entry.bytes()));
     }
     let totals = Totals::of(&all);
@@ -105,7 +105,7 @@ fn print_tree(
     let shown = if arguments.globs.is_empty() {
         entries::summarized(all, optimizers)
     } else {
-        entries::sorted(all)
+        all
     };
     table::nested(screen, &tree(&shown, arguments.sort), sizes)
 }

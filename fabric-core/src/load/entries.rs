@@ -63,6 +63,8 @@ pub(crate) enum Absence {
     Meant,
     /// This library alone writes the entry, so foreign files lack it.
     Fine,
+    /// Only a file that can hold no values may lack the entry.
+    Tensorless,
 }
 
 impl StateEntry<'_> {
@@ -79,6 +81,8 @@ impl StateEntry<'_> {
     pub(crate) fn absence(&self) -> Absence {
         match &self.held {
             EntryTarget::Value(slot) if slot.absence_is_a_value() => Absence::Meant,
+            EntryTarget::Value(slot) if slot.record_of() == Some(true) => Absence::Fine,
+            EntryTarget::Value(slot) if slot.record_of() == Some(false) => Absence::Tensorless,
             EntryTarget::Optimizer {
                 part: OptimizerPart::Kind,
                 ..

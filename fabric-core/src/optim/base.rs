@@ -18,7 +18,7 @@ pub(super) trait Hyper: Clone + Debug + Send + Sync + 'static {
     /// The name of the optimizer in a checkpoint; PyTorch's name, where PyTorch has the optimizer.
     const KIND: &'static str;
 
-    /// Whether a checkpoint has the number of steps of each parameter.
+    /// True if a checkpoint has the number of steps of each parameter.
     const COUNTS_STEPS: bool = true;
 
     /// The names of the tensors that a parameter has as state, as PyTorch names them. They begin as zeros.

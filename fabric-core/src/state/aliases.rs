@@ -19,7 +19,7 @@ pub(crate) struct Level {
     pub(super) others: Vec<Other>,
 }
 
-/// What a load accepts in the place of a level's own name.
+/// A name, or names, that a load accepts in the place of a level's own name.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Other {
     /// A name or a path.

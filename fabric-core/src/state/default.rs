@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::slot::Slot;
-use super::{Checkpoint, FieldVisitor, FieldVisitorMut, Visitor, VisitorMut};
+use super::{Checkpoint, FieldVisitor, FieldVisitorMut, Kind, Visitor, VisitorMut};
 
 /// Shows a plain value to a save. `None` is stored as well: without an entry, a load would take the default for it.
 pub fn stored<'a, T: Checkpoint>(entries: &mut Visitor<'a>, value: &'a T) {
@@ -18,6 +18,9 @@ pub fn value<'a, T: Checkpoint>(entries: &mut VisitorMut<'a>, place: &'a mut T, 
             T::KIND.is_value(),
             "`default` makes a plain value, and this type has entries of its own; write `optional`, and the entries stay as they are"
         );
+    }
+    if matches!(T::KIND, Kind::SharedValue) {
+        return entries.shared();
     }
     entries.slot(Slot::plain(place).or(default));
 }

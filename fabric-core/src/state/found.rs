@@ -135,8 +135,8 @@ impl<V, O> Resolved<V, O> {
     /// The names in the file of the parts that a call names.
     fn names_of(&self, parts: &[Part], search: &mut Search<'_>) -> HashSet<String> {
         let mut found = HashSet::default();
-        let mut seen = HashSet::default();
         for part in parts {
+            let mut seen = HashSet::default();
             for item in &self.items {
                 if item.scope.level.is_none() || strip(&item.scope.name, &part.name).is_none() {
                     continue;

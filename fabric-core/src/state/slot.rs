@@ -24,6 +24,11 @@ pub(crate) trait ValueSlot {
         false
     }
 
+    /// For the record of a variant: true if the variant has entries beside it. `None` for all other places.
+    fn record_of(&self) -> Option<bool> {
+        None
+    }
+
     /// Stages the value that a missing entry means.
     fn stage_absent(&mut self) {}
 

@@ -12,9 +12,21 @@ pub fn value<'a, T: Checkpoint>(entries: &mut Visitor<'a>, value: &'a T) {
     entries.plain(value);
 }
 
-/// Shows the place of an enum of plain values.
+/// Shows the place of an enum of plain values. A load is refused if a variant holds a shared borrow.
 pub fn place<'a, T: Checkpoint>(entries: &mut VisitorMut<'a>, place: &'a mut T) {
-    entries.plain(place);
+    entries.container(place, |_, _| ());
+}
+
+/// Checks the stored form of a struct without fields.
+///
+/// # Errors
+/// If the value is not null.
+pub fn nothing(value: &Value) -> Result<(), ValueError> {
+    if value.is_null() {
+        Ok(())
+    } else {
+        Err(ValueError::new(format!("expected nothing, found {}", value.describe())))
+    }
 }
 
 /// Shows the variant that an enum of components holds at present.
@@ -22,18 +34,20 @@ pub fn holds(entries: &mut Visitor<'_>, name: &str) {
     entries.nested(RECORD, |entries| entries.walk.push_value(Value::of(name)));
 }
 
-/// Shows the variant that an enum of components holds at present. A load refuses a file of another variant: the names of
-/// a variant are its name and the aliases of it.
-pub fn expects(entries: &mut VisitorMut<'_>, names: &'static [&'static str]) {
+/// Shows the variant that an enum of components holds at present. A load refuses a file of another variant: `names` are
+/// the variant's name and its aliases. A file that was saved before the field became an enum has no record, and the entries of
+/// the variant decide; `has_fields` is false for a variant without entries, which only its record can show.
+pub fn expects(entries: &mut VisitorMut<'_>, names: &'static [&'static str], has_fields: bool) {
     entries.walk.variant();
     entries.nested(RECORD, |entries| {
-        entries.walk.push_value(Box::new(HeldVariant { names }));
+        entries.walk.push_value(Box::new(HeldVariant { names, has_fields }));
     });
 }
 
 /// The variant that the state holds. A load changes no variant: it would have to make the contents of the other one.
 struct HeldVariant {
     names: &'static [&'static str],
+    has_fields: bool,
 }
 
 impl ValueSlot for HeldVariant {
@@ -52,9 +66,8 @@ impl ValueSlot for HeldVariant {
         stored.0.as_text().is_some_and(|stored| self.names.contains(&stored))
     }
 
-    /// A file that was saved before the field became an enum has no record, and the names of its entries decide.
-    fn absence_is_a_value(&self) -> bool {
-        true
+    fn record_of(&self) -> Option<bool> {
+        Some(self.has_fields)
     }
 
     fn commit(&mut self) {}
@@ -83,7 +96,7 @@ impl VariantWriter {
     /// # Errors
     /// If the field has no stored form.
     pub fn newtype(name: &'static str, contents: &impl Checkpoint) -> Result<Value, ValueError> {
-        Ok(Value::map([(name.to_owned(), contents.to_value(Sealed)?)]))
+        Ok(Value::one_of(name, contents.to_value(Sealed)?))
     }
 
     /// A variant with several fields.
@@ -110,8 +123,12 @@ impl VariantWriter {
     /// # Errors
     /// If a field has no stored form.
     pub fn named(self) -> Result<Value, ValueError> {
-        let fields = self.fields?.into_iter().map(|(key, value)| (key.to_owned(), value));
-        Ok(Value::map([(self.name.to_owned(), Value::map(fields))]))
+        let mut fields = Vec::new();
+        for (key, value) in self.fields? {
+            fields.push((Value::of(key)?, value));
+        }
+        let fields = Value::map_of(fields).map_err(|_| ValueError::new("has one field twice"))?;
+        Ok(Value::one_of(self.name, fields))
     }
 
     /// The stored form with unnamed fields.
@@ -120,7 +137,7 @@ impl VariantWriter {
     /// If a field has no stored form.
     pub fn unnamed(self) -> Result<Value, ValueError> {
         let items = self.fields?.into_iter().map(|(_, value)| value);
-        Ok(Value::map([(self.name.to_owned(), Value::list(items))]))
+        Ok(Value::one_of(self.name, Value::list(items)))
     }
 }
 

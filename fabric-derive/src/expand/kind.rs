@@ -11,8 +11,33 @@ pub(super) fn may_be_value(schema: &Schema<'_>) -> bool {
     let is_bare = |field: &Field<'_>| is_bare(schema, field);
     match &schema.shape {
         Shape::Struct(fields) => fields.style == Style::Newtype && fields.all.iter().all(is_bare),
-        Shape::Enum(variants) => variants.iter().flat_map(|variant| &variant.fields.all).all(is_bare),
+        Shape::Enum(variants) => variants.iter().all(|variant| {
+            // In a list, the fields of a tuple variant would lose their names.
+            let has_names = |field: &Field<'_>| field.attrs.rename.is_some() || !field.attrs.aliases.is_empty();
+            let loses_names = variant.fields.style == Style::Tuple && variant.fields.all.iter().any(has_names);
+            variant.fields.all.iter().all(is_bare) && !loses_names
+        }),
     }
+}
+
+/// Returns true for a struct without fields.
+pub(super) fn is_empty(schema: &Schema<'_>) -> bool {
+    matches!(&schema.shape, Shape::Struct(fields) if fields.all.is_empty())
+}
+
+/// The constant `VERSION` of a newtype without a version of its own: that of its field.
+pub(super) fn version_of_field(schema: &Schema<'_>) -> Option<TokenStream> {
+    let Shape::Struct(fields) = &schema.shape else {
+        return None;
+    };
+    let only = fields.all.first().filter(|field| field.is_only)?;
+    if schema.attrs.version.is_some() || only.role() != Role::Component || mentions_own(schema, only.ty) {
+        return None;
+    }
+    let (private, ty) = (Schema::private(), only.ty);
+    Some(quote! {
+        const VERSION: #private::core::primitive::u32 = <#ty as #private::Checkpoint>::VERSION;
+    })
 }
 
 /// Returns true if a file records the variant in an entry of its own.
@@ -55,6 +80,7 @@ pub(super) fn kind(schema: &Schema<'_>) -> Option<TokenStream> {
                 (false, true) => return None,
             }
         }
+        Shape::Struct(_) if is_empty(schema) => quote!(#private::Kind::Nothing),
         Shape::Enum(_) if may_be_value(schema) => {
             let kinds = schema.stored().map(of);
             quote!(#private::Kind::Value #(.and(#kinds))*)

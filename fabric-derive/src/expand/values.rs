@@ -3,12 +3,15 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::kind::{has_record, may_be_value};
+use super::kind::{has_record, is_empty, may_be_value};
 use super::walk::{binding, pattern};
 use crate::schema::{Field, Schema, Shape, Style, Variant};
 
 /// The methods that convert between the type and its stored form, where the type can be a plain value.
 pub(super) fn conversions(schema: &Schema<'_>) -> Option<TokenStream> {
+    if is_empty(schema) {
+        return Some(of_nothing());
+    }
     if !may_be_value(schema) {
         return None;
     }
@@ -16,6 +19,18 @@ pub(super) fn conversions(schema: &Schema<'_>) -> Option<TokenStream> {
         Shape::Struct(fields) => fields.all.first().map(of_newtype),
         Shape::Enum(variants) => Some(of_enum(variants)),
     }
+}
+
+/// Generates the methods of a struct without fields, which is null as an item of a value.
+fn of_nothing() -> TokenStream {
+    let private = Schema::private();
+    methods(
+        &quote!(#private::core::result::Result::Ok(#private::Value::null())),
+        &quote! {
+            #private::variant::nothing(__fabric_value)?;
+            #private::core::result::Result::Ok(Self {})
+        },
+    )
 }
 
 /// Generates the methods of a newtype, which has the stored form of its field.
@@ -29,7 +44,10 @@ fn of_newtype(field: &Field<'_>) -> TokenStream {
     quote! {
         #methods
 
-        fn when_absent(__fabric_sealed: #private::Sealed) -> #private::core::option::Option<Self> {
+        fn when_absent(__fabric_sealed: #private::Sealed) -> #private::core::option::Option<Self>
+        where
+            Self: #private::core::marker::Sized,
+        {
             #private::core::option::Option::map(#inner::when_absent(__fabric_sealed), Self)
         }
     }
@@ -69,7 +87,10 @@ fn methods(to_value: &TokenStream, from_value: &TokenStream) -> TokenStream {
         }
 
         #[allow(unused_variables)]
-        fn from_value(__fabric_value: &#private::Value, __fabric_sealed: #private::Sealed) -> #own {
+        fn from_value(__fabric_value: &#private::Value, __fabric_sealed: #private::Sealed) -> #own
+        where
+            Self: #private::core::marker::Sized,
+        {
             #from_value
         }
     }

@@ -116,7 +116,8 @@ fn of_variant(schema: &Schema<'_>, variant: &Variant<'_>, direction: Direction) 
         Direction::Save => quote!(#private::variant::holds(__fabric_entries, #key);),
         Direction::Load => {
             let aliases = variant.attrs.aliases.iter().map(|alias| &alias.value);
-            quote!(#private::variant::expects(__fabric_entries, &[#key #(, #aliases)*]);)
+            let has_fields = variant.fields.stored().next().is_some();
+            quote!(#private::variant::expects(__fabric_entries, &[#key #(, #aliases)*], #has_fields);)
         }
     };
     let owner = format!("{}::{}", schema.ident.unraw(), variant.ident.unraw());

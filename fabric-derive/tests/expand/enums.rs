@@ -42,7 +42,10 @@ const _: () = {
         fn from_value(
             __fabric_value: &__fabric::Value,
             __fabric_sealed: __fabric::Sealed,
-        ) -> __fabric::core::result::Result<Self, __fabric::ValueError> {
+        ) -> __fabric::core::result::Result<Self, __fabric::ValueError>
+        where
+            Self: __fabric::core::marker::Sized,
+        {
             let __fabric_stored = __fabric::variant::VariantReader::of(__fabric_value)?;
             match __fabric_stored.name() {
                 "warmup" => {
@@ -180,10 +183,10 @@ const _: () = {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::Off {} => {
-                    __fabric::variant::expects(__fabric_entries, &["Off"]);
+                    __fabric::variant::expects(__fabric_entries, &["Off"], false);
                 }
                 Self::Fixed { 0: __fabric_0 } => {
-                    __fabric::variant::expects(__fabric_entries, &["Fixed"]);
+                    __fabric::variant::expects(__fabric_entries, &["Fixed"], true);
                     __fabric::Walking::enter(
                         __fabric_entries,
                         __fabric::FieldSchema::new(
@@ -200,7 +203,7 @@ const _: () = {
                     __fabric::Walking::leave(__fabric_entries);
                 }
                 Self::Cosine { warmup: __fabric_0, steps: __fabric_1 } => {
-                    __fabric::variant::expects(__fabric_entries, &["Cosine"]);
+                    __fabric::variant::expects(__fabric_entries, &["Cosine"], true);
                     __fabric::Walking::enter(
                         __fabric_entries,
                         __fabric::FieldSchema::new(
@@ -253,7 +256,10 @@ const _: () = {
         fn from_value(
             __fabric_value: &__fabric::Value,
             __fabric_sealed: __fabric::Sealed,
-        ) -> __fabric::core::result::Result<Self, __fabric::ValueError> {
+        ) -> __fabric::core::result::Result<Self, __fabric::ValueError>
+        where
+            Self: __fabric::core::marker::Sized,
+        {
             let __fabric_stored = __fabric::variant::VariantReader::of(__fabric_value)?;
             match __fabric_stored.name() {
                 "Off" => {
@@ -352,7 +358,7 @@ const _: () = {
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::AdamW { 0: __fabric_0 } => {
-                    __fabric::variant::expects(__fabric_entries, &["AdamW"]);
+                    __fabric::variant::expects(__fabric_entries, &["AdamW"], true);
                     __fabric::Walking::enter(
                         __fabric_entries,
                         __fabric::FieldSchema::new(
@@ -369,7 +375,7 @@ const _: () = {
                     __fabric::Walking::leave(__fabric_entries);
                 }
                 Self::Sgd { inner: __fabric_0, .. } => {
-                    __fabric::variant::expects(__fabric_entries, &["Sgd"]);
+                    __fabric::variant::expects(__fabric_entries, &["Sgd"], true);
                     __fabric::Walking::enter(
                         __fabric_entries,
                         __fabric::FieldSchema::new(

@@ -10,6 +10,7 @@ const _: () = {
     impl __fabric::Checkpoint for Step {
         const KIND: __fabric::Kind = <u64 as __fabric::Checkpoint>::KIND;
         const KEYS: __fabric::Keys = <u64 as __fabric::Checkpoint>::KEYS;
+        const VERSION: __fabric::core::primitive::u32 = <u64 as __fabric::Checkpoint>::VERSION;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -51,7 +52,10 @@ const _: () = {
         fn from_value(
             __fabric_value: &__fabric::Value,
             __fabric_sealed: __fabric::Sealed,
-        ) -> __fabric::core::result::Result<Self, __fabric::ValueError> {
+        ) -> __fabric::core::result::Result<Self, __fabric::ValueError>
+        where
+            Self: __fabric::core::marker::Sized,
+        {
             __fabric::core::result::Result::map(
                 <u64 as __fabric::Checkpoint>::from_value(
                     __fabric_value,
@@ -62,7 +66,10 @@ const _: () = {
         }
         fn when_absent(
             __fabric_sealed: __fabric::Sealed,
-        ) -> __fabric::core::option::Option<Self> {
+        ) -> __fabric::core::option::Option<Self>
+        where
+            Self: __fabric::core::marker::Sized,
+        {
             __fabric::core::option::Option::map(
                 <u64 as __fabric::Checkpoint>::when_absent(__fabric_sealed),
                 Self,
@@ -206,6 +213,7 @@ const _: () = {
     use ::fabric_core::__private1 as __fabric;
     #[automatically_derived]
     impl __fabric::Checkpoint for Marker {
+        const KIND: __fabric::Kind = __fabric::Kind::Nothing;
         const KEYS: __fabric::Keys = __fabric::Keys::new(&[], &[]);
         fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
             false
@@ -220,6 +228,24 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {}
+        #[allow(unused_variables)]
+        fn to_value(
+            &self,
+            __fabric_sealed: __fabric::Sealed,
+        ) -> __fabric::core::result::Result<__fabric::Value, __fabric::ValueError> {
+            __fabric::core::result::Result::Ok(__fabric::Value::null())
+        }
+        #[allow(unused_variables)]
+        fn from_value(
+            __fabric_value: &__fabric::Value,
+            __fabric_sealed: __fabric::Sealed,
+        ) -> __fabric::core::result::Result<Self, __fabric::ValueError>
+        where
+            Self: __fabric::core::marker::Sized,
+        {
+            __fabric::variant::nothing(__fabric_value)?;
+            __fabric::core::result::Result::Ok(Self {})
+        }
     }
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
         "Marker",

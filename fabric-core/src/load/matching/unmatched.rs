@@ -26,9 +26,9 @@ impl Matching<'_, '_> {
             } else {
                 match entry.absence() {
                     Absence::Fine => {}
-                    Absence::Meant if self.index.tensors_only => {}
+                    Absence::Meant | Absence::Tensorless if self.index.tensors_only => {}
                     Absence::Meant => self.plan.absent.push(at),
-                    Absence::Missing => report.missing.push(entry.name.to_owned()),
+                    Absence::Missing | Absence::Tensorless => report.missing.push(entry.name.to_owned()),
                 }
             }
         }

@@ -30,11 +30,21 @@ impl RawCheckpoint {
     /// ```
     #[must_use]
     pub fn ties(&self) -> Vec<Vec<&str>> {
+        // Tensors without elements may lie in one place, and are not tied.
+        let has_elements = |(_, tensor): &(_, &StoredTensor)| tensor.info.byte_len() != Some(0);
+        // Most tensors have one name, and the place of their first part is that of no other tensor.
+        let mut at: HashMap<Option<Extent>, usize> = HashMap::default();
+        for (_, tensor) in self.index.tensors.iter().filter(has_elements) {
+            *at.entry(first_place(tensor)).or_default() += 1;
+        }
+        if at.values().all(|tensors| *tensors == 1) {
+            return Vec::new();
+        }
         let mut numbers: HashMap<Stored<'_>, usize> = HashMap::default();
         let mut names: Vec<Vec<&str>> = Vec::new();
-        // Tensors without elements may lie in one place, and are not tied.
-        let stored = self.index.tensors.iter();
-        for (name, tensor) in stored.filter(|(_, tensor)| tensor.info.byte_len() != Some(0)) {
+        let shared = |tensor: &StoredTensor| at.get(&first_place(tensor)).is_some_and(|tensors| *tensors > 1);
+        let stored = self.index.tensors.iter().filter(has_elements);
+        for (name, tensor) in stored.filter(|(_, tensor)| shared(tensor)) {
             let number = *numbers.entry(identity(tensor)).or_insert(names.len());
             match names.get_mut(number) {
                 Some(tied) => tied.push(name),
@@ -44,6 +54,10 @@ impl RawCheckpoint {
         names.retain(|tied| tied.len() > 1);
         names
     }
+}
+
+fn first_place(tensor: &StoredTensor) -> Option<Extent> {
+    tensor.parts.first().map(|part| part.place)
 }
 
 fn identity(tensor: &StoredTensor) -> Stored<'_> {

@@ -1,4 +1,4 @@
-//! What users see of an optimizer: its type, its methods, and its traits.
+//! The public part of an optimizer: its type, its methods, and its traits.
 
 /// The public type of an optimizer over [`Base`].
 macro_rules! optimizer {

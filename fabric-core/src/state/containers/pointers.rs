@@ -95,8 +95,8 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &T {
     }
 }
 
-/// A value that may be borrowed. A load replaces a plain value by an owned one, and takes ownership of a component before
-/// it writes to it.
+/// A value that may be borrowed. A load replaces a plain value by an owned one, and is refused for a borrowed component:
+/// a clone of it would have the same tensors.
 impl<T> Checkpoint for Cow<'_, T>
 where
     T: Checkpoint + ToOwned<Owned: Checkpoint> + ?Sized,
@@ -114,7 +114,12 @@ where
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        entries.container(self, |entries, whole| whole.to_mut().visit_mut(entries));
+        entries.container(self, |entries, whole| {
+            if matches!(whole, Self::Borrowed(_)) {
+                entries.shared();
+            }
+            whole.to_mut().visit_mut(entries);
+        });
     }
 
     fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {

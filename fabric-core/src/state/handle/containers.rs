@@ -123,4 +123,8 @@ tuples! {
     (A, B, C, D, E, F): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F;
     (A, B, C, D, E, F, G): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G;
     (A, B, C, D, E, F, G, H): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H;
+    (A, B, C, D, E, F, G, H, I): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I;
+    (A, B, C, D, E, F, G, H, I, J): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J;
+    (A, B, C, D, E, F, G, H, I, J, K): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J, 10 K;
+    (A, B, C, D, E, F, G, H, I, J, K, L): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J, 10 K, 11 L;
 }

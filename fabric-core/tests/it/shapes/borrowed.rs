@@ -238,7 +238,7 @@ fn a_hand_written_part_beside_a_shared_borrow_gets_the_message_about_the_borrow(
 }
 
 #[test]
-fn a_borrowed_or_owned_value_is_replaced_by_an_owned_one() {
+fn a_borrowed_value_is_replaced_by_an_owned_one_and_a_borrowed_component_is_refused() {
     let fabric = fabric();
     fabric.save(PATH, &One { value: "saved" }).unwrap();
     let mut live = One {
@@ -250,9 +250,15 @@ fn a_borrowed_or_owned_value_is_replaced_by_an_owned_one() {
     let mut layer = One {
         value: Cow::Borrowed(&borrowed),
     };
-    fabric.save(PATH, &One { value: linear(1, 2, 2) }).unwrap();
+    let saved = One { value: linear(1, 2, 2) };
+    assert_eq!(read_only(&saved, &mut layer).0, "value");
+    assert_eq!(weights(&borrowed), weights(&linear(9, 2, 2)));
+    let mut layer = One {
+        value: Cow::<Linear>::Owned(borrowed),
+    };
+    fabric.save(PATH, &saved).unwrap();
     fabric.load(PATH, &mut layer).unwrap();
-    assert_eq!(weights(&layer), weights(&One { value: linear(1, 2, 2) }));
+    assert_eq!(weights(&layer), weights(&saved));
 }
 
 #[test]

@@ -166,6 +166,13 @@ fn equal_hash_maps_with_numbers_as_keys_have_equal_bytes() {
     assert!(image(&map(numbers)) == image(&map(backwards)));
 }
 
+#[derive(Checkpoint, Debug)]
+enum Mix {
+    None,
+    Weighted(IndexMap<String, u32>),
+    Named { of: IndexMap<String, u32>, a: u64 },
+}
+
 #[test]
 fn an_index_map_and_an_index_set_keep_their_order() {
     let order = ["z", "a", "m"];
@@ -175,6 +182,13 @@ fn an_index_map_and_an_index_set_keep_their_order() {
     let set: IndexSet<String> = order.iter().map(|key| (*key).to_owned()).collect();
     let found = loaded(set, IndexSet::from(["a".to_owned(), "z".to_owned()]));
     assert_eq!(found.iter().collect::<Vec<_>>(), order);
+    let map = || order.map(|key| (key.to_owned(), 1)).into();
+    for mix in [Mix::Weighted(map()), Mix::Named { of: map(), a: 1 }] {
+        let (Mix::Weighted(found) | Mix::Named { of: found, a: 1 }) = loaded(mix, Mix::None) else {
+            panic!("the variant has no map")
+        };
+        assert_eq!(found.keys().collect::<Vec<_>>(), order);
+    }
     // A load restores components in place, so the state's own order stays.
     let layers = |keys: [u32; 2]| -> IndexMap<u32, Linear> { keys.map(|key| (key, linear(1, 1, 1))).into() };
     let found = loaded(layers([2, 1]), layers([1, 2]));

@@ -36,7 +36,10 @@ impl Matching<'_, '_> {
         for list in lists {
             let (found, expected) = (of_file[list].len(), of_state[list].len());
             let is_inside = differing.iter().any(|outer| strip(list, &outer.name).is_some());
-            if found != expected && found > 0 && expected > 0 && !is_inside {
+            // Indices with gaps are the keys of a map, or a list with items that are `None`.
+            let has_gaps = |indices: &BTreeSet<usize>| indices.last().is_some_and(|last| last + 1 != indices.len());
+            let is_list = !has_gaps(&of_file[list]) && !has_gaps(&of_state[list]);
+            if found != expected && found > 0 && expected > 0 && !is_inside && is_list {
                 differing.push(PartMismatch {
                     name: list.to_owned(),
                     kind: PartMismatchKind::Length { found, expected },
