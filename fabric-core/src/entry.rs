@@ -22,6 +22,9 @@ pub(crate) use shown::{entries, shown, shown_path};
 
 use smallvec::SmallVec;
 
+/// The name of the entry, beside those of the contents, that records the variant of an enum of components.
+pub(crate) const VARIANT: &str = "variant";
+
 /// The number of dimensions of a shape that messages show.
 const MOST_SHOWN: usize = 16;
 

@@ -67,6 +67,9 @@ const RESERVED: &[(&str, &str)] = &[
     ("__fabric__", "the checkpoint format"),
 ];
 
+/// The key of the entry that records the variant of an enum of components.
+pub(crate) const RECORD: &str = "variant";
+
 /// The longest entry name in bytes.
 const MAX_LEN: usize = 4096;
 

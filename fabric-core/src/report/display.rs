@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::parts::Parts;
 use super::{LoadReport, Mismatch, MismatchKind};
 use crate::entry::{entries, shown};
 
@@ -24,10 +25,11 @@ impl fmt::Display for LoadReport {
         if let Some(instead) = &self.wrong_file {
             write!(f, "\n  nothing in it matches: {}", shown(instead))?;
         }
+        let parts = self.parts_by_name();
         let (variants, others): (Vec<_>, Vec<_>) = self
             .mismatched
             .iter()
-            .partition(|found| found.kind == MismatchKind::Type && self.is_variant(&found.name));
+            .partition(|found| found.kind == MismatchKind::Type && parts.is_variant(&found.name));
         section(f, "has another variant", variants.into_iter().map(Mismatch::to_string))?;
         let (causes, others): (Vec<_>, Vec<_>) = others
             .into_iter()
@@ -37,8 +39,8 @@ impl fmt::Display for LoadReport {
             "is of another optimizer",
             causes.into_iter().map(Mismatch::to_string),
         )?;
-        self.without_counterpart(f, "missing in the file", &self.missing)?;
-        self.without_counterpart(f, "only in the file", &self.unexpected)?;
+        self.without_counterpart(f, "missing in the file", &self.missing, &parts)?;
+        self.without_counterpart(f, "only in the file", &self.unexpected, &parts)?;
         section(f, "does not fit", others.into_iter().map(Mismatch::to_string))?;
         section(
             f,
@@ -72,14 +74,20 @@ impl fmt::Display for LoadReport {
 
 impl LoadReport {
     /// Entries without a counterpart. Those below a part that differs as a whole are counted, and the others are listed.
-    fn without_counterpart(&self, f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Result {
+    fn without_counterpart(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        title: &str,
+        names: &[String],
+        parts: &Parts<'_>,
+    ) -> fmt::Result {
         if names.is_empty() {
             return Ok(());
         }
         let mut folded: BTreeMap<&str, usize> = BTreeMap::new();
         let mut listed = Vec::new();
         for name in names {
-            match self.part_of(name) {
+            match parts.of(name) {
                 Some(part) => *folded.entry(part).or_default() += 1,
                 None => listed.push(self.with_suggestion(name)),
             }

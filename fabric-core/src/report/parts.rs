@@ -1,7 +1,8 @@
 //! Parts that differ as a whole: a list of another length, a field that is `None`, an enum in another variant.
 
-use super::{LoadReport, MismatchKind};
-use crate::entry::strip;
+use super::{LoadReport, Mismatch, MismatchKind};
+use crate::entry::{VARIANT, join, strip};
+use crate::hash::{HashMap, HashSet};
 
 /// A part of the state that differs as a whole from that of the file, so that entries below it have no counterpart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +33,6 @@ pub enum PartMismatchKind {
     Variant,
 }
 
-/// The key of the entry that holds the variant of an enum.
-const VARIANT: &str = "variant";
-
 impl PartMismatch {
     /// Returns true for an entry that has no counterpart because of this difference.
     fn explains(&self, entry: &str) -> bool {
@@ -54,28 +52,53 @@ impl PartMismatch {
 impl LoadReport {
     /// Adds the enums of the state whose variant the load refused. `enums` are the names of all enums of the state.
     pub(crate) fn note_variants(&mut self, enums: &[String]) {
-        for name in enums {
-            let is_refused = self.mismatched.iter().any(|found| {
-                found.kind == MismatchKind::Type && !found.skipped && strip(&found.name, name) == Some(VARIANT)
-            });
-            if is_refused {
-                self.parts.push(PartMismatch {
-                    name: name.clone(),
-                    kind: PartMismatchKind::Variant,
-                });
-            }
-        }
+        let is_refused = |found: &&Mismatch| found.kind == MismatchKind::Type && !found.skipped;
+        let refused = self.mismatched.iter().filter(is_refused);
+        let refused: HashSet<&str> = refused.map(|found| found.name.as_str()).collect();
+        let refused = enums
+            .iter()
+            .filter(|name| refused.contains(join(name, VARIANT).as_str()));
+        let parts = refused.map(|name| PartMismatch {
+            name: name.clone(),
+            kind: PartMismatchKind::Variant,
+        });
+        let parts: Vec<PartMismatch> = parts.collect();
+        self.parts.extend(parts);
     }
 
+    /// The parts by their names.
+    pub(super) fn parts_by_name(&self) -> Parts<'_> {
+        let mut parts: HashMap<&str, Vec<&PartMismatch>> = HashMap::default();
+        for part in &self.parts {
+            parts.entry(&part.name).or_default().push(part);
+        }
+        Parts(parts)
+    }
+}
+
+/// The parts of a report by their names: an entry is looked up by each level of its name.
+pub(super) struct Parts<'r>(HashMap<&'r str, Vec<&'r PartMismatch>>);
+
+impl<'r> Parts<'r> {
     /// Returns true for the variant of an enum.
     pub(super) fn is_variant(&self, entry: &str) -> bool {
-        let mut enums = self.parts.iter().filter(|part| part.kind == PartMismatchKind::Variant);
-        enums.any(|part| strip(entry, &part.name) == Some(VARIANT))
+        let level = if entry == VARIANT {
+            Some("")
+        } else {
+            entry.strip_suffix(VARIANT)
+        };
+        let level = level.map(|level| level.strip_suffix('.').unwrap_or(level));
+        let mut parts = level.and_then(|level| self.0.get(level)).into_iter().flatten();
+        parts.any(|part| part.kind == PartMismatchKind::Variant)
     }
 
-    /// The outermost part whose difference explains that an entry has no counterpart.
-    pub(super) fn part_of(&self, entry: &str) -> Option<&str> {
-        let parts = self.parts.iter().filter(|part| part.explains(entry));
-        parts.map(|part| part.name.as_str()).min_by_key(|name| name.len())
+    /// The name of the outermost part whose difference explains that an entry has no counterpart.
+    pub(super) fn of(&self, entry: &str) -> Option<&'r str> {
+        let levels = entry.match_indices('.').map(|(dot, _)| &entry[..dot]);
+        let mut levels = std::iter::once("").chain(levels).chain([entry]);
+        levels.find_map(|level| {
+            let (name, parts) = self.0.get_key_value(level)?;
+            parts.iter().any(|part| part.explains(entry)).then_some(*name)
+        })
     }
 }

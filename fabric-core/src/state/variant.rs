@@ -2,10 +2,8 @@
 
 use super::slot::ValueSlot;
 use super::{Checkpoint, Sealed, Visitor, VisitorMut};
+use crate::entry::VARIANT;
 use crate::value::{Value, ValueError};
-
-/// The name of the entry, beside those of the variant's contents, that records which variant a state held.
-const RECORD: &str = "variant";
 
 /// Shows an enum of plain values as one value.
 pub fn value<'a, T: Checkpoint>(entries: &mut Visitor<'a>, value: &'a T) {
@@ -31,7 +29,7 @@ pub fn nothing(value: &Value) -> Result<(), ValueError> {
 
 /// Shows the variant that an enum of components holds at present.
 pub fn holds(entries: &mut Visitor<'_>, name: &str) {
-    entries.nested(RECORD, |entries| entries.walk.push_value(Value::of(name)));
+    entries.nested(VARIANT, |entries| entries.walk.push_value(Value::of(name)));
 }
 
 /// Shows the variant that an enum of components holds at present. A load refuses a file of another variant: `names` are
@@ -39,7 +37,7 @@ pub fn holds(entries: &mut Visitor<'_>, name: &str) {
 /// the variant decide; `has_fields` is false for a variant without entries, which only its record can show.
 pub fn expects(entries: &mut VisitorMut<'_>, names: &'static [&'static str], has_fields: bool) {
     entries.walk.variant();
-    entries.nested(RECORD, |entries| {
+    entries.nested(VARIANT, |entries| {
         entries.walk.push_value(Box::new(HeldVariant { names, has_fields }));
     });
 }

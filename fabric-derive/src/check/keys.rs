@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 
 use crate::errors::Errors;
-use crate::key::{self, Key, key_error};
+use crate::key::{self, Key, RECORD, key_error};
 use crate::schema::{Field, Fields, Schema, Shape, Variant};
 use crate::spanned::Spanned;
 
@@ -37,9 +37,6 @@ fn are_valid(key: &Key, at: &TokenStream, aliases: &[Spanned<Key>], errors: &Err
         }
     }
 }
-
-/// The key of the entry that records the variant of an enum of components.
-const RECORD: &str = "variant";
 
 /// Checks the names of variants, and refuses fields that are stored under the name of the variant's record.
 fn of_variants(schema: &Schema<'_>, variants: &[Variant<'_>], errors: &Errors) {

@@ -10,7 +10,7 @@ use syn::spanned::Spanned as _;
 use super::keys::of as keys_of;
 use super::respanned;
 use crate::bounds::is_concrete;
-use crate::key::Key;
+use crate::key::{Key, RECORD};
 use crate::schema::{Field, Fields, Role, Schema, Shape};
 
 pub(crate) fn guards(schema: &Schema<'_>) -> TokenStream {
@@ -199,7 +199,7 @@ fn record_is_free(schema: &Schema<'_>) -> Vec<TokenStream> {
         );
         quote_spanned! {span=>
             const _: () = #private::core::assert!(
-                #private::Keys::new(&["variant"], &[]).collision(&#keys).is_none(),
+                #private::Keys::new(&[#RECORD], &[]).collision(&#keys).is_none(),
                 "{}",
                 #message
             );

@@ -7,6 +7,7 @@ use syn::spanned::Spanned as _;
 use super::kind::{has_record, may_be_value};
 use super::respanned;
 use crate::bounds::mentions_own;
+use crate::key::RECORD;
 use crate::schema::{Field, Fields, Role, Schema, Shape, Style};
 
 pub(crate) fn keys(schema: &Schema<'_>) -> TokenStream {
@@ -23,7 +24,7 @@ pub(crate) fn keys(schema: &Schema<'_>) -> TokenStream {
         Shape::Struct(_) => of_fields(schema, None),
         Shape::Enum(_) if !has_record(schema) => quote!(#private::Keys::NONE),
         Shape::Enum(_) => {
-            let keys = of_fields(schema, Some("variant"));
+            let keys = of_fields(schema, Some(RECORD));
             if may_be_value(schema) {
                 quote!(if <Self as #private::Checkpoint>::KIND.is_value() { #private::Keys::NONE } else { #keys })
             } else {

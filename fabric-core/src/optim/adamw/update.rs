@@ -66,12 +66,14 @@ impl<const N: usize> Update<N> for AdamWUpdate {
         let mut largest = v.clone();
         if N == 3 {
             largest = state[2].as_tensor().maximum(&v)?;
-            state[2].set(&largest)?;
         }
         let direction = ((&m * self.scale_m)? / ((&largest * self.scale_v)?.sqrt()? + self.eps)?)?;
         let next = ((theta.as_tensor() * self.kept)? - (direction * self.lr)?)?;
         state[0].set(&m)?;
         state[1].set(&v)?;
+        if N == 3 {
+            state[2].set(&largest)?;
+        }
         theta.set(&next)
     }
 }

@@ -1,6 +1,6 @@
 //! An optimizer in a checkpoint.
 
-use super::{Base, Hyper, Parameter};
+use super::{Base, Hyper};
 use crate::state::{OptimizerDescription, ParamGroup, ParamState};
 use crate::value::ValueError;
 
@@ -20,15 +20,14 @@ impl<H: Hyper> Base<H> {
             }
         });
         let description = OptimizerDescription::new(H::KIND, parameters.collect());
-        self.groups
-            .iter()
-            .enumerate()
-            .fold(description, |description, (index, group)| {
-                let is_member = |(_, parameter): &(usize, &Parameter)| parameter.group == index;
-                let members = self.parameters.iter().enumerate().filter(is_member);
-                let group = group.to_group(members.map(|(position, _)| position).collect());
-                description.group(H::with_options_of(self.state_names[index], group))
-            })
+        let mut members = vec![Vec::new(); self.groups.len()];
+        for (position, parameter) in self.parameters.iter().enumerate() {
+            members[parameter.group].push(position);
+        }
+        let groups = self.groups.iter().zip(members).zip(&self.state_names);
+        groups.fold(description, |description, ((group, members), names)| {
+            description.group(H::with_options_of(names, group.to_group(members)))
+        })
     }
 
     /// # Errors

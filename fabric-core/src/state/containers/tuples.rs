@@ -80,11 +80,7 @@ macro_rules! empty {
             }
 
             fn from_value(value: &Value, _: Sealed) -> Result<Self, ValueError> {
-                if value.is_null() {
-                    Ok($only)
-                } else {
-                    Err(ValueError::new(format!("expected nothing, found {}", value.describe())))
-                }
+                crate::state::variant::nothing(value).map(|()| $only)
             }
         }
     )*};
