@@ -275,3 +275,62 @@ fn an_optimizer_knows_a_tied_parameter_under_either_name() {
     assert_eq!(live.optimizer.learning_rate(), 0.1);
     assert_eq!(bits(&live.first), bits(&weight));
 }
+
+#[test]
+fn an_optimizer_knows_a_tied_parameter_under_the_older_names_of_either() {
+    mod before {
+        #[derive(fabric_core::Checkpoint)]
+        pub(super) struct Heads {
+            pub(super) out: candle_core::Tensor,
+        }
+        #[derive(fabric_core::Checkpoint)]
+        pub(super) struct State {
+            pub(super) old_heads: Heads,
+            pub(super) optimizer: fabric_core::optim::AdamW,
+        }
+    }
+    #[derive(Checkpoint)]
+    struct Heads {
+        #[checkpoint(alias = "out")]
+        head: Tensor,
+    }
+    #[derive(Checkpoint)]
+    struct State {
+        embedding: Tensor,
+        #[checkpoint(alias = "old_heads")]
+        heads: Heads,
+        optimizer: AdamW,
+    }
+    let weight = var(1, 4);
+    let mut optimizer = AdamW::new_lr(vec![weight.clone()], 0.1).unwrap();
+    optimizer
+        .backward_step(&weight.sqr().unwrap().sum_all().unwrap())
+        .unwrap();
+    let fabric = fabric();
+    let saved = before::State {
+        old_heads: before::Heads {
+            out: weight.as_tensor().clone(),
+        },
+        optimizer,
+    };
+    fabric.save(PATH, &saved).unwrap();
+    let other = var(2, 4);
+    let mut live = State {
+        embedding: other.as_tensor().clone(),
+        heads: Heads {
+            head: other.as_tensor().clone(),
+        },
+        optimizer: AdamW::new_lr(vec![other.clone()], 0.5).unwrap(),
+    };
+    let loaded = fabric.load(PATH, &mut live).unwrap();
+    assert!(loaded.remainder.is_empty(), "{:?}", loaded.remainder.names());
+    assert!(
+        loaded
+            .report
+            .restored
+            .contains(&"optimizer.state.embedding.exp_avg".to_owned()),
+        "{:?}",
+        loaded.report.restored
+    );
+    assert_eq!(bits(&live.embedding), bits(&weight));
+}

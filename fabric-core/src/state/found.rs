@@ -121,12 +121,10 @@ impl<V, O> Resolved<V, O> {
             let state = kind.above(optimizer_len).below("state");
             optimizer.state.extend(search.others(&state));
             for parameter in &mut optimizer.parameters {
-                let Some(item) = self.items.get(parameter.place) else {
-                    continue;
-                };
-                let names = item.scope.names();
-                let others = names.others(FEW).unwrap_or_else(|| search.others(&names));
-                parameter.aliases.extend(others);
+                for names in parameter.levels.iter().filter(|names| names.has_others()) {
+                    let others = names.others(FEW).unwrap_or_else(|| search.others(names));
+                    parameter.aliases.extend(others);
+                }
             }
         }
         fields

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::aliases::Other;
+use super::aliases::{Names, Other};
 use super::components::Fields;
 use super::filtering::FilterUse;
 use super::names;
@@ -52,6 +52,8 @@ pub(crate) struct NamedParameter {
     pub(crate) name: String,
     /// The names of tied tensors, and the names by aliases, once a load has [found](Resolved::find_names) them.
     pub(crate) aliases: Vec<String>,
+    /// The names of its tensor in the state, and those of tied tensors, of which a load finds the aliases.
+    pub(super) levels: Vec<Names>,
     /// PyTorch's names of the parameter: its number, or its name within the module.
     pub(crate) words: Vec<String>,
     /// The range of items that hold its state.
@@ -65,7 +67,7 @@ struct ParamName {
     /// The name of its tensor in the state, or else the name that the optimizer gives it.
     name: String,
     /// The names of tensors tied to it.
-    ties: Vec<String>,
+    ties: Vec<Names>,
     scope: Scope,
     /// The shape of its tensor in the state, and true if the optimizer updates exactly that view; `None` if the state
     /// does not hold the tensor.
@@ -142,7 +144,7 @@ fn name_parameters<V, O>(
         let held = by_memory.find(&parameter.var).map(|(at, is_same_view)| ParamName {
             place: at[0],
             name: items[at[0]].scope.name.clone(),
-            ties: at[1..].iter().map(|&tied| items[tied].scope.name.clone()).collect(),
+            ties: at[1..].iter().map(|&tied| items[tied].scope.names()).collect(),
             scope: items[at[0]].scope.clone(),
             held: held_as(&items[at[0]], is_same_view),
             is_position: false,
@@ -246,7 +248,10 @@ fn expand<V, O>(
         parameters.push(NamedParameter {
             place: name.place,
             name: name.name.clone(),
-            aliases: name.ties.clone(),
+            aliases: name.ties.iter().map(|tied| tied.own.clone()).collect(),
+            levels: std::iter::once(name.scope.names())
+                .chain(name.ties.iter().cloned())
+                .collect(),
             words: Vec::new(),
             items: first..walked.items.len(),
         });
@@ -264,14 +269,13 @@ fn expand<V, O>(
     }
 }
 
-/// The scope of `optimizer.state.<parameter>`: split as the parameter is, with the names of tied tensors and the other
-/// names of the parameter as aliases.
+/// The scope of `optimizer.state.<parameter>`: split as the parameter is, with the names of tied tensors and the aliases of
+/// all of them as other names.
 fn state_scope(optimizer: &Scope, parameter: &ParamName) -> Scope {
-    let mut others: Vec<Other> = parameter.ties.iter().cloned().map(Other::Path).collect();
-    let names = parameter.scope.names();
-    if names.has_others() {
-        others.push(Other::AllOf(names));
-    }
+    let ties = parameter.ties.iter();
+    let mut others: Vec<Other> = ties.clone().map(|tied| Other::Path(tied.own.clone())).collect();
+    let named = std::iter::once(parameter.scope.names()).chain(ties.cloned());
+    others.extend(named.filter(Names::has_others).map(Other::AllOf));
     let mut scope = optimizer.below("state");
     scope.descend(&parameter.name, others);
     // The optimizer's `shard` attributes split the parts that the parameter's attributes leave.
