@@ -15,6 +15,7 @@ mod contract;
 mod damage;
 mod dcp;
 mod declarations;
+mod empty_parts;
 mod enums;
 mod errors;
 mod exact_calls;

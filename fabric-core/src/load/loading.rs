@@ -75,7 +75,7 @@ impl<'l> Loading<'l> {
             by_reader,
             assumed,
             empty: places.empty(),
-            none: places.fields.none.clone(),
+            none: places.fields.none(),
             states: states.collect(),
             keys,
             fields,

@@ -1,5 +1,6 @@
 //! The names at the first level of a state, by which calls select a part of it.
 
+use super::aliases::Names;
 use super::{FieldSchema, Resolved};
 use crate::entry::{root, strip};
 use crate::hash::HashSet;
@@ -12,7 +13,9 @@ pub(crate) struct Fields {
     /// The fields that have handles: the name and the expression of the handle.
     handles: Vec<(&'static str, String)>,
     /// The names of all parts of the state that are `None`, at any level.
-    pub(crate) none: Vec<String>,
+    pub(super) none: Vec<Names>,
+    /// The names of all levels of the state without entries.
+    pub(super) empty: Vec<Names>,
     /// The names of all enums of the state, at any level. Below each of them is an entry with its variant.
     pub(crate) enums: Vec<String>,
 }
@@ -33,6 +36,16 @@ impl Fields {
     /// The names of the fields at the first level, in declared order.
     pub(super) fn declared(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(|(_, field)| field.as_str())
+    }
+
+    /// The names of all parts without entries: parts that are `None`, and empty levels.
+    pub(super) fn bare(&self) -> impl Iterator<Item = &Names> {
+        self.none.iter().chain(&self.empty)
+    }
+
+    /// The names of the parts that are `None`.
+    pub(crate) fn none(&self) -> Vec<String> {
+        self.none.iter().map(|names| names.own.clone()).collect()
     }
 
     /// The field at the first level that contains an entry: its name and the expression of its handle.
@@ -68,10 +81,7 @@ impl<V, O> Resolved<V, O> {
 
     /// The parts of the state without entries: empty components, and parts that are `None`.
     pub(crate) fn empty(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.fields.none.clone();
-        let has_entries: HashSet<&str> = self.items.iter().map(|item| root(&item.scope.name)).collect();
-        let declared = self.fields.declared.iter().map(|(_, field)| field);
-        names.extend(declared.filter(|field| !has_entries.contains(field.as_str())).cloned());
+        let mut names: Vec<String> = self.fields.bare().map(|names| names.own.clone()).collect();
         names.sort();
         names.dedup();
         names

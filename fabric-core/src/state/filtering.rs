@@ -97,13 +97,17 @@ impl<V, O> Resolved<V, O> {
         }
     }
 
-    /// Applies the filter of a call to all tensors below `component`.
+    /// Applies the filter of a call to all tensors below `component`. A part that holds nothing has no tensor to keep.
     pub(crate) fn filter<'w>(
         &mut self,
         component: &str,
         filter: &Filter,
         whole: impl Fn(usize) -> Option<&'w TensorInfo>,
     ) {
+        let mut names = self.items.iter().map(|item| item.scope.name.as_str());
+        if !names.any(|name| strip(name, component).is_some()) {
+            return;
+        }
         let mut used = FilterUse::new(component.to_owned(), None, filter.clone());
         for (at, item) in self.items.iter_mut().enumerate() {
             let Content::Tensor(tensor, _) = &item.content else {

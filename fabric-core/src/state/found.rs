@@ -91,7 +91,8 @@ impl<V, O> Resolved<V, O> {
         only: &[Part],
         exclude: &[Part],
     ) -> FieldNames {
-        let has_aliases = self.items.iter().any(|item| item.scope.level.is_some());
+        let has_aliases =
+            self.items.iter().any(|item| item.scope.level.is_some()) || self.fields.bare().any(Names::has_others);
         if !has_aliases && self.optionals.iter().all(|field| !field.at.has_others()) {
             return FieldNames::default();
         }
@@ -102,7 +103,8 @@ impl<V, O> Resolved<V, O> {
             excluded: self.names_of(exclude, &mut search),
             claimed: Vec::new(),
         };
-        let mut claimed = BTreeSet::new();
+        let bare = self.fields.bare().flat_map(Names::others_at_first_level);
+        let mut claimed: BTreeSet<String> = bare.map(str::to_owned).collect();
         for item in self.items.iter_mut().filter(|item| item.scope.level.is_some()) {
             let names = item.scope.names();
             claimed.extend(names.others_at_first_level().map(str::to_owned));
@@ -135,21 +137,29 @@ impl<V, O> Resolved<V, O> {
         let mut found = HashSet::default();
         for part in parts {
             let mut seen = HashSet::default();
-            for item in &self.items {
-                if item.scope.level.is_none() || strip(&item.scope.name, &part.name).is_none() {
-                    continue;
-                }
-                let names = item.scope.names().above(part.name.len());
-                if names
-                    .level
-                    .as_ref()
-                    .is_some_and(|level| seen.insert(Arc::as_ptr(level)))
-                {
+            for names in self.levels_of(part) {
+                let level = names.level.as_ref();
+                if level.is_some_and(|level| seen.insert(Arc::as_ptr(level))) {
                     found.extend(search.others(&names));
                 }
             }
         }
         found
+    }
+
+    /// The names of the part, as each entry of it has them, and as each level without entries has them.
+    fn levels_of<'r>(&'r self, part: &'r Part) -> impl Iterator<Item = Names> + 'r {
+        let name = part.name.as_str();
+        let items = self.items.iter().filter(|item| item.scope.level.is_some());
+        let items = items.filter(move |item| strip(&item.scope.name, name).is_some());
+        let entries = items.map(|item| item.scope.names());
+        let bare = self.fields.bare().filter(|names| names.has_others());
+        let bare = bare.filter_map(move |names| match strip(name, &names.own) {
+            // The part is below a part that is `None`.
+            Some(rest) => Some(names.below(rest)),
+            None => strip(&names.own, name).map(|_| names.clone()),
+        });
+        entries.chain(bare).map(move |names| names.above(name.len()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checks the parts that the options of a call name, and finds the names that come near a wrong one.
 
+use super::aliases::Names;
 use super::{Part, Resolved, Schema};
 use crate::entry::{root, strip};
 use crate::error::StateError;
@@ -24,7 +25,7 @@ impl<V, O> Resolved<V, O> {
         if let Some(of) = &part.of {
             self.check_owner(&part.name, of)?;
         }
-        if self.knows(&part.name) {
+        if self.knows(&part.name) || (part.of.is_some() && self.is_below_none(&part.name)) {
             return Ok(());
         }
         let level = self.level_of(&part.name);
@@ -71,16 +72,23 @@ impl<V, O> Resolved<V, O> {
         Ok(())
     }
 
-    /// All names of the state: those of its entries, of the fields at its first level, and of the parts that are `None`.
+    /// All names of the state: those of its entries, of the fields at its first level, and of the parts without entries.
     fn names(&self) -> impl Iterator<Item = &str> {
         let entries = self.items.iter().map(|item| item.scope.name.as_str());
-        let none = self.fields.none.iter().map(String::as_str);
-        self.fields.declared().chain(none).chain(entries)
+        let bare = self.fields.bare().map(|names| names.own.as_str());
+        self.fields.declared().chain(bare).chain(entries)
     }
 
     /// Returns true if `name` names a component, an entry, or a level between them.
     fn knows(&self, name: &str) -> bool {
         !name.is_empty() && self.names().any(|known| strip(known, name).is_some())
+    }
+
+    /// Returns true if `name` lies below a part that is `None`: of such a part, only the types of handles tell the names.
+    fn is_below_none(&self, name: &str) -> bool {
+        let is_empty = |level: &Names| self.fields.empty.iter().any(|empty| empty.own == level.own);
+        let mut none = self.fields.none.iter();
+        none.any(|level| strip(name, &level.own).is_some() && is_empty(level))
     }
 
     /// The innermost level of a name that the state has; `""` is the state itself.

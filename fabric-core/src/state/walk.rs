@@ -23,8 +23,14 @@ use crate::value::Value;
 pub(crate) struct Walk<V, O> {
     scope: Scope,
     /// The levels around the present field of a derived struct, outermost first.
-    left: Vec<Scope>,
+    left: Vec<Outer>,
     walked: Walked<V, O>,
+}
+
+/// The level around the present one, with the number of entries and optimizers that the walk had collected there.
+pub(super) struct Outer {
+    scope: Scope,
+    collected: usize,
 }
 
 /// The present level of a walk, with the attributes of all fields above it.
@@ -171,7 +177,8 @@ impl<V, O> Walk<V, O> {
         if is_outermost && !field.attributes.flatten {
             self.walked.fields.handle(field);
         }
-        self.left.push(self.scope.clone());
+        let outer = self.outer();
+        self.left.push(outer);
         if !field.attributes.flatten {
             self.descend(field.name, field.aliases);
         }
@@ -181,23 +188,39 @@ impl<V, O> Walk<V, O> {
 
     /// Leaves the field that was entered last.
     pub(super) fn leave(&mut self) {
-        if let Some(scope) = self.left.pop() {
-            self.scope = scope;
+        if let Some(outer) = self.left.pop() {
+            self.back_to(outer);
         }
     }
 
     /// Enters the level `name` of a hand-written implementation, and returns the level around it for
     /// [`back_to`](Self::back_to).
-    pub(super) fn below(&mut self, name: &str, aliases: &[&str]) -> Scope {
-        let outer = self.scope.clone();
+    pub(super) fn below(&mut self, name: &str, aliases: &[&str]) -> Outer {
+        let outer = self.outer();
         if !(name.is_empty() && aliases.is_empty()) {
             self.descend(name, aliases);
         }
         outer
     }
 
-    pub(super) fn back_to(&mut self, outer: Scope) {
-        self.scope = outer;
+    /// Returns to the level around the present one, and records the present one if it holds no entry.
+    pub(super) fn back_to(&mut self, outer: Outer) {
+        let level = std::mem::replace(&mut self.scope, outer.scope);
+        if self.collected() == outer.collected && level.name != self.scope.name {
+            self.walked.fields.empty.push(level.names());
+        }
+    }
+
+    fn outer(&self) -> Outer {
+        Outer {
+            scope: self.scope.clone(),
+            collected: self.collected(),
+        }
+    }
+
+    /// The number of entries and optimizers so far.
+    fn collected(&self) -> usize {
+        self.walked.items.len() + self.walked.optimizers.len()
     }
 
     /// Gives the present level a name that the check of names refuses: an empty segment. An empty name alone would
@@ -229,7 +252,7 @@ impl<V, O> Walk<V, O> {
 
     /// Records that the present level is `None`.
     pub(super) fn none(&mut self) {
-        self.walked.fields.none.push(self.scope.name.clone());
+        self.walked.fields.none.push(self.scope.names());
     }
 
     /// Records that a load cannot write to the present level, and why.

@@ -20,7 +20,7 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
             Some(_) if Self::KIND.is_value() => entries.plain(self),
             None if Self::KIND.is_value() => entries.absent(),
             Some(inner) => inner.visit(entries),
-            None => {}
+            None => entries.walk.none(),
         }
     }
 
