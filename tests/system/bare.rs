@@ -253,6 +253,46 @@ fn a_file_that_cannot_hold_values_does_not_clear_an_option() {
 }
 
 #[test]
+fn a_value_with_a_default_takes_it_from_a_file_that_cannot_hold_values() {
+    #[derive(Checkpoint)]
+    struct State {
+        model: Mlp,
+        #[checkpoint(default)]
+        step: u64,
+        #[checkpoint(metadata, default)]
+        notes: Vec<String>,
+        #[checkpoint(optional)]
+        epoch: u64,
+    }
+    #[derive(Checkpoint)]
+    struct Counted {
+        #[checkpoint(flatten)]
+        model: Mlp,
+        #[checkpoint(default)]
+        step: u64,
+    }
+    let (_directory, path) = directory();
+    write(&path, &named("model.", &Mlp::new(1)));
+    let mut live = State {
+        model: Mlp::new(2),
+        step: 7,
+        notes: vec!["seven".to_owned()],
+        epoch: 7,
+    };
+    let loaded = Fabric::new().load(&path, &mut live).unwrap();
+    assert_eq!((live.step, live.notes.len(), live.epoch), (0, 0, 7));
+    assert!(loaded.report.restored.iter().any(|name| name == "step"));
+    // `load_raw` is about tensors.
+    write(&path, &named("", &Mlp::new(1)));
+    let mut counted = Counted {
+        model: Mlp::new(2),
+        step: 7,
+    };
+    Fabric::new().load_raw(&path, &mut counted).unwrap();
+    assert_eq!((weights(&counted.model), counted.step), (weights(&Mlp::new(1)), 7));
+}
+
+#[test]
 fn an_optimizer_without_a_match_is_an_error_too() {
     let (_directory, path) = directory();
     write(&path, &named("", &Mlp::new(1)));

@@ -59,8 +59,10 @@ pub(crate) struct StateOf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     Missing,
-    /// The absence is the value `None`.
+    /// The absence is the value `None`, if the file can hold values.
     Meant,
+    /// The field takes its default.
+    Default,
     /// This library alone writes the entry, so foreign files lack it.
     Fine,
     /// Only a file that can hold no values may lack the entry.
@@ -80,6 +82,7 @@ impl StateEntry<'_> {
 
     pub(crate) fn absence(&self) -> Absence {
         match &self.held {
+            EntryTarget::Value(slot) if slot.has_default() => Absence::Default,
             EntryTarget::Value(slot) if slot.absence_is_a_value() => Absence::Meant,
             EntryTarget::Value(slot) if slot.record_of() == Some(true) => Absence::Fine,
             EntryTarget::Value(slot) if slot.record_of() == Some(false) => Absence::Tensorless,

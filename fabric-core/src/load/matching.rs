@@ -55,7 +55,7 @@ pub(super) struct LoadPlan<'i> {
     pub(crate) equal: Vec<(usize, Named<'i>, Named<'i>)>,
     /// Positions of values, each with the name in the file.
     pub(crate) values: Vec<(usize, &'i str)>,
-    /// Positions of values that become `None`, because the file lacks them.
+    /// Positions of values that become `None`, or the default of their field, because the file lacks them.
     pub(crate) absent: Vec<usize>,
     /// Positions of optimizer state that is filled with zeros.
     pub(crate) zero_init: Vec<usize>,

@@ -19,8 +19,13 @@ pub(crate) trait ValueSlot {
         true
     }
 
-    /// Returns true if the place has a value without an entry in a file: `None`, or the default of the field.
+    /// Returns true if the place has a value without an entry in a file: `None`.
     fn absence_is_a_value(&self) -> bool {
+        false
+    }
+
+    /// Returns true if the field has a default, which it takes from every file without an entry.
+    fn has_default(&self) -> bool {
         false
     }
 
@@ -94,7 +99,11 @@ impl<T> ValueSlot for Slot<'_, T> {
     }
 
     fn absence_is_a_value(&self) -> bool {
-        self.default.is_some() || (self.absent)().is_some()
+        (self.absent)().is_some()
+    }
+
+    fn has_default(&self) -> bool {
+        self.default.is_some()
     }
 
     fn stage_absent(&mut self) {

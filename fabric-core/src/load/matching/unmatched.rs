@@ -9,7 +9,8 @@ use crate::state::{FieldNames, OptionalField, Part};
 use crate::value::Value;
 
 impl Matching<'_, '_> {
-    /// Decides for every entry that the file lacks whether its absence is allowed, means `None`, or is an error.
+    /// Decides for every entry that the file lacks whether its absence is allowed, means `None` or the default of the field, or is
+    /// an error.
     pub(crate) fn note_absent(&mut self, optionals: &[OptionalField]) {
         let there = self.optionals_there(optionals);
         for (at, entry) in self.entries.iter().enumerate() {
@@ -27,7 +28,7 @@ impl Matching<'_, '_> {
                 match entry.absence() {
                     Absence::Fine => {}
                     Absence::Meant | Absence::Tensorless if self.index.tensors_only => {}
-                    Absence::Meant => self.plan.absent.push(at),
+                    Absence::Meant | Absence::Default => self.plan.absent.push(at),
                     Absence::Missing | Absence::Tensorless => report.missing.push(entry.name.to_owned()),
                 }
             }
