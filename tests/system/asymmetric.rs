@@ -61,6 +61,8 @@ impl Checkpoint for Slips {
             "missing" => {}
             "kind" => entries.tensor("step", a),
             "per_rank" => entries.field("step").per_rank().value(step),
+            "default" => entries.field("step").value_or(step, u64::default),
+            "metadata default" => entries.field("step").metadata_or(step, u64::default),
             _ => entries.value("step", step),
         }
         if *slip == "more" {
@@ -102,6 +104,8 @@ fn a_load_names_the_first_entry_that_differs() {
         ("missing", "value `step`", "no further entry"),
         ("kind", "value `step`", "tensor `step`"),
         ("per_rank", "value `step`", "value `step`, per_rank"),
+        ("default", "value `step`", "value `step`, default"),
+        ("metadata default", "value `step`", "value `step`, default"),
         ("more", "no further entry", "tensor `c`"),
         ("optimizer", "optimizer `sgd`", "optimizer `adam`"),
     ] {

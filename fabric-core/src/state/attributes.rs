@@ -20,6 +20,8 @@ pub(crate) struct Attributes {
     pub(crate) flatten: bool,
     pub(crate) per_rank: bool,
     pub(crate) buffer: bool,
+    /// A hand-written implementation gives the value a default.
+    pub(crate) default: bool,
 }
 
 impl Attributes {

@@ -121,7 +121,7 @@ fn is_same_scope(a: &Scope, b: &Scope) -> bool {
         && a.level == b.level
         && a.optional == b.optional
         && a.shards.attributes() == b.shards.attributes()
-        && (a.per_rank, a.buffer) == (b.per_rank, b.buffer)
+        && (a.per_rank, a.buffer, a.default) == (b.per_rank, b.buffer, b.default)
         && a.filters.len() == b.filters.len()
         && filters
             .into_iter()
@@ -150,6 +150,7 @@ fn described(kind: &str, scope: &Scope) -> String {
     let flags = [
         (scope.optional.is_some(), "optional"),
         (scope.per_rank, "per_rank"),
+        (scope.default, "default"),
         (scope.buffer && kind != "buffer", "buffer"),
     ];
     words.extend(

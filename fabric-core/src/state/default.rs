@@ -36,24 +36,28 @@ pub fn metadata<'a, T: Serialize + DeserializeOwned>(
 
 impl<'a> FieldVisitor<'_, 'a> {
     /// Shows a plain value. A load takes the value of `default` if the file lacks it.
-    pub fn value_or<T: Checkpoint>(self, value: &'a T, _default: fn() -> T) {
+    pub fn value_or<T: Checkpoint>(mut self, value: &'a T, _default: fn() -> T) {
+        self.attributes.default = true;
         self.show(|entries| stored(entries, value));
     }
 
     /// Shows a serde value. A load takes the value of `default` if the file lacks it.
-    pub fn metadata_or<T: Serialize + DeserializeOwned>(self, value: &'a T, _default: fn() -> T) {
+    pub fn metadata_or<T: Serialize + DeserializeOwned>(mut self, value: &'a T, _default: fn() -> T) {
+        self.attributes.default = true;
         self.metadata(value);
     }
 }
 
 impl<'a> FieldVisitorMut<'_, 'a> {
     /// Shows the place of a plain value, which takes the value of `default` if the file lacks it.
-    pub fn value_or<T: Checkpoint>(self, place: &'a mut T, default: fn() -> T) {
+    pub fn value_or<T: Checkpoint>(mut self, place: &'a mut T, default: fn() -> T) {
+        self.attributes.default = true;
         self.show(|entries| value(entries, place, default));
     }
 
     /// Shows the place of a serde value, which takes the value of `default` if the file lacks it.
-    pub fn metadata_or<T: Serialize + DeserializeOwned>(self, place: &'a mut T, default: fn() -> T) {
+    pub fn metadata_or<T: Serialize + DeserializeOwned>(mut self, place: &'a mut T, default: fn() -> T) {
+        self.attributes.default = true;
         self.show(|entries| metadata(entries, place, default));
     }
 }

@@ -27,6 +27,8 @@ type Read<'a> = Walk<Result<Value, ValueError>, &'a dyn OptimizerState>;
 /// | `rename = "w"` | another name |
 /// | `alias = "w"` | `entries.field("weight").alias("w").tensor(&self.weight)` |
 /// | `optional` | `entries.field("weight").optional().tensor(&self.weight)` |
+/// | `default = one` | `entries.field("scale").value_or(&self.scale, one)` |
+/// | `metadata, default = narrow` | `entries.field("hparams").metadata_or(&self.hparams, narrow)` |
 /// | `filter = "weight"` | `entries.field("fc1").filter_text(&["weight"]).component(&self.fc1)` |
 /// | `flatten` | `entries.field("counters").flatten().component(&self.counters)` |
 /// | `shard(dim = 0)` | `entries.field("weight").shard(0).tensor(&self.weight)` |

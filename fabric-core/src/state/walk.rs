@@ -48,6 +48,8 @@ pub(crate) struct Scope {
     pub(crate) per_rank: bool,
     /// True below a field marked `buffer`: ranks may hold different replicas.
     pub(crate) buffer: bool,
+    /// True for a value with a default of a hand-written implementation.
+    pub(super) default: bool,
     pub(super) filters: Vec<ActiveFilter>,
 }
 
@@ -124,6 +126,7 @@ impl Scope {
             shards: self.shards.clone(),
             per_rank: self.per_rank,
             buffer: self.buffer,
+            default: self.default,
             filters: self.filters.clone(),
         }
     }
@@ -242,6 +245,7 @@ impl<V, O> Walk<V, O> {
         self.scope.shards.enter(&attributes.shards);
         self.scope.per_rank |= attributes.per_rank;
         self.scope.buffer |= attributes.buffer;
+        self.scope.default |= attributes.default;
         if attributes.optional {
             let inside = if attributes.flatten { None } else { Some(&self.scope) };
             let optional = OptionalField::new(self.scope.optional, inside);
