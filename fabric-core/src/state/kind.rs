@@ -11,6 +11,8 @@ pub enum Kind {
     Value,
     /// A shared borrow of a value, or a container of such borrows: a save stores it, and a load cannot replace it.
     SharedValue,
+    /// One value with an entry of its own, also inside of a container: behind a mutable borrow, or a newtype with attributes.
+    Entry,
     /// A type without contents, such as `()`: no entry, and null inside a value.
     Nothing,
     /// One tensor, whose entry has exactly the name of the field.
@@ -55,12 +57,14 @@ impl Kind {
         kind
     }
 
-    /// The kind of a mutable borrow, which shows the entries of this kind, and is never part of a value.
+    /// The kind of a mutable borrow, or of a newtype with attributes, which shows the entries of this kind, and is never part of a
+    /// value.
     #[must_use]
     pub const fn of_entries(self) -> Self {
         match self {
             Self::Tensor => Self::Tensor,
-            Self::Value | Self::SharedValue | Self::Nothing | Self::Component => Self::Component,
+            Self::Value | Self::SharedValue | Self::Entry => Self::Entry,
+            Self::Nothing | Self::Component => Self::Component,
         }
     }
 
@@ -71,6 +75,12 @@ impl Kind {
             Self::Value => Self::SharedValue,
             kind => kind,
         }
+    }
+
+    /// Returns true for one value, also for one with an entry of its own inside of a container.
+    #[must_use]
+    pub const fn is_one_value(self) -> bool {
+        matches!(self, Self::Value | Self::SharedValue | Self::Entry)
     }
 
     /// Returns true for one plain value.

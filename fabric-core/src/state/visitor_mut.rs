@@ -75,7 +75,7 @@ impl<'a> VisitorMut<'a> {
         match T::KIND {
             Kind::Value => self.plain(whole),
             Kind::SharedValue => self.shared(),
-            Kind::Nothing | Kind::Tensor | Kind::Component => parts(self, whole),
+            Kind::Entry | Kind::Nothing | Kind::Tensor | Kind::Component => parts(self, whole),
         }
     }
 

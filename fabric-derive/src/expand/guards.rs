@@ -55,7 +55,7 @@ fn plain_values(schema: &Schema<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     let guards = complaints.into_iter().map(|complaint| {
         let message = format!("`{name}` is a plain value, and {complaint}");
         quote_spanned! {ty.span()=>
-            const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::KIND.is_value(), #message);
+            const _: () = #private::core::assert!(!<#ty as #private::Checkpoint>::KIND.is_one_value(), #message);
         }
     });
     let mut guards: Vec<TokenStream> = guards.chain(no_value).collect();

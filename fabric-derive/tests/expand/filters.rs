@@ -167,15 +167,15 @@ const _: () = {
         };
     }
     const _: () = __fabric::core::assert!(
-        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`any_text` is a plain value, and only tensors can be filtered; remove `filter`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`any_glob` is a plain value, and only tensors can be filtered; remove `filter`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`function` is a plain value, and only tensors can be filtered; remove `filter`"
     );
 };

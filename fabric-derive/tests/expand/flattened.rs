@@ -309,7 +309,7 @@ const _: () = {
         };
     }
     const _: () = __fabric::core::assert!(
-        ! < Counters as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Counters as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`counters` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(
@@ -317,7 +317,7 @@ const _: () = {
         "`counters` is one tensor, and has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Losses as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Losses as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`losses` is a plain value, and it has no entries that could join this level; remove `flatten`"
     );
     const _: () = __fabric::core::assert!(

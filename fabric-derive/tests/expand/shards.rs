@@ -138,15 +138,15 @@ const _: () = {
         };
     }
     const _: () = __fabric::core::assert!(
-        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`rows` is a plain value, and only tensors have dimensions; remove `shard`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Tensor as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Tensor as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`grid` is a plain value, and only tensors have dimensions; remove `shard`"
     );
     const _: () = __fabric::core::assert!(
-        ! < Tensor as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Tensor as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`positions` is a plain value, and only tensors are buffers; remove `buffer`, or write `per_rank` if it differs by rank"
     );
 };

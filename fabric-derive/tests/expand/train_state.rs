@@ -143,7 +143,7 @@ const _: () = {
         };
     }
     const _: () = __fabric::core::assert!(
-        ! < Linear as __fabric::Checkpoint > ::KIND.is_value(),
+        ! < Linear as __fabric::Checkpoint > ::KIND.is_one_value(),
         "`model` is a plain value, and only tensors can be filtered; remove `filter`"
     );
 };
