@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::slot::Slot;
-use super::{Checkpoint, FieldVisitor, FieldVisitorMut, Kind, Visitor, VisitorMut};
+use super::{Checkpoint, FieldVisitor, FieldVisitorMut, Kind, Metadata, Visitor, VisitorMut};
 
 /// Shows a plain value to a save. `None` is stored as well: without an entry, a load would take the default for it.
 pub fn stored<'a, T: Checkpoint>(entries: &mut Visitor<'a>, value: &'a T) {
@@ -26,12 +26,8 @@ pub fn value<'a, T: Checkpoint>(entries: &mut VisitorMut<'a>, place: &'a mut T, 
 }
 
 /// Shows the place of a serde value, which takes the value of `default` if the file lacks it.
-pub fn metadata<'a, T: Serialize + DeserializeOwned>(
-    entries: &mut VisitorMut<'a>,
-    place: &'a mut T,
-    default: fn() -> T,
-) {
-    entries.slot(Slot::metadata(place).or(default));
+pub fn metadata<'a, T: Metadata>(entries: &mut VisitorMut<'a>, place: &'a mut T, default: fn() -> T) {
+    place.visit_mut_or(entries, default);
 }
 
 impl<'a> FieldVisitor<'_, 'a> {

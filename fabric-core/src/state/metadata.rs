@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::slot::Slot;
 use super::{Visitor, VisitorMut};
 
 /// A type that `#[checkpoint(metadata)]` can store. Only generated code names this trait, so that the compiler reports
@@ -21,6 +22,11 @@ pub trait Metadata {
 
     /// Shows the place of the value to `entries`.
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
+
+    /// Shows the place of the value, which takes the value of `default` if the file lacks it.
+    fn visit_mut_or<'a>(&'a mut self, entries: &mut VisitorMut<'a>, default: fn() -> Self)
+    where
+        Self: Sized;
 }
 
 #[diagnostic::do_not_recommend]
@@ -31,5 +37,9 @@ impl<T: Serialize + DeserializeOwned> Metadata for T {
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
         entries.readable(self);
+    }
+
+    fn visit_mut_or<'a>(&'a mut self, entries: &mut VisitorMut<'a>, default: fn() -> Self) {
+        entries.slot(Slot::metadata(self).or(default));
     }
 }
