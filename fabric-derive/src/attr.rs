@@ -11,7 +11,7 @@ pub(crate) mod variant;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Lit, LitStr, Meta, Path};
+use syn::{Attribute, DeriveInput, Lit, LitStr, Meta, Path};
 
 use crate::errors::Errors;
 use crate::key::Key;
@@ -75,11 +75,13 @@ impl Item {
         }
     }
 
-    /// The value as a name in a file: a string literal, or the path of a constant.
-    pub(crate) fn key(&self, errors: &Errors) -> Option<Spanned<Key>> {
+    /// The value as a name in a file: a string literal, or the path of a constant. `owner` is the declaration that `Self`
+    /// means.
+    pub(crate) fn key(&self, owner: &DeriveInput, errors: &Errors) -> Option<Spanned<Key>> {
         if let Ok(path) = syn::parse2::<Path>(self.value())
             && is_constant(&path)
         {
+            let path = without_self(path, owner, errors)?;
             return Some(self.spanned(Key::Constant(path)));
         }
         let Spanned { value, key, at } = self.text_or("a string literal or a constant", errors)?;
@@ -294,6 +296,29 @@ pub(crate) fn split_at_commas(tokens: TokenStream, errors: &Errors) -> Vec<Token
 fn is_constant(path: &Path) -> bool {
     let name = path.segments.last().map(|last| last.ident.to_string());
     name.is_some_and(|name| name.chars().any(char::is_uppercase) && !name.chars().any(char::is_lowercase))
+}
+
+/// The path with the name of the declaration in place of `Self`, which has no meaning outside of the generated
+/// implementation; `None`, with an error, for a declaration with parameters that a name in a file cannot depend on.
+fn without_self(mut path: Path, owner: &DeriveInput, errors: &Errors) -> Option<Path> {
+    let Some(first) = path.segments.first_mut().filter(|first| first.ident == "Self") else {
+        return Some(path);
+    };
+    if owner.generics.type_params().next().is_some() || owner.generics.const_params().next().is_some() {
+        let ident = &owner.ident;
+        errors.at(
+            &path,
+            format_args!(
+                "`Self` of the generic `{ident}` has a constant for each of its types, and a name in a file is one for all of them; \
+                 declare the constant outside of the `impl`"
+            ),
+        );
+        return None;
+    }
+    let span = first.ident.span();
+    first.ident = owner.ident.clone();
+    first.ident.set_span(span);
+    Some(path)
 }
 
 fn is_literal(token: TokenTree) -> bool {

@@ -56,7 +56,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Constant(path) => write!(f, "{}", path.to_token_stream()),
+            Self::Constant(path) => f.write_str(&path.to_token_stream().to_string().replace(' ', "")),
         }
     }
 }

@@ -78,12 +78,12 @@ impl<'a> Schema<'a> {
     pub(crate) fn parse(input: &'a DeriveInput, errors: &Errors) -> Option<Self> {
         let attrs = ContainerAttrs::parse(&input.attrs, errors);
         let shape = match &input.data {
-            Data::Struct(data) => Shape::Struct(Fields::parse(&data.fields, Some(&attrs), errors)),
+            Data::Struct(data) => Shape::Struct(Fields::parse(&data.fields, Some(&attrs), input, errors)),
             Data::Enum(data) => {
                 let variants = data.variants.iter();
                 Shape::Enum(
                     variants
-                        .map(|variant| Variant::parse(variant, &attrs, errors))
+                        .map(|variant| Variant::parse(variant, &attrs, input, errors))
                         .collect(),
                 )
             }
@@ -144,8 +144,8 @@ impl<'a> Schema<'a> {
 }
 
 impl<'a> Variant<'a> {
-    fn parse(variant: &'a syn::Variant, container: &ContainerAttrs, errors: &Errors) -> Self {
-        let attrs = VariantAttrs::parse(&variant.attrs, errors);
+    fn parse(variant: &'a syn::Variant, container: &ContainerAttrs, owner: &DeriveInput, errors: &Errors) -> Self {
+        let attrs = VariantAttrs::parse(&variant.attrs, owner, errors);
         Self {
             ident: &variant.ident,
             key: Key::of(
@@ -154,14 +154,19 @@ impl<'a> Variant<'a> {
                 Some(container),
             ),
             // `rename_all` of an enum is about its variants.
-            fields: Fields::parse(&variant.fields, None, errors),
+            fields: Fields::parse(&variant.fields, None, owner, errors),
             attrs,
         }
     }
 }
 
 impl<'a> Fields<'a> {
-    fn parse(fields: &'a syn::Fields, container: Option<&ContainerAttrs>, errors: &Errors) -> Self {
+    fn parse(
+        fields: &'a syn::Fields,
+        container: Option<&ContainerAttrs>,
+        owner: &DeriveInput,
+        errors: &Errors,
+    ) -> Self {
         let style = match fields {
             syn::Fields::Named(_) => Style::Named,
             syn::Fields::Unnamed(unnamed) if unnamed.unnamed.len() == 1 => Style::Newtype,
@@ -169,7 +174,7 @@ impl<'a> Fields<'a> {
             syn::Fields::Unit => Style::Unit,
         };
         let all = fields.iter().enumerate().map(|(at, field)| {
-            let attrs = FieldAttrs::parse(&field.attrs, errors);
+            let attrs = FieldAttrs::parse(&field.attrs, owner, errors);
             let (member, name) = match &field.ident {
                 Some(ident) => (Member::Named(ident.clone()), ident.unraw().to_string()),
                 None => (Member::Unnamed(numbered(at)), at.to_string()),

@@ -10,6 +10,7 @@ mod bare;
 mod book;
 mod by_hand;
 mod changing;
+mod constants;
 mod containers;
 mod contract;
 mod damage;

@@ -1,6 +1,6 @@
 //! The attributes of a field.
 
-use syn::Attribute;
+use syn::{Attribute, DeriveInput};
 
 use super::default::DefaultValue;
 use super::filter::Filter;
@@ -28,7 +28,7 @@ pub(crate) struct FieldAttrs {
 }
 
 impl FieldAttrs {
-    pub(crate) fn parse(attrs: &[Attribute], errors: &Errors) -> Self {
+    pub(crate) fn parse(attrs: &[Attribute], owner: &DeriveInput, errors: &Errors) -> Self {
         let mut field = Self::default();
         for (word, item) in items(attrs, Place::Field, errors) {
             match word.name {
@@ -39,8 +39,8 @@ impl FieldAttrs {
                 Name::Flatten => field.flatten = Some(item.spanned(())),
                 Name::PerRank => field.per_rank = Some(item.spanned(())),
                 Name::Buffer => field.buffer = Some(item.spanned(())),
-                Name::Rename => field.rename = item.key(errors),
-                Name::Alias => field.aliases.extend(item.key(errors)),
+                Name::Rename => field.rename = item.key(owner, errors),
+                Name::Alias => field.aliases.extend(item.key(owner, errors)),
                 Name::Filter => field.filter = filter::parse(&item, errors),
                 Name::Shard => field.shards.extend(shard::parse(&item, errors)),
                 // The table of attributes allows the others on the struct only.

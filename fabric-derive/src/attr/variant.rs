@@ -1,6 +1,6 @@
 //! The attributes of a variant.
 
-use syn::Attribute;
+use syn::{Attribute, DeriveInput};
 
 use super::items;
 use crate::errors::Errors;
@@ -16,12 +16,12 @@ pub(crate) struct VariantAttrs {
 }
 
 impl VariantAttrs {
-    pub(crate) fn parse(attrs: &[Attribute], errors: &Errors) -> Self {
+    pub(crate) fn parse(attrs: &[Attribute], owner: &DeriveInput, errors: &Errors) -> Self {
         let mut variant = Self::default();
         for (word, item) in items(attrs, Place::Variant, errors) {
             match word.name {
-                Name::Rename => variant.rename = item.key(errors),
-                Name::Alias => variant.aliases.extend(item.key(errors)),
+                Name::Rename => variant.rename = item.key(owner, errors),
+                Name::Alias => variant.aliases.extend(item.key(owner, errors)),
                 // The table of attributes allows the others elsewhere only.
                 _ => {}
             }
