@@ -13,7 +13,7 @@ pub use dtype::DType;
 pub use element::Element;
 pub(crate) use element::serialize_float;
 pub(crate) use elements::decode;
-pub(crate) use name::{check_name, first_twice, join, of_rank, root, strip, without_rank};
+pub(crate) use name::{MAX_LEN, check_name, first_twice, join, of_rank, root, strip, without_rank};
 pub(crate) use region::Region;
 pub(crate) use region::covers;
 pub(crate) use row::Row;

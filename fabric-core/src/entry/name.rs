@@ -4,7 +4,7 @@
 const RESERVED: &[&str] = &["__metadata__", "__fabric__"];
 
 /// The longest name in bytes, in memory and in files: no real model comes near it.
-const MAX_LEN: usize = 4096;
+pub(crate) const MAX_LEN: usize = 4096;
 
 /// Checks an entry name; the error is a clause that follows the name.
 pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {

@@ -1,6 +1,6 @@
 //! The keys that a type uses at its own level, as far as the type alone determines them.
 
-use crate::entry::{root, strip};
+use crate::entry::{MAX_LEN, root, strip};
 
 /// The keys of a type. The derive macro turns collisions with a flattened field into compile errors, and a load finds
 /// the entries of a file that belong to a field without entries at present.
@@ -84,6 +84,9 @@ impl Keys {
         }
         if same(key, "__metadata__") || same(key, "__fabric__") {
             return Some("is reserved by a file format; choose another name");
+        }
+        if bytes.len() > MAX_LEN {
+            return Some("is longer than 4096 bytes; choose a shorter name");
         }
         let mut at = 0;
         while at < bytes.len() {

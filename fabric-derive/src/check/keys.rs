@@ -59,12 +59,21 @@ fn of_variants(schema: &Schema<'_>, variants: &[Variant<'_>], errors: &Errors) {
             }
         }
     }
-    for field in schema.keyed().filter(|field| field.key.text() == Some(RECORD)) {
-        let ident = schema.ident;
-        errors.at(
-            &field.key_at(),
-            format_args!("a file records the variant of `{ident}` as {RECORD:?}; choose another name for this field"),
-        );
+    let ident = schema.ident;
+    let is_record = |key: &Key| key.text() == Some(RECORD);
+    for field in schema.keyed() {
+        let aliases = field.attrs.aliases.iter();
+        let aliases = aliases
+            .filter(|alias| is_record(&alias.value))
+            .map(|alias| alias.at.clone());
+        for at in is_record(&field.key).then(|| field.key_at()).into_iter().chain(aliases) {
+            errors.at(
+                &at,
+                format_args!(
+                    "a file records the variant of `{ident}` as {RECORD:?}; choose another name for this field"
+                ),
+            );
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned as _;
 
 use super::respanned;
-use crate::key::Key;
+use crate::key::{Key, RECORD};
 use crate::schema::{Fields, Schema, Shape};
 
 /// Refuses constants that are no keys, and constants with the text of another key beside them.
 pub(super) fn constants(schema: &Schema<'_>) -> TokenStream {
-    let of_fields = schema.lists().into_iter().map(names).collect::<Vec<_>>();
+    let record = matches!(schema.shape, Shape::Enum(_)).then_some(RECORD);
+    let of_fields = schema.lists().into_iter().map(|fields| (names(fields), record));
     let of_variants: Vec<Name<'_>> = match &schema.shape {
         Shape::Struct(_) => Vec::new(),
         Shape::Enum(variants) => variants
@@ -22,8 +23,10 @@ pub(super) fn constants(schema: &Schema<'_>) -> TokenStream {
             })
             .collect(),
     };
-    let lists = of_fields.into_iter().chain([of_variants]);
-    let checks = lists.flat_map(|names| checks(schema, &names)).collect::<Vec<_>>();
+    let lists = of_fields.chain([(of_variants, None)]);
+    let checks = lists
+        .flat_map(|(names, record)| checks(schema, &names, record))
+        .collect::<Vec<_>>();
     quote!(#(#checks)*)
 }
 
@@ -41,7 +44,8 @@ fn names<'s>(fields: &'s Fields<'_>) -> Vec<Name<'s>> {
         .collect()
 }
 
-fn checks(schema: &Schema<'_>, names: &[Name<'_>]) -> Vec<TokenStream> {
+/// The check of each constant among the names of one level. `record` is the name under which a file records the variant there.
+fn checks(schema: &Schema<'_>, names: &[Name<'_>], record: Option<&str>) -> Vec<TokenStream> {
     let owner = schema.ident.unraw();
     let names_of_constants = names.iter().enumerate();
     let constants = names_of_constants.filter_map(|(at, (name, is_alias))| Some((at, name.constant()?, *is_alias)));
@@ -51,6 +55,15 @@ fn checks(schema: &Schema<'_>, names: &[Name<'_>]) -> Vec<TokenStream> {
         let others = names.iter().enumerate().filter(|(other, _)| *other != at);
         let others = others.map(|(_, (name, _))| name);
         let twice = format!("` is a name of two fields or variants of `{owner}`");
+        let of_record = record.map(|record| {
+            let taken =
+                format!("` is the name under which a file records the variant of `{owner}`; choose another name");
+            quote_spanned! {span=>
+                if #private::Keys::new(&[#record], &[]).collision(&#private::Keys::new(&[#path], &[])).is_some() {
+                    #private::core::panic!("{}", #private::Message::of(&["`", #path, #taken]).as_str())
+                }
+            }
+        });
         quote_spanned! {span=>
             const _: () = {
                 if let #private::core::option::Option::Some(complaint) = #private::Keys::complaint(#path, #is_alias) {
@@ -59,6 +72,7 @@ fn checks(schema: &Schema<'_>, names: &[Name<'_>]) -> Vec<TokenStream> {
                 if #private::Keys::new(&[#(#others),*], &[]).collision(&#private::Keys::new(&[#path], &[])).is_some() {
                     #private::core::panic!("{}", #private::Message::of(&["`", #path, #twice]).as_str())
                 }
+                #of_record
             };
         }
     });

@@ -197,12 +197,17 @@ fn record_is_free(schema: &Schema<'_>) -> Vec<TokenStream> {
             "a file records the variant of `{owner}` as \"variant\", and the contents of `{name}` have an entry of that name; \
              give them a name of their own, as in {name} {{ inner: … }}"
         );
+        // The name does not have the span of the type, which may come from another macro.
+        let record = quote!(record);
         quote_spanned! {span=>
-            const _: () = #private::core::assert!(
-                #private::Keys::new(&[#RECORD], &[]).collision(&#keys).is_none(),
-                "{}",
-                #message
-            );
+            const _: () = {
+                let #record = #private::Keys::new(&[#RECORD], &[]);
+                #private::core::assert!(
+                    #record.collision(&#keys).is_none() && #record.alias_collision(&#keys).is_none(),
+                    "{}",
+                    #message
+                );
+            };
         }
     });
     guards.collect()

@@ -290,11 +290,15 @@ const _: () = {
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
         "Decay",
     );
-    const _: () = __fabric::core::assert!(
-        __fabric::Keys::new(& ["variant"], & []).collision(& < f64 as
-        __fabric::Checkpoint > ::KEYS).is_none(), "{}",
-        "a file records the variant of `Decay` as \"variant\", and the contents of `Fixed` have an entry of that name; give them a name of their own, as in Fixed { inner: … }"
-    );
+    const _: () = {
+        let record = __fabric::Keys::new(&["variant"], &[]);
+        __fabric::core::assert!(
+            record.collision(& < f64 as __fabric::Checkpoint > ::KEYS).is_none() &&
+            record.alias_collision(& < f64 as __fabric::Checkpoint > ::KEYS).is_none(),
+            "{}",
+            "a file records the variant of `Decay` as \"variant\", and the contents of `Fixed` have an entry of that name; give them a name of their own, as in Fixed { inner: … }"
+        );
+    };
 };
 enum Optimizer {
     AdamW(AdamW),
@@ -396,9 +400,13 @@ const _: () = {
     static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
         "Optimizer",
     );
-    const _: () = __fabric::core::assert!(
-        __fabric::Keys::new(& ["variant"], & []).collision(& < AdamW as
-        __fabric::Checkpoint > ::KEYS).is_none(), "{}",
-        "a file records the variant of `Optimizer` as \"variant\", and the contents of `AdamW` have an entry of that name; give them a name of their own, as in AdamW { inner: … }"
-    );
+    const _: () = {
+        let record = __fabric::Keys::new(&["variant"], &[]);
+        __fabric::core::assert!(
+            record.collision(& < AdamW as __fabric::Checkpoint > ::KEYS).is_none() &&
+            record.alias_collision(& < AdamW as __fabric::Checkpoint > ::KEYS).is_none(),
+            "{}",
+            "a file records the variant of `Optimizer` as \"variant\", and the contents of `AdamW` have an entry of that name; give them a name of their own, as in AdamW { inner: … }"
+        );
+    };
 };
