@@ -23,6 +23,7 @@ use crate::bounds;
 use crate::schema::Schema;
 
 pub(crate) use handles::handles;
+pub(crate) use kind::{kind, of_units};
 
 pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
     let import = schema.import();
@@ -46,7 +47,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     let (private, ident) = (Schema::private(), schema.ident);
     let (impl_generics, ty_generics, _) = schema.generics.split_for_impl();
     let where_clause = bounds::where_clause(schema);
-    let kind = kind::kind(schema);
+    let kind = kind(schema);
     let keys = keys::keys(schema);
     let version = schema.attrs.version.map(|version| {
         quote! {

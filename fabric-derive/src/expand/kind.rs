@@ -40,6 +40,11 @@ pub(super) fn version_of_field(schema: &Schema<'_>) -> Option<TokenStream> {
     })
 }
 
+/// Returns true for an enum whose variants have no fields.
+pub(crate) fn of_units(schema: &Schema<'_>) -> bool {
+    matches!(schema.shape, Shape::Enum(_)) && !has_record(schema)
+}
+
 /// Returns true if a file records the variant in an entry of its own.
 pub(super) fn has_record(schema: &Schema<'_>) -> bool {
     match &schema.shape {
@@ -60,7 +65,7 @@ fn is_bare(schema: &Schema<'_>, field: &Field<'_>) -> bool {
 }
 
 /// The constant `KIND`, where it is not that of several entries.
-pub(super) fn kind(schema: &Schema<'_>) -> Option<TokenStream> {
+pub(crate) fn kind(schema: &Schema<'_>) -> Option<TokenStream> {
     let private = Schema::private();
     let of = |field: &Field<'_>| {
         let ty = field.ty;

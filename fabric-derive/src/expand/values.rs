@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::kind::{has_record, is_empty, may_be_value};
+use super::kind::{is_empty, may_be_value, of_units};
 use super::walk::{binding, pattern};
 use crate::schema::{Field, Schema, Shape, Style, Variant};
 
@@ -101,7 +101,7 @@ pub(super) fn map_key(schema: &Schema<'_>) -> Option<TokenStream> {
     let Shape::Enum(variants) = &schema.shape else {
         return None;
     };
-    if has_record(schema) {
+    if !of_units(schema) {
         return None;
     }
     let (private, ident) = (Schema::private(), schema.ident);
