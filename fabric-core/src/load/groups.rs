@@ -1,6 +1,6 @@
 //! Reads `param_groups`: hyper-parameters, and the parameters that they belong to.
 
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::state::{NamedOptimizer, NamedParameter, ParamGroup};
 use crate::value::{Value, ValueError};
 
@@ -29,6 +29,12 @@ pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
 /// hyper-parameters.
 fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(), ValueError> {
     let stored: Vec<Members> = stored.iter().map(Members::of).collect();
+    let mut groups: HashMap<&str, usize> = HashMap::default();
+    for (at, group) in stored.iter().enumerate() {
+        for name in &group.names {
+            groups.entry(name).or_insert(at);
+        }
+    }
     for (at, own) in optimizer.groups.iter().enumerate() {
         // Numbers are positions here, so a missing parameter would shift the following ones.
         if stored[at].numbered && !optimizer.by_name && stored[at].names.len() != own.parameters.len() {
@@ -39,7 +45,7 @@ fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(
             )));
         }
         for parameter in own.parameters.iter().filter_map(|&at| optimizer.parameters.get(at)) {
-            let other = stored.iter().position(|group| group.contains(parameter));
+            let other = names(parameter).filter_map(|name| groups.get(name).copied()).min();
             if let Some(other) = other.filter(|other| *other != at) {
                 return Err(ValueError::new(format!(
                     "expected parameter `{}` in group {at}, the file has it in group {other}; give the groups in the \
@@ -77,10 +83,10 @@ impl Members {
             numbered,
         }
     }
+}
 
-    fn contains(&self, parameter: &NamedParameter) -> bool {
-        let names = std::iter::once(&parameter.name).chain(&parameter.aliases);
-        let mut names = names.chain(&parameter.words);
-        names.any(|name| self.names.contains(name))
-    }
+/// The names that a parameter may have in a file.
+fn names(parameter: &NamedParameter) -> impl Iterator<Item = &str> {
+    let names = std::iter::once(&parameter.name).chain(&parameter.aliases);
+    names.chain(&parameter.words).map(String::as_str)
 }
