@@ -140,7 +140,8 @@ static ELSEWHERE: &[(&str, &str)] = &[
     ("deserialize_with", WITH),
     ("load_with", WITH),
     ("save_with", WITH),
-    ("transparent", "a field whose entries need no name of its own is marked `flatten`"),
+    ("transparent", "a struct of one unnamed field is transparent without an attribute, and a field among others whose entries need no \
+                     name of their own is marked `flatten`"),
     ("inline", "a field whose entries need no name of its own is marked `flatten`"),
     ("module", "a module needs no attribute"),
     ("optimizer", "an optimizer needs no attribute"),

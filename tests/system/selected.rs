@@ -241,3 +241,61 @@ fn a_state_without_a_derived_struct_has_parts_too() {
         .expect("two layers");
     assert_eq!(loaded.report.restored, ["b.bias", "b.weight"]);
 }
+
+#[derive(Checkpoint)]
+struct Wrapped(Block);
+
+#[derive(Checkpoint)]
+enum Model {
+    Dense { inner: Linear, scale: f64 },
+}
+
+#[test]
+fn the_handle_of_the_field_of_a_newtype_is_refused_with_the_names_that_there_are() {
+    let mut state = Wrapped(block(1));
+    let fabric = Fabric::builder().storage(Memory::new()).build().expect("one device");
+    fabric.save(PATH, &state).expect("memory");
+    let options = LoadOptions::new().only(Wrapped::FIELDS.0);
+    let error = fabric.load_with(PATH, &mut state, options).unwrap_err().to_string();
+    assert!(
+        error.contains("the field of a newtype, has no name of its own"),
+        "{error}"
+    );
+    assert!(error.contains("attention, scales"), "{error}");
+    let attention = Wrapped::FIELDS.0.then(Block::FIELDS.attention);
+    fabric
+        .load_with(PATH, &mut state, LoadOptions::new().only(attention))
+        .expect("its name is `attention`");
+}
+
+#[test]
+fn advice_about_an_enum_names_texts_since_it_has_no_handles() {
+    #[derive(Checkpoint)]
+    struct Before {
+        inner: Linear,
+        scale: String,
+    }
+    let mut model = Model::Dense {
+        inner: linear(1, 2, 2),
+        scale: 0.5,
+    };
+    let fabric = Fabric::builder().storage(Memory::new()).build().expect("one device");
+    fabric.save(PATH, &model).expect("memory");
+    let options = LoadOptions::new().only(State::FIELDS.head);
+    let error = fabric.load_with(PATH, &mut model, options).unwrap_err().to_string();
+    assert!(
+        error.contains("the fields of an enum have no handles") && error.contains("\"scale\""),
+        "{error}"
+    );
+    assert!(!error.contains("Model::FIELDS"), "{error}");
+    let before = Before {
+        inner: linear(2, 2, 2),
+        scale: "half".to_owned(),
+    };
+    fabric.save(PATH, &before).expect("memory");
+    let error = fabric.load(PATH, &mut model).unwrap_err().to_string();
+    assert!(error.contains("LoadOptions::new().exclude(\"scale\")"), "{error}");
+    fabric
+        .load_with(PATH, &mut model, LoadOptions::new().exclude("scale"))
+        .expect("without it");
+}

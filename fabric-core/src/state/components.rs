@@ -25,12 +25,14 @@ impl Fields {
         self.declared.push((entries_before, root(name).to_owned()));
     }
 
-    /// Records the handle of a field at the first level, if the field has one.
+    /// Records the handle of a field at the first level: an expression of the type, or the name as a text if the field has none.
     pub(super) fn handle(&mut self, field: &FieldSchema) {
-        if let Some((_, declared)) = field.declared.rsplit_once('.') {
-            let handle = format!("{}::FIELDS.{declared}", field.schema.short_name());
-            self.handles.push((field.name, handle));
-        }
+        let handle = match field.declared.rsplit_once('.') {
+            Some((_, declared)) => format!("{}::FIELDS.{declared}", field.schema.short_name()),
+            // The field of an enum.
+            None => format!("{:?}", field.name),
+        };
+        self.handles.push((field.name, handle));
     }
 
     /// The names of the fields at the first level, in declared order.

@@ -54,6 +54,12 @@ impl<V, O> Resolved<V, O> {
                 .collect();
             return refused(match (&self.schemas[..], types.join(" and ")) {
                 ([], _) => "the state holds no struct that derives Checkpoint".to_owned(),
+                ([own, ..], types) if own.is_enum() => format!(
+                    "the state is {types} with the components {}; the fields of an enum have no handles, so name the part as a \
+                     text, as in \"{}\"",
+                    self.listed(""),
+                    self.components().last().unwrap_or(&"")
+                ),
                 ([own, ..], types) => format!(
                     "the state is {types} with the components {}; use a handle in `{name}::FIELDS`, and reach the fields of \
                      a field with `{name}::FIELDS.outer.then(Inner::FIELDS.field)`",
@@ -64,9 +70,10 @@ impl<V, O> Resolved<V, O> {
         }
         if name.is_empty() {
             return refused(format!(
-                "a flattened field has no name of its own; name its fields, as in \
-                 `{}::FIELDS.outer.then(Inner::FIELDS.field)`",
-                of.short_name()
+                "a flattened field, and the field of a newtype, has no name of its own; name a part of it, as in \
+                 `{}::FIELDS.outer.then(Inner::FIELDS.field)`, or as a text. The components of the state are {}",
+                of.short_name(),
+                self.listed("")
             ));
         }
         Ok(())

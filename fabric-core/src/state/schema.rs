@@ -7,13 +7,20 @@ use std::ptr;
 #[derive(Debug)]
 pub struct Declaration {
     name: &'static str,
+    is_enum: bool,
 }
 
 impl Declaration {
     /// The declaration of the struct `name`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name }
+        Self { name, is_enum: false }
+    }
+
+    /// The declaration of the enum `name`.
+    #[must_use]
+    pub const fn of_enum(name: &'static str) -> Self {
+        Self { name, is_enum: true }
     }
 }
 
@@ -45,6 +52,11 @@ impl Schema {
     /// The name of the struct without its path and generic arguments.
     pub(crate) fn short_name(&self) -> &'static str {
         self.declaration.name
+    }
+
+    /// Returns true for an enum, whose fields have no handles.
+    pub(crate) fn is_enum(&self) -> bool {
+        self.declaration.is_enum
     }
 
     /// Returns true if both schemas have one declaration; their generic arguments may differ.

@@ -52,8 +52,12 @@ pub(crate) fn handles(schema: &Schema<'_>) -> TokenStream {
 fn declaration(schema: &Schema<'_>) -> TokenStream {
     let (private, declaration) = (Schema::private(), format_ident!("{DECLARATION}"));
     let name = schema.ident.unraw().to_string();
+    let new = match schema.shape {
+        Shape::Struct(_) => quote!(new),
+        Shape::Enum(_) => quote!(of_enum),
+    };
     quote! {
-        static #declaration: #private::Declaration = #private::Declaration::new(#name);
+        static #declaration: #private::Declaration = #private::Declaration::#new(#name);
     }
 }
 

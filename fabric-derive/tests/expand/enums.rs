@@ -86,7 +86,7 @@ const _: () = {
             }
         }
     }
-    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::of_enum(
         "Phase",
     );
 };
@@ -287,7 +287,7 @@ const _: () = {
             }
         }
     }
-    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::of_enum(
         "Decay",
     );
     const _: () = {
@@ -397,7 +397,7 @@ const _: () = {
             }
         }
     }
-    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::of_enum(
         "Optimizer",
     );
     const _: () = {
