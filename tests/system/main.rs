@@ -33,6 +33,7 @@ mod metadata;
 mod modules;
 mod newtypes;
 mod numbers;
+mod odd_schemas;
 mod one_name;
 mod only;
 mod optimizers;
