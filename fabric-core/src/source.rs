@@ -8,6 +8,7 @@ pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod hidden;
 mod index;
+mod layout;
 pub(crate) mod limit;
 pub(crate) mod names;
 pub(crate) mod open;
@@ -15,6 +16,7 @@ pub(crate) mod open_files;
 pub(crate) mod read;
 pub(crate) mod recognized;
 pub(crate) mod refused;
+mod same;
 pub(crate) mod single;
 pub(crate) mod values;
 pub(crate) mod window;
@@ -25,6 +27,7 @@ pub(crate) use block::{Block, Sum};
 pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use open::open;
+pub(crate) use same::PartPlace;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -135,43 +138,9 @@ pub(crate) struct StoredTensor {
 }
 
 impl StoredTensor {
-    /// The places of the parts. Tensors with one shape, type and list of places are tied, and not only equal.
-    pub(crate) fn extents(&self) -> Vec<(Extent, Option<Arrangement>)> {
-        self.parts
-            .iter()
-            .map(|part| (part.place, part.arrangement.clone()))
-            .collect()
-    }
-
     /// Returns true if the places are those of archives around the bytes. [`Source::locate`] finds the bytes inside.
     pub(crate) fn is_framed(&self) -> bool {
         self.parts.iter().any(|part| matches!(part.check, Check::Framed))
-    }
-
-    /// Returns whether two stored tensors have equal contents; `None` if only a comparison of their bytes can tell.
-    pub(crate) fn same_contents(&self, other: &Self) -> Option<bool> {
-        if self.info != other.info {
-            return Some(false);
-        }
-        if self.extents() == other.extents() {
-            return Some(true);
-        }
-        match (&self.parts[..], &other.parts[..]) {
-            ([a], [b]) if a.arrangement == b.arrangement => {
-                a.check.tells_apart(&b.check, a.is_whole_run() && b.is_whole_run())
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns true if checksums prove that two tensors, of one source or of two, have equal contents.
-    pub(crate) fn is_proven_equal(&self, other: &Self) -> bool {
-        let proves = |(a, b): (&Part, &Part)| {
-            let alike = a.region == b.region && a.place.len == b.place.len && a.arrangement == b.arrangement;
-            alike && a.cut.is_none() && b.cut.is_none() && a.check.tells_apart(&b.check, false) == Some(true)
-        };
-        let parts = self.parts.iter().zip(&other.parts);
-        self.info == other.info && self.parts.len() == other.parts.len() && parts.into_iter().all(proves)
     }
 }
 
@@ -198,8 +167,9 @@ pub(crate) struct Extent {
 /// The layout of elements that are not contiguous or not little-endian.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Arrangement {
-    /// For each dimension of the region, the number of elements from one index to the next. The place begins at index 0
-    /// and ends with the last element.
+    /// The number of elements from the start of the place to index 0 of the region.
+    pub(crate) start: usize,
+    /// For each dimension of the region, the number of elements from one index to the next.
     pub(crate) strides: Vec<usize>,
     /// The length of a number in bytes if it is big-endian, and 1 if it is little-endian.
     pub(crate) swapped: usize,
@@ -210,8 +180,8 @@ pub(crate) struct Arrangement {
 pub(crate) enum Check {
     /// The format has no checksums.
     Nothing,
-    /// One checksum for each block of [`checksum::BLOCK`](crate::io::checksum::BLOCK) bytes of the part.
-    Blocks(Vec<u64>),
+    /// One checksum for each block of [`checksum::BLOCK`](crate::io::checksum::BLOCK) bytes of the part's place.
+    Blocks(Arc<[u64]>),
     /// One checksum over a run of bytes that equals the part or contains it.
     Run(Arc<CheckedRun>),
     /// Unknown until [`Source::locate`] finds the bytes inside of the archive at this place.
@@ -225,18 +195,6 @@ pub(crate) struct CheckedRun {
     pub(crate) crc32: u32,
     /// Checksums of the run's pieces, set by its verification. Later reads of a view are compared with these.
     pub(crate) pieces: OnceLock<Box<[u64]>>,
-}
-
-impl Check {
-    /// Returns `Some(true)` if the checksums prove equal contents, and `Some(false)` if they prove different ones.
-    fn tells_apart(&self, other: &Self, whole: bool) -> Option<bool> {
-        match (self, other) {
-            (Self::Blocks(a), Self::Blocks(b)) if a.len() == b.len() && !a.is_empty() => Some(a == b),
-            // Different CRC-32s prove a difference, but equal ones do not prove equality.
-            (Self::Run(a), Self::Run(b)) if whole && a.crc32 != b.crc32 => Some(false),
-            _ => None,
-        }
-    }
 }
 
 impl Part {

@@ -303,7 +303,7 @@ impl RankDirectory {
             start: part.start,
             len: part.len,
         };
-        Ok(Part::plain(region, place, Check::Blocks(part.sums())))
+        Ok(Part::plain(region, place, Check::Blocks(part.sums().into())))
     }
 }
 

@@ -110,14 +110,14 @@ impl<'s> Whole<'s> {
         };
         let mut by_place = HashMap::default();
         for (name, stored) in tensors {
-            let regions = stored.parts.iter().map(|part| part.region.clone());
-            let places = (stored.extents(), regions.collect::<Vec<_>>());
             let number = u32::try_from(whole.rows.len()).unwrap_or(u32::MAX);
             // Tensors without any bytes lie in one place without being the same.
             let first = if stored.info.byte_len() == Some(0) {
                 number
             } else {
-                *by_place.entry((stored.info.clone(), places)).or_insert(number)
+                *by_place
+                    .entry((stored.info.clone(), stored.extents()))
+                    .or_insert(number)
             };
             if first == number {
                 whole.rows.push(Row {

@@ -1,10 +1,11 @@
 //! Boxes of stored tensors, for loads that need a part of a tensor.
 
-use super::{Arrangement, Extent, Part, StoredTensor};
+use super::layout::steps;
+use super::{Part, StoredTensor};
 use crate::entry::{Region, TensorInfo};
 
 /// The box of a part that is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cut {
     /// The shape of the whole part.
     pub(crate) shape: Vec<usize>,
@@ -44,7 +45,11 @@ impl Part {
         }
         let inside = shared.within(&self.region);
         match (&self.arrangement, &self.cut) {
-            (Some(arrangement), _) => self.rearranged(region, &inside, arrangement, item),
+            (Some(arrangement), _) => {
+                let mut layout = arrangement.clone();
+                layout.start += steps(&inside.offset, &layout.strides);
+                self.laid(region, layout, item)
+            }
             (None, Some(cut)) => Self {
                 region,
                 cut: Some(Cut {
@@ -61,28 +66,6 @@ impl Part {
                 }),
                 ..self.clone()
             },
-        }
-    }
-
-    /// A box of a part with strides: the strides stay, and the start changes. The index has checked the strides against
-    /// the file for the whole part.
-    fn rearranged(&self, region: Region, inside: &Region, arrangement: &Arrangement, item: usize) -> Self {
-        let steps = |counts: &mut dyn Iterator<Item = usize>| -> u64 {
-            let elements: usize = counts.zip(&arrangement.strides).map(|(n, stride)| n * stride).sum();
-            (elements * item) as u64
-        };
-        let start = steps(&mut inside.offset.iter().copied());
-        let last = steps(&mut inside.size.iter().map(|size| size - 1));
-        Self {
-            region,
-            place: Extent {
-                start: self.place.start + start,
-                len: last + item as u64,
-                ..self.place
-            },
-            check: self.check.clone(),
-            arrangement: Some(arrangement.clone()),
-            cut: None,
         }
     }
 }

@@ -120,6 +120,9 @@ impl Index {
             for part in &tensor.parts {
                 let Extent { file, start, len } = part.place;
                 digest.update(format!("{file} {start} {len} {}\n", part.region).as_bytes());
+                if part.arrangement.is_some() || part.cut.is_some() {
+                    digest.update(format!("{:?} {:?}\n", part.arrangement, part.cut).as_bytes());
+                }
                 match &part.check {
                     Check::Blocks(sums) => sums.iter().for_each(|sum| digest.update(&sum.to_le_bytes())),
                     Check::Run(run) => digest.update(&run.crc32.to_le_bytes()),

@@ -153,14 +153,10 @@ fn from_manifest(manifest: Manifest, path: &Path, memory: &mut Budget) -> Result
     })
 }
 
-/// The memory of another name of a tensor, in bytes. The name has a copy of the tensor's checksums.
+/// The memory of another name of a tensor, in bytes, without the checksums, which all names share.
 fn memory_of(stored: &StoredTensor) -> usize {
-    let part = |part: &Part| match &part.check {
-        Check::Blocks(sums) => size_of::<Part>() + size_of_val(&**sums),
-        _ => size_of::<Part>(),
-    };
     let dims = stored.info.shape().len() * size_of::<[usize; 3]>();
-    stored.parts.iter().map(part).sum::<usize>() + dims
+    stored.parts.len() * size_of::<Part>() + dims
 }
 
 /// The tensor of a record. Every record in a file has a part.
@@ -173,7 +169,7 @@ fn stored_tensor(record: TensorRecord) -> Option<(String, StoredTensor)> {
     };
     let stored = StoredTensor {
         info: record.info(),
-        parts: vec![Part::plain(record.region(), place, Check::Blocks(part.sums()))],
+        parts: vec![Part::plain(record.region(), place, Check::Blocks(part.sums().into()))],
     };
     Some((record.name, stored))
 }

@@ -253,6 +253,7 @@ impl View {
             place,
             check: if len == 0 { Check::Nothing } else { storage.check() },
             arrangement: (len > 0 && !packed).then(|| Arrangement {
+                start: 0,
                 strides: strides.to_vec(),
                 swapped,
             }),

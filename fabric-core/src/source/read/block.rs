@@ -1,16 +1,14 @@
 //! Reads and verifies one block.
 
-use super::cut;
 use crate::error::{Error, Result};
+use crate::io::checksum::BLOCK;
 use crate::source::{Block, Part, Source};
 
 impl Part {
-    /// The blocks of a part that overlap the box which is read. `item` is the number of bytes of an element.
+    /// The blocks of a part from its first element to the last one. `item` is the number of bytes of an element.
     pub(crate) fn blocks_read(&self, item: usize) -> impl Iterator<Item = Block> + '_ {
-        let blocks = match &self.cut {
-            Some(cut) => cut::blocks_of(self, cut, item.max(1)),
-            None => 0..usize::MAX,
-        };
+        let span = self.span(item.max(1));
+        let blocks = span.start / BLOCK..span.end.div_ceil(BLOCK);
         self.blocks().filter(move |block| blocks.contains(&block.number))
     }
 }

@@ -1,45 +1,67 @@
-//! Reads boxes of parts: only their bytes, straight into their places, with few calls.
+//! Reads parts of which a box is wanted, or which lie in another order: only their bytes, with few calls.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::check::RunCheck;
+use super::elements::Elements;
+use super::in_blocks::{InBlocks, coalesced};
 use super::lent::{WINDOW, read_blocks};
-use super::runs::{CopyRun, Pieces};
-use super::{PartialSums, SHARED_FROM, check_block, in_parallel, out_of_bounds};
-use crate::entry::Region;
+use super::runs::CopyRun;
+use super::{PartialSums, SHARED_FROM, check_block, in_parallel, item, out_of_bounds, windows};
 use crate::error::{Error, Result};
 use crate::io::checksum::BLOCK;
-use crate::source::{Block, Check, Cut, Part, Source, StoredTensor, Sum};
+use crate::source::{Block, Check, Part, Source, StoredTensor, Sum};
 
 /// The bytes of a long run that a thread takes at a time.
 const STRETCH: usize = WINDOW * BLOCK;
 
-/// The reading of a box of a part: its source, its destination, and the verification.
-struct Reading<'r> {
-    source: &'r dyn Source,
-    entry: &'r str,
-    part: &'r Part,
+/// The shortest run, in bytes, that is read straight into its place.
+const STRAIGHT: usize = 512;
+
+/// The longest gap, in bytes, that is always read together with the short runs around it.
+const NEAR: usize = 256;
+
+/// The reading of a part: its source and its verification.
+pub(super) struct Reading<'r> {
+    pub(super) source: &'r dyn Source,
+    pub(super) entry: &'r str,
+    pub(super) part: &'r Part,
     /// The check of the run that the part lies in. Partial checksums verify the part itself.
     around: RunCheck,
     /// Records the blocks that are read in part.
     sums: &'r PartialSums,
+    /// The longest gap that is always read with the runs around it.
+    gap: usize,
 }
 
-/// Fills the places of `part` in `into`, the bytes of `tensor`, with the box of the part that is wanted.
-pub(crate) fn read(
+/// The memory of a thread that reads blocks in part.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    scratch: Vec<u8>,
+    span: Vec<u8>,
+}
+
+/// Fills the places of `part` in `into`, the bytes of `tensor`.
+pub(super) fn read(
     source: &dyn Source,
     entry: &str,
     tensor: &StoredTensor,
-    (part, cut): (&Part, &Cut),
+    part: &Part,
     into: &mut [u8],
     threads: usize,
     sums: &PartialSums,
 ) -> Result<()> {
-    let item = tensor.info.dtype().bits() / 8;
-    if item == 0 {
+    let item = item(tensor);
+    if item == 0 || !BLOCK.is_multiple_of(item) {
         let what = format!("entry `{entry}` has elements smaller than a byte, of which no part can be read");
         return Err(Error::corrupt(source.file(part.place.file).1, what));
     }
+    if part.region.size.contains(&0) {
+        return Ok(());
+    }
+    let elements = Elements::of(part, tensor.info.shape(), item, into.len());
+    let elements = elements.ok_or_else(|| out_of_bounds(source, entry))?;
+    let is_straight = elements.is_in_order() && elements.runs().len() >= STRAIGHT;
     let reading = Reading {
         source,
         entry,
@@ -50,20 +72,33 @@ pub(crate) fn read(
         } else {
             RunCheck::of(source, entry, part)?
         },
+        gap: if is_straight { 0 } else { NEAR },
     };
-    let pieces = Pieces::new((&cut.shape, &cut.region), (tensor.info.shape(), &part.region), item);
-    if let Some(run) = pieces.only() {
+    let threads = if into.len() < SHARED_FROM { 1 } else { threads };
+    if let Some(run) = elements.runs().only().filter(|_| elements.is_in_order()) {
         return reading.run(run, into, threads);
     }
-    let mut blocks = InBlocks::new(pieces);
-    let (mut scratch, mut span) = (Vec::new(), Vec::new());
-    while let Some((number, runs)) = blocks.next() {
-        reading.block(number, &runs, into, &mut scratch, &mut span)?;
+    if !is_straight || elements.file_runs().only().is_some() {
+        return windows::read(&reading, &elements, into, threads);
     }
-    Ok(())
+    let work = Mutex::new(elements.stripes(into, threads).into_iter());
+    in_parallel(threads, || {
+        let (elements, into) = work.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+        Some(reading.straight(&elements, into))
+    })
 }
 
 impl Reading<'_> {
+    /// Reads the runs of elements, in the order of the file, straight into their places.
+    fn straight(&self, elements: &Elements, into: &mut [u8]) -> Result<()> {
+        let mut buffers = Buffers::default();
+        let mut blocks = InBlocks::new(elements.runs());
+        while let Some((number, runs)) = blocks.next() {
+            self.block(number, &runs, into, &mut buffers)?;
+        }
+        Ok(())
+    }
+
     /// Reads one run of bytes, with several threads if the run is long.
     fn run(&self, run: CopyRun, into: &mut [u8], threads: usize) -> Result<()> {
         let into = into
@@ -89,7 +124,7 @@ impl Reading<'_> {
     }
 
     /// Reads bytes that begin with a block, or lie inside of one.
-    fn stretch(&self, from: usize, into: &mut [u8]) -> Result<()> {
+    pub(super) fn stretch(&self, from: usize, into: &mut [u8]) -> Result<()> {
         let by_blocks = from.is_multiple_of(BLOCK) && !matches!(self.part.check, Check::Run(_));
         let ends = (from + into.len()) as u64 == self.part.place.len;
         let whole = match (by_blocks, ends) {
@@ -107,63 +142,67 @@ impl Reading<'_> {
                 to: 0,
                 len: into.len(),
             };
-            self.block(from / BLOCK, &[piece], into, &mut Vec::new(), &mut Vec::new())?;
+            self.block(from / BLOCK, &[piece], into, &mut Buffers::default())?;
         }
         Ok(())
     }
 
     /// Reads the runs that lie in one block.
-    fn block(
-        &self,
-        number: usize,
-        runs: &[CopyRun],
-        into: &mut [u8],
-        scratch: &mut Vec<u8>,
-        span: &mut Vec<u8>,
-    ) -> Result<()> {
+    pub(super) fn block(&self, number: usize, runs: &[CopyRun], into: &mut [u8], buffers: &mut Buffers) -> Result<()> {
         let begin = number * BLOCK;
-        let all = usize::try_from(self.part.place.len).unwrap_or(usize::MAX);
-        let block = Block {
-            number,
-            file: self.part.place.file,
-            start: self.part.place.start + begin as u64,
-            len: BLOCK.min(all.saturating_sub(begin)),
-            sum: self.part.sum(number),
-        };
+        let block = self.whole(number);
+        let Buffers { scratch, span } = buffers;
         if matches!(self.around, RunCheck::View(_)) {
             // A view is verified by whole pieces, so its runs are read with one call.
             self.read_together(runs, into, span)?;
         } else {
-            for together in coalesced(runs) {
+            for together in coalesced(runs, self.gap) {
                 self.read_together(together, into, span)?;
             }
         }
-        let covered: usize = runs.iter().map(|run| run.len).sum();
-        if let [run] = runs
-            && covered == block.len
-            && block.sum.is_some()
-        {
-            let bytes = into.get(run.to..run.to + run.len);
-            let bytes = bytes.ok_or_else(|| out_of_bounds(self.source, self.entry))?;
+        let outside = || out_of_bounds(self.source, self.entry);
+        let only = match runs {
+            [run] if run.len == block.len => Some(into.get(run.to..run.to + run.len).ok_or_else(outside)?),
+            _ => None,
+        };
+        if let Some(bytes) = only.filter(|_| block.sum.is_some()) {
             return check_block(self.source, self.entry, block, bytes);
         }
         let Some(checked) = self.checked(block) else {
             return Ok(());
         };
+        let at = block.start - checked.start;
+        if let Some(bytes) = only {
+            let all = std::iter::once(0..bytes.len());
+            self.sums.note(self.entry, checked, at, bytes, all);
+            return Ok(());
+        }
         scratch.clear();
         scratch.resize(block.len, 0);
         for run in runs {
             let (from, bytes) = (run.from - begin, into.get(run.to..run.to + run.len));
             let place = scratch.get_mut(from..from + run.len);
             let (Some(place), Some(bytes)) = (place, bytes) else {
-                return Err(out_of_bounds(self.source, self.entry));
+                return Err(outside());
             };
             place.copy_from_slice(bytes);
         }
-        let at = block.start - checked.start;
         let used = runs.iter().map(|run| run.from - begin..run.from - begin + run.len);
         self.sums.note(self.entry, checked, at, scratch, used);
         Ok(())
+    }
+
+    /// The block of this number.
+    pub(super) fn whole(&self, number: usize) -> Block {
+        let begin = number * BLOCK;
+        let all = usize::try_from(self.part.place.len).unwrap_or(usize::MAX);
+        Block {
+            number,
+            file: self.part.place.file,
+            start: self.part.place.start + begin as u64,
+            len: BLOCK.min(all.saturating_sub(begin)),
+            sum: self.part.sum(number),
+        }
     }
 
     /// The bytes that the block shares a checksum with: the block itself, or the whole run of the part.
@@ -208,70 +247,4 @@ impl Reading<'_> {
         }
         Ok(())
     }
-}
-
-/// Groups runs so that reading each group with one call reads at most a quarter more than the runs.
-fn coalesced(runs: &[CopyRun]) -> Vec<&[CopyRun]> {
-    let mut groups = Vec::new();
-    let mut from = 0;
-    while from < runs.len() {
-        let (mut to, mut wanted) = (from + 1, runs[from].len);
-        while let Some(next) = runs.get(to) {
-            let span = next.from + next.len - runs[from].from;
-            if span > (wanted + next.len) + (wanted + next.len) / 4 {
-                break;
-            }
-            wanted += next.len;
-            to += 1;
-        }
-        groups.push(&runs[from..to]);
-        from = to;
-    }
-    groups
-}
-
-/// Splits runs at the borders of blocks, and groups the pieces by block.
-struct InBlocks<'p> {
-    pieces: Pieces<'p>,
-    rest: Option<CopyRun>,
-}
-
-impl<'p> InBlocks<'p> {
-    fn new(pieces: Pieces<'p>) -> Self {
-        Self { pieces, rest: None }
-    }
-
-    fn next(&mut self) -> Option<(usize, Vec<CopyRun>)> {
-        let mut runs = Vec::new();
-        let mut number = 0;
-        while let Some(run) = self.rest.take().or_else(|| self.pieces.next()) {
-            if runs.is_empty() {
-                number = run.from / BLOCK;
-            } else if run.from / BLOCK != number {
-                self.rest = Some(run);
-                break;
-            }
-            let here = run.len.min((number + 1) * BLOCK - run.from);
-            runs.push(CopyRun { len: here, ..run });
-            if here < run.len {
-                self.rest = Some(CopyRun {
-                    from: run.from + here,
-                    to: run.to + here,
-                    len: run.len - here,
-                });
-                break;
-            }
-        }
-        (!runs.is_empty()).then_some((number, runs))
-    }
-}
-
-/// The numbers of the blocks that a box of a part overlaps.
-pub(super) fn blocks_of(part: &Part, cut: &Cut, item: usize) -> std::ops::Range<usize> {
-    let whole = Region::whole(&cut.region.size);
-    let mut pieces = Pieces::new((&cut.shape, &cut.region), (&whole.size, &whole), item);
-    let Some(first) = pieces.next() else { return 0..0 };
-    let last = pieces.last_end();
-    let end = last.min(usize::try_from(part.place.len).unwrap_or(usize::MAX));
-    first.from / BLOCK..end.div_ceil(BLOCK)
 }

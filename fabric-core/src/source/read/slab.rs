@@ -19,7 +19,7 @@ pub(super) fn in_sequence(tensor: &StoredTensor, len: usize) -> Option<SmallVec<
         if part.cut.is_some() || part.arrangement.is_some() {
             return None;
         }
-        let (start, len) = (slab(&part.region, tensor)?, part_len(part, tensor)?);
+        let (start, len) = (slab(&part.region, tensor)?, part_len(part)?);
         slabs.push(Slab { part, start, len });
     }
     slabs.sort_unstable_by_key(|slab| (slab.start, slab.len));
@@ -48,13 +48,9 @@ pub(super) fn slab(region: &Region, tensor: &StoredTensor) -> Option<usize> {
     Some(at.checked_mul(tensor.info.dtype().bits())? / 8)
 }
 
-/// The bytes of a part's elements, without gaps.
-pub(super) fn part_len(part: &Part, tensor: &StoredTensor) -> Option<usize> {
-    if part.arrangement.is_none() {
-        return usize::try_from(part.place.len).ok();
-    }
-    let sizes = part.region.size.iter();
-    sizes.clone().try_fold(item(tensor), |len, size| len.checked_mul(*size))
+/// The bytes of a contiguous part.
+pub(super) fn part_len(part: &Part) -> Option<usize> {
+    usize::try_from(part.place.len).ok()
 }
 
 /// The bytes of one element; 0 for an element smaller than a byte.

@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use super::stretches::Stretches;
 use super::*;
 use crate::Fabric;
+use crate::entry::Region;
 use crate::storage::Storage;
 use crate::testing::{Faulty, Memory};
 
