@@ -19,6 +19,8 @@ pub(crate) mod refused;
 mod same;
 pub(crate) mod single;
 pub(crate) mod values;
+#[cfg_attr(not(test), expect(dead_code, reason = "migrations are built on it"))]
+mod view;
 pub(crate) mod window;
 
 pub(crate) use about::About;
