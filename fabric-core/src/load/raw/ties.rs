@@ -3,10 +3,10 @@
 use super::RawCheckpoint;
 use crate::entry::TensorInfo;
 use crate::hash::HashMap;
-use crate::source::{Arrangement, Extent, StoredTensor};
+use crate::source::{Extent, PartPlace, StoredTensor};
 
 /// The identity of a stored tensor: its shape and type, and the places of its parts.
-type Stored<'i> = (&'i TensorInfo, Vec<(Extent, Option<&'i Arrangement>)>);
+type Stored<'i> = (&'i TensorInfo, Vec<PartPlace>);
 
 impl RawCheckpoint {
     /// The names of each tensor that the checkpoint stores once under several names: two or more in each list, sorted. The lists
@@ -61,7 +61,5 @@ fn first_place(tensor: &StoredTensor) -> Option<Extent> {
 }
 
 fn identity(tensor: &StoredTensor) -> Stored<'_> {
-    let parts = tensor.parts.iter();
-    let places = parts.map(|part| (part.place, part.arrangement.as_ref()));
-    (&tensor.info, places.collect())
+    (&tensor.info, tensor.extents())
 }

@@ -80,12 +80,8 @@ fn learned<'i, V, O>(places: &Resolved<V, O>, module: &str, file: Names<'i>) -> 
         if counts_batches || kept.contains(key) {
             continue;
         }
-        let place = stored
-            .parts
-            .first()
-            .map(|part| part.place)
-            .filter(|place| place.len > 0);
-        let is_tied = place.is_some_and(|place| !places_seen.insert((place.file, place.start)));
+        let first = stored.parts.first().filter(|part| part.place.len > 0);
+        let is_tied = first.is_some_and(|part| !places_seen.insert(part.first_byte(stored.info.dtype())));
         if !is_tied {
             keys.push(key);
         }
