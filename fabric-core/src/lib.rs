@@ -114,6 +114,7 @@ mod format;
 mod hash;
 mod io;
 mod load;
+mod migrate;
 pub mod optim;
 mod options;
 mod phases;
@@ -144,6 +145,7 @@ pub use load::Loaded;
 pub use load::raw::diff::{Diff, DiffOptions, TensorChange, TensorDiff, ValueDiff};
 pub use load::raw::{Description, OptimizerSummary, RawCheckpoint, RunDescription, StructDescription};
 pub use load::statistics::Statistics;
+pub use migrate::{EntryNames, Migrations, Moments, NewShape};
 pub use options::{
     Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
 };

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest. A room imports from rooms before it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "io",
     "hash",
     "entry",
     "report",
     "error",
     "value",
+    "migrate",
     "progress",
     "threads",
     "phases",
