@@ -164,9 +164,10 @@ pub use value::{Json, Value, ValueError};
 #[doc(hidden)]
 pub mod __private1 {
     pub use crate::entry::TensorInfo;
+    pub use crate::migrate::Migrations;
     pub use crate::state::{
-        Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, MapKey, Message, Metadata, Schema, Sealed, Types,
-        Visitor, VisitorMut, Walking, default, variant,
+        Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, MapKey, Message, Metadata, Recorded, Schema, Sealed,
+        Types, Visitor, VisitorMut, Walking, default, variant,
     };
     pub use crate::value::{Value, ValueError};
     pub use core;

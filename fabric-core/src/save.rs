@@ -21,7 +21,7 @@ use std::path::Path;
 
 use self::contents::LiveTensor;
 use self::file::{Contents, FileWriter};
-use self::manifest::{Origin, outermost};
+use self::manifest::Origin;
 use self::plan::{WholeShapes, list_entries, plan};
 use self::publish::publish;
 pub use self::report::SaveReport;
@@ -111,7 +111,7 @@ pub(crate) fn decide(
     note_bytes(&planning, &plan.tensors);
     let mut report = plan.report();
     let rows = std::mem::take(&mut plan.tensors);
-    let manifest = plan.into_manifest(origin, outermost(state), Vec::new());
+    let manifest = plan.into_manifest(origin, Vec::new());
     let mut file = FileWriter::new(&rows, manifest, path)?;
     report.bytes = file.len();
     let commit: Commit = Box::new(move |target, contents| {

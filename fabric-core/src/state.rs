@@ -33,6 +33,7 @@ mod resolve;
 mod schema;
 mod shard;
 mod slot;
+mod structs;
 mod tensors;
 mod types;
 mod values;
@@ -66,12 +67,15 @@ pub use schema::{Declaration, Schema};
 pub(crate) use shard::Shard;
 pub(crate) use shard::{CutParameter, Shards};
 pub(crate) use slot::{AnySlot, ValueSlot};
+pub use structs::Recorded;
+pub(crate) use structs::StructPlace;
 pub use types::Types;
 pub(crate) use values::{plain_value, plain_values};
 pub use visitor::Visitor;
 pub use visitor_mut::VisitorMut;
 pub(crate) use walk::{Content, Item, OptimizerPart, Role, Scope, Walked};
 
+use crate::migrate::Migrations;
 use crate::value::{Value, ValueError};
 
 /// A state, or a part of one: a type with named entries that can be saved and restored in place.
@@ -124,9 +128,41 @@ pub trait Checkpoint {
     #[doc(hidden)]
     const KEYS: Keys = Keys::UNKNOWN;
 
+    /// The code that records the type among the structs of a state. No other crate can name [`Recorded`] and override it.
+    #[doc(hidden)]
+    const RECORDED: Recorded = Recorded::WhereShown;
+
     /// The version of the type's entries, which the file records. `#[checkpoint(version = n)]` sets it; the default is
     /// 1.
     const VERSION: u32 = 1;
+
+    /// The recipe for files of older versions: `m.from(1, …)` and the words after it bring the entries of version 1 to version
+    /// 2. `#[checkpoint(version = n, migrate = path)]` calls the function at the path; a hand-written implementation overrides
+    /// this method beside [`VERSION`](Self::VERSION). The default has no steps.
+    ///
+    /// ```
+    /// use candle_core::Tensor;
+    /// use fabric_core::{Checkpoint, Migrations, Visitor, VisitorMut};
+    ///
+    /// struct Scale { factor: Tensor }
+    ///
+    /// impl Checkpoint for Scale {
+    ///     const VERSION: u32 = 2;
+    ///
+    ///     fn recipe(m: &mut Migrations) {
+    ///         m.from(1, "a clearer name").rename("s", "factor");
+    ///     }
+    ///     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
+    ///         entries.tensor("factor", &self.factor);
+    ///     }
+    ///     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
+    ///         entries.tensor("factor", &self.factor);
+    ///     }
+    /// }
+    /// ```
+    fn recipe(m: &mut Migrations) {
+        let _ = m;
+    }
 
     /// Returns true if `visit` and `visit_mut` may show different entries: the type or the type of a part has a hand-written
     /// implementation. `types` are the derived structs that the question has reached. No other crate can name [`Types`]
@@ -143,6 +179,25 @@ pub trait Checkpoint {
     /// Shows every entry to `entries`, in the same order and under the same names as [`visit`](Self::visit), with
     /// values that can be replaced.
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>);
+
+    /// Shows the type as a part of a state: records it among the structs if the implementation is hand-written, and calls
+    /// [`visit`](Self::visit). No other crate can name [`Sealed`] and override it.
+    #[doc(hidden)]
+    fn visit_part<'a>(&'a self, entries: &mut Visitor<'a>, _: Sealed) {
+        if Self::RECORDED == Recorded::WhereShown {
+            Walking::record::<Self>(entries);
+        }
+        self.visit(entries);
+    }
+
+    /// As [`visit_part`](Self::visit_part), by [`visit_mut`](Self::visit_mut).
+    #[doc(hidden)]
+    fn visit_part_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>, _: Sealed) {
+        if Self::RECORDED == Recorded::WhereShown {
+            Walking::record::<Self>(entries);
+        }
+        self.visit_mut(entries);
+    }
 
     /// The stored form of a plain value. No other crate can name [`Sealed`] and override it.
     #[doc(hidden)]

@@ -9,6 +9,7 @@ mod guards;
 mod handles;
 mod keys;
 mod kind;
+mod recipe;
 mod types;
 mod values;
 mod walk;
@@ -54,7 +55,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             const VERSION: #private::core::primitive::u32 = #version;
         }
     });
-    let version = version.or_else(|| kind::version_of_field(schema));
+    let recipe = recipe::recipe(schema);
     let may_differ = types::may_differ(schema);
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
@@ -65,7 +66,9 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
         impl #impl_generics #private::Checkpoint for #ident #ty_generics #where_clause {
             #kind
             #keys
+            const RECORDED: #private::Recorded = #private::Recorded::ByItself;
             #version
+            #recipe
             #may_differ
             #visit
             #visit_mut

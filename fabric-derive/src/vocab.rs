@@ -67,6 +67,7 @@ pub(crate) enum Name {
     Crate,
     Bound,
     Version,
+    Migrate,
 }
 
 pub(crate) struct Word {
@@ -115,6 +116,7 @@ static WORDS: &[Word] = &[
     word(Name::Crate, "crate", &[Place::Struct], Form::Value, "crate = \"path::to::fabric_core\""),
     word(Name::Bound, "bound", &[Place::Struct], Form::Value, "bound = \"T: Checkpoint\""),
     word(Name::Version, "version", &[Place::Struct], Form::Value, "version = 2"),
+    word(Name::Migrate, "migrate", &[Place::Struct], Form::Value, "version = 2, migrate = Self::migrations"),
 ];
 
 /// Names of other libraries for these attributes, and names that users may expect, each with advice.

@@ -192,7 +192,7 @@ fn handles_go_through_a_newtype() {
 }
 
 #[test]
-fn the_version_of_a_newtype_is_that_of_its_field() {
+fn a_newtype_has_a_version_of_its_own_beside_that_of_its_field() {
     #[derive(Checkpoint)]
     #[checkpoint(version = 3)]
     struct Inner {
@@ -203,9 +203,15 @@ fn the_version_of_a_newtype_is_that_of_its_field() {
     #[derive(Checkpoint)]
     #[checkpoint(version = 2)]
     struct Own(Inner);
-    assert_eq!((Outer::VERSION, Own::VERSION), (3, 2));
-    assert_eq!(Outer(Inner { step: 1 }).0.step, 1);
-    assert_eq!(Own(Inner { step: 1 }).0.step, 1);
+    assert_eq!((Outer::VERSION, Own::VERSION), (1, 2));
+    let fabric = fabric();
+    fabric.save("outer", &Outer(Inner { step: 1 })).unwrap();
+    fabric.save("own", &Own(Inner { step: 1 })).unwrap();
+    for (path, first) in [("outer", ("Outer", 1)), ("own", ("Own", 2))] {
+        let versions = fabric.open(path).unwrap().versions();
+        let found: Vec<_> = versions.iter().map(|found| (found.name.as_str(), found.version)).collect();
+        assert_eq!(found, [first, ("Inner", 3)]);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::dist::strategy::Strategy;
 use crate::error::{Error, Result, panic_text};
 use crate::io::pages;
 
-pub(crate) use agree::{Lines, SHARED, digest, value_line};
+pub(crate) use agree::{Lines, SHARED, digest, value_line, version_of};
 
 /// A rank, with its strategy and its process group.
 #[derive(Clone, Debug)]

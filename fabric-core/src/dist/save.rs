@@ -24,10 +24,9 @@ use super::ranks::Ranks;
 use super::strategy::Layout;
 use crate::absolute::Absolute;
 use crate::error::Result;
-use crate::format::manifest::StructRecord;
 use crate::options::{After, Durability, Replicas, SaveOptions};
 use crate::phases::{Phase, Phases};
-use crate::save::manifest::{RankValue, outermost};
+use crate::save::manifest::RankValue;
 use crate::save::plan::{ResolvedState, SavePlan, WholeShapes, list_entries};
 use crate::save::{Decided, SaveReport, followed_by, note_bytes, synchronize_devices};
 use crate::state::AnyState;
@@ -41,8 +40,6 @@ struct Prepared {
     groups: ReplicaGroups,
     replicas: Replicas,
     report: SaveReport,
-    /// The outermost struct.
-    state: StructRecord,
     durability: Durability,
 }
 
@@ -55,8 +52,6 @@ struct Agreed {
     /// The values of fields marked `per_rank`, of all ranks.
     per_rank: Vec<RankValue>,
     report: SaveReport,
-    /// The outermost struct.
-    state: StructRecord,
     durability: Durability,
 }
 
@@ -80,12 +75,11 @@ pub(crate) fn decide(
         planning = Some(phases.begin(Phase::Plan));
         Ok(list_entries(state)?)
     };
-    let outermost = outermost(state);
     let agreed = if ranks.is_single() {
-        let prepared = prepare(ranks, resolve()?, options, outermost, &WholeShapes::default())?;
+        let prepared = prepare(ranks, resolve()?, options, &WholeShapes::default())?;
         agree::of_one_rank(ranks, prepared)?
     } else {
-        let (prepared, said) = plan::plan(ranks, absolute.given(), outermost, options, resolve)?;
+        let (prepared, said) = plan::plan(ranks, absolute.given(), options, resolve)?;
         agree(ranks, prepared, absolute.given(), &said)?
     };
     let decide = match ranks.strategy.layout() {
@@ -109,7 +103,6 @@ fn prepare(
     ranks: &Ranks,
     mut state: ResolvedState<'_>,
     options: SaveOptions,
-    outermost: StructRecord,
     wholes: &WholeShapes,
 ) -> Result<Prepared> {
     let (durability, replicas) = (options.durability, options.replicas);
@@ -132,7 +125,6 @@ fn prepare(
         groups,
         replicas,
         report,
-        state: outermost,
         durability,
     })
 }

@@ -64,7 +64,7 @@ pub(crate) struct ManifestHead {
 /// Everything that is not in the head.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Body {
-    /// The structs of the state, by their paths.
+    /// The structs of the state, each before those inside of it. Several may have one path: a newtype and its contents.
     pub(crate) structs: Vec<StructRecord>,
     pub(crate) values: Vec<ValueRecord>,
     /// In the order of their bytes in a file; in a directory, in the order in which they are assigned to ranks, which

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::entry::{TensorInfo, shown, strip};
 use crate::error::{Error, Result};
+use crate::format::manifest::StructRecord;
 use crate::hash::HashSet;
 use crate::source::names::Renamed;
 use crate::source::{Index, Source, StoredTensor};
@@ -174,6 +175,10 @@ impl RawCheckpoint {
         // The entries of a value that is a map become values by themselves.
         let inside = self.index.values.get(name).and_then(Value::as_map_entries);
         let values = inside.unwrap_or_default().into_iter().chain(values);
+        let structs = self.index.structs.iter().filter_map(|record| {
+            let path = strip(&record.path, name)?.to_owned();
+            Some(StructRecord { path, ..record.clone() })
+        });
         let index = Index {
             origin: format!("{}, below `{name}`", self.index.origin),
             tensors: tensors.collect(),
@@ -181,7 +186,7 @@ impl RawCheckpoint {
             filtered: self.index.filtered.iter().filter_map(below).collect(),
             order: self.index.order.iter().filter_map(below).collect(),
             tensors_only: self.index.tensors_only,
-            structs: Vec::new(),
+            structs: structs.collect(),
             cuts: BTreeMap::new(),
         };
         Self {

@@ -5,7 +5,7 @@ use super::plan::SavePlan;
 use crate::format::manifest::{
     Body, CBOR, Coordinate, Fact, Manifest, ManifestHead, StructRecord, TieRecord, ValueRecord,
 };
-use crate::state::AnyState;
+use crate::state::StructPlace;
 
 /// The strategy that a checkpoint was saved under, as its manifest records it.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) type RankValue = (String, Coordinate, Vec<u8>);
 impl SavePlan {
     /// Turns the plan into a manifest without tensors. The values move into the manifest; `per_rank` are the `per_rank`
     /// values of all ranks.
-    pub(crate) fn into_manifest(self, origin: Origin, state: StructRecord, per_rank: Vec<RankValue>) -> Manifest {
+    pub(crate) fn into_manifest(self, origin: Origin, per_rank: Vec<RankValue>) -> Manifest {
         let shared = self.values.into_iter();
         let shared = shared.map(|(name, bytes)| value_record(name, Coordinate::new(), bytes));
         let own = per_rank.into_iter();
@@ -37,7 +37,7 @@ impl SavePlan {
                 ..manifest_head(origin)
             },
             body: Body {
-                structs: vec![state],
+                structs: self.structs,
                 values: shared.chain(own).collect(),
                 ties: ties.collect(),
                 filtered: self.filtered,
@@ -57,14 +57,12 @@ pub(crate) fn manifest_head(origin: Origin) -> ManifestHead {
     }
 }
 
-/// The record of the outermost struct of a state.
-pub(crate) fn outermost(state: &dyn AnyState) -> StructRecord {
-    let name = state.type_name();
-    let name = name.split('<').next().unwrap_or(name);
+/// The record of a struct of a state.
+pub(super) fn struct_record(place: StructPlace) -> StructRecord {
     StructRecord {
-        path: String::new(),
-        name: name.rsplit("::").next().unwrap_or(name).to_owned(),
-        version: state.version(),
+        path: place.names.own,
+        name: place.name.to_owned(),
+        version: place.version,
     }
 }
 

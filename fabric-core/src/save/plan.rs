@@ -4,9 +4,11 @@
 use std::collections::hash_map::Entry;
 
 use super::contents::LiveTensor;
+use super::manifest::struct_record;
 use super::report::SaveReport;
 use crate::entry::{DType, Row, TensorInfo, entries, join, shown, strip};
 use crate::error::{Error, Result, StateError};
+use crate::format::manifest::StructRecord;
 use crate::format::safetensors::FileLayout;
 use crate::hash::{HashMap, HashSet, map_of};
 use crate::options::SaveOptions;
@@ -24,6 +26,8 @@ pub(crate) type WholeShapes = HashMap<usize, TensorInfo>;
 /// The contents of the checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct SavePlan {
+    /// In the order of the walk.
+    pub(crate) structs: Vec<StructRecord>,
     /// In the order of their bytes in a file, so that equal states give equal files.
     pub(crate) tensors: Vec<Row<LiveTensor>>,
     /// Sorted by name.
@@ -82,6 +86,10 @@ pub(crate) fn plan(state: &mut ResolvedState<'_>, options: SaveOptions, wholes: 
         }
     }
     let mut plan = SavePlan {
+        structs: std::mem::take(&mut state.structs)
+            .into_iter()
+            .map(struct_record)
+            .collect(),
         facts,
         ..SavePlan::default()
     };

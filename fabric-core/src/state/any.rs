@@ -1,15 +1,10 @@
 //! Trait objects for states: the code below the entry points is compiled once, and not for each type of state.
 
-use super::{Checkpoint, Keys, Types, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Sealed, Types, Visitor, VisitorMut};
 
 /// A state to save.
 pub(crate) trait AnyState {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>);
-
-    /// The version of the type's entries, as its author declares it.
-    fn version(&self) -> u32;
-
-    fn type_name(&self) -> &'static str;
 }
 
 /// A state to load into.
@@ -33,25 +28,17 @@ pub(crate) struct StateMut<'s, S: ?Sized>(pub(crate) &'s mut S);
 
 impl<S: Checkpoint + ?Sized> AnyState for StateRef<'_, S> {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        self.0.visit(entries);
-    }
-
-    fn version(&self) -> u32 {
-        S::VERSION
-    }
-
-    fn type_name(&self) -> &'static str {
-        std::any::type_name::<S>()
+        self.0.visit_part(entries, Sealed);
     }
 }
 
 impl<S: Checkpoint + ?Sized> AnyStateMut for StateMut<'_, S> {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        self.0.visit(entries);
+        self.0.visit_part(entries, Sealed);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        self.0.visit_mut(entries);
+        self.0.visit_part_mut(entries, Sealed);
     }
 
     fn keys(&self) -> Keys {

@@ -1,5 +1,6 @@
 //! The methods that the visitors of a save and of a load share.
 
+use super::Checkpoint;
 use super::field::FieldSchema;
 
 /// The steps that generated code takes through a struct.
@@ -9,6 +10,9 @@ pub trait Walking {
 
     /// Leaves the field that was entered last.
     fn leave(&mut self);
+
+    /// Records that the present level is the struct `T`, unless `T` is one plain value.
+    fn record<T: Checkpoint + ?Sized>(&mut self);
 }
 
 /// The methods that a save and a load share.
@@ -98,6 +102,10 @@ macro_rules! both_directions {
 
             fn leave(&mut self) {
                 self.walk.leave();
+            }
+
+            fn record<T: $crate::state::Checkpoint + ?Sized>(&mut self) {
+                self.walk.record::<T>();
             }
         }
 

@@ -4,7 +4,9 @@
 //! `visit` alone, so a load of a state with a hand-written part compares the methods before it matches entries.
 
 use super::walk::{PendingOptimizer, Scope};
-use super::{AnySlot, AnyStateMut, Content, Item, OptimizerState, Role, Visitor, VisitorMut, Walked, same_view};
+use super::{
+    AnySlot, AnyStateMut, Content, Item, OptimizerState, Role, StructPlace, Visitor, VisitorMut, Walked, same_view,
+};
 use crate::entry::shown;
 use crate::error::StateError;
 use crate::value::{Value, ValueError};
@@ -54,10 +56,11 @@ fn writable<V, O>(walked: Walked<V, O>) -> Result<Walked<V, O>, StateError> {
     }
 }
 
-/// The entries and optimizers that `visit` shows.
+/// The entries, optimizers and structs that `visit` shows.
 struct Listed {
     entries: Vec<Item<Result<Value, ValueError>>>,
     optimizers: Vec<Scope>,
+    structs: Vec<StructPlace>,
 }
 
 fn listed(state: &dyn AnyStateMut) -> Listed {
@@ -68,6 +71,7 @@ fn listed(state: &dyn AnyStateMut) -> Listed {
     Listed {
         entries: walked.items,
         optimizers: optimizers.collect(),
+        structs: walked.structs,
     }
 }
 
@@ -98,8 +102,25 @@ fn difference<V, O>(visit: &Listed, visit_mut: &Walked<V, O>) -> Option<(String,
         .count();
     let optimizer = |scope: &Scope| described("optimizer", scope);
     let pending = |pending: &PendingOptimizer<O>| optimizer(&pending.scope);
-    (ours.len().max(theirs.len()) > same)
-        .then(|| (end(ours.get(same).map(optimizer)), end(theirs.get(same).map(pending))))
+    if ours.len().max(theirs.len()) > same {
+        return Some((end(ours.get(same).map(optimizer)), end(theirs.get(same).map(pending))));
+    }
+    different_structs(&visit.structs, &visit_mut.structs)
+}
+
+/// The first difference between the structs of two walks. The file has the versions that `visit` shows, and the load follows the
+/// recipes that `visit_mut` shows.
+fn different_structs(ours: &[StructPlace], theirs: &[StructPlace]) -> Option<(String, String)> {
+    let key = |place: &StructPlace| (place.names.own.clone(), place.name, place.version);
+    let same = ours.iter().zip(theirs).take_while(|(a, b)| key(a) == key(b)).count();
+    let told = |place: &StructPlace| {
+        let StructPlace {
+            names, name, version, ..
+        } = place;
+        format!("struct `{name}` version {version} at `{}`", shown(&names.own))
+    };
+    let told = |places: &[StructPlace]| places.get(same).map_or_else(|| "no further struct".to_owned(), told);
+    (ours.len().max(theirs.len()) > same).then(|| (told(ours), told(theirs)))
 }
 
 fn end(entry: Option<String>) -> String {

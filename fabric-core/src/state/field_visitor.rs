@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::attributes::{Attributes, Origin};
-use super::{Checkpoint, OptimizerState, Visitor, VisitorMut};
+use super::{Checkpoint, OptimizerState, Sealed, Visitor, VisitorMut};
 use crate::entry::{TensorInfo, join};
 use crate::filter::Filter;
 
@@ -202,7 +202,7 @@ impl<'a> FieldVisitor<'_, 'a> {
 
     /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(self, part: &'a T) {
-        self.nested(|entries| part.visit(entries));
+        self.nested(|entries| part.visit_part(entries, Sealed));
     }
 }
 
@@ -225,6 +225,6 @@ impl<'a> FieldVisitorMut<'_, 'a> {
 
     /// Shows a part that implements [`Checkpoint`].
     pub fn component<T: Checkpoint + ?Sized>(self, part: &'a mut T) {
-        self.nested(|entries| part.visit_mut(entries));
+        self.nested(|entries| part.visit_part_mut(entries, Sealed));
     }
 }

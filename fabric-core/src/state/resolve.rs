@@ -10,6 +10,7 @@ use super::filtering::FilterUse;
 use super::names;
 use super::optimizer::{OptimizerDescription, PARAMS, ParamGroup};
 use super::optional::OptionalField;
+use super::structs::StructPlace;
 use super::walk::{PendingOptimizer, Scope};
 use super::{Content, Item, OptimizerPart, Role, Schema, StorageKey, Walked};
 use crate::entry::{Dims, TensorInfo};
@@ -25,6 +26,8 @@ pub(crate) struct Resolved<V, O> {
     pub(crate) filters: Vec<FilterUse>,
     pub(crate) optionals: Vec<OptionalField>,
     pub(super) schemas: Vec<Schema>,
+    /// The structs of the state, each before those inside of it.
+    pub(crate) structs: Vec<StructPlace>,
 }
 
 /// An optimizer whose entries are among the items.
@@ -98,6 +101,7 @@ pub(crate) fn resolve<V, O>(mut walked: Walked<V, O>) -> Result<Resolved<V, O>, 
         filters: walked.filters,
         optionals: walked.optionals,
         schemas: walked.schemas,
+        structs: walked.structs,
     })
 }
 

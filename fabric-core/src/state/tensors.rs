@@ -6,7 +6,7 @@ use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 
 use super::walk::{Role, Walk};
-use super::{Checkpoint, Keys, Kind, Types, Visitor, VisitorMut};
+use super::{Checkpoint, Keys, Kind, Recorded, Types, Visitor, VisitorMut};
 
 /// `Checkpoint` for types whose entries are all tensors. Save and load visit them alike, because a load writes a
 /// tensor's memory through a shared handle.
@@ -15,6 +15,7 @@ macro_rules! tensors_only {
         #[diagnostic::do_not_recommend]
         impl $crate::state::Checkpoint for $type {
             const KEYS: $crate::state::Keys = $keys;
+            const RECORDED: $crate::state::Recorded = $crate::state::Recorded::Never;
 
             fn may_differ(_: &mut $crate::state::Types) -> bool {
                 false
@@ -46,6 +47,7 @@ pub(crate) fn show<T, V, O>(owner: &T, walk: &mut Walk<V, O>, list: fn(&T) -> Li
 impl Checkpoint for Tensor {
     const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
+    const RECORDED: Recorded = Recorded::Never;
 
     fn may_differ(_: &mut Types) -> bool {
         false
@@ -64,6 +66,7 @@ impl Checkpoint for Tensor {
 impl Checkpoint for Var {
     const KIND: Kind = Kind::Tensor;
     const KEYS: Keys = Keys::NONE;
+    const RECORDED: Recorded = Recorded::Never;
 
     fn may_differ(_: &mut Types) -> bool {
         false
@@ -81,6 +84,7 @@ impl Checkpoint for Var {
 #[diagnostic::do_not_recommend]
 impl Checkpoint for VarMap {
     const KEYS: Keys = Keys::ANY;
+    const RECORDED: Recorded = Recorded::Never;
 
     fn may_differ(_: &mut Types) -> bool {
         false

@@ -37,6 +37,7 @@ type Read<'a> = Walk<Result<Value, ValueError>, &'a dyn OptimizerState>;
 /// | `buffer` | `entries.buffer("mean", &self.mean)` |
 /// | `skip` | no call |
 /// | `version = 2` of the struct | `const VERSION: u32 = 2;` in the implementation |
+/// | `migrate = path` of the struct | `fn recipe(m: &mut Migrations)` in the implementation |
 pub struct Visitor<'a> {
     pub(super) walk: Read<'a>,
     /// True if the walk encodes values and describes optimizers.

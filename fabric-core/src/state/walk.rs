@@ -13,6 +13,7 @@ use super::filtering::{ActiveFilter, FilterUse};
 use super::optimizer::OptimizerDescription;
 use super::optional::OptionalField;
 use super::shard::Shards;
+use super::structs::StructPlace;
 use crate::entry::join;
 use crate::filter::Filter;
 use crate::value::Value;
@@ -63,6 +64,9 @@ pub(crate) struct Walked<V, O> {
     pub(crate) optionals: Vec<OptionalField>,
     /// The outermost derived structs, to which the handles of a call may belong.
     pub(crate) schemas: Vec<Schema>,
+    /// The structs of the state, each before those inside of it. A newtype and its contents, and a flattened struct and the
+    /// struct around it, have one path.
+    pub(crate) structs: Vec<StructPlace>,
     /// The first level that a load cannot write to, and the reason.
     pub(crate) read_only: Option<(String, &'static str)>,
 }
@@ -162,6 +166,7 @@ impl<V, O> Walk<V, O> {
                 filters: Vec::new(),
                 optionals: Vec::new(),
                 schemas: Vec::new(),
+                structs: Vec::new(),
                 read_only: None,
             },
         }
@@ -269,6 +274,15 @@ impl<V, O> Walk<V, O> {
     /// report names the variants, and counts the entries below the level.
     pub(super) fn variant(&mut self) {
         self.walked.fields.enums.push(self.scope.name.clone());
+    }
+
+    /// The names of the present level.
+    pub(super) fn names(&self) -> Names {
+        self.scope.names()
+    }
+
+    pub(super) fn push_struct(&mut self, place: StructPlace) {
+        self.walked.structs.push(place);
     }
 
     /// Collects a tensor `name` below the present level; `""` is the level itself.

@@ -20,20 +20,34 @@ pub(crate) struct ContainerAttrs {
     pub(crate) krate: Option<Path>,
     pub(crate) bound: Option<Predicates>,
     pub(crate) version: Option<u32>,
+    /// The path of the function that writes the recipe for files of older versions.
+    pub(crate) migrate: Option<Path>,
 }
 
 impl ContainerAttrs {
     pub(crate) fn parse(attrs: &[Attribute], errors: &Errors) -> Self {
         let mut container = Self::default();
+        let mut migrate = None;
+        let mut has_version = false;
         for (word, item) in items(attrs, Place::Struct, errors) {
             match word.name {
                 Name::RenameAll => container.rename_all = parse_case(&item, errors),
                 Name::Crate => container.krate = parse_crate(&item, errors),
                 Name::Bound => container.bound = parse_bound(&item, errors),
-                Name::Version => container.version = parse_version(&item, errors),
+                Name::Version => {
+                    container.version = parse_version(&item, errors);
+                    has_version = true;
+                }
+                Name::Migrate => migrate = parse_migrate(&item, errors),
                 // The table of attributes allows the others on fields only.
                 _ => {}
             }
+        }
+        if let Some(migrate) = migrate {
+            if let Some(what) = no_older_version(container.version, has_version) {
+                errors.at(&migrate.key, what);
+            }
+            container.migrate = Some(migrate.value);
         }
         container
     }
@@ -137,5 +151,29 @@ fn parse_version(item: &Item, errors: &Errors) -> Option<u32> {
             errors.at(&item.at(), format_args!("{advice}, found `{found}`"));
             None
         }
+    }
+}
+
+/// Parses the path of the function that writes the recipe.
+fn parse_migrate(item: &Item, errors: &Errors) -> Option<Spanned<Path>> {
+    let advice = "`migrate` takes the path of a function, as in migrate = Self::migrations";
+    let value = item.value();
+    let found = match (syn::parse2::<Path>(value.clone()), syn::parse2::<Lit>(value)) {
+        (Ok(path), _) => return Some(item.spanned(path)),
+        (_, Ok(literal)) => describe(&literal).to_owned(),
+        (Err(_), Err(_)) => format!("`{}`", item.at()),
+    };
+    errors.at(&item.at(), format_args!("{advice}, found {found}"));
+    None
+}
+
+/// The reason why a recipe has no version to begin at. A version that is wrong has an error of its own.
+fn no_older_version(version: Option<u32>, has_version: bool) -> Option<&'static str> {
+    match version {
+        None if !has_version => Some(
+            "`migrate` needs `version`, as in version = 2: a struct without it has version 1, and no file is older",
+        ),
+        Some(1) => Some("`migrate` needs a version of 2 or more: no file is older than version 1"),
+        _ => None,
     }
 }

@@ -44,7 +44,7 @@ impl FieldAttrs {
                 Name::Filter => field.filter = filter::parse(&item, errors),
                 Name::Shard => field.shards.extend(shard::parse(&item, errors)),
                 // The table of attributes allows the others on the struct only.
-                Name::RenameAll | Name::Crate | Name::Bound | Name::Version => {}
+                Name::RenameAll | Name::Crate | Name::Bound | Name::Version | Name::Migrate => {}
             }
         }
         field

@@ -25,21 +25,6 @@ pub(super) fn is_empty(schema: &Schema<'_>) -> bool {
     matches!(&schema.shape, Shape::Struct(fields) if fields.all.is_empty())
 }
 
-/// The constant `VERSION` of a newtype without a version of its own: that of its field.
-pub(super) fn version_of_field(schema: &Schema<'_>) -> Option<TokenStream> {
-    let Shape::Struct(fields) = &schema.shape else {
-        return None;
-    };
-    let only = fields.all.first().filter(|field| field.is_only)?;
-    if schema.attrs.version.is_some() || only.role() != Role::Component || mentions_own(schema, only.ty) {
-        return None;
-    }
-    let (private, ty) = (Schema::private(), only.ty);
-    Some(quote! {
-        const VERSION: #private::core::primitive::u32 = <#ty as #private::Checkpoint>::VERSION;
-    })
-}
-
 /// Returns true for an enum whose variants have no fields.
 pub(crate) fn of_units(schema: &Schema<'_>) -> bool {
     matches!(schema.shape, Shape::Enum(_)) && !has_record(schema)

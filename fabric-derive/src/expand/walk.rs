@@ -22,9 +22,7 @@ enum Direction {
 pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
     let private = Schema::private();
     let body = body(schema, Direction::Save);
-    let allowed = may_ignore_entries(schema);
     quote! {
-        #allowed
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut #private::Visitor<'__fabric>,
@@ -37,9 +35,7 @@ pub(crate) fn visit(schema: &Schema<'_>) -> TokenStream {
 pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     let private = Schema::private();
     let body = body(schema, Direction::Load);
-    let allowed = may_ignore_entries(schema);
     quote! {
-        #allowed
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut #private::VisitorMut<'__fabric>,
@@ -49,23 +45,15 @@ pub(crate) fn visit_mut(schema: &Schema<'_>) -> TokenStream {
     }
 }
 
-/// The methods of a struct without fields use none of their arguments.
-fn may_ignore_entries(schema: &Schema<'_>) -> Option<TokenStream> {
-    let has_entries = schema.stored().next().is_some() || matches!(schema.shape, Shape::Enum(_));
-    (!has_entries).then(|| quote!(#[allow(unused_variables)]))
-}
-
 fn body(schema: &Schema<'_>, direction: Direction) -> TokenStream {
     let (private, declared) = (Schema::private(), declared());
+    let recorded = quote!(#private::Walking::record::<Self>(__fabric_entries););
     let known = quote!(let __fabric_schema = #declared;);
     let variants = match &schema.shape {
+        Shape::Struct(fields) if fields.all.is_empty() => return recorded,
         Shape::Struct(fields) => {
             let steps = of_struct(schema, fields, direction);
-            return if fields.all.is_empty() {
-                TokenStream::new()
-            } else {
-                quote!(#known #steps)
-            };
+            return quote!(#recorded #known #steps);
         }
         Shape::Enum(variants) => variants,
     };
@@ -87,6 +75,7 @@ fn body(schema: &Schema<'_>, direction: Direction) -> TokenStream {
     let arms = variants.iter().map(|variant| of_variant(schema, variant, direction));
     quote! {
         #whole
+        #recorded
         #known
         match self {
             #(#arms)*
@@ -190,12 +179,15 @@ fn call(field: &Field<'_>, place: &TokenStream, direction: Direction) -> TokenSt
         Role::Metadata => quote_spanned!(ty.span()=> #private::Metadata),
         Role::Component | Role::Skipped => quote_spanned!(ty.span()=> #private::Checkpoint),
     };
-    let method = match direction {
-        Direction::Save => quote!(visit),
-        Direction::Load => quote!(visit_mut),
+    let method = match (direction, is_plain) {
+        (Direction::Save, true) => quote!(visit_part),
+        (Direction::Load, true) => quote!(visit_part_mut),
+        (Direction::Save, false) => quote!(visit),
+        (Direction::Load, false) => quote!(visit_mut),
     };
     let method = respanned(method, ty.span());
-    quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries);)
+    let sealed = is_plain.then(|| quote_spanned!(ty.span()=> , #private::Sealed));
+    quote_spanned!(ty.span()=> <#ty as #role>::#method(#place, #entries #sealed);)
 }
 
 /// The function that makes the value of a field that a file lacks.

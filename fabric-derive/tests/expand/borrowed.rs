@@ -15,6 +15,7 @@ const _: () = {
         &'a mut T: __fabric::Checkpoint,
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["model", "head"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -26,44 +27,53 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Borrowed.model", "model"),
             );
-            <&'a mut Linear as __fabric::Checkpoint>::visit(
+            <&'a mut Linear as __fabric::Checkpoint>::visit_part(
                 &self.model,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
             );
-            <&'a mut T as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
+            <&'a mut T as __fabric::Checkpoint>::visit_part(
+                &self.head,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Borrowed.model", "model"),
             );
-            <&'a mut Linear as __fabric::Checkpoint>::visit_mut(
+            <&'a mut Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.model,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Borrowed.head", "head"),
             );
-            <&'a mut T as __fabric::Checkpoint>::visit_mut(
+            <&'a mut T as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.head,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
         }

@@ -13,6 +13,7 @@ const _: () = {
     impl __fabric::Checkpoint for Phase {
         const KIND: __fabric::Kind = __fabric::Kind::Value;
         const KEYS: __fabric::Keys = __fabric::Keys::NONE;
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
             false
         }
@@ -113,6 +114,7 @@ const _: () = {
                 )
                 .aliases(&["total"])
         };
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -128,6 +130,7 @@ const _: () = {
             if <Self as __fabric::Checkpoint>::KIND.is_value() {
                 return __fabric::variant::value(__fabric_entries, self);
             }
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::Off {} => {
@@ -144,7 +147,11 @@ const _: () = {
                             )
                             .flatten(),
                     );
-                    <f64 as __fabric::Checkpoint>::visit(__fabric_0, __fabric_entries);
+                    <f64 as __fabric::Checkpoint>::visit_part(
+                        __fabric_0,
+                        __fabric_entries,
+                        __fabric::Sealed,
+                    );
                     __fabric::Walking::leave(__fabric_entries);
                 }
                 Self::Cosine { warmup: __fabric_0, steps: __fabric_1 } => {
@@ -157,7 +164,11 @@ const _: () = {
                             "warmup",
                         ),
                     );
-                    <u64 as __fabric::Checkpoint>::visit(__fabric_0, __fabric_entries);
+                    <u64 as __fabric::Checkpoint>::visit_part(
+                        __fabric_0,
+                        __fabric_entries,
+                        __fabric::Sealed,
+                    );
                     __fabric::Walking::leave(__fabric_entries);
                     __fabric::Walking::enter(
                         __fabric_entries,
@@ -168,7 +179,11 @@ const _: () = {
                             )
                             .alias(&["total"]),
                     );
-                    <u64 as __fabric::Checkpoint>::visit(__fabric_1, __fabric_entries);
+                    <u64 as __fabric::Checkpoint>::visit_part(
+                        __fabric_1,
+                        __fabric_entries,
+                        __fabric::Sealed,
+                    );
                     __fabric::Walking::leave(__fabric_entries);
                 }
             }
@@ -180,6 +195,7 @@ const _: () = {
             if <Self as __fabric::Checkpoint>::KIND.is_value() {
                 return __fabric::variant::place(__fabric_entries, self);
             }
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::Off {} => {
@@ -196,9 +212,10 @@ const _: () = {
                             )
                             .flatten(),
                     );
-                    <f64 as __fabric::Checkpoint>::visit_mut(
+                    <f64 as __fabric::Checkpoint>::visit_part_mut(
                         __fabric_0,
                         __fabric_entries,
+                        __fabric::Sealed,
                     );
                     __fabric::Walking::leave(__fabric_entries);
                 }
@@ -212,9 +229,10 @@ const _: () = {
                             "warmup",
                         ),
                     );
-                    <u64 as __fabric::Checkpoint>::visit_mut(
+                    <u64 as __fabric::Checkpoint>::visit_part_mut(
                         __fabric_0,
                         __fabric_entries,
+                        __fabric::Sealed,
                     );
                     __fabric::Walking::leave(__fabric_entries);
                     __fabric::Walking::enter(
@@ -226,9 +244,10 @@ const _: () = {
                             )
                             .alias(&["total"]),
                     );
-                    <u64 as __fabric::Checkpoint>::visit_mut(
+                    <u64 as __fabric::Checkpoint>::visit_part_mut(
                         __fabric_1,
                         __fabric_entries,
+                        __fabric::Sealed,
                     );
                     __fabric::Walking::leave(__fabric_entries);
                 }
@@ -313,6 +332,7 @@ const _: () = {
             &["variant", "inner"],
             &[&<AdamW as __fabric::Checkpoint>::KEYS],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -324,6 +344,7 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::AdamW { 0: __fabric_0 } => {
@@ -337,7 +358,11 @@ const _: () = {
                             )
                             .flatten(),
                     );
-                    <AdamW as __fabric::Checkpoint>::visit(__fabric_0, __fabric_entries);
+                    <AdamW as __fabric::Checkpoint>::visit_part(
+                        __fabric_0,
+                        __fabric_entries,
+                        __fabric::Sealed,
+                    );
                     __fabric::Walking::leave(__fabric_entries);
                 }
                 Self::Sgd { inner: __fabric_0, .. } => {
@@ -350,7 +375,11 @@ const _: () = {
                             "inner",
                         ),
                     );
-                    <Sgd as __fabric::Checkpoint>::visit(__fabric_0, __fabric_entries);
+                    <Sgd as __fabric::Checkpoint>::visit_part(
+                        __fabric_0,
+                        __fabric_entries,
+                        __fabric::Sealed,
+                    );
                     __fabric::Walking::leave(__fabric_entries);
                 }
             }
@@ -359,6 +388,7 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             match self {
                 Self::AdamW { 0: __fabric_0 } => {
@@ -372,9 +402,10 @@ const _: () = {
                             )
                             .flatten(),
                     );
-                    <AdamW as __fabric::Checkpoint>::visit_mut(
+                    <AdamW as __fabric::Checkpoint>::visit_part_mut(
                         __fabric_0,
                         __fabric_entries,
+                        __fabric::Sealed,
                     );
                     __fabric::Walking::leave(__fabric_entries);
                 }
@@ -388,9 +419,10 @@ const _: () = {
                             "inner",
                         ),
                     );
-                    <Sgd as __fabric::Checkpoint>::visit_mut(
+                    <Sgd as __fabric::Checkpoint>::visit_part_mut(
                         __fabric_0,
                         __fabric_entries,
+                        __fabric::Sealed,
                     );
                     __fabric::Walking::leave(__fabric_entries);
                 }

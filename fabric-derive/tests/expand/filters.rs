@@ -19,6 +19,7 @@ const _: () = {
             &["any_text", "any_glob", "function"],
             &[],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -31,6 +32,7 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -41,7 +43,11 @@ const _: () = {
                     )
                     .filter_text(&["weight", "scale"]),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.any_text, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.any_text,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -52,7 +58,11 @@ const _: () = {
                     )
                     .filter_glob(&["*.weight", "fc[0-9].*"]),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.any_glob, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.any_glob,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -69,13 +79,18 @@ const _: () = {
                         __fabric_filter
                     }),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.function, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.function,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -86,9 +101,10 @@ const _: () = {
                     )
                     .filter_text(&["weight", "scale"]),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.any_text,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -100,9 +116,10 @@ const _: () = {
                     )
                     .filter_glob(&["*.weight", "fc[0-9].*"]),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.any_glob,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -120,9 +137,10 @@ const _: () = {
                         __fabric_filter
                     }),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.function,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
         }

@@ -10,6 +10,7 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Counters {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["step", "epoch"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -21,36 +22,54 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.step,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Counters.epoch", "epoch"),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.epoch, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.epoch,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Counters.step", "step"),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.step,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Counters.epoch", "epoch"),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.epoch, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.epoch,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }
@@ -100,6 +119,7 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Losses {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["last", "history"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -111,30 +131,17 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
             );
-            <f32 as __fabric::Checkpoint>::visit(&self.last, __fabric_entries);
-            __fabric::Walking::leave(__fabric_entries);
-            __fabric::Walking::enter(
+            <f32 as __fabric::Checkpoint>::visit_part(
+                &self.last,
                 __fabric_entries,
-                __fabric::FieldSchema::new(__fabric_schema, "Losses.history", "history"),
+                __fabric::Sealed,
             );
-            <Vec<f32> as __fabric::Checkpoint>::visit(&self.history, __fabric_entries);
-            __fabric::Walking::leave(__fabric_entries);
-        }
-        fn visit_mut<'__fabric>(
-            &'__fabric mut self,
-            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
-        ) {
-            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric::Walking::enter(
-                __fabric_entries,
-                __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
-            );
-            <f32 as __fabric::Checkpoint>::visit_mut(&mut self.last, __fabric_entries);
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -142,7 +149,40 @@ const _: () = {
             );
             <Vec<
                 f32,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.history, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part(
+                &self.history,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
+            __fabric::Walking::leave(__fabric_entries);
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.last", "last"),
+            );
+            <f32 as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.last,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
+            __fabric::Walking::leave(__fabric_entries);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Losses.history", "history"),
+            );
+            <Vec<
+                f32,
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.history,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }
@@ -199,6 +239,7 @@ const _: () = {
                 &<Losses as __fabric::Checkpoint>::KEYS,
             ],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -211,40 +252,55 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"),
             );
-            <String as __fabric::Checkpoint>::visit(&self.name, __fabric_entries);
+            <String as __fabric::Checkpoint>::visit_part(
+                &self.name,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Run.counters", "counters")
                     .flatten(),
             );
-            <Counters as __fabric::Checkpoint>::visit(&self.counters, __fabric_entries);
+            <Counters as __fabric::Checkpoint>::visit_part(
+                &self.counters,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
                     .flatten(),
             );
-            <Losses as __fabric::Checkpoint>::visit(&self.losses, __fabric_entries);
+            <Losses as __fabric::Checkpoint>::visit_part(
+                &self.losses,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Run.name", "name"),
             );
-            <String as __fabric::Checkpoint>::visit_mut(
+            <String as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.name,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -252,9 +308,10 @@ const _: () = {
                 __fabric::FieldSchema::new(__fabric_schema, "Run.counters", "counters")
                     .flatten(),
             );
-            <Counters as __fabric::Checkpoint>::visit_mut(
+            <Counters as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.counters,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -262,9 +319,10 @@ const _: () = {
                 __fabric::FieldSchema::new(__fabric_schema, "Run.losses", "losses")
                     .flatten(),
             );
-            <Losses as __fabric::Checkpoint>::visit_mut(
+            <Losses as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.losses,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
         }

@@ -26,6 +26,7 @@ const _: () = {
             &["blocks", "head", "notes", "step"],
             &[&<Box<T> as __fabric::Checkpoint>::KEYS],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -41,12 +42,17 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Blocks.blocks", "blocks"),
             );
-            <[T; N] as __fabric::Checkpoint>::visit(&self.blocks, __fabric_entries);
+            <[T; N] as __fabric::Checkpoint>::visit_part(
+                &self.blocks,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -54,7 +60,11 @@ const _: () = {
             );
             <Option<
                 Box<T>,
-            > as __fabric::Checkpoint>::visit(&self.head, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part(
+                &self.head,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -66,28 +76,40 @@ const _: () = {
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.step, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.step,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Blocks.rest", "rest")
                     .flatten(),
             );
-            <Box<T> as __fabric::Checkpoint>::visit(&self.rest, __fabric_entries);
+            <Box<
+                T,
+            > as __fabric::Checkpoint>::visit_part(
+                &self.rest,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Blocks.blocks", "blocks"),
             );
-            <[T; N] as __fabric::Checkpoint>::visit_mut(
+            <[T; N] as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.blocks,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -96,7 +118,11 @@ const _: () = {
             );
             <Option<
                 Box<T>,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.head, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.head,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -108,7 +134,11 @@ const _: () = {
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Blocks.step", "step"),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.step, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.step,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -117,7 +147,11 @@ const _: () = {
             );
             <Box<
                 T,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.rest, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.rest,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }
@@ -188,6 +222,7 @@ const _: () = {
         T: __fabric::Checkpoint,
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["value", "next"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -201,12 +236,17 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
             );
-            <T as __fabric::Checkpoint>::visit(&self.value, __fabric_entries);
+            <T as __fabric::Checkpoint>::visit_part(
+                &self.value,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -214,19 +254,28 @@ const _: () = {
             );
             <Option<
                 Box<List<T>>,
-            > as __fabric::Checkpoint>::visit(&self.next, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part(
+                &self.next,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "List.value", "value"),
             );
-            <T as __fabric::Checkpoint>::visit_mut(&mut self.value, __fabric_entries);
+            <T as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.value,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -234,7 +283,11 @@ const _: () = {
             );
             <Option<
                 Box<List<T>>,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.next, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.next,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }

@@ -11,6 +11,7 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Mlp {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["fc1", "fc2"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -22,36 +23,54 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.fc1, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.fc1,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.fc2, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.fc2,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc1", "fc1"),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc1, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.fc1,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Mlp.fc2", "fc2"),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(&mut self.fc2, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.fc2,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }

@@ -15,6 +15,7 @@ const _: () = {
                 &[],
             )
             .aliases(&["epoch", "epochs"]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -27,6 +28,7 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -36,7 +38,11 @@ const _: () = {
                     "learningRate",
                 ),
             );
-            <f64 as __fabric::Checkpoint>::visit(&self.learning_rate, __fabric_entries);
+            <f64 as __fabric::Checkpoint>::visit_part(
+                &self.learning_rate,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -47,19 +53,28 @@ const _: () = {
                     )
                     .alias(&["epoch", "epochs"]),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.epoch_count, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.epoch_count,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
             );
-            <String as __fabric::Checkpoint>::visit(&self.r#type, __fabric_entries);
+            <String as __fabric::Checkpoint>::visit_part(
+                &self.r#type,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -69,9 +84,10 @@ const _: () = {
                     "learningRate",
                 ),
             );
-            <f64 as __fabric::Checkpoint>::visit_mut(
+            <f64 as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.learning_rate,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -83,18 +99,20 @@ const _: () = {
                     )
                     .alias(&["epoch", "epochs"]),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.epoch_count,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Named.type", "type"),
             );
-            <String as __fabric::Checkpoint>::visit_mut(
+            <String as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.r#type,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
         }

@@ -10,7 +10,7 @@ const _: () = {
     impl __fabric::Checkpoint for Step {
         const KIND: __fabric::Kind = <u64 as __fabric::Checkpoint>::KIND;
         const KEYS: __fabric::Keys = <u64 as __fabric::Checkpoint>::KEYS;
-        const VERSION: __fabric::core::primitive::u32 = <u64 as __fabric::Checkpoint>::VERSION;
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -21,24 +21,34 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Step.0", "0").flatten(),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.0, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.0,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Step.0", "0").flatten(),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(&mut self.0, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.0,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         #[allow(unused_variables)]
@@ -115,6 +125,7 @@ const _: () = {
     #[automatically_derived]
     impl __fabric::Checkpoint for Pair {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["0", "scale"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -126,12 +137,17 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Pair.0", "0"),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.0, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.0,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -144,12 +160,17 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Pair.0", "0"),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(&mut self.0, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.0,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -215,19 +236,22 @@ const _: () = {
     impl __fabric::Checkpoint for Marker {
         const KIND: __fabric::Kind = __fabric::Kind::Nothing;
         const KEYS: __fabric::Keys = __fabric::Keys::new(&[], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
             false
         }
-        #[allow(unused_variables)]
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
-        ) {}
-        #[allow(unused_variables)]
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+        }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
-        ) {}
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+        }
         #[allow(unused_variables)]
         fn to_value(
             &self,

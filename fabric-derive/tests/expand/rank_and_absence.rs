@@ -14,6 +14,7 @@ const _: () = {
             &["best", "position", "generator"],
             &[],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -25,13 +26,20 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Progress.best", "best")
                     .optional(),
             );
-            <Option<f64> as __fabric::Checkpoint>::visit(&self.best, __fabric_entries);
+            <Option<
+                f64,
+            > as __fabric::Checkpoint>::visit_part(
+                &self.best,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -42,7 +50,11 @@ const _: () = {
                     )
                     .per_rank(),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.position, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.position,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -61,6 +73,7 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -69,7 +82,11 @@ const _: () = {
             );
             <Option<
                 f64,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.best, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.best,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -80,9 +97,10 @@ const _: () = {
                     )
                     .per_rank(),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.position,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(

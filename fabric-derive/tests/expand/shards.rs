@@ -16,6 +16,7 @@ const _: () = {
             &["rows", "grid", "positions"],
             &[],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -28,13 +29,18 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
                     .shard(0, __fabric::core::option::Option::None),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.rows, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.rows,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -42,7 +48,11 @@ const _: () = {
                     .shard(0, __fabric::core::option::Option::None)
                     .shard(1, __fabric::core::option::Option::Some("tp")),
             );
-            <Tensor as __fabric::Checkpoint>::visit(&self.grid, __fabric_entries);
+            <Tensor as __fabric::Checkpoint>::visit_part(
+                &self.grid,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -53,22 +63,28 @@ const _: () = {
                     )
                     .buffer(),
             );
-            <Tensor as __fabric::Checkpoint>::visit(&self.positions, __fabric_entries);
+            <Tensor as __fabric::Checkpoint>::visit_part(
+                &self.positions,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
         fn visit_mut<'__fabric>(
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "Parallel.rows", "rows")
                     .shard(0, __fabric::core::option::Option::None),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.rows,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -77,9 +93,10 @@ const _: () = {
                     .shard(0, __fabric::core::option::Option::None)
                     .shard(1, __fabric::core::option::Option::Some("tp")),
             );
-            <Tensor as __fabric::Checkpoint>::visit_mut(
+            <Tensor as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.grid,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -91,9 +108,10 @@ const _: () = {
                     )
                     .buffer(),
             );
-            <Tensor as __fabric::Checkpoint>::visit_mut(
+            <Tensor as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.positions,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
         }

@@ -1,5 +1,6 @@
 // What #[derive(Checkpoint)] makes of input/struct_attributes.rs. To accept changes: BLESS=1 cargo test --workspace --lib snapshots
 
+use fabric_core::candle_core::Tensor;
 struct Versioned<T> {
     inner: Option<T>,
 }
@@ -12,6 +13,7 @@ const _: () = {
         T: fabric_core::Checkpoint + Copy,
     {
         const KEYS: __fabric::Keys = __fabric::Keys::new(&["inner"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         const VERSION: __fabric::core::primitive::u32 = 3u32;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
@@ -23,18 +25,7 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
-            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
-            __fabric::Walking::enter(
-                __fabric_entries,
-                __fabric::FieldSchema::new(__fabric_schema, "Versioned.inner", "inner"),
-            );
-            <Option<T> as __fabric::Checkpoint>::visit(&self.inner, __fabric_entries);
-            __fabric::Walking::leave(__fabric_entries);
-        }
-        fn visit_mut<'__fabric>(
-            &'__fabric mut self,
-            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
-        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -42,7 +33,30 @@ const _: () = {
             );
             <Option<
                 T,
-            > as __fabric::Checkpoint>::visit_mut(&mut self.inner, __fabric_entries);
+            > as __fabric::Checkpoint>::visit_part(
+                &self.inner,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
+            __fabric::Walking::leave(__fabric_entries);
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Versioned.inner", "inner"),
+            );
+            <Option<
+                T,
+            > as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.inner,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
         }
     }
@@ -78,3 +92,96 @@ const _: () = {
         };
     }
 };
+struct Migrated {
+    weight: Tensor,
+}
+#[allow(deprecated, unused_qualifications)]
+const _: () = {
+    use ::fabric_core::__private1 as __fabric;
+    #[automatically_derived]
+    impl __fabric::Checkpoint for Migrated {
+        const KEYS: __fabric::Keys = __fabric::Keys::new(&["weight"], &[]);
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
+        const VERSION: __fabric::core::primitive::u32 = 2u32;
+        fn recipe(__fabric_migrations: &mut __fabric::Migrations) {
+            let __fabric_recipe: fn(&mut __fabric::Migrations) = Self::migrations;
+            __fabric_recipe(__fabric_migrations)
+        }
+        fn may_differ(
+            __fabric_types: &mut __fabric::Types,
+        ) -> __fabric::core::primitive::bool {
+            __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
+                && (<Tensor as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn visit<'__fabric>(
+            &'__fabric self,
+            __fabric_entries: &mut __fabric::Visitor<'__fabric>,
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Migrated.weight", "weight"),
+            );
+            <Tensor as __fabric::Checkpoint>::visit_part(
+                &self.weight,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
+            __fabric::Walking::leave(__fabric_entries);
+        }
+        fn visit_mut<'__fabric>(
+            &'__fabric mut self,
+            __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
+        ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
+            let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
+            __fabric::Walking::enter(
+                __fabric_entries,
+                __fabric::FieldSchema::new(__fabric_schema, "Migrated.weight", "weight"),
+            );
+            <Tensor as __fabric::Checkpoint>::visit_part_mut(
+                &mut self.weight,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
+            __fabric::Walking::leave(__fabric_entries);
+        }
+    }
+    static __FABRIC_DECLARATION: __fabric::Declaration = __fabric::Declaration::new(
+        "Migrated",
+    );
+    ///The handles in [`Migrated::FIELDS`].
+    #[allow(
+        dead_code,
+        missing_debug_implementations,
+        non_camel_case_types,
+        non_snake_case
+    )]
+    #[allow(
+        private_bounds,
+        private_interfaces,
+        unreachable_pub,
+        clippy::type_complexity
+    )]
+    struct MigratedFields {
+        ///The field that is stored as `weight`.
+        weight: __fabric::Field<Migrated, Tensor>,
+    }
+    impl Migrated {
+        /**Typed handles to the stored fields of [`Migrated`]. The handle of a field inside a field is reached with `then`, as in `Migrated::FIELDS.outer.then(Outer::FIELDS.inner)`.
+
+| handle | type | name in the file |
+|---|---|---|
+| `weight` | `Tensor` | `weight` |*/
+        #[allow(dead_code, private_interfaces)]
+        const FIELDS: MigratedFields = MigratedFields {
+            weight: __fabric::Field::new(&__FABRIC_DECLARATION, "weight"),
+        };
+    }
+};
+impl Migrated {
+    fn migrations(m: &mut fabric_core::Migrations) {
+        m.from(1, "a clearer name").rename("w", "weight");
+    }
+}

@@ -17,6 +17,7 @@ const _: () = {
             &["model", "iteration", "hparams"],
             &[],
         );
+        const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
@@ -28,13 +29,18 @@ const _: () = {
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "TrainState.model", "model")
                     .filter_text(&["weight"]),
             );
-            <Linear as __fabric::Checkpoint>::visit(&self.model, __fabric_entries);
+            <Linear as __fabric::Checkpoint>::visit_part(
+                &self.model,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -44,7 +50,11 @@ const _: () = {
                     "iteration",
                 ),
             );
-            <u64 as __fabric::Checkpoint>::visit(&self.iteration, __fabric_entries);
+            <u64 as __fabric::Checkpoint>::visit_part(
+                &self.iteration,
+                __fabric_entries,
+                __fabric::Sealed,
+            );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
                 __fabric_entries,
@@ -64,15 +74,17 @@ const _: () = {
             &'__fabric mut self,
             __fabric_entries: &mut __fabric::VisitorMut<'__fabric>,
         ) {
+            __fabric::Walking::record::<Self>(__fabric_entries);
             let __fabric_schema = __fabric::Schema::of::<Self>(&__FABRIC_DECLARATION);
             __fabric::Walking::enter(
                 __fabric_entries,
                 __fabric::FieldSchema::new(__fabric_schema, "TrainState.model", "model")
                     .filter_text(&["weight"]),
             );
-            <Linear as __fabric::Checkpoint>::visit_mut(
+            <Linear as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.model,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(
@@ -83,9 +95,10 @@ const _: () = {
                     "iteration",
                 ),
             );
-            <u64 as __fabric::Checkpoint>::visit_mut(
+            <u64 as __fabric::Checkpoint>::visit_part_mut(
                 &mut self.iteration,
                 __fabric_entries,
+                __fabric::Sealed,
             );
             __fabric::Walking::leave(__fabric_entries);
             __fabric::Walking::enter(

@@ -23,6 +23,17 @@ const SAME_TENSORS: &str = "; all ranks must have entries of the same names: sta
 const SAME_VALUES: &str = "; a value that is None on some ranks and Some on others needs #[checkpoint(per_rank)], with which each \
                            rank saves its own";
 
+/// The begin of the subject of a struct's version.
+const VERSION: &str = "the version of ";
+
+/// The advice about a version that only some ranks have.
+const SAME_PROGRAM: &str = "; run the same program on all ranks";
+
+/// The subject of a struct's version.
+pub(crate) fn version_of(path: &str) -> String {
+    format!("{VERSION}the struct at `{path}`")
+}
+
 /// The text about a value.
 pub(crate) fn value_line(bytes: &[u8]) -> String {
     format!("{VALUE}{:016x}", checksum::of(bytes))
@@ -98,7 +109,7 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
         return other.get(at).map(split).map(|more| additional(&more));
     };
     Some(match said_of(other, &about) {
-        None => format!("it does not have {about}, which rank 0 has{}", same_entries(&here)),
+        None => format!("it does not have {about}, which rank 0 has{}", advice(&about, &here)),
         Some((_, there)) if there == here => match other.get(at).map(split) {
             Some(more) if said_of(first, &more.0).is_none() => additional(&more),
             _ => format!(
@@ -130,11 +141,18 @@ fn first_difference(first: &[&str], other: &[&str]) -> Option<String> {
 
 /// The text about an entry that rank 0 lacks.
 fn additional((about, what): &(String, String)) -> String {
-    format!("it has {about}, which rank 0 does not have{}", same_entries(what))
+    format!("it has {about}, which rank 0 does not have{}", advice(about, what))
 }
 
-fn same_entries(what: &str) -> &'static str {
-    if what == SHARED { SAME_VALUES } else { SAME_TENSORS }
+/// The advice about a line that only some ranks have.
+fn advice(about: &str, what: &str) -> &'static str {
+    if about.starts_with(VERSION) {
+        SAME_PROGRAM
+    } else if what == SHARED {
+        SAME_VALUES
+    } else {
+        SAME_TENSORS
+    }
 }
 
 /// Returns true for the steps and the hyper-parameters of an optimizer, which have no attribute of their own.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::replicas::{Comparison, compare};
 use super::{Agreed, AgreedTensor, PlannedTensor, Prepared};
 use crate::dist::manifest::coordinate;
-use crate::dist::ranks::{Lines, Ranks, SHARED, digest, no_memory, value_line};
+use crate::dist::ranks::{Lines, Ranks, SHARED, digest, no_memory, value_line, version_of};
 use crate::dist::shard::{self, GlobalTensor, LocalTensor};
 use crate::dist::strategy::Layout;
 use crate::error::{Error, Result, StateError};
@@ -71,9 +71,13 @@ fn locals(tensors: &[PlannedTensor]) -> impl Iterator<Item = &LocalTensor> + Clo
 /// Everything that must be equal on all ranks, as text.
 fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     let plan = &prepared.plan;
+    let outermost = plan.structs.first().filter(|first| first.path.is_empty());
     let mut lines = vec![
+        (
+            "the schema's version".to_owned(),
+            outermost.map_or(1, |outermost| outermost.version).to_string(),
+        ),
         ("the path".to_owned(), path.display().to_string()),
-        ("the schema's version".to_owned(), prepared.state.version.to_string()),
         ("the durability".to_owned(), format!("{:?}", prepared.durability)),
         (
             "the treatment of replicas".to_owned(),
@@ -96,6 +100,10 @@ fn lines(prepared: &Prepared, ranks: &Ranks, path: &Path) -> Lines {
     lines.extend(values.map(|(name, _)| (quoted(name), SHARED.to_owned())));
     let filtered = plan.filtered.iter();
     lines.extend(filtered.map(|name| (quoted(name), "left out by a filter".to_owned())));
+    // Ranks may wrap a part in other structs, if no version tells these apart. The lines come last, because a part that only some
+    // ranks have is told by its entries.
+    let versions = plan.structs.iter().filter(|found| found.version != 1);
+    lines.extend(versions.map(|found| (version_of(&found.path), found.version.to_string())));
     lines
 }
 
@@ -124,7 +132,6 @@ pub(super) fn of_one_rank(ranks: &Ranks, prepared: Prepared) -> Result<Agreed> {
         tensors: agreed.collect(),
         per_rank: Vec::new(),
         report: prepared.report,
-        state: prepared.state,
         durability: prepared.durability,
     })
 }
@@ -169,7 +176,6 @@ pub(super) fn agree(ranks: &Ranks, prepared: Prepared, path: &Path, said: &[Vec<
             differing,
             ..prepared.report
         },
-        state: prepared.state,
         durability: prepared.durability,
     })
 }

@@ -34,10 +34,9 @@ pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, agreed: Agreed) -> Deci
         tensors,
         per_rank,
         report,
-        state,
         durability,
     } = agreed;
-    let mut manifest = plan.into_manifest(ranks.strategy.origin(), state, per_rank);
+    let mut manifest = plan.into_manifest(ranks.strategy.origin(), per_rank);
     let records = tensors.iter();
     let records = records.map(|tensor| record(&tensor.row.name, &tensor.global.info, tensor.stored()));
     manifest.body.tensors = records.collect();

@@ -12,9 +12,7 @@ use crate::save::{Commit, Decided};
 /// Assigns all rows to rank 0.
 pub(super) fn decide(ranks: &Ranks, writing: Arc<Ranks>, agreed: Agreed) -> Decided {
     let (mut report, durability) = (agreed.report, agreed.durability);
-    let manifest = agreed
-        .plan
-        .into_manifest(ranks.strategy.origin(), agreed.state, agreed.per_rank);
+    let manifest = agreed.plan.into_manifest(ranks.strategy.origin(), agreed.per_rank);
     let mut rows: Vec<_> = agreed.tensors.into_iter().map(|tensor| tensor.row).collect();
     if ranks.rank() != 0 {
         rows.clear();

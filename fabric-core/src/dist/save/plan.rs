@@ -14,7 +14,6 @@ use super::{Prepared, prepare};
 use crate::dist::ranks::{Lines, Ranks, digest};
 use crate::dist::shard;
 use crate::error::Result;
-use crate::format::manifest::StructRecord;
 use crate::io::checksum;
 use crate::options::SaveOptions;
 use crate::save::plan::{ResolvedState, WholeShapes};
@@ -33,14 +32,13 @@ struct First {
 /// The plan of a rank before the other ranks have answered.
 enum Planned<'s> {
     Ready(Box<Prepared>),
-    WaitsForShapes(Box<(ResolvedState<'s>, SaveOptions, StructRecord)>),
+    WaitsForShapes(Box<(ResolvedState<'s>, SaveOptions)>),
 }
 
 /// Plans a save of the state that `resolve` gives. Returns the plan and the encoded [`Hello`] of every rank.
 pub(super) fn plan<'s>(
     ranks: &Ranks,
     path: &Path,
-    outermost: StructRecord,
     options: SaveOptions,
     resolve: impl FnOnce() -> Result<ResolvedState<'s>>,
 ) -> Result<(Prepared, Vec<Vec<u8>>)> {
@@ -49,11 +47,11 @@ pub(super) fn plan<'s>(
         let queries = ShapeQueries::of(&state, &options.filters, &ranks.strategy, &ranks.mesh)?;
         let mut hello = Vec::new();
         let planned = if queries.is_empty() {
-            let prepared = prepare(ranks, state, options, outermost, &WholeShapes::default())?;
+            let prepared = prepare(ranks, state, options, &WholeShapes::default())?;
             hello = Hello::of(&prepared, ranks, path)?.encode()?;
             Planned::Ready(Box::new(prepared))
         } else {
-            Planned::WaitsForShapes(Box::new((state, options, outermost)))
+            Planned::WaitsForShapes(Box::new((state, options)))
         };
         let first = First {
             queries: digest(&lines(&queries, ranks, path)),
@@ -70,7 +68,7 @@ pub(super) fn plan<'s>(
         .collect::<Result<Vec<_>>>()?;
     let digests: Vec<u64> = firsts.iter().map(|first| first.queries).collect();
     ranks.require_same("save: compare", &digests, || lines(&queries, ranks, path))?;
-    let (state, options, outermost) = match planned {
+    let (state, options) = match planned {
         Planned::Ready(prepared) => {
             let hellos = firsts.into_iter().map(|first| first.hello).collect();
             return Ok((*prepared, hellos));
@@ -81,7 +79,7 @@ pub(super) fn plan<'s>(
     let globals = wholes(ranks, "save: shapes", &queries.locals, alike)?;
     let wholes = queries.wholes(globals);
     ranks.step("save: filter", || {
-        let prepared = prepare(ranks, state, options, outermost, &wholes)?;
+        let prepared = prepare(ranks, state, options, &wholes)?;
         let said = Hello::of(&prepared, ranks, path)?.encode()?;
         Ok((prepared, said))
     })

@@ -47,10 +47,6 @@ fn is_true(manifest: &Manifest) -> Result<(), String> {
     self::head(head)?;
     let tensors = body.tensors.iter().map(|tensor| &tensor.name);
     names(tensors, body)?;
-    let mut paths: Vec<&str> = body.structs.iter().map(|record| record.path.as_str()).collect();
-    if let Some(path) = first_twice(&mut paths) {
-        return Err(format!("the struct at `{}` is there twice", shown(path)));
-    }
     values(&body.values, &head.mesh)?;
     for TieRecord { name, target } in &body.ties {
         let count = body.tensors.len();

@@ -20,7 +20,7 @@ pub(crate) struct Fact {
 /// A struct of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StructRecord {
-    /// The name below which its fields are; empty for the state itself.
+    /// The path below which its fields are; empty for the state itself.
     #[serde(deserialize_with = "wire::text")]
     pub(crate) path: String,
     /// The name of the type, for messages.

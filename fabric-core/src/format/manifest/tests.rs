@@ -159,6 +159,24 @@ fn the_manifests_of_version_1_0_are_decoded() {
 }
 
 #[test]
+fn several_structs_may_have_one_path_and_keep_their_order() {
+    for mut manifest in samples() {
+        let structs = [
+            ("model", "Wrapped"),
+            ("model", "Model"),
+            ("model.fc", "Layer"),
+            ("", "Counters"),
+        ];
+        manifest.body.structs.extend(structs.map(|(path, name)| StructRecord {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            version: 1,
+        }));
+        assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
+    }
+}
+
+#[test]
 fn the_length_does_not_depend_on_checksums_and_places() {
     for mut planned in samples() {
         let before = planned.encoded_len().unwrap();

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::RawCheckpoint;
 use crate::error::Result;
+use crate::format::manifest::StructRecord;
 use crate::source::{About, Format};
 
 /// The facts about a checkpoint as a whole, which [`RawCheckpoint::description`] returns.
@@ -35,9 +36,9 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StructDescription {
-    /// The name below which the fields of the struct are; empty for the state itself.
+    /// The path below which the fields of the struct are; empty for the state itself.
     pub path: String,
-    /// The name of the type.
+    /// The name of the type, without its module and its generic arguments.
     pub name: String,
     /// The version of the struct, which its author counts from 1.
     pub version: u32,
@@ -57,7 +58,50 @@ pub struct RunDescription {
     pub host: Option<String>,
 }
 
+/// The structs of a file by their paths. Of those at one path, the outer one comes first.
+fn described(structs: &[StructRecord]) -> Vec<StructDescription> {
+    let structs = structs.iter().map(|record| StructDescription {
+        path: record.path.clone(),
+        name: record.name.clone(),
+        version: record.version,
+    });
+    let mut structs: Vec<StructDescription> = structs.collect();
+    structs.sort_by(|a, b| a.path.cmp(&b.path));
+    structs
+}
+
 impl RawCheckpoint {
+    /// The structs of the saved state with their versions, sorted by path; empty if the file does not store them. Several structs may
+    /// have one path: a newtype and its contents, or a struct and one that it flattens. The outer one comes first. A
+    /// [`subtree`](Self::subtree) has the structs at its name and below, with paths relative to it.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric};
+    /// #[derive(Checkpoint)]
+    /// #[checkpoint(version = 3)]
+    /// struct Attention { qkv: Tensor }
+    ///
+    /// #[derive(Checkpoint)]
+    /// struct Model { layers: Vec<Attention> }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("last.ckpt");
+    /// # let qkv = Tensor::ones((6, 2), DType::F32, &Device::Cpu)?;
+    /// # let fabric = Fabric::new();
+    /// fabric.save(&path, &Model { layers: vec![Attention { qkv }] })?;
+    /// let raw = fabric.open(&path)?;
+    /// let versions = raw.versions().into_iter().map(|found| format!("{} {} {}", found.path, found.name, found.version));
+    /// assert_eq!(versions.collect::<Vec<_>>(), [" Model 1", "layers.0 Attention 3"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn versions(&self) -> Vec<StructDescription> {
+        described(&self.index.structs)
+    }
+
     /// The format of the checkpoint, its writer, its strategy, the versions of its structs, its files, and the facts of a run. A
     /// [`subtree`](Self::subtree) or a remainder has the description of the checkpoint that it is from.
     ///
@@ -92,21 +136,12 @@ impl RawCheckpoint {
             bytes,
             unchecked_index: _,
         } = self.source.about()?;
-        let structs = self.source.index().structs.iter();
-        let mut structs: Vec<StructDescription> = structs
-            .map(|record| StructDescription {
-                path: record.path.clone(),
-                name: record.name.clone(),
-                version: record.version,
-            })
-            .collect();
-        structs.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Description {
             format,
             writer,
             strategy,
             mesh,
-            structs,
+            structs: described(&self.source.index().structs),
             run: run.map(|facts| RunDescription {
                 step: facts.step,
                 time: facts.time,

@@ -110,6 +110,7 @@ macro_rules! optimizer_traits {
         #[diagnostic::do_not_recommend]
         impl $crate::state::Checkpoint for $name {
             const KEYS: $crate::state::Keys = $crate::state::Keys::OPTIMIZER;
+            const RECORDED: $crate::state::Recorded = $crate::state::Recorded::Never;
 
             fn may_differ(_: &mut $crate::state::Types) -> bool {
                 false

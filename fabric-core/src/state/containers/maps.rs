@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
-use crate::state::{Checkpoint, Keys, Kind, MapKey, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, MapKey, Recorded, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 /// The stored forms of keys and values, in the order of the map.
@@ -53,6 +53,7 @@ macro_rules! maps {
         impl<K: MapKey + $($bound)*, T: Checkpoint, $($generics)*> Checkpoint for $map {
             const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::ANY;
+            const RECORDED: Recorded = Recorded::Never;
 
             fn may_differ(types: &mut Types) -> bool {
                 T::may_differ(types)
@@ -61,7 +62,7 @@ macro_rules! maps {
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
                     for (key, part) in $order(whole.iter()) {
-                        entries.nested(&key.text(), |entries| part.visit(entries));
+                        entries.nested(&key.text(), |entries| part.visit_part(entries, Sealed));
                     }
                 });
             }
@@ -69,7 +70,7 @@ macro_rules! maps {
             fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
                 entries.container(self, |entries, whole| {
                     for (key, part) in $order(whole.iter_mut()) {
-                        entries.nested(&key.text(), |entries| part.visit_mut(entries));
+                        entries.nested(&key.text(), |entries| part.visit_part_mut(entries, Sealed));
                     }
                 });
             }

@@ -1,6 +1,6 @@
 //! `Option`, which has no entries if it is `None`.
 
-use crate::state::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 /// `None` has no entries. A load replaces a plain value in an `Option`, also `None` by a value and a value by `None`;
@@ -8,6 +8,7 @@ use crate::value::{Value, ValueError};
 impl<T: Checkpoint> Checkpoint for Option<T> {
     const KIND: Kind = T::KIND.in_an_option();
     const KEYS: Keys = T::KEYS;
+    const RECORDED: Recorded = Recorded::Never;
     const VERSION: u32 = T::VERSION;
 
     fn may_differ(types: &mut Types) -> bool {
@@ -19,14 +20,14 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
             // The `Option` is encoded as a whole: the inner value may itself be a `None`.
             Some(_) if Self::KIND.is_value() => entries.plain(self),
             None if Self::KIND.is_value() => entries.absent(),
-            Some(inner) => inner.visit(entries),
+            Some(inner) => inner.visit_part(entries, Sealed),
             None => entries.walk.none(),
         }
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
         entries.container(self, |entries, whole| match whole {
-            Some(inner) => inner.visit_mut(entries),
+            Some(inner) => inner.visit_part_mut(entries, Sealed),
             None => entries.walk.none(),
         });
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::num::{Saturating, Wrapping};
 
-use crate::state::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 /// Implements `Checkpoint` for a type around one item, by the implementation of the item.
@@ -13,6 +13,7 @@ macro_rules! around {
         impl<T: Checkpoint> Checkpoint for $type {
             const KIND: Kind = T::KIND;
             const KEYS: Keys = T::KEYS;
+            const RECORDED: Recorded = Recorded::Never;
             const VERSION: u32 = T::VERSION;
 
             fn may_differ(types: &mut Types) -> bool {
@@ -21,12 +22,12 @@ macro_rules! around {
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 let $around = self;
-                (&$inside).visit(entries);
+                (&$inside).visit_part(entries, Sealed);
             }
 
             fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
                 let $around = self;
-                (&mut $inside).visit_mut(entries);
+                (&mut $inside).visit_part_mut(entries, Sealed);
             }
 
             fn to_value(&self, _: Sealed) -> Result<Value, ValueError> {
@@ -56,6 +57,7 @@ around! {
 impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     const KIND: Kind = T::KIND.of_entries();
     const KEYS: Keys = T::KEYS;
+    const RECORDED: Recorded = Recorded::Never;
     const VERSION: u32 = T::VERSION;
 
     fn may_differ(types: &mut Types) -> bool {
@@ -63,11 +65,11 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        (**self).visit(entries);
+        (**self).visit_part(entries, Sealed);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
-        (**self).visit_mut(entries);
+        (**self).visit_part_mut(entries, Sealed);
     }
 }
 
@@ -76,6 +78,7 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
 impl<T: Checkpoint + ?Sized> Checkpoint for &T {
     const KIND: Kind = T::KIND.shared();
     const KEYS: Keys = T::KEYS;
+    const RECORDED: Recorded = Recorded::Never;
     const VERSION: u32 = T::VERSION;
 
     fn may_differ(types: &mut Types) -> bool {
@@ -83,7 +86,7 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &T {
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        (**self).visit(entries);
+        (**self).visit_part(entries, Sealed);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
@@ -103,6 +106,7 @@ where
 {
     const KIND: Kind = T::KIND;
     const KEYS: Keys = T::KEYS;
+    const RECORDED: Recorded = Recorded::Never;
     const VERSION: u32 = T::VERSION;
 
     fn may_differ(types: &mut Types) -> bool {
@@ -110,7 +114,7 @@ where
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
-        (**self).visit(entries);
+        (**self).visit_part(entries, Sealed);
     }
 
     fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
@@ -118,7 +122,7 @@ where
             if matches!(whole, Self::Borrowed(_)) {
                 entries.shared();
             }
-            whole.to_mut().visit_mut(entries);
+            whole.to_mut().visit_part_mut(entries, Sealed);
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{LinkedList, VecDeque};
 
-use crate::state::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 /// The stored forms of items, in their order.
@@ -32,6 +32,7 @@ macro_rules! sequences {
         {
             const KIND: Kind = Kind::Value.and(T::KIND);
             const KEYS: Keys = Keys::NUMBERS;
+            const RECORDED: Recorded = Recorded::Never;
 
             fn may_differ(types: &mut Types) -> bool {
                 T::may_differ(types)
@@ -40,7 +41,7 @@ macro_rules! sequences {
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
                     for (at, part) in whole.iter().enumerate() {
-                        entries.nested(&at.to_string(), |entries| part.visit(entries));
+                        entries.nested(&at.to_string(), |entries| part.visit_part(entries, Sealed));
                     }
                 });
             }
@@ -48,7 +49,7 @@ macro_rules! sequences {
             fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
                 entries.container(self, |entries, whole| {
                     for (at, part) in whole.iter_mut().enumerate() {
-                        entries.nested(&at.to_string(), |entries| part.visit_mut(entries));
+                        entries.nested(&at.to_string(), |entries| part.visit_part_mut(entries, Sealed));
                     }
                 });
             }

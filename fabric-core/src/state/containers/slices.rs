@@ -1,12 +1,13 @@
 //! Slices, which a state borrows. A load keeps the length of a slice: it replaces all items or refuses the list.
 
 use super::sequences::{items_of, stored_items};
-use crate::state::{Checkpoint, Keys, Kind, Sealed, Types, ValueSlot, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, ValueSlot, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 impl<T: Checkpoint> Checkpoint for [T] {
     const KIND: Kind = Kind::Value.and(T::KIND);
     const KEYS: Keys = Keys::NUMBERS;
+    const RECORDED: Recorded = Recorded::Never;
 
     fn may_differ(types: &mut Types) -> bool {
         T::may_differ(types)
@@ -15,7 +16,7 @@ impl<T: Checkpoint> Checkpoint for [T] {
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         entries.container(self, |entries, whole| {
             for (at, part) in whole.iter().enumerate() {
-                entries.nested(&at.to_string(), |entries| part.visit(entries));
+                entries.nested(&at.to_string(), |entries| part.visit_part(entries, Sealed));
             }
         });
     }
@@ -29,7 +30,7 @@ impl<T: Checkpoint> Checkpoint for [T] {
             Kind::SharedValue => entries.shared(),
             _ => {
                 for (at, part) in self.iter_mut().enumerate() {
-                    entries.nested(&at.to_string(), |entries| part.visit_mut(entries));
+                    entries.nested(&at.to_string(), |entries| part.visit_part_mut(entries, Sealed));
                 }
             }
         }

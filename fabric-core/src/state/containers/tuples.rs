@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::state::{Checkpoint, Keys, Kind, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 macro_rules! tuples {
@@ -10,6 +10,7 @@ macro_rules! tuples {
         impl<$($part: Checkpoint),+> Checkpoint for ($($part,)+) {
             const KIND: Kind = Kind::Value$(.and($part::KIND))+;
             const KEYS: Keys = Keys::NUMBERS;
+            const RECORDED: Recorded = Recorded::Never;
 
             fn may_differ(types: &mut Types) -> bool {
                 false $(|| $part::may_differ(types))+
@@ -17,13 +18,13 @@ macro_rules! tuples {
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
                 entries.container(self, |entries, whole| {
-                    $(entries.nested(stringify!($at), |entries| whole.$at.visit(entries));)+
+                    $(entries.nested(stringify!($at), |entries| whole.$at.visit_part(entries, Sealed));)+
                 });
             }
 
             fn visit_mut<'a>(&'a mut self, entries: &mut VisitorMut<'a>) {
                 entries.container(self, |entries, whole| {
-                    $(entries.nested(stringify!($at), |entries| whole.$at.visit_mut(entries));)+
+                    $(entries.nested(stringify!($at), |entries| whole.$at.visit_part_mut(entries, Sealed));)+
                 });
             }
 
@@ -66,6 +67,7 @@ macro_rules! empty {
         impl<$($generics)*> Checkpoint for $type {
             const KIND: Kind = Kind::Nothing;
             const KEYS: Keys = Keys::NONE;
+            const RECORDED: Recorded = Recorded::Never;
 
             fn may_differ(_: &mut Types) -> bool {
                 false
