@@ -16,6 +16,7 @@ mod screen;
 mod text;
 mod time;
 mod tree;
+mod versions;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use fabric_core::TensorInfo;
 
 use crate::entries::{Content, Entry, number, segments, value_text};
+use crate::versions::{Versions, add};
 
 /// A node: an entry, or what entries below it have in common, or both.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Node<'r> {
     pub(crate) tensors: u64,
     /// Their bytes, in all copies.
     pub(crate) bytes: u64,
+    /// The structs at the node whose version is not 1.
+    pub(crate) versions: String,
     /// Nodes with one kind have equal subtrees.
     kind: usize,
 }
@@ -34,12 +37,16 @@ pub(crate) enum Order {
 }
 
 /// The tree of entries in natural order.
-pub(crate) fn tree<'r>(entries: &[Entry<'r>], order: Order) -> Vec<Node<'r>> {
+pub(crate) fn tree<'r>(entries: &[Entry<'r>], order: Order, versions: &Versions<'_>) -> Vec<Node<'r>> {
     let named: Vec<Named<'_, 'r>> = entries
         .iter()
         .map(|entry| (segments(entry.name).collect(), entry))
         .collect();
-    let mut roots = Kinds::default().nodes(&named, 0);
+    let mut kinds = Kinds {
+        known: HashMap::new(),
+        versions,
+    };
+    let mut roots = kinds.nodes(&named, 0);
     for root in &mut roots {
         root.finish(1, order);
     }
@@ -54,6 +61,7 @@ type Named<'e, 'r> = (Vec<&'r str>, &'e Entry<'r>);
 struct Subtree<'r> {
     leaf: Option<Leaf<'r>>,
     children: Vec<(String, usize)>,
+    versions: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -77,10 +85,13 @@ impl<'r> Leaf<'r> {
 }
 
 /// A number for each subtree.
-#[derive(Debug, Default)]
-struct Kinds<'r>(HashMap<Subtree<'r>, usize>);
+#[derive(Debug)]
+struct Kinds<'r, 'v> {
+    known: HashMap<Subtree<'r>, usize>,
+    versions: &'v Versions<'v>,
+}
 
-impl<'r> Kinds<'r> {
+impl<'r> Kinds<'r, '_> {
     /// The nodes of entries that have their first `level` segments in common.
     fn nodes(&mut self, entries: &[Named<'_, 'r>], level: usize) -> Vec<Node<'r>> {
         let siblings = entries.chunk_by(|(a, _), (b, _)| a.get(level) == b.get(level));
@@ -95,11 +106,13 @@ impl<'r> Kinds<'r> {
         let is_entry = segments.len() == level + 1;
         let entry = is_entry.then(|| (*first).clone());
         let children = self.nodes(&entries[usize::from(is_entry)..], level + 1);
+        let versions = self.versions.at(segments.get(..=level).unwrap_or_default()).to_owned();
         let subtree = Subtree {
             leaf: entry.as_ref().map(Leaf::of),
             children: children.iter().map(|child| (child.label.clone(), child.kind)).collect(),
+            versions: versions.clone(),
         };
-        let next = self.0.len();
+        let next = self.known.len();
         Some(Node {
             label: segments.get(level).copied().unwrap_or_default().to_owned(),
             entry,
@@ -107,7 +120,8 @@ impl<'r> Kinds<'r> {
             copies: 1,
             tensors: 0,
             bytes: 0,
-            kind: *self.0.entry(subtree).or_insert(next),
+            versions,
+            kind: *self.known.entry(subtree).or_insert(next),
         })
     }
 }
@@ -160,6 +174,7 @@ impl Node<'_> {
         {
             self.label = format!("{}.{}", self.label, only.label);
             self.copies = self.copies.saturating_mul(only.copies);
+            add(&mut self.versions, &only.versions);
             (self.entry, self.children) = (only.entry, only.children);
         }
         self.tensors = self
@@ -214,7 +229,7 @@ mod tests {
         };
         let mut entries: Vec<Entry<'_>> = tensors.iter().copied().zip(&infos).map(entry).collect();
         entries.sort_by(|a, b| natural(a.name).cmp(&natural(b.name)));
-        labels(&tree(&entries, Order::Name))
+        labels(&tree(&entries, Order::Name, &Versions::default()))
     }
 
     #[test]
@@ -239,6 +254,32 @@ mod tests {
     }
 
     #[test]
+    fn siblings_whose_structs_have_other_versions_are_apart() {
+        let info = TensorInfo::new(DType::F32, vec![2]);
+        let mut entries = ["b.0.w", "b.1.w", "b.2.w", "c.d.w"].map(|name| Entry {
+            name,
+            content: Content::Tensor {
+                info: &info,
+                tied_to: None,
+                unlisted: None,
+            },
+        });
+        entries.sort_by(|a, b| natural(a.name).cmp(&natural(b.name)));
+        let known = [
+            ("b.0", "B version 2"),
+            ("b.2", "B version 2"),
+            ("c", "C version 3"),
+            ("c.d", "D version 4"),
+        ];
+        let versions = Versions::known(&known);
+        let nodes = tree(&entries, Order::Name, &versions);
+        assert_eq!(labels(&nodes), "b([0,2].w 1.w) c.d.w");
+        assert_eq!(nodes[0].children[0].versions, "B version 2");
+        assert_eq!(nodes[0].children[1].versions, "");
+        assert_eq!(nodes[1].versions, "C version 3, D version 4");
+    }
+
+    #[test]
     fn bytes_and_tensors_are_those_of_all_copies() {
         let info = TensorInfo::new(DType::F32, vec![2]);
         let names = ["b.0.c.0", "b.0.c.1", "b.1.c.0", "b.1.c.1"];
@@ -250,7 +291,7 @@ mod tests {
                 unlisted: None,
             },
         });
-        let nodes = tree(&entries, Order::Size);
+        let nodes = tree(&entries, Order::Size, &Versions::default());
         assert_eq!((nodes[0].tensors, nodes[0].bytes, nodes[0].copies), (4, 32, 4));
     }
 }

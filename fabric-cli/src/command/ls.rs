@@ -18,11 +18,12 @@ use crate::json;
 use crate::screen::Screen;
 use crate::text::plain;
 use crate::tree::{Order, tree};
+use crate::versions::Versions;
 
 /// Lists the entries of a checkpoint: tensors, values and optimizers.
 ///
 /// Siblings with equal entries below them are one line, `blocks.[0..11]`, and each optimizer is one line. A tensor that is stored under
-/// several names has its bytes at the first of them.
+/// several names has its bytes at the first of them. A struct of another version than 1 shows its name and its version.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The file or the directory.
@@ -72,7 +73,8 @@ pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode
     if arguments.flat {
         table::flat(screen, &all, sizes)?;
     } else {
-        print_tree(screen, all, &optimizers, arguments, sizes)?;
+        let versions = Versions::of(&description.structs);
+        print_tree(screen, all, &optimizers, &versions, arguments, sizes)?;
     }
     filtered(screen, &raw)?;
     Ok(ExitCode::SUCCESS)
@@ -98,6 +100,7 @@ fn print_tree(
     screen: &mut Screen,
     all: Vec<Entry<'_>>,
     optimizers: &[OptimizerSummary],
+    versions: &Versions<'_>,
     arguments: &Arguments,
     sizes: Sizes,
 ) -> Result<(), Failure> {
@@ -107,7 +110,7 @@ fn print_tree(
     } else {
         all
     };
-    table::nested(screen, &tree(&shown, arguments.sort), sizes)
+    table::nested(screen, &tree(&shown, arguments.sort, versions), sizes)
 }
 
 /// The entries that match the patterns; all if there are none.

@@ -17,6 +17,7 @@ use crate::json;
 use crate::screen::Screen;
 use crate::text::plain;
 use crate::tree::{Order, tree};
+use crate::versions::Versions;
 
 /// Shows an entry: a value as JSON, or the statistics and the first elements of a tensor.
 ///
@@ -118,7 +119,11 @@ fn show_below(raw: &RawCheckpoint, error: &Error, arguments: &Arguments, screen:
         return Err(no_such(&arguments.path, error));
     }
     if !arguments.json {
-        return table::nested(screen, &tree(&below, Order::Name), table::Sizes::new(false));
+        return table::nested(
+            screen,
+            &tree(&below, Order::Name, &Versions::default()),
+            table::Sizes::new(false),
+        );
     }
     let document = BelowDocument {
         path: arguments.path.to_string_lossy().into_owned(),

@@ -38,6 +38,27 @@ struct TrainState {
     hparams: BTreeMap<String, u64>,
 }
 
+/// A struct that has changed since the first version of the program.
+#[derive(Checkpoint)]
+#[checkpoint(version = 3)]
+struct Attention {
+    qkv: Var,
+    out: Var,
+}
+
+#[derive(Checkpoint)]
+#[checkpoint(version = 2)]
+struct Layer {
+    attention: Attention,
+}
+
+#[derive(Checkpoint)]
+#[checkpoint(version = 5)]
+struct Changed {
+    layers: Vec<Layer>,
+    last: Attention,
+}
+
 const WIDTH: usize = 48;
 const VOCABULARY: usize = 1000;
 const LAYERS: u64 = 12;
@@ -96,6 +117,19 @@ fn sum_of_squares(tensor: &Tensor) -> Tensor {
     tensor.sqr().expect("floats").sum_all().expect("a sum")
 }
 
+impl Changed {
+    fn new() -> Self {
+        let attention = |seed| Attention {
+            qkv: var(seed, (24, 8)),
+            out: var(seed, (8, 8)),
+        };
+        Self {
+            layers: (0..2).map(attention).map(|attention| Layer { attention }).collect(),
+            last: attention(3),
+        }
+    }
+}
+
 /// Writes the samples into a directory.
 pub(crate) fn write(directory: &Path) {
     let at = |name: &str| directory.join(name);
@@ -119,6 +153,7 @@ pub(crate) fn write(directory: &Path) {
     fabric
         .export(at("gpt.ckpt"), at("gpt.pt"), ExportOptions::new())
         .expect("an export");
+    fabric.save(at("changed.ckpt"), &Changed::new()).expect("a save");
     let mut bytes = fs::read(at("gpt.ckpt")).expect("it is there");
     bytes[20_000] ^= 1;
     fs::write(at("damaged.ckpt"), bytes).expect("it is writable");

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::screen::{BOLD, Screen, styled};
 use crate::text::{counted, cut, plain, plural};
 use crate::time::utc;
+use crate::versions;
 
 /// The sums over the listed entries.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -81,8 +82,8 @@ fn origin(description: &Description, sizes: Sizes) -> String {
             axes => format!("{strategy} ({})", axes.join(", ")),
         });
     }
-    let versions = description.structs.iter().filter(|found| found.version != 1);
-    parts.extend(versions.map(|found| format!("{} version {}", plain(&found.name), found.version)));
+    let outermost = description.structs.iter().filter(|found| found.path.is_empty());
+    parts.extend(outermost.filter_map(versions::text));
     parts.push(format!(
         "{}, {}",
         plural(description.files, "file"),

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::screen::{BOLD, DIM, Screen, styled};
 use crate::text::{counted, cut, plain, size};
 use crate::tree::Node;
+use crate::versions::add;
 
 /// The columns that a value takes at most: the rest of a long one is shown by `ckpt show`.
 const MOST_OF_A_VALUE: usize = 80;
@@ -124,6 +125,7 @@ fn line(node: &Node<'_>, branches: String, is_root: bool, sizes: Sizes) -> Line 
     if is_root && node.entry.is_none() && node.tensors > 0 {
         line.text = format!("{}, {}", counted(node.tensors, "tensor"), sizes.text(node.bytes));
     }
+    add(&mut line.text, &node.versions);
     Line {
         branches,
         name: plain(&node.label).into_owned(),
