@@ -5,6 +5,7 @@
 mod description;
 mod optimizers;
 mod statistics;
+mod versions;
 
 use fabric_core::testing::Memory;
 use fabric_core::{ExportOptions, Fabric, RawCheckpoint, Strategy};
