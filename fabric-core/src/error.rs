@@ -1,6 +1,7 @@
 //! The errors of this crate. Each message says how to resolve the error.
 
 mod group;
+mod migration;
 mod state;
 
 use std::io;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::group::GroupError;
+pub use self::migration::MigrationError;
 pub use self::state::StateError;
 use crate::entry::{entries, shown, shown_path};
 use crate::report::LoadReport;
@@ -114,6 +116,10 @@ pub enum Error {
     /// The checkpoint and the state do not match. Nothing was changed.
     #[error("{0}")]
     Mismatch(Box<LoadReport>),
+
+    /// The recipe of a struct, or of a call, does not fit the file. Nothing was changed.
+    #[error("{0}")]
+    Migration(Box<MigrationError>),
 
     /// The state cannot be saved or loaded under its names.
     #[error(transparent)]

@@ -137,11 +137,12 @@ pub use candle_nn;
 pub use dist::group;
 pub use dist::strategy::{Layout, Strategy};
 pub use entry::{DType, Element, TensorInfo};
-pub use error::{Error, Result, StateError};
+pub use error::{Error, MigrationError, Result, StateError};
 pub use fabric::{Builder, Fabric};
 pub use fabric_derive::Checkpoint;
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
+pub use load::optimizer_state::{NamedOptimizerState, named_optimizer_state, set_optimizer_steps};
 pub use load::raw::diff::{Diff, DiffOptions, TensorChange, TensorDiff, ValueDiff};
 pub use load::raw::{Description, OptimizerSummary, RawCheckpoint, RunDescription, StructDescription};
 pub use load::statistics::Statistics;
@@ -150,7 +151,9 @@ pub use options::{
     Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
 };
 pub use progress::Progress;
-pub use report::{Damage, LoadReport, Mismatch, MismatchKind, PartMismatch, PartMismatchKind, VerifyReport};
+pub use report::{
+    Damage, LoadReport, MigratedEntry, Mismatch, MismatchKind, PartMismatch, PartMismatchKind, VerifyReport,
+};
 pub use save::SaveReport;
 pub use save::background::Saving;
 pub use source::Format;
@@ -167,7 +170,7 @@ pub mod __private1 {
     pub use crate::migrate::Migrations;
     pub use crate::state::{
         Checkpoint, Declaration, Field, FieldSchema, Keys, Kind, MapKey, Message, Metadata, Recorded, Schema, Sealed,
-        Types, Visitor, VisitorMut, Walking, default, variant,
+        TypeWalk, Types, Visitor, VisitorMut, Walking, default, variant,
     };
     pub use crate::value::{Value, ValueError};
     pub use core;

@@ -1,9 +1,11 @@
 //! The report of a load: every entry of the state and of the file, and how they match. And that of a verification.
 
 mod display;
+mod migrated;
 mod parts;
 mod verify;
 
+pub use self::migrated::MigratedEntry;
 pub use self::parts::{PartMismatch, PartMismatchKind};
 pub use self::verify::{Damage, VerifyReport};
 use crate::entry::{entries, strip};
@@ -40,6 +42,15 @@ pub struct LoadReport {
     pub ignored: Vec<String>,
     /// State of an optimizer that begins at zero, because a part of the state of the same parameter was skipped.
     pub begun_anew: Vec<String>,
+    /// Tensors that grew or shrank, of which the common indices were restored, because of
+    /// [`OnMismatch::Overlap`](crate::OnMismatch::Overlap).
+    pub overlapping: Vec<Mismatch>,
+    /// Entries that older files lack, and that a recipe fills with zeros.
+    pub zeroed: Vec<String>,
+    /// Entries that older files lack, and that a recipe leaves as they are.
+    pub kept: Vec<String>,
+    /// The entries that a recipe has made or moved, by their names after it.
+    pub migrated: Vec<MigratedEntry>,
     /// State of an optimizer that the file has, and that stays as it is, because the file lacks other state of the same
     /// parameter.
     pub withheld: Vec<String>,
@@ -83,6 +94,8 @@ pub struct Mismatch {
 pub enum MismatchKind {
     /// The shapes differ.
     Shape,
+    /// The shapes differ, and the indices that both have were restored.
+    Overlap,
     /// The element types differ.
     DType,
     /// A value of another type, or a value where a tensor was expected.
@@ -123,12 +136,15 @@ impl LoadReport {
             &mut self.ignored,
             &mut self.begun_anew,
             &mut self.withheld,
+            &mut self.zeroed,
+            &mut self.kept,
         ] {
             names.sort();
             names.dedup();
         }
         self.mismatched
             .sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+        self.overlapping.sort_by(|a, b| a.name.cmp(&b.name));
         self.parts.sort_by(|a, b| a.name.cmp(&b.name));
         self.suggestions.sort();
     }

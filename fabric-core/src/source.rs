@@ -4,6 +4,7 @@
 pub(crate) mod about;
 mod block;
 mod cut;
+mod edits;
 pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod hidden;
@@ -19,13 +20,13 @@ pub(crate) mod refused;
 mod same;
 pub(crate) mod single;
 pub(crate) mod values;
-#[cfg_attr(not(test), expect(dead_code, reason = "migrations are built on it"))]
 mod view;
 pub(crate) mod window;
 
 pub(crate) use about::About;
 pub use about::Format;
 pub(crate) use block::{Block, Sum};
+pub(crate) use edits::{Declared, Edits, Origin};
 pub(crate) use index::{Entry, Index, by_name};
 pub(crate) use limit::{ReadLimit, check_tensors};
 pub(crate) use open::open;

@@ -35,6 +35,7 @@ mod shard;
 mod slot;
 mod structs;
 mod tensors;
+mod type_walk;
 mod types;
 mod values;
 pub mod variant;
@@ -69,6 +70,7 @@ pub(crate) use shard::{CutParameter, Shards};
 pub(crate) use slot::{AnySlot, ValueSlot};
 pub use structs::Recorded;
 pub(crate) use structs::StructPlace;
+pub use type_walk::TypeWalk;
 pub use types::Types;
 pub(crate) use values::{plain_value, plain_values};
 pub use visitor::Visitor;
@@ -171,6 +173,15 @@ pub trait Checkpoint {
     fn may_differ(types: &mut Types) -> bool {
         let _ = types;
         true
+    }
+
+    /// Finds the structs of the type that a file has, without a state. No other crate can name [`TypeWalk`] and override it, so the walk
+    /// does not see the structs inside of a hand-written implementation.
+    #[doc(hidden)]
+    fn structs(types: &mut TypeWalk<'_>) {
+        if Self::RECORDED != Recorded::Never {
+            types.record::<Self>();
+        }
     }
 
     /// Shows every entry to `entries`, in declared order.

@@ -57,6 +57,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
     });
     let recipe = recipe::recipe(schema);
     let may_differ = types::may_differ(schema);
+    let structs = types::structs(schema);
     let visit = walk::visit(schema);
     let visit_mut = walk::visit_mut(schema);
     let conversions = values::conversions(schema);
@@ -70,6 +71,7 @@ fn implementation(schema: &Schema<'_>) -> TokenStream {
             #version
             #recipe
             #may_differ
+            #structs
             #visit
             #visit_mut
             #conversions

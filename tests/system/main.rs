@@ -30,6 +30,7 @@ pub mod hygiene;
 mod integers_and_floats;
 mod messages;
 mod metadata;
+mod migrations;
 mod modules;
 mod newtypes;
 mod numbers;

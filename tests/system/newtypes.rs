@@ -209,7 +209,10 @@ fn a_newtype_has_a_version_of_its_own_beside_that_of_its_field() {
     fabric.save("own", &Own(Inner { step: 1 })).unwrap();
     for (path, first) in [("outer", ("Outer", 1)), ("own", ("Own", 2))] {
         let versions = fabric.open(path).unwrap().versions();
-        let found: Vec<_> = versions.iter().map(|found| (found.name.as_str(), found.version)).collect();
+        let found: Vec<_> = versions
+            .iter()
+            .map(|found| (found.name.as_str(), found.version))
+            .collect();
         assert_eq!(found, [first, ("Inner", 3)]);
     }
 }

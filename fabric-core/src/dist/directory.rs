@@ -26,7 +26,7 @@ use crate::source::recognized;
 use crate::source::refused::Refused;
 use crate::source::single::{read_header, read_manifest};
 use crate::source::values::own_values;
-use crate::source::{About, Check, Extent, Format, Index, Part, ReadLimit, Source, StoredTensor};
+use crate::source::{About, Check, Edits, Extent, Format, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::storage::{FileKind, ReadFile, Storage};
 
 /// The manifest is read in one piece; longer ones are refused before memory is taken for them.
@@ -170,6 +170,7 @@ fn index(manifest: &Manifest, path: &Path) -> Result<Index> {
         filtered: filtered.iter().cloned().collect(),
         structs: structs.clone(),
         cuts: cuts(manifest),
+        edits: Edits::default(),
     })
 }
 

@@ -99,8 +99,13 @@ impl<'s> Whole<'s> {
     /// The entries of an index; floats are to have the element type `dtype`.
     fn of(index: &'s Index, dtype: Option<DType>) -> Result<Self> {
         let mut tensors: Vec<(&String, &StoredTensor)> = index.tensors.iter().collect();
-        let info = |stored: &StoredTensor| cast::converted(&stored.info, dtype);
-        tensors.sort_by(|(a, a_stored), (b, b_stored)| FileLayout::compare((a, &info(a_stored)), (b, &info(b_stored))));
+        let info = |name: &String, stored: &StoredTensor| {
+            let own = index.edits.casts.get(name).unwrap_or(&stored.info);
+            cast::converted(own, dtype)
+        };
+        tensors.sort_by(|(a, a_stored), (b, b_stored)| {
+            FileLayout::compare((a, &info(a, a_stored)), (b, &info(b, b_stored)))
+        });
         let values = index.values.iter().map(|(name, value)| StoredValue::of(name, value));
         let values = values.collect::<Result<Vec<_>>>()?;
         let mut whole = Self {
@@ -116,13 +121,13 @@ impl<'s> Whole<'s> {
                 number
             } else {
                 *by_place
-                    .entry((stored.info.clone(), stored.extents()))
+                    .entry((stored.info.clone(), info(name, stored), stored.extents()))
                     .or_insert(number)
             };
             if first == number {
                 whole.rows.push(Row {
                     name: name.as_str().into(),
-                    whole: info(stored),
+                    whole: info(name, stored),
                     region: None,
                     bytes: stored,
                 });

@@ -8,11 +8,13 @@ use crate::dist::save::{decode_report, encode_report};
 use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::foreign::export::{ExportOptions, ExportReport, export};
+use crate::load::migrated::brought_up;
 use crate::load::raw::RawCheckpoint;
 use crate::options::ReshardOptions;
 use crate::phases::Phases;
 use crate::save::{CommitTarget, SaveReport};
 use crate::source::open;
+use crate::state::Checkpoint;
 
 impl Fabric {
     /// Copies a checkpoint of any layout into one file, to pass it on, or to load it without its ranks.
@@ -92,20 +94,79 @@ impl Fabric {
         strategy: Strategy,
         options: ReshardOptions,
     ) -> Result<SaveReport> {
+        self.copy(from.as_ref(), to.as_ref(), &strategy, options, Ok)
+    }
+
+    /// Writes a file of an older version of the state `S` as one of the present version: the recipes of all structs are followed, and the
+    /// optimizer comes along. No model is needed in memory. The new checkpoint has the layout of this `Fabric`'s strategy.
+    ///
+    /// A load follows the recipes too, so a training goes on without this call. It spares each later load the recipes, and lets them be
+    /// removed from the program.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use fabric_core::{Checkpoint, Fabric, Migrations};
+    /// # #[derive(Checkpoint)] struct Old { w: Tensor }
+    /// #[derive(Checkpoint)]
+    /// #[checkpoint(version = 2, migrate = Model::migrations)]
+    /// struct Model { weight: Tensor }
+    ///
+    /// impl Model {
+    ///     fn migrations(m: &mut Migrations) {
+    ///         m.from(1, "a word for a letter").rename("w", "weight");
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (old, new) = (directory.path().join("old.ckpt"), directory.path().join("new.ckpt"));
+    /// # let fabric = Fabric::new();
+    /// # fabric.save(&old, &Old { w: Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu)? })?;
+    /// fabric.migrate::<Model>(&old, &new)?;
+    /// assert_eq!(fabric.open(&new)?.names(), ["weight"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`reshard`](Self::reshard); [`Error::Migration`](crate::Error::Migration) as a load, and for
+    /// [`insert_zeros`](crate::Migrations::insert_zeros) and [`keep`](crate::Migrations::keep), which need a state. The structs inside
+    /// of a hand-written implementation are not found without a state.
+    pub fn migrate<S: Checkpoint + ?Sized>(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
+        let strategy = self.strategy.clone().ranks(self.world_size());
+        let options = ReshardOptions::new();
+        self.copy(from.as_ref(), to.as_ref(), &strategy, options, |raw| {
+            brought_up::<S>(&raw)
+        })
+    }
+
+    /// Writes what `edit` makes of the entries of a checkpoint.
+    fn copy(
+        &self,
+        from: &Path,
+        to: &Path,
+        strategy: &Strategy,
+        options: ReshardOptions,
+        edit: impl FnOnce(RawCheckpoint) -> Result<RawCheckpoint>,
+    ) -> Result<SaveReport> {
         let _within = self.background.enter("Fabric::reshard")?;
-        let (absolute_from, absolute_to) = (self.absolute(from.as_ref()), self.absolute(to.as_ref()));
+        let (absolute_from, absolute_to) = (self.absolute(from), self.absolute(to));
         let alone = || {
             self.background.join_last();
             let reshard = || {
-                let raw = RawCheckpoint::new(open(&self.storage, absolute_from.path()?, self.limit)?);
-                let (phases, dry_run) = (Phases::of_reshard(from.as_ref(), to.as_ref()), options.dry_run);
+                let raw = edit(RawCheckpoint::new(open(
+                    &self.storage,
+                    absolute_from.path()?,
+                    self.limit,
+                )?))?;
+                let (phases, dry_run) = (Phases::of_reshard(from, to), options.dry_run);
                 let report = phases.within(|| {
                     let target = CommitTarget {
                         storage: &*self.storage,
                         path: absolute_to.path()?,
                         phases: &phases,
                     };
-                    reshard(&target, &raw, &strategy, options)
+                    reshard(&target, &raw, strategy, options)
                 })?;
                 if !dry_run {
                     phases.saved(report.bytes);

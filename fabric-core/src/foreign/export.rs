@@ -54,9 +54,7 @@ pub(crate) fn export(
             None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
         });
     }
-    let index = options
-        .dtype
-        .map_or_else(|| chosen.index.clone(), |dtype| converted(&chosen, dtype));
+    let index = converted(&chosen, options.dtype);
     check_tensors(&*raw.source, index.tensors.values())?;
     let phases = Phases::of_export(raw.origin(), path);
     let copier = Copier::new(&chosen, options.progress.take());
@@ -76,10 +74,14 @@ pub(crate) fn export(
 }
 
 /// The entries with the element types that they are to have.
-fn converted(raw: &RawCheckpoint, dtype: DType) -> Arc<Index> {
+fn converted(raw: &RawCheckpoint, dtype: Option<DType>) -> Arc<Index> {
+    let casts = &raw.index.edits.casts;
+    if dtype.is_none() && casts.is_empty() {
+        return raw.index.clone();
+    }
     let mut index = (*raw.index).clone();
-    for stored in index.tensors.values_mut() {
-        stored.info = cast::converted(&stored.info, Some(dtype));
+    for (name, stored) in &mut index.tensors {
+        stored.info = cast::converted(casts.get(name).unwrap_or(&stored.info), dtype);
     }
     Arc::new(index)
 }

@@ -5,7 +5,7 @@ use super::matching::LoadPlan;
 use super::stage::Staged;
 use super::target::write_bytes;
 use super::transfer::{Transfer, transfer_all};
-use super::{Loaded, Watch};
+use super::{Loaded, Watch, new_rows};
 use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::io::pages;
@@ -20,6 +20,8 @@ use crate::state::{NamedOptimizer, OptimizerState};
 pub(crate) struct Accepted<'a, 'l> {
     /// The entries under the file's names.
     pub(super) file: &'a RawCheckpoint,
+    /// The entries under the names of the plan.
+    pub(super) named: &'a RawCheckpoint,
     /// The entries under the state's names; `None` if these equal the file's.
     pub(super) renamed: Option<&'a Renamed>,
     pub(super) entries: Vec<StateEntry<'a>>,
@@ -48,7 +50,14 @@ impl Accepted<'_, '_> {
             let begun = transfers.iter().filter(|transfer| transfer.is_begun());
             interrupted(begun, source)
         })?;
+        self.fill_new_rows()?;
         self.begin_at_zero()
+    }
+
+    /// Fills the optimizer's state of rows that the file lacks.
+    fn fill_new_rows(&self) -> Result<()> {
+        let mut resized = self.plan.resized.iter();
+        resized.try_for_each(|resized| new_rows::fill(self.named, &self.entries[resized.at], resized))
     }
 
     /// Fills optimizer state that PyTorch had not created yet with zeros.

@@ -71,7 +71,7 @@ pub(crate) enum Absence {
 
 impl StateEntry<'_> {
     /// All names that the entry may have in a file.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         std::iter::once(self.name).chain(self.alternatives.iter().map(String::as_str))
     }
 

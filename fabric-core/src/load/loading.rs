@@ -4,12 +4,14 @@ use super::accepted::Accepted;
 use super::entries::{Selections, entries};
 use super::matching::numbered::{Names, accept_numbers};
 use super::matching::{LoadPlan, Policy, check_not_empty, plan};
+use super::migrated::{Recipes, StructOfState, migrated};
 use super::own::{OwnNames, OwnValue};
 use super::transfer::{Transfer, locate};
 use super::{LoadSlots, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
 use crate::error::{Error, Result, StateError};
 use crate::hash::HashMap;
 use crate::load::raw::RawCheckpoint;
+use crate::options::LoadOptions;
 use crate::phases::{Phase, Timed, is_anybody_listening};
 use crate::source::Index;
 use crate::source::names::{Renamed, unfold};
@@ -18,9 +20,9 @@ use crate::value::memory::look_for;
 
 /// A load with a walked state.
 pub(crate) struct Loading<'l> {
-    /// The entries under the file's names.
-    pub(crate) file: &'l RawCheckpoint,
-    /// The new names; `None` if the options change no name.
+    /// The entries under the file's names, or under those that a migration gave them.
+    pub(crate) file: RawCheckpoint,
+    /// The new names; `None` if the options change no name, or a migration has changed them since.
     renamed: Option<Renamed>,
     /// The entries under the state's names.
     named: RawCheckpoint,
@@ -57,6 +59,20 @@ impl<'l> Loading<'l> {
             places.check_part(part)?;
         }
         let renamed = Renamed::by(&options, &file.index)?;
+        let idle_prefixes = renamed
+            .as_ref()
+            .map_or_else(Vec::new, |renamed| renamed.idle_prefixes.clone());
+        let recipes = Recipes {
+            call: &options.recipe,
+            structs: structs(&places, &options),
+            states: Some(states(&places, &options)),
+            has_state: true,
+        };
+        let named = renamed.as_ref().map(|renamed| file.under(renamed));
+        let (file, renamed) = match migrated(named.as_ref().unwrap_or(file), &recipes)? {
+            Some(migrated) => (migrated, None),
+            None => (file.clone(), renamed),
+        };
         let names = Names {
             index: renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index),
             renamed: renamed.as_ref(),
@@ -77,11 +93,10 @@ impl<'l> Loading<'l> {
             empty: places.empty(),
             none: places.fields.none(),
             states: states.collect(),
+            kinds: places.optimizers.iter().map(|optimizer| optimizer.kind).collect(),
             keys,
             fields,
-            idle_prefixes: renamed
-                .as_ref()
-                .map_or_else(Vec::new, |renamed| renamed.idle_prefixes.clone()),
+            idle_prefixes,
         };
         Ok(Self {
             file,
@@ -122,7 +137,8 @@ impl<'l> Loading<'l> {
             source,
         })?;
         let scalars = scalar::read(file, &plan)?;
-        let staged = stage::stage(file, &scalars, &mut entries, &places.optimizers, &mut plan);
+        let keeps = policy.options.keep_hyperparameters;
+        let staged = stage::stage(file, &scalars, (&mut entries, &places.optimizers), keeps, &mut plan);
         plan.report.note_variants(&places.fields.enums);
         if !plan.report.is_acceptable() {
             left_out::advise(&places.fields, policy, &mut plan.report);
@@ -138,7 +154,8 @@ impl<'l> Loading<'l> {
         }
         verify_first(file, policy, &plan, bytes, watch)?;
         Ok(Accepted {
-            file: self.file,
+            file: &self.file,
+            named: file,
             renamed: self.renamed.as_ref(),
             entries,
             optimizers: &mut places.optimizers,
@@ -148,6 +165,18 @@ impl<'l> Loading<'l> {
             watch,
         })
     }
+}
+
+/// The structs of the state that the options ask for, outer ones first.
+fn structs(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<StructOfState> {
+    let asked = places.structs.iter().filter(|place| options.touches(&place.names.own));
+    StructOfState::all(asked)
+}
+
+/// The levels of the optimizers' state that the options ask for.
+fn states(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<String> {
+    let states = places.optimizers.iter().flat_map(|optimizer| &optimizer.state);
+    states.filter(|state| options.asks_for(state)).cloned().collect()
 }
 
 /// The names that the aliases of a state may lead to.
@@ -189,7 +218,7 @@ fn all_names<'p>(places: &'p LoadSlots<'_>) -> impl Iterator<Item = &'p str> {
 /// the load would overwrite are checked.
 fn check_writable(plan: &LoadPlan<'_>) -> Result<(), StateError> {
     for transfer in &plan.transfers {
-        let (name, tensor) = (transfer.name, transfer.tensor);
+        let (name, tensor) = (transfer.name, &*transfer.tensor);
         // Candle makes this check before every write. Making it here refuses the load before anything has changed.
         if tensor.elem_count() > 0 && tensor.layout().has_internal_overlap() {
             return Err(StateError::Tensor {

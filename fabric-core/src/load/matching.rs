@@ -3,6 +3,8 @@
 
 mod advice;
 pub(crate) mod numbered;
+mod other_optimizer;
+pub(crate) mod resized;
 mod unmatched;
 mod whole;
 mod wrong;
@@ -12,15 +14,16 @@ use std::collections::hash_map;
 
 use smallvec::SmallVec;
 
+use self::resized::Resized;
 use super::entries::{EntryTarget, StateEntry};
 use super::transfer::Transfer;
-use crate::entry::{TensorInfo, strip};
+use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::hash::{HashMap, HashSet, map_of, set_of};
 use crate::options::{LoadOptions, OnMismatch};
-use crate::report::{LoadReport, Mismatch, MismatchKind};
+use crate::report::{LoadReport, MigratedEntry, Mismatch, MismatchKind};
 use crate::source::{Entry, Index, StoredTensor};
-use crate::state::{FieldNames, Keys, OptionalField, Part, StorageKey};
+use crate::state::{FieldNames, Keys, OptionalField, StorageKey};
 
 /// The caller's options, and the facts about the state that matching needs.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ pub(crate) struct Policy {
     pub(crate) none: Vec<String>,
     /// For each optimizer, the prefixes of the names of its state.
     pub(crate) states: Vec<Vec<String>>,
+    /// For each optimizer, its kind.
+    pub(crate) kinds: Vec<&'static str>,
     /// The keys at the first level of the state.
     pub(crate) keys: Keys,
     /// The names in the file of fields with aliases.
@@ -57,6 +62,8 @@ pub(super) struct LoadPlan<'i> {
     pub(crate) values: Vec<(usize, &'i str)>,
     /// Positions of values that become `None`, or the default of their field, because the file lacks them.
     pub(crate) absent: Vec<usize>,
+    /// Tensors of another shape than in the file, of which the common box is restored.
+    pub(crate) resized: Vec<Resized<'i>>,
     /// Positions of optimizer state that is filled with zeros.
     pub(crate) zero_init: Vec<usize>,
     /// The entries of the file that the load uses.
@@ -77,9 +84,11 @@ pub(crate) fn plan<'i, 's>(
 ) -> LoadPlan<'i> {
     let mut matching = Matching::new(entries, index, policy);
     matching.find();
+    matching.accept_other_optimizers();
     matching.match_tensors();
     matching.match_values();
     matching.find_zero_init();
+    matching.find_declared_absent();
     matching.keep_states_whole();
     matching.note_absent(optionals);
     matching.note_unexpected(components);
@@ -99,6 +108,8 @@ pub(super) enum Fate {
     Skipped,
     /// The schema's own filter skips the entry.
     Filtered,
+    /// The state keeps the entry: a recipe says that older files lack it, or an optimizer keeps its hyper-parameters.
+    Kept,
     /// The options `only` and `exclude` skip the entry.
     Unasked,
     /// The file has contents for this optimizer state, and lacks other state of the parameter; all state of the
@@ -106,11 +117,16 @@ pub(super) enum Fate {
     Withheld,
 }
 
+/// The entries that a recipe has made or moved.
+fn migrated_entries(index: &Index) -> Vec<MigratedEntry> {
+    let made = index.edits.origins.iter();
+    made.map(|(name, origin)| MigratedEntry::new(name, &origin.from, &origin.words))
+        .collect()
+}
+
 /// Returns true if the options of the call ask for an entry.
 fn is_asked_for(options: &LoadOptions, entry: &StateEntry<'_>) -> bool {
-    let is_below = |part: &Part| strip(entry.declared(), &part.name).is_some();
-    let LoadOptions { only, exclude, .. } = options;
-    (only.is_empty() || only.iter().any(is_below)) && !exclude.iter().any(is_below)
+    options.asks_for(entry.declared())
 }
 
 /// Refuses options that leave nothing of the state to restore.
@@ -164,7 +180,8 @@ impl<'p, 'i> Matching<'p, 'i> {
                 report: LoadReport {
                     origin: index.origin.clone(),
                     strict: policy.options.strict,
-                    assumed: policy.assumed.clone(),
+                    assumed: [&policy.assumed[..], &index.edits.notes].concat(),
+                    migrated: migrated_entries(index),
                     ..LoadReport::default()
                 },
                 consumed: set_of(entries.len()),
@@ -227,7 +244,7 @@ impl<'p, 'i> Matching<'p, 'i> {
                     continue;
                 }
             };
-            if !self.fits(at, info, stored) {
+            if self.is_resized(at, info, (name, stored)) || !self.fits(at, info, (name, stored)) {
                 continue;
             }
             match filled.entry(memory) {
@@ -245,8 +262,29 @@ impl<'p, 'i> Matching<'p, 'i> {
         self.fill_through_ties(&filled);
     }
 
-    fn fits(&mut self, at: usize, info: &TensorInfo, stored: &StoredTensor) -> bool {
-        let (found, expected) = (&stored.info, info);
+    /// Restores the common box of a tensor that grew or shrank, if the call asks for that. Returns false for other tensors.
+    fn is_resized(&mut self, at: usize, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
+        let (found, own) = (stored.info.shape(), info.shape());
+        let is_asked_for = self.policy.options.on_mismatch == OnMismatch::Overlap;
+        if !is_asked_for || found == own || found.len() != own.len() || !self.has_type(info, (name, stored)) {
+            return false;
+        }
+        let planned = self.restore_common(at, info, (name, stored)).is_ok();
+        if planned {
+            self.restore(at, name);
+        }
+        planned
+    }
+
+    /// Returns true if the element types are equal, or are converted.
+    fn has_type(&self, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
+        let found = self.index.edits.dtype(name).unwrap_or(stored.info.dtype());
+        let castable = self.policy.options.cast && found.widened().is_some();
+        found == info.dtype() || castable
+    }
+
+    fn fits(&mut self, at: usize, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
+        let (found, expected) = (self.index.edits.casts.get(name).unwrap_or(&stored.info), info);
         if found.shape() != expected.shape() {
             let shapes = (format!("{:?}", found.shape()), format!("{:?}", expected.shape()));
             self.refuse(at, MismatchKind::Shape, shapes.0, shapes.1);

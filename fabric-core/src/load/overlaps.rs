@@ -38,7 +38,7 @@ impl View<'_, '_> {
 pub(crate) fn compare(raw: &RawCheckpoint, plan: &mut LoadPlan<'_>) -> Result<()> {
     let mut storages: HashMap<usize, Vec<View<'_, '_>>> = HashMap::default();
     for (position, transfer) in plan.transfers.iter().enumerate() {
-        let tensor = transfer.tensor;
+        let tensor = &*transfer.tensor;
         let layout = tensor.layout();
         let is_comparable =
             transfer.selection.is_none() && DType::from(tensor.dtype()).bits() >= 8 && !layout.has_internal_overlap();

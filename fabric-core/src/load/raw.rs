@@ -5,6 +5,7 @@ pub(crate) mod diff;
 mod elements;
 mod load;
 mod matching;
+mod migrated;
 mod optimizers;
 mod statistics;
 mod tensors;
@@ -110,7 +111,8 @@ impl RawCheckpoint {
     /// The element type and the shape of a tensor; `None` if no tensor has this name.
     #[must_use]
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.index.tensors.get(name).map(|stored| &stored.info)
+        let cast = self.index.edits.casts.get(name);
+        cast.or_else(|| self.index.tensors.get(name).map(|stored| &stored.info))
     }
 
     /// Decodes a value as the type `T`. The keys of a map follow its name, to read a value inside of it:
@@ -188,6 +190,7 @@ impl RawCheckpoint {
             tensors_only: self.index.tensors_only,
             structs: structs.collect(),
             cuts: BTreeMap::new(),
+            edits: self.index.edits.below(name),
         };
         Self {
             index: Arc::new(index),

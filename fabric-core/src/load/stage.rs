@@ -24,12 +24,13 @@ struct StagedOptimizer {
     unknown: Option<String>,
 }
 
-/// Decodes every value of the plan, and adds the values that do not fit to its report.
+/// Decodes every value of the plan, and adds the values that do not fit to its report. An optimizer that keeps its hyper-parameters
+/// does not look at those of the file, nor at its groups.
 pub(crate) fn stage(
     raw: &RawCheckpoint,
     scalars: &Scalars,
-    entries: &mut [StateEntry<'_>],
-    optimizers: &[NamedOptimizer<&mut dyn OptimizerState>],
+    (entries, optimizers): (&mut [StateEntry<'_>], &[NamedOptimizer<&mut dyn OptimizerState>]),
+    keeps_hyperparameters: bool,
     plan: &mut LoadPlan<'_>,
 ) -> Staged {
     let mut staged = Staged {
@@ -52,6 +53,10 @@ pub(crate) fn stage(
             EntryTarget::Value(slot) => slot
                 .stage(stored)
                 .map_err(|error| Refusal::of(MismatchKind::Type, &error)),
+            EntryTarget::Optimizer {
+                part: OptimizerPart::Groups,
+                ..
+            } if keeps_hyperparameters => Ok(()),
             EntryTarget::Optimizer { optimizer, part } => {
                 staged.optimizers[*optimizer].stage(&optimizers[*optimizer], *part, stored)
             }

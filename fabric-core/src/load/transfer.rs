@@ -35,9 +35,9 @@ pub(super) struct Transfer<'t> {
     pub(crate) stored_name: &'t str,
     /// The tensor's bytes in the file. After [`locate`] the place contains only the elements.
     pub(crate) stored: Cow<'t, StoredTensor>,
-    pub(crate) tensor: &'t Tensor,
+    pub(crate) tensor: Cow<'t, Tensor>,
     /// The box of the stored tensor that `tensor` holds; `None` for the whole tensor.
-    pub(crate) selection: Option<&'t Selection>,
+    pub(crate) selection: Option<Cow<'t, Selection>>,
     /// Elements are converted to the tensor's type.
     pub(crate) cast: bool,
     begun: AtomicBool,
@@ -60,22 +60,22 @@ impl<'t> Transfer<'t> {
             name: entry.name,
             stored_name,
             stored: Cow::Borrowed(stored),
-            tensor,
-            selection,
+            tensor: Cow::Borrowed(tensor),
+            selection: selection.map(Cow::Borrowed),
             cast: stored.info.dtype() != info.dtype(),
             begun: AtomicBool::new(false),
         })
     }
 
-    /// A transfer into a new tensor of the stored type and shape.
+    /// A transfer into a new tensor of the stored shape. Elements are converted if its type is another one.
     pub(crate) fn new(name: &'t str, tensor: &'t Tensor, stored: &'t StoredTensor) -> Self {
         Self {
             name,
             stored_name: name,
             stored: Cow::Borrowed(stored),
-            tensor,
+            tensor: Cow::Borrowed(tensor),
             selection: None,
-            cast: false,
+            cast: stored.info.dtype() != tensor.dtype(),
             begun: AtomicBool::new(false),
         }
     }
@@ -101,7 +101,7 @@ impl<'t> Transfer<'t> {
     }
 
     fn write(&self, source: &dyn Source, threads: usize, sums: &PartialSums) -> Result<()> {
-        write(source, self.name, self.tensor, &self.stored, self.cast, threads, sums)
+        write(source, self.name, &self.tensor, &self.stored, self.cast, threads, sums)
     }
 
     /// The block of a small tensor that is stored contiguously and unconverted; `None` for other tensors.
@@ -128,13 +128,13 @@ pub(crate) fn locate(source: &dyn Source, transfers: &mut [Transfer<'_>]) -> Res
     let sought = transfers.iter().map(|transfer| Sought {
         entry: transfer.stored_name,
         stored: &transfer.stored,
-        wanted: transfer.selection.map(|selection| selection.region.clone()),
+        wanted: transfer.selection.as_ref().map(|selection| selection.region.clone()),
     });
     let located = source.locate_all(&sought.collect::<Vec<_>>())?;
     let located: Vec<Option<StoredTensor>> = transfers
         .iter()
         .zip(located)
-        .map(|(transfer, located)| match (transfer.selection, located) {
+        .map(|(transfer, located)| match (&transfer.selection, located) {
             (None, Cow::Borrowed(_)) => None,
             (None, Cow::Owned(located)) => Some(located),
             (Some(selection), located) => Some(located.cut_out(&selection.region)),
@@ -160,7 +160,7 @@ pub(super) fn transfer_all(
     meter: Option<&Meter>,
 ) -> Result<()> {
     transfers.sort_by_key(Transfer::place);
-    device::synchronize(transfers.iter().map(|transfer| (transfer.name, transfer.tensor)))?;
+    device::synchronize(transfers.iter().map(|transfer| (transfer.name, &*transfer.tensor)))?;
     for transfer in &*transfers {
         // The runs are verified here, one after the other, because several threads would otherwise verify one run at
         // once.
@@ -217,7 +217,7 @@ fn transfer_batch(source: &dyn Source, batch: &[&Transfer<'_>], meter: Option<&M
     for (transfer, (_, block)) in batch.iter().zip(&blocks) {
         let (bytes, later) = rest.split_at(block.len);
         transfer.begin();
-        write_bytes(transfer.name, transfer.tensor, bytes)?;
+        write_bytes(transfer.name, &transfer.tensor, bytes)?;
         if let Some(meter) = meter {
             meter.add(transfer.name, bytes.len() as u64)?;
         }

@@ -102,6 +102,25 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// The names that the word looks for.
+    pub(crate) fn sources(&self) -> Vec<&Pattern> {
+        match self {
+            Self::Concat { from, .. } | Self::Stack { from, .. } => from.iter().collect(),
+            Self::Rename { from: name, .. }
+            | Self::Split { from: name, .. }
+            | Self::Unstack { from: name, .. }
+            | Self::Value { from: name, .. }
+            | Self::Tensor { from: name, .. }
+            | Self::Transpose { name, .. }
+            | Self::Reshape { name, .. }
+            | Self::Cast { name, .. }
+            | Self::Insert { name, .. }
+            | Self::Zeros(name)
+            | Self::Keep(name)
+            | Self::Remove(name) => vec![name],
+        }
+    }
+
     pub(super) fn value(
         from: impl Into<String>,
         to: impl Into<String>,

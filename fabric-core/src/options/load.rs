@@ -1,6 +1,7 @@
 //! The options of a load.
 
-use crate::entry::shown;
+use crate::entry::{shown, strip};
+use crate::migrate::Migrations;
 use crate::progress::{Callback, Progress};
 use crate::state::Part;
 
@@ -12,6 +13,7 @@ use crate::state::Part;
 /// let fine_tuning = LoadOptions::new().strict(false).on_mismatch(OnMismatch::Skip);
 /// ```
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[must_use = "options do nothing before they are given to a load"]
 pub struct LoadOptions {
     pub(crate) strict: bool,
@@ -23,6 +25,9 @@ pub struct LoadOptions {
     pub(crate) root: Option<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) renames: Vec<(String, String)>,
+    pub(crate) recipe: Migrations,
+    pub(crate) keep_hyperparameters: bool,
+    pub(crate) change_optimizer: bool,
     pub(crate) progress: Option<Callback>,
 }
 
@@ -33,6 +38,11 @@ pub enum OnMismatch {
     /// Refuse the load.
     #[default]
     Refuse,
+    /// Restore the indices that the tensors of the file and of the state have in common, and say so in the report
+    /// ([`LoadReport::overlapping`](crate::LoadReport::overlapping)): for a vocabulary that grew or shrank. The new rows keep the
+    /// weights of the state; an optimizer's first moment of them is zero, and the second moment (a state whose name has `_sq` or
+    /// `square`) the mean of the restored rows. Tensors with another number of dimensions refuse the load.
+    Overlap,
     /// Leave the entry as it is, and say so in the report. For fine-tuning with another head. An optimizer's state of a
     /// parameter of which a part is skipped begins at zero as a whole.
     Skip,
@@ -50,6 +60,9 @@ impl Default for LoadOptions {
             root: None,
             prefixes: Vec::new(),
             renames: Vec::new(),
+            recipe: Migrations::default(),
+            keep_hyperparameters: false,
+            change_optimizer: false,
             progress: None,
         }
     }
@@ -120,6 +133,46 @@ impl LoadOptions {
         self
     }
 
+    /// Follows the words of a recipe, after all other options that change names: for the file of another program, or an old one.
+    /// Names are those of the whole file. May be repeated; the words follow each other.
+    ///
+    /// ```
+    /// use fabric_core::LoadOptions;
+    ///
+    /// let from_hugging_face = LoadOptions::new().migrations(|m| {
+    ///     m.rename("transformer.h.*.ln_1", "blocks.*.norm");
+    ///     m.transpose("transformer.h.*.attn.c_attn.weight", 0, 1);
+    ///     m.rename("transformer.h.*.attn.c_attn", "blocks.*.attention.qkv");
+    /// });
+    /// ```
+    ///
+    /// A step `m.from(n, "..")` is followed if the outermost struct of the file has the version `n` or an older one, or if the file
+    /// has no versions. The recipes of the structs of the state come after this one. The report and the remainder have the names
+    /// after all recipes.
+    pub fn migrations(mut self, recipe: impl FnOnce(&mut Migrations)) -> Self {
+        recipe(&mut self.recipe);
+        self
+    }
+
+    /// Leaves the hyper-parameters of all optimizers as the program has set them: learning rates, weight decays, and the groups of
+    /// parameters. Moments and counts of steps are restored by the names of the parameters, whatever group they were in.
+    ///
+    /// A new learning rate in the source takes effect with this option: without it a load brings the old one back.
+    pub fn keep_hyperparameters(mut self) -> Self {
+        self.keep_hyperparameters = true;
+        self
+    }
+
+    /// Accepts a file with an optimizer of another kind: the state of a parameter is restored if the file has all of it under the same
+    /// names (from `Adam` to `AdamW` and back), and begins anew otherwise (from `SGD` to `AdamW`); the hyper-parameters stay.
+    ///
+    /// The report lists the state that begins anew ([`LoadReport::begun_anew`](crate::LoadReport::begun_anew)), and the state of the
+    /// file that has no place ([`LoadReport::ignored`](crate::LoadReport::ignored)).
+    pub fn change_optimizer(mut self) -> Self {
+        self.change_optimizer = true;
+        self
+    }
+
     /// Restores only this part, `TrainState::FIELDS.model` or `"model"`, say; may be repeated for several. The rest of the
     /// state is not touched, and its entries in the file are in the remainder.
     ///
@@ -183,6 +236,19 @@ impl LoadOptions {
         self
     }
 
+    /// Returns true if the options ask for the entry, or the level, of this name.
+    pub(crate) fn asks_for(&self, name: &str) -> bool {
+        let is_below = |part: &Part| strip(name, &part.name).is_some();
+        (self.only.is_empty() || self.only.iter().any(is_below)) && !self.exclude.iter().any(is_below)
+    }
+
+    /// Returns true if the options ask for the level of this name, or for a part inside of it.
+    pub(crate) fn touches(&self, level: &str) -> bool {
+        let is_above = |part: &Part| strip(&part.name, level).is_some();
+        let is_excluded = self.exclude.iter().any(|part| strip(level, &part.name).is_some());
+        self.asks_for(level) || (!is_excluded && self.only.iter().any(is_above))
+    }
+
     /// The options that ranks compare, each with its name and its value. The callback is not compared.
     pub(crate) fn lines(&self) -> Vec<(String, String)> {
         let Self {
@@ -195,6 +261,9 @@ impl LoadOptions {
             root,
             prefixes,
             renames,
+            recipe,
+            keep_hyperparameters,
+            change_optimizer,
             progress: _,
         } = self;
         let list = |items: &[String]| match items {
@@ -216,6 +285,9 @@ impl LoadOptions {
             ("root", root.clone().map_or_else(|| list(&[]), |root| list(&[root]))),
             ("strip_prefix", list(prefixes)),
             ("rename", list(&renames)),
+            ("migrations", format!("{recipe:?}")),
+            ("keep_hyperparameters", keep_hyperparameters.to_string()),
+            ("change_optimizer", change_optimizer.to_string()),
         ];
         let named = said.map(|(name, what)| (format!("the option LoadOptions::{name}"), what));
         named.into()

@@ -62,6 +62,7 @@ impl fmt::Display for LoadReport {
             "in the file without a counterpart, ignored",
             self.ignored.iter().cloned(),
         )?;
+        section(f, "made by a recipe", self.of_recipes().into_iter())?;
         for sentence in &self.assumed {
             write!(f, "\n  assumed: {}", shown(sentence))?;
         }
@@ -144,7 +145,9 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, found, expected) = (shown(&self.name), shown(&self.found), shown(&self.expected));
         match self.kind {
-            MismatchKind::Shape => write!(f, "{name}: shape {found} in the file, {expected} in the state"),
+            MismatchKind::Shape | MismatchKind::Overlap => {
+                write!(f, "{name}: shape {found} in the file, {expected} in the state")
+            }
             MismatchKind::DType => write!(f, "{name}: element type {found} in the file, {expected} in the state"),
             MismatchKind::Type | MismatchKind::Optimizer => write!(f, "{name}: found {found}, expected {expected}"),
             MismatchKind::Ambiguous => write!(f, "{name}: the file has both {found}, which are one entry here"),
@@ -153,7 +156,9 @@ impl fmt::Display for Mismatch {
                 "{name}: shares its memory with {expected}, but the file has other {found}"
             ),
         }?;
-        if self.skipped {
+        if self.kind == MismatchKind::Overlap {
+            f.write_str(" (common part restored)")
+        } else if self.skipped {
             f.write_str(" (skipped)")
         } else {
             Ok(())

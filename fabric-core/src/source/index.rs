@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Check, Extent, StoredTensor};
+use super::{Check, Edits, Extent, StoredTensor};
 use crate::entry::entries;
 use crate::entry::{root, strip};
 use crate::format::manifest::StructRecord;
@@ -29,6 +29,8 @@ pub(crate) struct Index {
     pub(crate) structs: Vec<StructRecord>,
     /// For tensors that were sharded over a mesh: the sharded dimensions, each with the names of its axes.
     pub(crate) cuts: BTreeMap<String, Vec<(usize, Vec<String>)>>,
+    /// The entries that a migration has made or moved.
+    pub(crate) edits: Edits,
 }
 
 impl Index {
@@ -98,6 +100,7 @@ impl Index {
             tensors_only: self.tensors_only,
             structs: self.structs.clone(),
             cuts: self.cuts.clone(),
+            edits: self.edits.clone(),
         }
     }
 

@@ -58,6 +58,11 @@ impl Renamed {
                 filtered: index.filtered.iter().filter_map(|name| rename(name)).collect(),
                 tensors_only: index.tensors_only,
                 order: index.order.clone(),
+                structs: index
+                    .structs
+                    .iter()
+                    .filter_map(|record| renames.record(record))
+                    .collect(),
                 ..Index::default()
             },
             origins: BTreeMap::new(),

@@ -36,6 +36,11 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// A name without aliases.
+    pub(super) fn of(own: String) -> Self {
+        Self { own, level: None }
+    }
+
     /// The names of the level `name` below this one.
     pub(super) fn below(&self, name: &str) -> Self {
         Self {

@@ -42,10 +42,18 @@ impl<V, O> Walk<V, O> {
         let names = self.names();
         self.push_struct(StructPlace {
             names,
-            name: short(std::any::type_name::<T>()),
-            version: T::VERSION,
-            recipe: T::recipe,
+            ..struct_of::<T>(String::new())
         });
+    }
+}
+
+/// The struct `T` at a path.
+pub(super) fn struct_of<T: Checkpoint + ?Sized>(path: String) -> StructPlace {
+    StructPlace {
+        names: Names::of(path),
+        name: short(std::any::type_name::<T>()),
+        version: T::VERSION,
+        recipe: T::recipe,
     }
 }
 

@@ -13,6 +13,7 @@ mod files;
 mod filters;
 mod foreign;
 mod matrix;
+mod migrations;
 mod mortal;
 mod odd_optimizers;
 mod own_optimizer;

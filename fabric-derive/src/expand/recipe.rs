@@ -20,7 +20,7 @@ pub(super) fn recipe(schema: &Schema<'_>) -> Option<TokenStream> {
     Some(quote! {
         fn recipe(#migrations: &mut #private::Migrations) {
             #binding
-            #recipe(#migrations)
+            #recipe(#migrations);
         }
     })
 }

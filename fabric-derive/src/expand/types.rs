@@ -1,4 +1,5 @@
-//! Generates `may_differ`, which finds hand-written implementations among the parts of the struct.
+//! Generates the walks over the types of a struct: `may_differ`, which finds hand-written implementations among its parts, and
+//! `structs`, which finds the structs that a file has.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -29,6 +30,30 @@ pub(crate) fn may_differ(schema: &Schema<'_>) -> TokenStream {
     quote! {
         fn may_differ(__fabric_types: &mut #private::Types) -> #private::core::primitive::bool {
             __fabric_types.enter(#declared) && (#parts)
+        }
+    }
+}
+
+/// Generates the walk that records the struct, and goes down to the type of each field. A table of functions compiles faster than
+/// a call for each field.
+pub(crate) fn structs(schema: &Schema<'_>) -> TokenStream {
+    let private = Schema::private();
+    let fields = schema.stored().filter(|field| field.role() == Role::Component);
+    let rows = fields.map(|field| {
+        let (ty, key) = (field.ty, &field.key);
+        let private = respanned(Schema::private(), ty.span());
+        let aliases = field.attrs.aliases.iter().map(|alias| &alias.value);
+        let names = if field.joins() {
+            quote!(&[])
+        } else {
+            quote!(&[#key #(, #aliases)*])
+        };
+        let structs = quote_spanned!(ty.span()=> <#ty as #private::Checkpoint>::structs);
+        quote!((#names, #structs))
+    });
+    quote! {
+        fn structs(__fabric_types: &mut #private::TypeWalk<'_>) {
+            __fabric_types.of::<Self>(&[#(#rows),*]);
         }
     }
 }

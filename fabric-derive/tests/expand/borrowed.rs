@@ -23,6 +23,17 @@ const _: () = {
                 && (<&'a mut Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <&'a mut T as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["model"], <&'a mut Linear as __fabric::Checkpoint>::structs),
+                        (&["head"], <&'a mut T as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

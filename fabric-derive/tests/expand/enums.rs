@@ -17,6 +17,9 @@ const _: () = {
         fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
             false
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types.of::<Self>(&[]);
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -122,6 +125,18 @@ const _: () = {
                 && (<f64 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&[], <f64 as __fabric::Checkpoint>::structs),
+                        (&["warmup"], <u64 as __fabric::Checkpoint>::structs),
+                        (&["steps", "total"], <u64 as __fabric::Checkpoint>::structs),
+                    ],
+                );
         }
         fn visit<'__fabric>(
             &'__fabric self,
@@ -339,6 +354,17 @@ const _: () = {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<AdamW as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Sgd as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&[], <AdamW as __fabric::Checkpoint>::structs),
+                        (&["inner"], <Sgd as __fabric::Checkpoint>::structs),
+                    ],
+                );
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -28,6 +28,18 @@ const _: () = {
                     || <Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Linear as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["any_text"], <Linear as __fabric::Checkpoint>::structs),
+                        (&["any_glob"], <Linear as __fabric::Checkpoint>::structs),
+                        (&["function"], <Linear as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

@@ -18,6 +18,17 @@ const _: () = {
                 && (<u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["step"], <u64 as __fabric::Checkpoint>::structs),
+                        (&["epoch"], <u64 as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -126,6 +137,17 @@ const _: () = {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<f32 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Vec<f32> as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["last"], <f32 as __fabric::Checkpoint>::structs),
+                        (&["history"], <Vec<f32> as __fabric::Checkpoint>::structs),
+                    ],
+                );
         }
         fn visit<'__fabric>(
             &'__fabric self,
@@ -247,6 +269,18 @@ const _: () = {
                 && (<String as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Counters as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Losses as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["name"], <String as __fabric::Checkpoint>::structs),
+                        (&[], <Counters as __fabric::Checkpoint>::structs),
+                        (&[], <Losses as __fabric::Checkpoint>::structs),
+                    ],
+                );
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -38,6 +38,19 @@ const _: () = {
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Box<T> as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["blocks"], <[T; N] as __fabric::Checkpoint>::structs),
+                        (&["head"], <Option<Box<T>> as __fabric::Checkpoint>::structs),
+                        (&["step"], <u64 as __fabric::Checkpoint>::structs),
+                        (&[], <Box<T> as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -231,6 +244,20 @@ const _: () = {
                     || <Option<
                         Box<List<T>>,
                     > as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["value"], <T as __fabric::Checkpoint>::structs),
+                        (
+                            &["next"],
+                            <Option<Box<List<T>>> as __fabric::Checkpoint>::structs,
+                        ),
+                    ],
+                );
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -24,6 +24,21 @@ const _: () = {
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <String as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["learningRate"], <f64 as __fabric::Checkpoint>::structs),
+                        (
+                            &["epochs_done", "epoch", "epochs"],
+                            <u64 as __fabric::Checkpoint>::structs,
+                        ),
+                        (&["type"], <String as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

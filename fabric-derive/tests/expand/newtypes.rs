@@ -17,6 +17,9 @@ const _: () = {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<u64 as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types.of::<Self>(&[(&[], <u64 as __fabric::Checkpoint>::structs)]);
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -133,6 +136,17 @@ const _: () = {
                 && (<Linear as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <f64 as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["0"], <Linear as __fabric::Checkpoint>::structs),
+                        (&["scale"], <f64 as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -239,6 +253,9 @@ const _: () = {
         const RECORDED: __fabric::Recorded = __fabric::Recorded::ByItself;
         fn may_differ(_: &mut __fabric::Types) -> __fabric::core::primitive::bool {
             false
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types.of::<Self>(&[]);
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -22,6 +22,17 @@ const _: () = {
                 && (<Option<f64> as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <u64 as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["best"], <Option<f64> as __fabric::Checkpoint>::structs),
+                        (&["position"], <u64 as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

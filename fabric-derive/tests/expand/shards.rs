@@ -25,6 +25,18 @@ const _: () = {
                     || <Tensor as __fabric::Checkpoint>::may_differ(__fabric_types)
                     || <Tensor as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(
+                    &[
+                        (&["rows"], <Linear as __fabric::Checkpoint>::structs),
+                        (&["grid"], <Tensor as __fabric::Checkpoint>::structs),
+                        (&["positions"], <Tensor as __fabric::Checkpoint>::structs),
+                    ],
+                );
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,

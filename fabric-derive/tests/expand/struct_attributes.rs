@@ -21,6 +21,12 @@ const _: () = {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<Option<T> as __fabric::Checkpoint>::may_differ(__fabric_types))
         }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<
+                    Self,
+                >(&[(&["inner"], <Option<T> as __fabric::Checkpoint>::structs)]);
+        }
         fn visit<'__fabric>(
             &'__fabric self,
             __fabric_entries: &mut __fabric::Visitor<'__fabric>,
@@ -105,13 +111,17 @@ const _: () = {
         const VERSION: __fabric::core::primitive::u32 = 2u32;
         fn recipe(__fabric_migrations: &mut __fabric::Migrations) {
             let __fabric_recipe: fn(&mut __fabric::Migrations) = Self::migrations;
-            __fabric_recipe(__fabric_migrations)
+            __fabric_recipe(__fabric_migrations);
         }
         fn may_differ(
             __fabric_types: &mut __fabric::Types,
         ) -> __fabric::core::primitive::bool {
             __fabric_types.enter(__fabric::Schema::of::<Self>(&__FABRIC_DECLARATION))
                 && (<Tensor as __fabric::Checkpoint>::may_differ(__fabric_types))
+        }
+        fn structs(__fabric_types: &mut __fabric::TypeWalk<'_>) {
+            __fabric_types
+                .of::<Self>(&[(&["weight"], <Tensor as __fabric::Checkpoint>::structs)]);
         }
         fn visit<'__fabric>(
             &'__fabric self,

@@ -48,7 +48,7 @@ impl ShardedEntries {
 
     /// Everything that must be equal on all ranks.
     fn lines(&self, ranks: &Ranks, loading: &Loading<'_>) -> Lines {
-        let file = loading.file;
+        let file = &loading.file;
         let contents = format!("{:016x}{}", file.index.digest(), file.source.mark().unwrap_or_default());
         let mut lines = vec![
             ("the path".to_owned(), file.index.origin.clone()),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::RawCheckpoint;
+use crate::entry::TensorInfo;
 use crate::error::{Error, Result};
 use crate::load::target::new_tensor;
 use crate::load::transfer::{Transfer, transfer_all};
@@ -26,7 +27,8 @@ impl RawCheckpoint {
         let source = &*self.source;
         let located = source.locate(name, stored, None)?;
         check_tensors(source, [&*located])?;
-        let tensor = new_tensor(source, name, &stored.info, device)?;
+        let info = self.info(name).unwrap_or(&stored.info);
+        let tensor = new_tensor(source, name, info, device)?;
         let sums = PartialSums::default();
         transfer_all(source, &mut [Transfer::new(name, &tensor, &located)], &sums, None)?;
         sums.finish(source)?;
@@ -59,7 +61,8 @@ impl RawCheckpoint {
         let stored: Vec<(&String, &StoredTensor)> = self.index.tensors.iter().collect();
         let source = &*self.source;
         let located = self.locate(&stored)?;
-        let numbers = distinct(&located);
+        let info = |at: usize| self.info(stored[at].0).unwrap_or(&stored[at].1.info);
+        let numbers = distinct((0..stored.len()).map(|at| (info(at), &*located[at])));
         // The first name of each distinct tensor, in the order of names.
         let mut firsts: Vec<usize> = Vec::new();
         for (at, number) in numbers.iter().enumerate() {
@@ -68,7 +71,7 @@ impl RawCheckpoint {
             }
         }
         check_tensors(source, firsts.iter().map(|at| &*located[*at]))?;
-        let new = |at: &usize| new_tensor(source, stored[*at].0, &stored[*at].1.info, device);
+        let new = |at: &usize| new_tensor(source, stored[*at].0, info(*at), device);
         let tensors: Vec<Tensor> = firsts.iter().map(new).collect::<Result<_>>()?;
         let places = firsts.iter().zip(&tensors);
         let transfers = places.map(|(at, tensor)| Transfer::new(stored[*at].0, tensor, &located[*at]));
@@ -100,17 +103,17 @@ impl RawCheckpoint {
 
 /// A number for each tensor, counted from 0. Tied tensors have the same number. Tensors without elements are distinct,
 /// although they may lie in one place.
-fn distinct(tensors: &[Cow<'_, StoredTensor>]) -> Vec<usize> {
+fn distinct<'t>(tensors: impl Iterator<Item = (&'t TensorInfo, &'t StoredTensor)>) -> Vec<usize> {
     let mut by_place = HashMap::new();
     let mut count = 0;
-    let number = |stored: &Cow<'_, StoredTensor>| {
+    let number = |(info, stored): (&TensorInfo, &StoredTensor)| {
         let next = count;
-        let number = match stored.info.byte_len() {
+        let number = match info.byte_len() {
             Some(0) => next,
-            _ => *by_place.entry((stored.info.clone(), stored.extents())).or_insert(next),
+            _ => *by_place.entry((info.clone(), stored.extents())).or_insert(next),
         };
         count += usize::from(number == next);
         number
     };
-    tensors.iter().map(number).collect()
+    tensors.map(number).collect()
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{ANYWHERE, Index};
 use crate::entry::{join, root, strip};
 use crate::error::{Error, Result};
+use crate::format::manifest::StructRecord;
 use crate::options::LoadOptions;
 
 /// The least similarity of a name that an error suggests.
@@ -37,6 +38,20 @@ impl<'o> Renames<'o> {
             None => name,
         };
         Some(self.below_root(below))
+    }
+
+    /// The struct under its new path; `None` if it does not lie below the root.
+    pub(super) fn record(&self, record: &StructRecord) -> Option<StructRecord> {
+        let path = match &self.options.root {
+            Some(root) => strip(&record.path, root)?,
+            None => &record.path,
+        };
+        let path = if path.is_empty() {
+            String::new()
+        } else {
+            self.below_root(path)
+        };
+        Some(StructRecord { path, ..record.clone() })
     }
 
     /// The name that the options give to a parameter of an optimizer.

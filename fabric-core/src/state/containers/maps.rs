@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
-use crate::state::{Checkpoint, Keys, Kind, MapKey, Recorded, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, MapKey, Recorded, Sealed, TypeWalk, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 /// The stored forms of keys and values, in the order of the map.
@@ -57,6 +57,10 @@ macro_rules! maps {
 
             fn may_differ(types: &mut Types) -> bool {
                 T::may_differ(types)
+            }
+
+            fn structs(types: &mut TypeWalk<'_>) {
+                types.items(|types| T::structs(types));
             }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

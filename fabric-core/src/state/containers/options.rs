@@ -1,6 +1,6 @@
 //! `Option`, which has no entries if it is `None`.
 
-use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, TypeWalk, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 /// `None` has no entries. A load replaces a plain value in an `Option`, also `None` by a value and a value by `None`;
@@ -13,6 +13,10 @@ impl<T: Checkpoint> Checkpoint for Option<T> {
 
     fn may_differ(types: &mut Types) -> bool {
         T::may_differ(types)
+    }
+
+    fn structs(types: &mut TypeWalk<'_>) {
+        T::structs(types);
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

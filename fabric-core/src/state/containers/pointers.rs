@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::num::{Saturating, Wrapping};
 
-use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, TypeWalk, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 /// Implements `Checkpoint` for a type around one item, by the implementation of the item.
@@ -18,6 +18,10 @@ macro_rules! around {
 
             fn may_differ(types: &mut Types) -> bool {
                 T::may_differ(types)
+            }
+
+            fn structs(types: &mut TypeWalk<'_>) {
+                T::structs(types);
             }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -64,6 +68,10 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &mut T {
         T::may_differ(types)
     }
 
+    fn structs(types: &mut TypeWalk<'_>) {
+        T::structs(types);
+    }
+
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
         (**self).visit_part(entries, Sealed);
     }
@@ -83,6 +91,10 @@ impl<T: Checkpoint + ?Sized> Checkpoint for &T {
 
     fn may_differ(types: &mut Types) -> bool {
         T::may_differ(types)
+    }
+
+    fn structs(types: &mut TypeWalk<'_>) {
+        T::structs(types);
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {
@@ -111,6 +123,10 @@ where
 
     fn may_differ(types: &mut Types) -> bool {
         T::may_differ(types) || T::Owned::may_differ(types)
+    }
+
+    fn structs(types: &mut TypeWalk<'_>) {
+        T::structs(types);
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

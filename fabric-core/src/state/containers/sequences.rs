@@ -2,7 +2,7 @@
 
 use std::collections::{LinkedList, VecDeque};
 
-use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, TypeWalk, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError, add};
 
 /// The stored forms of items, in their order.
@@ -36,6 +36,10 @@ macro_rules! sequences {
 
             fn may_differ(types: &mut Types) -> bool {
                 T::may_differ(types)
+            }
+
+            fn structs(types: &mut TypeWalk<'_>) {
+                types.items(|types| T::structs(types));
             }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

@@ -1,7 +1,7 @@
 //! Slices, which a state borrows. A load keeps the length of a slice: it replaces all items or refuses the list.
 
 use super::sequences::{items_of, stored_items};
-use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, ValueSlot, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, TypeWalk, Types, ValueSlot, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 impl<T: Checkpoint> Checkpoint for [T] {
@@ -11,6 +11,10 @@ impl<T: Checkpoint> Checkpoint for [T] {
 
     fn may_differ(types: &mut Types) -> bool {
         T::may_differ(types)
+    }
+
+    fn structs(types: &mut TypeWalk<'_>) {
+        types.items(|types| T::structs(types));
     }
 
     fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

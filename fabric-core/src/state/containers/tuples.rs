@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, Types, Visitor, VisitorMut};
+use crate::state::{Checkpoint, Keys, Kind, Recorded, Sealed, TypeWalk, Types, Visitor, VisitorMut};
 use crate::value::{Value, ValueError};
 
 macro_rules! tuples {
@@ -14,6 +14,10 @@ macro_rules! tuples {
 
             fn may_differ(types: &mut Types) -> bool {
                 false $(|| $part::may_differ(types))+
+            }
+
+            fn structs(types: &mut TypeWalk<'_>) {
+                $(types.field(&[stringify!($at)], |types| $part::structs(types));)+
             }
 
             fn visit<'a>(&'a self, entries: &mut Visitor<'a>) {

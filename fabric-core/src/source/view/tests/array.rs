@@ -108,7 +108,7 @@ pub(super) fn factors(count: usize, a: usize, b: usize, c: usize) -> Vec<usize> 
         shape.push(divisor);
         left /= divisor;
     }
-    if left > 1 || a % 2 == 0 {
+    if left > 1 || a.is_multiple_of(2) {
         shape.insert(b % (shape.len() + 1), left);
     }
     shape

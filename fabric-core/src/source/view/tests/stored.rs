@@ -217,8 +217,7 @@ impl Stored {
 /// The places of a box's elements.
 fn places(region: &Region, strides: &[usize], start: usize) -> impl Iterator<Item = usize> {
     let mut places = vec![start];
-    for dim in 0..region.size.len() {
-        let (offset, size, stride) = (region.offset[dim], region.size[dim], strides[dim]);
+    for ((&offset, &size), &stride) in region.offset.iter().zip(&region.size).zip(strides) {
         let along = |place: usize| (offset..offset + size).map(move |index| place + index * stride);
         places = places.into_iter().flat_map(along).collect();
     }
