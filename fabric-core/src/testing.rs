@@ -5,12 +5,14 @@ mod counting;
 mod faulty;
 mod layer;
 mod memory;
+mod schema;
 mod symmetric;
 
 pub use counting::Counting;
 pub use faulty::{Fault, Faulty};
 pub use layer::Layer;
 pub use memory::Memory;
+pub use schema::{assert_all_load, assert_schema};
 pub use symmetric::assert_symmetric;
 
 /// The cost of planning for thousands of ranks, for benchmarks; no part of the public interface.
