@@ -24,6 +24,7 @@ documents! {
     FirstCheckpoint: "../book/src/first-checkpoint.md";
     Attributes: "../book/src/attributes.md";
     Background: "../book/src/background.md";
+    Changing: "../book/src/changing.md";
     Observing: "../book/src/observing.md";
     Runs: "../book/src/runs.md";
     Command: "../book/src/command.md";
