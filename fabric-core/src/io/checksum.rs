@@ -7,8 +7,11 @@
 //! `ad93d23594c93659`, initial value and final exclusive-or all ones, input and output reflected, check value
 //! `ae8b14860a799888`.
 
+mod shift;
+
 use crc_fast::{CrcAlgorithm, Digest};
 
+pub(crate) use self::shift::{of_zeros, shifted};
 use crate::io::lent::Lent;
 use crate::io::streaming::{self, Crc, LINE, Sum};
 

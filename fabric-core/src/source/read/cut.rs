@@ -21,6 +21,9 @@ const STRAIGHT: usize = 512;
 /// The longest gap, in bytes, that is always read together with the short runs around it.
 const NEAR: usize = 256;
 
+/// The bytes over which a checksum is computed in the time that moving the checksum of a piece to its place takes.
+const PIECE: usize = 16 << 10;
+
 /// The reading of a part: its source and its verification.
 pub(super) struct Reading<'r> {
     pub(super) source: &'r dyn Source,
@@ -175,6 +178,15 @@ impl Reading<'_> {
         if let Some(bytes) = only {
             let all = std::iter::once(0..bytes.len());
             self.sums.note(self.entry, checked, at, bytes, all);
+            return Ok(());
+        }
+        if runs.len() * PIECE < block.len {
+            let piece = |run: &CopyRun| Some((at + (run.from - begin) as u64, into.get(run.to..run.to + run.len)?));
+            if runs.iter().any(|run| piece(run).is_none()) {
+                return Err(outside());
+            }
+            self.sums
+                .note_pieces(self.entry, checked, runs.iter().filter_map(piece));
             return Ok(());
         }
         scratch.clear();

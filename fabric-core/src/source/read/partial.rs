@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::block::{damaged, read_block};
 use super::used::Used;
@@ -20,8 +20,8 @@ use crate::source::{Block, Source, Sum};
 /// The checksums of blocks that were read in part.
 #[derive(Debug, Default)]
 pub(crate) struct PartialSums {
-    /// By the name of the entry, and by the block's file and offset.
-    entries: Mutex<BTreeMap<String, BTreeMap<BlockKey, Noted>>>,
+    /// By the block's file and offset, and by the name of the entry.
+    blocks: Mutex<BTreeMap<BlockKey, BTreeMap<String, Noted>>>,
 }
 
 /// A block's file and offset.
@@ -68,28 +68,52 @@ impl PartialSums {
             crc: sum.share(scratch, tail),
             covered: covered as u64,
         };
-        let mut entries = self.entries();
+        let used = used.map(|range| (at + range.start as u64, range.len() as u64));
+        self.add(entry, block, share, used);
+    }
+
+    /// Records pieces of a block, each with its offset. It takes a pass over the pieces alone, and is the faster one if these are few.
+    pub(crate) fn note_pieces<'b>(
+        &self,
+        entry: &str,
+        block: Block,
+        pieces: impl Iterator<Item = (u64, &'b [u8])> + Clone,
+    ) {
+        let Some(sum) = block.sum else { return };
+        let mut share = Share::default();
+        for (at, bytes) in pieces.clone() {
+            let tail = (block.len as u64).saturating_sub(at + bytes.len() as u64);
+            share.add(Share {
+                crc: sum.share(bytes, tail),
+                covered: bytes.len() as u64,
+            });
+        }
+        self.add(entry, block, share, pieces.map(|(at, bytes)| (at, bytes.len() as u64)));
+    }
+
+    fn add(&self, entry: &str, block: Block, share: Share, used: impl Iterator<Item = (u64, u64)>) {
+        let mut blocks = self.blocks();
+        let entries = blocks.entry((block.file, block.start)).or_default();
         let blank = || Noted {
             block,
             share: Share::default(),
             used: Used::default(),
         };
         if !entries.contains_key(entry) {
-            entries.insert(entry.to_owned(), BTreeMap::new());
+            entries.insert(entry.to_owned(), blank());
         }
-        let Some(blocks) = entries.get_mut(entry) else { return };
-        let noted = blocks.entry((block.file, block.start)).or_insert_with(blank);
+        let Some(noted) = entries.get_mut(entry) else { return };
         noted.share.add(share);
-        for range in used {
-            noted.used.add(at + range.start as u64, range.len() as u64);
+        for (start, len) in used {
+            noted.used.add(start, len);
         }
     }
 
     /// Passes every block that was read in parts to `take`, with its entry's name and the share of the bytes that were
     /// read.
     pub(crate) fn each(&self, mut take: impl FnMut(&str, BlockKey, Share)) {
-        for (entry, blocks) in &*self.entries() {
-            for (key, noted) in blocks {
+        for (key, entries) in &*self.blocks() {
+            for (entry, noted) in entries {
                 take(entry, *key, noted.share);
             }
         }
@@ -113,34 +137,51 @@ impl PartialSums {
         source: &dyn Source,
         total: impl Fn(&str, BlockKey, Share) -> Option<Share>,
     ) -> Result<()> {
-        for (entry, blocks) in &*self.entries() {
-            for (key, noted) in blocks {
-                let Some(share) = total(entry, *key, noted.share) else {
-                    continue;
-                };
-                let block = noted.block;
-                let is_completed = share.covered == block.len as u64
-                    && block
-                        .sum
-                        .is_some_and(|sum| sum.is_completed_by(share.crc, share.covered));
-                // Views that show some bytes twice may cover as many bytes as the block has, and not all of them.
-                if !is_completed {
-                    read_again(source, entry, noted)?;
-                }
+        for (key, entries) in &*self.blocks() {
+            // Views that show some bytes twice may cover as many bytes as the block has, and not all of them.
+            let is_open = |(entry, noted): &(&String, &Noted)| {
+                let share = total(entry, *key, noted.share);
+                share.is_some_and(|share| !noted.is_completed_by(share))
+            };
+            let open: Vec<(&String, &Noted)> = entries.iter().filter(is_open).collect();
+            let Some((entry, first)) = open.first() else { continue };
+            // Several tensors may be parts of one stored tensor, and complete its blocks together.
+            let mut all = Share::default();
+            open.iter().for_each(|(_, noted)| all.add(noted.share));
+            if !first.is_completed_by(all) {
+                read_again(
+                    source,
+                    entry,
+                    first.block,
+                    all,
+                    open.iter().map(|(_, noted)| &noted.used),
+                )?;
             }
         }
         Ok(())
     }
 
     /// The map is consistent even if a thread panicked with the lock.
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<BlockKey, Noted>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn blocks(&self) -> MutexGuard<'_, BTreeMap<BlockKey, BTreeMap<String, Noted>>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    fn is_completed_by(&self, share: Share) -> bool {
+        let is_right = |sum: Sum| sum.is_completed_by(share.crc, share.covered);
+        share.covered == self.block.len as u64 && self.block.sum.is_some_and(is_right)
     }
 }
 
 /// Reads all of a block again, piece by piece, and compares its checksum, and the share of the bytes that were used.
-fn read_again(source: &dyn Source, entry: &str, noted: &Noted) -> Result<()> {
-    let run = noted.block;
+fn read_again<'n>(
+    source: &dyn Source,
+    entry: &str,
+    run: Block,
+    share: Share,
+    all_used: impl Iterator<Item = &'n Used> + Clone,
+) -> Result<()> {
     let Some(sum) = run.sum else { return Ok(()) };
     let (mut whole, mut before) = (0, 0);
     let (mut bytes, mut used) = (vec![0; BLOCK.min(run.len)], vec![0; BLOCK.min(run.len)]);
@@ -154,13 +195,14 @@ fn read_again(source: &dyn Source, entry: &str, noted: &Noted) -> Result<()> {
         };
         let (bytes, used) = (&mut bytes[..piece.len], &mut used[..piece.len]);
         read_block(source, entry, piece, bytes)?;
-        noted.used.mask(at as u64, bytes, used);
+        used.fill(0);
+        all_used.clone().for_each(|own| own.mask(at as u64, bytes, used));
         let tail = (run.len - at - piece.len) as u64;
         whole ^= sum.share(bytes, tail);
         before ^= sum.share(used, tail);
         at += piece.len;
     }
-    if sum.is_completed_by(whole, run.len as u64) && before == noted.share.crc {
+    if sum.is_completed_by(whole, run.len as u64) && before == share.crc {
         return Ok(());
     }
     Err(damaged(source, entry, run))
@@ -171,8 +213,7 @@ impl Sum {
     fn share(self, bytes: &[u8], tail: u64) -> u64 {
         let len = bytes.len() as u64;
         match self {
-            // This library's checksums cover a block, and a share is as long as the block.
-            Self::Crc64(_) => checksum::of(bytes) ^ zeros64(bytes.len()),
+            Self::Crc64(_) => checksum::shifted(checksum::of(bytes) ^ checksum::of_zeros(len), tail),
             Self::Crc32(_) => {
                 let raw = checksum::crc32(bytes) ^ checksum::crc32_of_zeros(len);
                 u64::from(checksum::crc32_combine(raw, 0, tail))
@@ -182,19 +223,9 @@ impl Sum {
 
     fn is_completed_by(self, crc: u64, len: u64) -> bool {
         match self {
-            Self::Crc64(sum) => sum == crc ^ zeros64(usize::try_from(len).unwrap_or(usize::MAX)),
+            Self::Crc64(sum) => sum == crc ^ checksum::of_zeros(len),
             Self::Crc32(sum) => u64::from(sum) == crc ^ u64::from(checksum::crc32_of_zeros(len)),
         }
-    }
-}
-
-/// The checksum of a block of zeros, at most [`BLOCK`] bytes.
-fn zeros64(len: usize) -> u64 {
-    static WHOLE: OnceLock<u64> = OnceLock::new();
-    if len == BLOCK {
-        *WHOLE.get_or_init(|| checksum::of(&vec![0; BLOCK]))
-    } else {
-        checksum::of(&vec![0; len.min(BLOCK)])
     }
 }
 

@@ -42,10 +42,9 @@ impl Used {
         }
     }
 
-    /// Copies into `into` those of `bytes`, which begin at offset `at` of the run, that were read an odd number of
+    /// Adds to `into`, in an exclusive or, those of `bytes`, which begin at offset `at` of the run, that were read an odd number of
     /// times, with zeros for all others: in an exclusive or, a byte that was read twice cancels out.
     pub(crate) fn mask(&self, at: u64, bytes: &[u8], into: &mut [u8]) {
-        into.fill(0);
         let end = at + bytes.len() as u64;
         for steps in &self.0 {
             let first = at.saturating_sub(steps.start + steps.len) / steps.step;
@@ -80,7 +79,7 @@ mod tests {
         for piece in [1, 7, 33, 100] {
             let mut found = Vec::new();
             for (number, bytes) in bytes.chunks(piece).enumerate() {
-                let mut into = vec![9; bytes.len()];
+                let mut into = vec![0; bytes.len()];
                 used.mask((number * piece) as u64, bytes, &mut into);
                 found.extend(into);
             }
