@@ -146,7 +146,7 @@ pub use load::optimizer_state::{NamedOptimizerState, named_optimizer_state, set_
 pub use load::raw::diff::{Diff, DiffOptions, TensorChange, TensorDiff, ValueDiff};
 pub use load::raw::{Description, OptimizerSummary, RawCheckpoint, RunDescription, StructDescription};
 pub use load::statistics::Statistics;
-pub use migrate::{EntryNames, Migrations, Moments, NewShape};
+pub use migrate::{EntryNames, Migrations, Moments, NewShape, Recipes};
 pub use options::{
     Durability, LoadOptions, OnMismatch, Replicas, ReshardOptions, SaveOptions, VerifyOptions, WhenBusy,
 };

@@ -2,6 +2,7 @@
 
 mod names;
 mod pattern;
+mod recipes;
 mod word;
 
 use std::fmt;
@@ -12,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 pub use self::names::{EntryNames, NewShape};
 pub(crate) use self::pattern::{Captures, Pattern};
+pub use self::recipes::Recipes;
+pub(crate) use self::recipes::StructRecipe;
 pub use self::word::Moments;
 pub(crate) use self::word::{Step, Verb, Word};
 use crate::entry::DType;
@@ -51,20 +54,22 @@ use crate::value::Value;
 ///
 /// # Names
 ///
-/// A name is relative to the struct. `*` stands for one or more characters of one segment, `layers.*.weight` for the weight of each
-/// layer, and the same `*` of the new name takes the text that it stood for. [`rename`](Self::rename), [`remove`](Self::remove) and
-/// [`keep`](Self::keep) take everything below a name too.
+/// A name is relative to the struct; in [`LoadOptions::migrations`](crate::LoadOptions::migrations) it begins at the first level of the
+/// file, and words may stand before the first `from`. `*` stands for one or more characters between two dots, `layers.*.weight` for the
+/// weight of each layer, and the first `*` of a new name becomes the text that the first `*` of the old name stood for.
+/// [`rename`](Self::rename), [`remove`](Self::remove), [`keep`](Self::keep) and [`insert_zeros`](Self::insert_zeros) take everything
+/// below a name too.
 ///
 /// # The optimizer
 ///
 /// A word that moves the elements of a parameter does the same to an optimizer's state of it, and to its name in the groups. After
-/// [`tensor`](Self::tensor), [`insert`](Self::insert) and [`insert_zeros`](Self::insert_zeros) the state of the parameter begins
-/// anew. [`moments`](Self::moments) asks for that after any word.
+/// [`tensor`](Self::tensor) and [`insert_zeros`](Self::insert_zeros) the state of the parameter begins anew.
+/// [`moments`](Self::moments) asks for that after any word about tensors.
 ///
 /// # Errors
 ///
-/// A word that finds nothing refuses the load, unless [`if_present`](Self::if_present) follows it or a filter left the entry out
-/// when the file was saved. The load changes nothing before all words have been followed.
+/// A word that finds nothing, in the file or for `keep` and `insert_zeros` in the state, refuses the load, unless
+/// [`if_present`](Self::if_present) follows it or a filter left the entry out when the file was saved. The load changes nothing before all words have been followed.
 #[derive(Clone, Default)]
 pub struct Migrations {
     pub(crate) steps: Vec<Step>,
@@ -147,7 +152,8 @@ impl Migrations {
         })
     }
 
-    /// Gives a tensor another shape of as many elements, in row-major order.
+    /// Gives a tensor another shape of as many elements, in row-major order. A tensor that is stored in pieces may come to lie in
+    /// very many of them, which is an error: [`tensor`](Self::tensor) reshapes it in memory.
     pub fn reshape(&mut self, name: impl Into<String>, shape: impl Into<NewShape>) -> &mut Self {
         self.word(Verb::Reshape {
             name: Pattern::new(name),
@@ -215,6 +221,24 @@ impl Migrations {
         self.word(Verb::Remove(Pattern::new(name)))
     }
 
+    /// Says that the entries below a name are those of a version of their struct. A struct that a step makes, of entries that lay
+    /// elsewhere before, has no version in the file: `version("attn", 3)` lets a later load follow its steps from 3 on. Without the
+    /// word, the entries are taken for those of the present version, and the report says so.
+    ///
+    /// ```
+    /// # use fabric_core::Migrations;
+    /// fn migrations(m: &mut Migrations) {
+    ///     m.from(1, "attention is a struct").rename("wq", "attn.wq").rename("wo", "attn.wo").version("attn", 3);
+    /// }
+    /// # migrations(&mut Migrations::default());
+    /// ```
+    pub fn version(&mut self, name: impl Into<String>, version: u32) -> &mut Self {
+        self.word(Verb::Version {
+            name: Pattern::new(name),
+            version,
+        })
+    }
+
     /// Makes the tensor `to` of the tensor `from` with any function, on the CPU. This is the only word that holds a tensor in memory.
     pub fn tensor<E: fmt::Display>(
         &mut self,
@@ -241,6 +265,12 @@ impl Migrations {
             word.moments = moments;
         }
         self
+    }
+
+    /// Returns true if a word leaves entries of the state as they are.
+    pub(crate) fn keeps(&self) -> bool {
+        let mut words = self.steps.iter().flat_map(|step| &step.words);
+        words.any(|word| matches!(word.verb, Verb::Keep(_)))
     }
 
     fn word(&mut self, verb: Verb) -> &mut Self {

@@ -38,16 +38,17 @@ pub struct LoadReport {
     /// Filtered entries that the state expects: a filter excluded them when the file was saved.
     pub filtered_at_save: Vec<String>,
     /// Entries of the file that have no counterpart in the state and need none: `num_batches_tracked` of PyTorch's
-    /// `BatchNorm`.
+    /// `BatchNorm`, and the state of another optimizer that [`change_optimizer`](crate::LoadOptions::change_optimizer) accepts.
     pub ignored: Vec<String>,
-    /// State of an optimizer that begins at zero, because a part of the state of the same parameter was skipped.
+    /// State of an optimizer that begins at zero: a part of the state of the same parameter was skipped, a recipe says so, or the
+    /// file has that of another optimizer, which the call accepts.
     pub begun_anew: Vec<String>,
     /// Tensors that grew or shrank, of which the common indices were restored, because of
     /// [`OnMismatch::Overlap`](crate::OnMismatch::Overlap).
     pub overlapping: Vec<Mismatch>,
     /// Entries that older files lack, and that a recipe fills with zeros.
     pub zeroed: Vec<String>,
-    /// Entries that older files lack, and that a recipe leaves as they are.
+    /// Entries that stay as they are: a recipe says that older files lack them, or the call keeps the hyper-parameters.
     pub kept: Vec<String>,
     /// The entries that a recipe has made or moved, by their names after it.
     pub migrated: Vec<MigratedEntry>,
@@ -117,7 +118,9 @@ impl LoadReport {
         fits && (complete || !self.strict) && self.wrong_file.is_none()
     }
 
-    /// Returns true if every entry of the state was restored, and every entry of the requested components was used.
+    /// Returns true if the file and the requested components of the state have the same entries, in the same shapes and types. Entries
+    /// that a recipe keeps or fills, and those that [`OnMismatch::Overlap`](crate::OnMismatch::Overlap) restores in part, count as
+    /// present.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
@@ -154,6 +157,13 @@ impl LoadReport {
         let refused = |kind| self.mismatched.iter().any(|found| found.kind == kind && !found.skipped);
         let mut help = Vec::new();
         if refused(MismatchKind::Shape) {
+            if self.has_resized() {
+                help.push(
+                    "LoadOptions::new().on_mismatch(OnMismatch::Overlap) restores the indices that both have, with the optimizer's \
+                     state of them"
+                        .to_owned(),
+                );
+            }
             help.push(
                 "LoadOptions::new().on_mismatch(OnMismatch::Skip) leaves tensors of another shape as they are; an \
                  optimizer's state of them begins anew"
@@ -174,6 +184,16 @@ impl LoadReport {
         }
         help.extend(self.last_resort());
         help
+    }
+
+    /// Returns true if a tensor has another shape of as many dimensions.
+    fn has_resized(&self) -> bool {
+        let rank = |shape: &str| shape.matches(',').count();
+        let shapes = self.mismatched.iter().filter(|found| found.kind == MismatchKind::Shape);
+        shapes.clone().next().is_some()
+            && shapes.clone().all(|found| {
+                rank(&found.found) == rank(&found.expected) && found.found != "[]" && found.expected != "[]"
+            })
     }
 
     /// The optimizers whose state is refused as a whole, in a strict load and in others.

@@ -63,6 +63,11 @@ pub(crate) trait Source: Send + Sync + Debug {
     /// The file with this number, which [`Extent::file`] refers to.
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path);
 
+    /// The number of the first tensor that a recipe holds in memory beside the files, which have smaller numbers.
+    fn first_in_memory(&self) -> usize {
+        usize::MAX / 2
+    }
+
     /// The bound on memory for this file.
     fn limit(&self) -> ReadLimit {
         ReadLimit::default()

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::entry::{shown, shown_path};
 
 /// The reason why the recipe of a struct, or of a call, does not fit a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MigrationError {
     /// The path of the checkpoint.
@@ -24,6 +24,8 @@ pub struct MigrationError {
     pub word: Option<String>,
     /// The finding, as a clause.
     pub what: String,
+    /// True in a load, which has a state.
+    pub(crate) has_state: bool,
 }
 
 impl fmt::Display for MigrationError {
@@ -48,6 +50,7 @@ impl fmt::Display for MigrationError {
         if let Some(word) = &self.word {
             write!(f, "{}: ", shown(word))?;
         }
-        write!(f, "{}; the state is unchanged", shown(&self.what))
+        write!(f, "{}", shown(&self.what))?;
+        f.write_str(if self.has_state { "; the state is unchanged" } else { "" })
     }
 }

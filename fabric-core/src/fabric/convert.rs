@@ -8,8 +8,9 @@ use crate::dist::save::{decode_report, encode_report};
 use crate::dist::strategy::Strategy;
 use crate::error::Result;
 use crate::foreign::export::{ExportOptions, ExportReport, export};
-use crate::load::migrated::brought_up;
+use crate::load::migrated::{brought_up, brought_up_by};
 use crate::load::raw::RawCheckpoint;
+use crate::migrate::Recipes;
 use crate::options::ReshardOptions;
 use crate::phases::Phases;
 use crate::save::{CommitTarget, SaveReport};
@@ -94,7 +95,7 @@ impl Fabric {
         strategy: Strategy,
         options: ReshardOptions,
     ) -> Result<SaveReport> {
-        self.copy(from.as_ref(), to.as_ref(), &strategy, options, Ok)
+        self.copy("Fabric::reshard", (from.as_ref(), to.as_ref()), &strategy, options, Ok)
     }
 
     /// Writes a file of an older version of the state `S` as one of the present version: the recipes of all structs are followed, and the
@@ -135,21 +136,41 @@ impl Fabric {
     pub fn migrate<S: Checkpoint + ?Sized>(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SaveReport> {
         let strategy = self.strategy.clone().ranks(self.world_size());
         let options = ReshardOptions::new();
-        self.copy(from.as_ref(), to.as_ref(), &strategy, options, |raw| {
+        let call = "Fabric::migrate";
+        self.copy(call, (from.as_ref(), to.as_ref()), &strategy, options, |raw| {
             brought_up::<S>(&raw)
+        })
+    }
+
+    /// Writes a file after recipes that a text or another program gives, as [`migrate`](Self::migrate) does after those of the types.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate); and [`Error::Options`](crate::Error::Options) if the recipes are for structs and the file has none
+    /// of them.
+    pub fn migrate_with(
+        &self,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        recipes: &Recipes,
+        options: ReshardOptions,
+    ) -> Result<SaveReport> {
+        let strategy = self.strategy.clone().ranks(self.world_size());
+        let call = "Fabric::migrate_with";
+        self.copy(call, (from.as_ref(), to.as_ref()), &strategy, options, |raw| {
+            brought_up_by(&raw, recipes)
         })
     }
 
     /// Writes what `edit` makes of the entries of a checkpoint.
     fn copy(
         &self,
-        from: &Path,
-        to: &Path,
+        call: &'static str,
+        (from, to): (&Path, &Path),
         strategy: &Strategy,
         options: ReshardOptions,
         edit: impl FnOnce(RawCheckpoint) -> Result<RawCheckpoint>,
     ) -> Result<SaveReport> {
-        let _within = self.background.enter("Fabric::reshard")?;
+        let _within = self.background.enter(call)?;
         let (absolute_from, absolute_to) = (self.absolute(from), self.absolute(to));
         let alone = || {
             self.background.join_last();

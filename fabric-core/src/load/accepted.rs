@@ -11,15 +11,17 @@ use crate::error::{Error, Result};
 use crate::io::pages;
 use crate::load::raw::RawCheckpoint;
 use crate::phases::Phase;
-use crate::source::Source;
 use crate::source::names::Renamed;
 use crate::source::read::PartialSums;
+use crate::source::{Index, Source};
 use crate::state::{NamedOptimizer, OptimizerState};
 
 /// A load with an accepted match. Only storage and devices can still fail.
 pub(crate) struct Accepted<'a, 'l> {
     /// The entries under the file's names.
     pub(super) file: &'a RawCheckpoint,
+    /// The entries of the file that the load does not see, beside those of a migration.
+    pub(super) beside: Option<&'a Index>,
     /// The entries under the names of the plan.
     pub(super) named: &'a RawCheckpoint,
     /// The entries under the state's names; `None` if these equal the file's.
@@ -92,6 +94,10 @@ impl Accepted<'_, '_> {
         let remainder = match self.renamed {
             Some(renamed) => self.file.left(renamed, consumed),
             None => self.file.without(consumed),
+        };
+        let remainder = match self.beside {
+            Some(beside) => remainder.with(beside),
+            None => remainder,
         };
         Loaded {
             remainder,

@@ -9,7 +9,8 @@ pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
     let stored = stored.as_list().unwrap_or_default();
     if stored.len() != optimizer.groups.len() {
         return Err(ValueError::new(format!(
-            "expected {} groups of parameters, the file has {}",
+            "expected {} groups of parameters, the file has {}; LoadOptions::new().keep_hyperparameters() restores the state by the \
+             names of the parameters, and leaves the groups",
             optimizer.groups.len(),
             stored.len()
         )));
@@ -23,6 +24,19 @@ pub(crate) fn read<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<V
         Ok(ParamGroup::stored(own.parameters.clone(), options.collect()))
     };
     stored.iter().zip(&optimizer.groups).map(group).collect()
+}
+
+/// Checks that the numbers of a file mean this optimizer's parameters, where they mean positions. Hyper-parameters and names are not
+/// compared.
+pub(crate) fn check_positions<O>(optimizer: &NamedOptimizer<O>, stored: &Value) -> Result<(), ValueError> {
+    let groups = stored.as_list().unwrap_or_default();
+    if optimizer.by_position {
+        return read(optimizer, stored).map(drop);
+    }
+    if optimizer.by_name || !groups.iter().any(|group| Members::of(group).numbered) {
+        return Ok(());
+    }
+    read(optimizer, stored).map(drop)
 }
 
 /// Checks that every parameter is in the same group: in another group it would silently train with other
@@ -49,7 +63,7 @@ fn check_members<O>(optimizer: &NamedOptimizer<O>, stored: &[Value]) -> Result<(
             if let Some(other) = other.filter(|other| *other != at) {
                 return Err(ValueError::new(format!(
                     "expected parameter `{}` in group {at}, the file has it in group {other}; give the groups in the \
-                     same order",
+                     same order, or leave them with LoadOptions::new().keep_hyperparameters()",
                     parameter.name
                 )));
             }

@@ -3,8 +3,8 @@
 use super::accepted::Accepted;
 use super::entries::{Selections, entries};
 use super::matching::numbered::{Names, accept_numbers};
-use super::matching::{LoadPlan, Policy, check_not_empty, plan};
-use super::migrated::{Recipes, StructOfState, migrated};
+use super::matching::{LoadPlan, Policy, check_declared, check_not_empty, plan};
+use super::migrated::{Due, StructOfState, migrated};
 use super::own::{OwnNames, OwnValue};
 use super::transfer::{Transfer, locate};
 use super::{LoadSlots, Request, Watch, left_out, overlaps, scalar, stage, ties, verify};
@@ -15,13 +15,15 @@ use crate::options::LoadOptions;
 use crate::phases::{Phase, Timed, is_anybody_listening};
 use crate::source::Index;
 use crate::source::names::{Renamed, unfold};
-use crate::state::{AnyStateMut, Content, FileNames, both_ways, resolve};
+use crate::state::{AnyStateMut, Content, FileNames, StructPlace, both_ways, resolve};
 use crate::value::memory::look_for;
 
 /// A load with a walked state.
 pub(crate) struct Loading<'l> {
     /// The entries under the file's names, or under those that a migration gave them.
     pub(crate) file: RawCheckpoint,
+    /// The entries of the file outside of the root, where a migration has edited those below it.
+    beside: Option<Index>,
     /// The new names; `None` if the options change no name, or a migration has changed them since.
     renamed: Option<Renamed>,
     /// The entries under the state's names.
@@ -62,16 +64,20 @@ impl<'l> Loading<'l> {
         let idle_prefixes = renamed
             .as_ref()
             .map_or_else(Vec::new, |renamed| renamed.idle_prefixes.clone());
-        let recipes = Recipes {
+        let recipes = Due {
             call: &options.recipe,
             structs: structs(&places, &options),
-            states: Some(states(&places, &options)),
+            parameters: parameters(&places),
+            restores_optimizers: restores_optimizers(&places, &options),
             has_state: true,
         };
         let named = renamed.as_ref().map(|renamed| file.under(renamed));
-        let (file, renamed) = match migrated(named.as_ref().unwrap_or(file), &recipes)? {
-            Some(migrated) => (migrated, None),
-            None => (file.clone(), renamed),
+        let (file, renamed, beside) = match migrated(named.as_ref().unwrap_or(file), &recipes)? {
+            Some(migrated) => match renamed {
+                Some(names) => (migrated.of_file(&names), None, Some(names.rest(&file.index))),
+                None => (migrated, None, None),
+            },
+            None => (file.clone(), renamed, None),
         };
         let names = Names {
             index: renamed.as_ref().map_or(&*file.index, |renamed| &renamed.index),
@@ -79,7 +85,7 @@ impl<'l> Loading<'l> {
         };
         let fields = places.find_names(|| file_names(names.index), &options.only, &options.exclude);
         let assumed = accept_numbers(&mut places, names);
-        let own = name_own_values(&mut places, own);
+        let own = name_own_values(&mut places, own, |name| file.index.edits.is_new(name));
         let renamed = unfold(renamed, &file.index, all_names(&places));
         let named = renamed
             .as_ref()
@@ -100,6 +106,7 @@ impl<'l> Loading<'l> {
         };
         Ok(Self {
             file,
+            beside,
             renamed,
             named,
             places,
@@ -128,6 +135,7 @@ impl<'l> Loading<'l> {
         );
         let components = || places.fields.components(entries.iter().map(|entry| entry.name));
         check_not_empty(&entries, &policy.options)?;
+        check_declared(&entries, &policy.states, &file.index.edits)?;
         let mut plan = plan(&entries, components, &places.optionals, &file.index, policy);
         ties::compare(file, &entries, &mut plan)?;
         overlaps::compare(file, &mut plan)?;
@@ -144,6 +152,9 @@ impl<'l> Loading<'l> {
             left_out::advise(&places.fields, policy, &mut plan.report);
             return Err(Error::Mismatch(Box::new(plan.report)));
         }
+        if let Some(doubt) = file.index.edits.doubts.first() {
+            return Err(Error::Migration(Box::new(doubt.clone())));
+        }
         check_writable(&plan)?;
         locate(&*file.source, &mut plan.transfers)?;
         let is_counted = watch.meter.is_some() || is_anybody_listening();
@@ -155,6 +166,7 @@ impl<'l> Loading<'l> {
         verify_first(file, policy, &plan, bytes, watch)?;
         Ok(Accepted {
             file: &self.file,
+            beside: self.beside.as_ref(),
             named: file,
             renamed: self.renamed.as_ref(),
             entries,
@@ -168,15 +180,24 @@ impl<'l> Loading<'l> {
 }
 
 /// The structs of the state that the options ask for, outer ones first.
-fn structs(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<StructOfState> {
-    let asked = places.structs.iter().filter(|place| options.touches(&place.names.own));
-    StructOfState::all(asked)
+fn structs(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<StructOfState<'static>> {
+    // The recipes of parts that are left out move the moments too.
+    let moves_moments = restores_optimizers(places, options);
+    let is_due = |place: &&StructPlace| moves_moments || options.touches(&place.names.own);
+    StructOfState::all(places.structs.iter().filter(is_due))
 }
 
-/// The levels of the optimizers' state that the options ask for.
-fn states(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<String> {
-    let states = places.optimizers.iter().flat_map(|optimizer| &optimizer.state);
-    states.filter(|state| options.asks_for(state)).cloned().collect()
+/// Returns true if the options ask for an optimizer's state.
+fn restores_optimizers(places: &LoadSlots<'_>, options: &LoadOptions) -> bool {
+    let mut states = places.optimizers.iter().flat_map(|optimizer| &optimizer.state);
+    states.any(|state| options.asks_for(state))
+}
+
+/// The names of the parameters of all optimizers.
+fn parameters(places: &LoadSlots<'_>) -> Vec<String> {
+    let optimizers = places.optimizers.iter();
+    let parameters = optimizers.flat_map(|optimizer| &optimizer.parameters);
+    parameters.map(|parameter| parameter.name.clone()).collect()
 }
 
 /// The names that the aliases of a state may lead to.
@@ -187,7 +208,13 @@ fn file_names(index: &Index) -> FileNames<'_> {
 }
 
 /// Gives each value that differs between processes its names in the file.
-fn name_own_values(places: &mut LoadSlots<'_>, own: impl Fn(&[String]) -> OwnNames) -> HashMap<usize, OwnValue> {
+///
+/// A value that a recipe inserts belongs to all of them.
+fn name_own_values(
+    places: &mut LoadSlots<'_>,
+    own: impl Fn(&[String]) -> OwnNames,
+    is_inserted: impl Fn(&str) -> bool,
+) -> HashMap<usize, OwnValue> {
     let items = places.items.iter_mut().enumerate();
     let values = items.filter(|(_, item)| item.scope.per_rank && matches!(item.content, Content::Value(_)));
     let named = values.map(|(at, item)| {
@@ -197,6 +224,12 @@ fn name_own_values(places: &mut LoadSlots<'_>, own: impl Fn(&[String]) -> OwnNam
             .cloned()
             .collect();
         let OwnNames { mut here, taken } = own(&declared);
+        let inserted: Vec<String> = declared
+            .iter()
+            .filter(|name| is_inserted(name) && !here.contains(name))
+            .cloned()
+            .collect();
+        here.extend(inserted);
         scope.name = here.remove(0);
         scope.alternatives = here;
         (at, OwnValue { declared, taken })

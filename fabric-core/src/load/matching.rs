@@ -2,6 +2,7 @@
 //! an accepted load, the list of transfers.
 
 mod advice;
+mod declared;
 pub(crate) mod numbered;
 mod other_optimizer;
 pub(crate) mod resized;
@@ -14,6 +15,7 @@ use std::collections::hash_map;
 
 use smallvec::SmallVec;
 
+pub(crate) use self::declared::check_declared;
 use self::resized::Resized;
 use super::entries::{EntryTarget, StateEntry};
 use super::transfer::Transfer;
@@ -244,7 +246,8 @@ impl<'p, 'i> Matching<'p, 'i> {
                     continue;
                 }
             };
-            if self.is_resized(at, info, (name, stored)) || !self.fits(at, info, (name, stored)) {
+            let is_resized = self.is_resized(info, (name, stored));
+            if !is_resized && !self.fits(at, info, (name, stored)) {
                 continue;
             }
             match filled.entry(memory) {
@@ -254,7 +257,12 @@ impl<'p, 'i> Matching<'p, 'i> {
                 }
                 hash_map::Entry::Vacant(place) => {
                     place.insert((name, stored));
-                    self.plan.transfers.extend(Transfer::of(entry, name, stored));
+                    if !is_resized {
+                        self.plan.transfers.extend(Transfer::of(entry, name, stored));
+                    } else if let Err(error) = self.restore_common(at, info, (name, stored)) {
+                        self.refuse(at, MismatchKind::Shape, stored.info.to_string(), error.to_string());
+                        continue;
+                    }
                 }
             }
             self.restore(at, name);
@@ -262,22 +270,15 @@ impl<'p, 'i> Matching<'p, 'i> {
         self.fill_through_ties(&filled);
     }
 
-    /// Restores the common box of a tensor that grew or shrank, if the call asks for that. Returns false for other tensors.
-    fn is_resized(&mut self, at: usize, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
+    /// Returns true for a tensor that grew or shrank, if the call asks for the common box of those.
+    pub(super) fn is_resized(&self, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
         let (found, own) = (stored.info.shape(), info.shape());
         let is_asked_for = self.policy.options.on_mismatch == OnMismatch::Overlap;
-        if !is_asked_for || found == own || found.len() != own.len() || !self.has_type(info, (name, stored)) {
-            return false;
-        }
-        let planned = self.restore_common(at, info, (name, stored)).is_ok();
-        if planned {
-            self.restore(at, name);
-        }
-        planned
+        is_asked_for && found != own && found.len() == own.len() && self.has_type(info, (name, stored))
     }
 
     /// Returns true if the element types are equal, or are converted.
-    fn has_type(&self, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
+    pub(super) fn has_type(&self, info: &TensorInfo, (name, stored): Named<'i>) -> bool {
         let found = self.index.edits.dtype(name).unwrap_or(stored.info.dtype());
         let castable = self.policy.options.cast && found.widened().is_some();
         found == info.dtype() || castable

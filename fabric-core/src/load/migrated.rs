@@ -5,29 +5,31 @@ mod edit;
 mod elements;
 mod memory;
 mod moments;
+mod moving;
 mod optimizers;
 mod versions;
 mod words;
 
 use std::fmt;
-use std::sync::Arc;
 
 use self::edit::Edit;
-use self::versions::ByPath;
 pub(crate) use self::versions::StructOfState;
 use crate::error::{Error, MigrationError, Result};
 use crate::load::raw::RawCheckpoint;
-use crate::migrate::{Migrations, Step};
-use crate::state::{Checkpoint, TypeWalk};
+use crate::migrate::{Migrations, Recipes, Step, StructRecipe};
+use crate::source::Index;
+use crate::state::{Checkpoint, StructPlace, TypeWalk, Visitor};
 
-/// The recipes of a load, and the facts about the state that they need.
-pub(crate) struct Recipes<'r> {
+/// The recipes that are due, and the facts about the state that they need.
+pub(crate) struct Due<'r> {
     /// The recipe of the call.
     pub(crate) call: &'r Migrations,
     /// The structs of the state, outer ones first.
-    pub(crate) structs: Vec<StructOfState>,
-    /// The levels of the optimizers' state that the load restores; `None` for all of the file.
-    pub(crate) states: Option<Vec<String>>,
+    pub(crate) structs: Vec<StructOfState<'r>>,
+    /// The names of the parameters that the optimizers of the state have.
+    pub(crate) parameters: Vec<String>,
+    /// False if the load restores no optimizer's state.
+    pub(crate) restores_optimizers: bool,
     /// False if there is no state, from which some words take shapes.
     pub(crate) has_state: bool,
 }
@@ -36,32 +38,29 @@ pub(crate) struct Recipes<'r> {
 ///
 /// # Errors
 /// [`Error::Migration`] if a recipe does not fit the file.
-pub(crate) fn migrated(file: &RawCheckpoint, recipes: &Recipes<'_>) -> Result<Option<RawCheckpoint>> {
+pub(crate) fn migrated(file: &RawCheckpoint, recipes: &Due<'_>) -> Result<Option<RawCheckpoint>> {
     if recipes.call.steps.is_empty() && !versions::may_differ(&recipes.structs, &file.index) {
         return Ok(None);
     }
     let mut edit = Edit::new(file, recipes);
-    let before = file.index.structs.iter().find(|record| record.path.is_empty());
-    let call = At {
+    follow_call(&mut edit, recipes.call)?;
+    for of_state in &recipes.structs {
+        versions::bring_up(&mut edit, of_state)?;
+    }
+    Ok(Some(edit.finish()))
+}
+
+/// Follows the recipe of a call.
+fn follow_call(edit: &mut Edit, call: &Migrations) -> Result<()> {
+    let outermost = edit.index.structs.iter().find(|record| record.path.is_empty());
+    let at = At {
         path: "",
         name: "",
-        found: before.map(|record| record.version),
+        found: outermost.map(|record| record.version),
         version: None,
     };
-    for step in recipes.call.steps.iter().filter(|step| call.is_due(step)) {
-        follow(&mut edit, step, &call)?;
-    }
-    let mut by_path = ByPath::of(&edit.index);
-    for of_state in &recipes.structs {
-        if versions::bring_up(&mut edit, of_state, &by_path)? {
-            by_path = ByPath::of(&edit.index);
-        }
-    }
-    let (index, source) = edit.finish();
-    Ok(Some(RawCheckpoint {
-        index: Arc::new(index),
-        source,
-    }))
+    let mut due = call.steps.iter().filter(|step| at.is_due(step));
+    due.try_for_each(|step| follow(edit, step, &at))
 }
 
 /// The struct that a recipe belongs to, in the file.
@@ -85,17 +84,27 @@ impl At<'_> {
         }
     }
 
-    fn error(&self, origin: &str, step: Option<&Step>, word: Option<String>, what: impl fmt::Display) -> Error {
+    /// The error of a step or a word.
+    fn error(&self, edit: &Edit, step: Option<&Step>, word: Option<String>, what: impl fmt::Display) -> Error {
         Error::Migration(Box::new(MigrationError {
-            origin: origin.to_owned(),
+            what: what.to_string(),
+            ..self.refusal(edit, step, word)
+        }))
+    }
+
+    /// An error without its finding.
+    fn refusal(&self, edit: &Edit, step: Option<&Step>, word: Option<String>) -> MigrationError {
+        MigrationError {
+            origin: edit.index.origin.clone(),
             path: self.path.to_owned(),
             name: self.name.to_owned(),
             found: self.found,
             version: self.version,
             step: step.and_then(|step| Some((step.from?, step.what.clone()))),
             word,
-            what: what.to_string(),
-        }))
+            what: String::new(),
+            has_state: edit.has_state,
+        }
     }
 }
 
@@ -122,13 +131,20 @@ impl From<Error> for Problem {
 /// Follows the words of one step.
 fn follow(edit: &mut Edit, step: &Step, at: &At<'_>) -> Result<()> {
     for word in &step.words {
-        edit.begin(format!("{word:?}"));
+        edit.begin(at.refusal(edit, Some(step), Some(format!("{word:?}"))));
         edit.follow(at.path, word).map_err(|problem| match problem {
             Problem::Error(error) => error,
-            Problem::Clause(what) => at.error(&edit.index.origin, Some(step), Some(format!("{word:?}")), what),
+            Problem::Clause(what) => at.error(edit, Some(step), Some(format!("{word:?}")), what),
         })?;
     }
     Ok(())
+}
+
+/// Returns true if a recipe may leave entries of the state as they are.
+pub(crate) fn may_keep<S: Checkpoint + ?Sized>(state: &S, call: &Migrations) -> bool {
+    let mut visitor = Visitor::new();
+    state.visit(&mut visitor);
+    call.keeps() || visitor.finish().structs.iter().any(StructPlace::keeps)
 }
 
 /// The file after the recipes of all structs of the type `S`, without a state.
@@ -136,34 +152,59 @@ fn follow(edit: &mut Edit, step: &Step, at: &At<'_>) -> Result<()> {
 /// # Errors
 /// As [`migrated`]; and for words that need a state.
 pub(crate) fn brought_up<S: Checkpoint + ?Sized>(file: &RawCheckpoint) -> Result<RawCheckpoint> {
-    let nothing = Migrations::default();
-    let recipes = Recipes {
-        call: &nothing,
+    let call = Migrations::default();
+    let structs = |index: &Index| {
+        let paths = index.structs.iter().map(|record| record.path.clone()).collect();
+        StructOfState::all(&TypeWalk::structs_of::<S>(&paths))
+    };
+    every_struct(file, &call, structs)
+}
+
+/// The file after recipes that belong to the names of structs.
+///
+/// # Errors
+/// As [`brought_up`]; and if no struct of the file has the name of a recipe.
+pub(crate) fn brought_up_by(file: &RawCheckpoint, recipes: &Recipes) -> Result<RawCheckpoint> {
+    let is_there = |recipe: &&StructRecipe| file.index.structs.iter().any(|record| record.name == recipe.name);
+    if !recipes.structs.is_empty() && !recipes.structs.iter().any(|recipe| is_there(&recipe)) {
+        return Err(versions::no_such_struct(&file.index, recipes));
+    }
+    every_struct(file, &recipes.call, |index| StructOfState::of_names(index, recipes))
+}
+
+/// The file after the recipe of a call, and those of all structs that `structs` finds.
+fn every_struct<'r>(
+    file: &RawCheckpoint,
+    call: &Migrations,
+    structs: impl Fn(&Index) -> Vec<StructOfState<'r>>,
+) -> Result<RawCheckpoint> {
+    let due = Due {
+        call,
         structs: Vec::new(),
-        states: None,
+        parameters: Vec::new(),
+        restores_optimizers: true,
         has_state: false,
     };
-    let mut edit = Edit::new(file, &recipes);
+    let mut edit = Edit::new(file, &due);
+    follow_call(&mut edit, call)?;
     loop {
-        // The steps of an outer struct may move the structs inside of it, so the walk begins again after each.
-        let paths = edit.index.structs.iter().map(|record| record.path.clone()).collect();
-        let places = TypeWalk::structs_of::<S>(&paths);
-        let by_path = ByPath::of(&edit.index);
-        let mut structs = StructOfState::all(&places).into_iter();
-        let changed = structs.try_fold(false, |changed, own| {
-            if changed {
-                Ok(true)
-            } else {
-                versions::bring_up(&mut edit, &own, &by_path)
+        edit.has_moved_structs = false;
+        for own in &structs(&edit.index) {
+            versions::bring_up(&mut edit, own)?;
+            if edit.has_moved_structs {
+                // The structs inside of this one may lie elsewhere now, so the walk begins again.
+                break;
             }
-        })?;
-        if !changed {
+        }
+        if !edit.has_moved_structs {
             break;
         }
     }
-    let (index, source) = edit.finish();
-    Ok(RawCheckpoint {
-        index: Arc::new(index),
-        source,
-    })
+    if let Some(level) = edit.index.edits.anew.first() {
+        return Err(Error::Options(format!(
+            "{}: the optimizer's state `{level}` begins anew, which a file cannot say: load the file into a state, and save that",
+            file.index.origin
+        )));
+    }
+    Ok(edit.finish())
 }

@@ -10,10 +10,9 @@ use candle_core::{Device, Tensor};
 
 use super::entries::{EntryTarget, StateEntry};
 use super::matching::resized::{Resized, common, view};
-use super::target::{to_dtype, window, write_bytes};
+use super::target::{to_dtype, with_plain, write_bytes};
 use crate::entry::{Element, Region};
 use crate::error::{Error, Result};
-use crate::io::bytes;
 use crate::load::raw::RawCheckpoint;
 
 /// Fills the new rows of an optimizer's state. `file` has the entries under the names of the plan.
@@ -43,15 +42,9 @@ pub(super) fn fill(file: &RawCheckpoint, entry: &StateEntry<'_>, resized: &Resiz
         let Some(part) = slab.overlap(&own) else { continue };
         let target = view(entry.name, tensor, &part.within(&own))?;
         let contents = rows(&contents, &part, &grown, &target).map_err(Error::candle(entry.name))?;
-        let (storage, layout) = contents.storage_and_layout();
-        let elements = match &*storage {
-            candle_core::Storage::Cpu(own) => {
-                window(layout, contents.dtype().into()).and_then(|run| bytes::of(own).get(run))
-            }
-            _ => None,
-        };
-        let elements = elements.ok_or_else(|| Error::Internal("rows in main memory are no run of bytes".to_owned()))?;
-        write_bytes(entry.name, &target, elements)?;
+        with_plain(entry.name, &contents, |elements| {
+            write_bytes(entry.name, &target, elements)
+        })??;
     }
     Ok(())
 }
@@ -132,7 +125,5 @@ fn rows(contents: &Tensor, part: &Region, grown: &[usize], target: &Tensor) -> c
             row = row.narrow(dim, from, len)?;
         }
     }
-    to_dtype(&row, target.dtype())?
-        .broadcast_as(target.shape())?
-        .contiguous()
+    to_dtype(&row, target.dtype())?.broadcast_as(target.shape())
 }

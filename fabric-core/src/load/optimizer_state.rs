@@ -2,10 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::target::{window, write_bytes};
+use super::target::{with_plain, write_bytes};
 use crate::entry::join;
 use crate::error::{Error, Result, StateError};
-use crate::io::bytes;
 use crate::state::{Checkpoint, Content, Visitor, VisitorMut, resolve};
 
 /// The state that an optimizer keeps of one parameter, under the names that a checkpoint has for it.
@@ -40,7 +39,8 @@ impl NamedOptimizerState {
             let names: Vec<_> = self.tensors.iter().map(|(own, _)| format!("`{own}`")).collect();
             let names = names.join(", ");
             return Err(Error::Options(format!(
-                "the state `{level}` has {names}, and no `{name}`"
+                "the state `{level}` has {}, and no `{name}`",
+                if names.is_empty() { "no tensors" } else { &names }
             )));
         };
         if (own.dims(), own.dtype()) != (contents.dims(), contents.dtype()) {
@@ -52,24 +52,12 @@ impl NamedOptimizerState {
                 contents.dims()
             )));
         }
-        let plain = contents
-            .to_device(&candle_core::Device::Cpu)
-            .and_then(|plain| plain.force_contiguous());
-        let plain = plain.map_err(Error::candle(name))?;
-        let (storage, layout) = plain.storage_and_layout();
-        let elements = match &*storage {
-            candle_core::Storage::Cpu(held) => {
-                window(layout, plain.dtype().into()).and_then(|run| bytes::of(held).get(run))
-            }
-            _ => None,
-        };
-        let elements =
-            elements.ok_or_else(|| Error::Internal("a copy in main memory is no run of bytes".to_owned()))?;
-        write_bytes(&level, own, elements)
+        with_plain(name, contents, |elements| write_bytes(&level, own, elements))?
     }
 }
 
-/// The state that the optimizers of `state` keep of each parameter, in the order of the optimizers and of their parameters.
+/// The state that the optimizers of `state` keep of each parameter, in the order of the optimizers and of their parameters. On a rank,
+/// the tensors are the parts that the rank holds.
 ///
 /// ```
 /// # use candle_core::{Device, Var};

@@ -6,7 +6,7 @@ mod elements;
 mod load;
 mod matching;
 mod migrated;
-mod optimizers;
+pub(crate) mod optimizers;
 mod statistics;
 mod tensors;
 mod ties;
@@ -14,6 +14,7 @@ mod var_builder;
 
 pub use self::description::{Description, RunDescription, StructDescription};
 pub use self::optimizers::OptimizerSummary;
+pub(crate) use self::tensors::read_tensor;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,6 +59,33 @@ impl RawCheckpoint {
             index: Arc::new(self.index.without(consumed)),
             source: self.source.clone(),
         }
+    }
+
+    /// These entries, and others of the same file. An entry of this checkpoint comes before one of the same name.
+    pub(crate) fn with(mut self, others: &Index) -> Self {
+        let index = Arc::make_mut(&mut self.index);
+        for (name, tensor) in &others.tensors {
+            if !index.contains(name) {
+                index.tensors.insert(name.clone(), tensor.clone());
+            }
+        }
+        for (name, value) in &others.values {
+            if !index.contains(name) {
+                index.values.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// These entries with the names in the file as their origins. The recipe that made them began with the names of `names`.
+    pub(crate) fn of_file(mut self, names: &Renamed) -> Self {
+        let origins = Arc::make_mut(&mut self.index).edits.origins.values_mut();
+        for name in origins.flat_map(|origin| &mut origin.from) {
+            if let Some(origin) = names.origin(name) {
+                origin.clone_into(name);
+            }
+        }
+        self
     }
 
     /// The entries of this checkpoint under other names.

@@ -53,12 +53,9 @@ pub(crate) fn stage(
             EntryTarget::Value(slot) => slot
                 .stage(stored)
                 .map_err(|error| Refusal::of(MismatchKind::Type, &error)),
-            EntryTarget::Optimizer {
-                part: OptimizerPart::Groups,
-                ..
-            } if keeps_hyperparameters => Ok(()),
             EntryTarget::Optimizer { optimizer, part } => {
-                staged.optimizers[*optimizer].stage(&optimizers[*optimizer], *part, stored)
+                let named = &optimizers[*optimizer];
+                staged.optimizers[*optimizer].stage(named, *part, stored, keeps_hyperparameters)
             }
             EntryTarget::Tensor { .. } => Ok(()),
         };
@@ -69,6 +66,17 @@ pub(crate) fn stage(
                 .map_err(|error| problem.get_or_insert(error).clone())
                 .is_ok()
         });
+        let is_kept = matches!(
+            entry.held,
+            EntryTarget::Optimizer {
+                part: OptimizerPart::Groups,
+                ..
+            }
+        ) && keeps_hyperparameters;
+        if fits && is_kept {
+            plan.report.restored.retain(|restored| restored != entry.name);
+            plan.report.kept.push(entry.name.to_owned());
+        }
         if !fits {
             let unreadable = || Refusal::of(MismatchKind::Type, &ValueError::new("expected a value"));
             let Refusal { kind, found, expected } = problem.unwrap_or_else(unreadable);
@@ -178,6 +186,7 @@ impl StagedOptimizer {
         optimizer: &NamedOptimizer<O>,
         part: OptimizerPart,
         stored: &Value,
+        keeps_hyperparameters: bool,
     ) -> Result<(), Refusal> {
         self.touched = true;
         let decoded = |error: ValueError| Refusal::optimizer(&error);
@@ -187,15 +196,21 @@ impl StagedOptimizer {
                 if kind != optimizer.kind {
                     let expected = optimizer.kind;
                     return Err(Refusal::optimizer(&ValueError::new(format!(
-                        "expected the state of an optimizer of kind `{expected}`"
+                        "expected the state of an optimizer of kind `{expected}`; LoadOptions::new().change_optimizer() restores \
+                         the state that both keep, and lets the rest begin anew"
                     ))));
                 }
             }
             OptimizerPart::Step(position) => self.steps[position] = Some(stored.decode().map_err(decoded)?),
             OptimizerPart::Groups => {
+                let groups = stored.as_list().unwrap_or_default();
                 if optimizer.foreign {
-                    let groups = stored.as_list().unwrap_or_default();
                     classes::check(optimizer.kind, &groups)?;
+                }
+                if keeps_hyperparameters {
+                    return groups::check_positions(optimizer, stored).map_err(decoded);
+                }
+                if optimizer.foreign {
                     self.unknown = classes::unknown(optimizer.kind, &groups, &optimizer.groups);
                 }
                 let groups = groups::read(optimizer, stored).map_err(decoded)?;

@@ -6,8 +6,10 @@ mod in_place;
 #[cfg(any(test, feature = "cuda"))]
 mod lanes;
 mod new;
+mod plain;
 
 pub(crate) use new::new_tensor;
+pub(crate) use plain::with_plain;
 
 use std::borrow::Cow;
 

@@ -92,6 +92,10 @@ pub(crate) enum Verb {
         value: Result<Value, String>,
     },
     Zeros(Pattern),
+    Version {
+        name: Pattern,
+        version: u32,
+    },
     Keep(Pattern),
     Remove(Pattern),
     Tensor {
@@ -115,6 +119,7 @@ impl Verb {
             | Self::Reshape { name, .. }
             | Self::Cast { name, .. }
             | Self::Insert { name, .. }
+            | Self::Version { name, .. }
             | Self::Zeros(name)
             | Self::Keep(name)
             | Self::Remove(name) => vec![name],
@@ -163,6 +168,7 @@ impl fmt::Debug for Verb {
             Self::Cast { name, dtype } => write!(f, "cast({name:?}, {dtype:?})"),
             Self::Value { from, to, .. } => write!(f, "value({from:?}, {to:?}, ..)"),
             Self::Insert { name, .. } => write!(f, "insert({name:?}, ..)"),
+            Self::Version { name, version } => write!(f, "version({name:?}, {version})"),
             Self::Zeros(name) => write!(f, "insert_zeros({name:?})"),
             Self::Keep(name) => write!(f, "keep({name:?})"),
             Self::Remove(name) => write!(f, "remove({name:?})"),

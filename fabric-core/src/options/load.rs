@@ -134,7 +134,8 @@ impl LoadOptions {
     }
 
     /// Follows the words of a recipe, after all other options that change names: for the file of another program, or an old one.
-    /// Names are those of the whole file. May be repeated; the words follow each other.
+    /// Names are those after [`root`](Self::root), [`strip_prefix`](Self::strip_prefix) and [`rename`](Self::rename), from the first
+    /// level on. May be repeated; the words follow each other. Words are followed for parts too that `only` and `exclude` leave out.
     ///
     /// ```
     /// use fabric_core::LoadOptions;
@@ -150,21 +151,27 @@ impl LoadOptions {
     /// has no versions. The recipes of the structs of the state come after this one. The report and the remainder have the names
     /// after all recipes.
     pub fn migrations(mut self, recipe: impl FnOnce(&mut Migrations)) -> Self {
-        recipe(&mut self.recipe);
+        // The words before the first `from` of this recipe belong to no version, whatever the call before said.
+        let mut own = Migrations::default();
+        recipe(&mut own);
+        self.recipe.steps.extend(own.steps);
         self
     }
 
     /// Leaves the hyper-parameters of all optimizers as the program has set them: learning rates, weight decays, and the groups of
-    /// parameters. Moments and counts of steps are restored by the names of the parameters, whatever group they were in.
+    /// parameters. Moments and counts of steps are restored by the names of the parameters, whatever group they were in. A file that
+    /// numbers its parameters, and does not name them, needs equal groups.
     ///
-    /// A new learning rate in the source takes effect with this option: without it a load brings the old one back.
+    /// A new learning rate in the source takes effect with this option: without it a load brings the old one back. A
+    /// [`Schedule`](crate::optim::Schedule) in the state is a value, which [`exclude`](Self::exclude) leaves as it is.
     pub fn keep_hyperparameters(mut self) -> Self {
         self.keep_hyperparameters = true;
         self
     }
 
     /// Accepts a file with an optimizer of another kind: the state of a parameter is restored if the file has all of it under the same
-    /// names (from `Adam` to `AdamW` and back), and begins anew otherwise (from `SGD` to `AdamW`); the hyper-parameters stay.
+    /// names (from `Adam` to `AdamW` and back), and begins anew otherwise (from `SGD` to `AdamW`); the hyper-parameters stay. The file
+    /// is one of this library: other files do not say the kind of their optimizers, which [`exclude`](Self::exclude) leaves out.
     ///
     /// The report lists the state that begins anew ([`LoadReport::begun_anew`](crate::LoadReport::begun_anew)), and the state of the
     /// file that has no place ([`LoadReport::ignored`](crate::LoadReport::ignored)).

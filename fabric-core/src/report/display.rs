@@ -47,16 +47,15 @@ impl fmt::Display for LoadReport {
             "left out by a filter when the file was saved",
             self.filtered_at_save.iter().cloned(),
         )?;
-        section(
-            f,
-            "begins anew, because a part of the same parameter's state was skipped",
-            self.begun_anew.iter().cloned(),
-        )?;
+        section(f, "the optimizer's state begins anew", self.begun_anew.iter().cloned())?;
         section(
             f,
             "left as it is, because the file lacks other state of the same parameter",
             self.withheld.iter().cloned(),
         )?;
+        section(f, "of another shape", self.overlapping.iter().map(Mismatch::to_string))?;
+        section(f, "filled with zeros, as a recipe says", self.zeroed.iter().cloned())?;
+        section(f, "stays as the state has it", self.kept.iter().cloned())?;
         section(
             f,
             "in the file without a counterpart, ignored",

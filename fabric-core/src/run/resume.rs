@@ -9,6 +9,7 @@ use super::every::Last;
 use super::found::{Damaged, Found, Kept, is_damage};
 use crate::error::{Error, Result};
 use crate::load::Loaded;
+use crate::load::migrated::may_keep;
 use crate::load::raw::RawCheckpoint;
 use crate::options::{LoadOptions, OnMismatch};
 use crate::report::LoadReport;
@@ -59,8 +60,8 @@ impl Run {
         self.resume_with(state, LoadOptions::new())
     }
 
-    /// Restores a state as [`resume`](Self::resume) does, with the options of a load. With options that may leave entries as
-    /// they are (`strict(false)`, [`OnMismatch::Skip`]), each checkpoint is verified before the state is touched.
+    /// Restores a state as [`resume`](Self::resume) does, with the options of a load. With options or recipes that may leave entries
+    /// as they are (`strict(false)`, [`OnMismatch::Skip`], [`OnMismatch::Overlap`], [`keep`](crate::Migrations::keep)), each checkpoint is verified before the state is touched.
     ///
     /// # Errors
     /// As [`resume`](Self::resume); if an option names a component that the state does not have.
@@ -72,7 +73,8 @@ impl Run {
     ) -> Result<Option<Resumed>> {
         let (candidates, damaged) = self.candidates()?;
         let mut skipped: Skipped = Vec::new();
-        let is_partial = !options.strict || options.on_mismatch == OnMismatch::Skip;
+        let is_partial =
+            !options.strict || options.on_mismatch != OnMismatch::Refuse || may_keep(state, &options.recipe);
         let count = candidates.len();
         for (at, kept) in candidates.into_iter().enumerate() {
             let verifies = options.verify_first || is_partial || at + 1 == count;

@@ -10,7 +10,7 @@ pub(crate) use self::renames::without;
 use super::Index;
 use crate::entry::{join, strip};
 use crate::error::{Error, Result};
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashSet;
 use crate::options::LoadOptions;
 use crate::value::Value;
 
@@ -57,7 +57,13 @@ impl Renamed {
                 origin: index.origin.clone(),
                 filtered: index.filtered.iter().filter_map(|name| rename(name)).collect(),
                 tensors_only: index.tensors_only,
-                order: index.order.clone(),
+                order: index.order.iter().filter_map(|name| rename(name)).collect(),
+                cuts: index
+                    .cuts
+                    .iter()
+                    .filter_map(|(name, cut)| Some((rename(name)?, cut.clone())))
+                    .collect(),
+                edits: index.edits.renamed(rename),
                 structs: index
                     .structs
                     .iter()
@@ -113,13 +119,14 @@ impl Renamed {
         }
     }
 
-    /// The new name of each entry, by its name in the file.
-    pub(crate) fn by_origin(&self) -> HashMap<&str, &str> {
-        let pairs = self
-            .origins
-            .iter()
-            .map(|(name, origin)| (origin.as_str(), name.as_str()));
-        pairs.collect()
+    /// The entries of `file` that have no new name, because they do not lie below the root.
+    pub(crate) fn rest(&self, file: &Index) -> Index {
+        let mut rest = file.clone();
+        for origin in self.origins.values() {
+            rest.tensors.remove(origin);
+            rest.values.remove(origin);
+        }
+        rest
     }
 
     /// The name in the file of the entry with the new name `name`.

@@ -33,6 +33,15 @@ pub(crate) struct StructPlace {
     pub(crate) recipe: fn(&mut Migrations),
 }
 
+impl StructPlace {
+    /// Returns true if the recipe may leave entries of the state as they are.
+    pub(crate) fn keeps(&self) -> bool {
+        let mut recipe = Migrations::default();
+        (self.recipe)(&mut recipe);
+        recipe.keeps()
+    }
+}
+
 impl<V, O> Walk<V, O> {
     /// Records that the present level is a struct, unless the type is one plain value.
     pub(super) fn record<T: Checkpoint + ?Sized>(&mut self) {

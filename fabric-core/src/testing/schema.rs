@@ -34,7 +34,7 @@ const TITLE: &str = "# The schema of a state, written by fabric_core::testing::a
 /// # use candle_core::Tensor;
 /// # use fabric_core::Checkpoint;
 /// # #[derive(Checkpoint)] struct State { weight: Tensor }
-/// # fn state() -> State { unimplemented!() }
+/// # fn state() -> State { State { weight: Tensor::zeros(1, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap() } }
 /// #[test]
 /// fn the_schema_changes_with_its_version() {
 ///     fabric_core::testing::assert_schema(&state(), "tests/state.schema");
@@ -65,7 +65,8 @@ fn compare<S: Checkpoint + ?Sized>(state: &S, lock: &Path, may_write: bool) -> R
             ));
         }
     };
-    let locked = Lines::parse(&text).ok_or_else(|| format!("{shown} is no lock file of a schema"))?;
+    let locked = Lines::parse(&text)
+        .ok_or_else(|| format!("{shown} is no lock file of a schema; remove it, and {BLESS}=1 cargo test writes it"))?;
     if locked == own {
         return Ok(());
     }
@@ -134,7 +135,8 @@ impl Lines {
     fn to_text(&self) -> String {
         let mut text = TITLE.to_owned();
         for ((path, name), version) in &self.structs {
-            let _ = writeln!(text, "struct {version} {name} {path}");
+            let line = format!("struct {version} {name} {path}");
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         for (name, kind) in &self.entries {
             let _ = writeln!(text, "{kind} {name}");
@@ -149,7 +151,8 @@ impl Lines {
             match kind {
                 "struct" => {
                     let (version, rest) = rest.split_once(' ')?;
-                    let (name, path) = rest.split_once(' ')?;
+                    // Editors remove the space behind the name of the outermost struct.
+                    let (name, path) = rest.split_once(' ').unwrap_or((rest, ""));
                     lines
                         .structs
                         .insert((path.to_owned(), name.to_owned()), version.parse().ok()?);
@@ -169,7 +172,7 @@ impl Lines {
     fn unversioned_changes(&self, locked: &Self) -> String {
         let mut changes = String::new();
         for (struct_of, version) in &self.structs {
-            if let Some(before) = locked.structs.get(struct_of).filter(|before| *before > version) {
+            if let Some(before) = locked.version_of(struct_of).filter(|before| before > version) {
                 let (path, name) = struct_of;
                 let _ = writeln!(
                     changes,
@@ -205,8 +208,18 @@ impl Lines {
             .iter()
             .filter(|((path, _), _)| strip(entry, path).is_some());
         let mut raised =
-            around.filter(|(own, version)| locked.structs.get(*own).is_some_and(|before| before < *version));
+            around.filter(|(own, version)| locked.version_of(own).is_some_and(|before| before < **version));
         raised.next().is_some()
+    }
+
+    /// The version of a struct, by its path. A struct with a new name keeps its history; of several at one path, the name decides.
+    fn version_of(&self, own: &(String, String)) -> Option<u32> {
+        let (path, _) = own;
+        let mut at_path = self.structs.iter().filter(|((other, _), _)| other == path);
+        match (self.structs.get(own), at_path.next(), at_path.next()) {
+            (Some(version), ..) | (None, Some((_, version)), None) => Some(*version),
+            _ => None,
+        }
     }
 
     /// The innermost struct around an entry, for a message.
@@ -217,14 +230,15 @@ impl Lines {
     }
 }
 
-/// Asserts that every checkpoint in a folder loads into a state: each file whose name ends with `.ckpt`, and each directory. Keep one
+/// Asserts that every checkpoint in a folder loads into a state: each file whose name ends with `.ckpt`, and each directory, except
+/// hidden ones. Keep one
 /// checkpoint of every version there, with small tensors. `state` makes a new state for each.
 ///
 /// ```no_run
 /// # use candle_core::Tensor;
 /// # use fabric_core::Checkpoint;
 /// # #[derive(Checkpoint)] struct State { weight: Tensor }
-/// # fn state() -> State { unimplemented!() }
+/// # fn state() -> State { State { weight: Tensor::zeros(1, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap() } }
 /// #[test]
 /// fn old_checkpoints_load() {
 ///     fabric_core::testing::assert_all_load("tests/checkpoints", state);
@@ -237,7 +251,11 @@ impl Lines {
 pub fn assert_all_load<S: Checkpoint>(folder: impl AsRef<Path>, state: impl Fn() -> S) {
     let folder = folder.as_ref();
     let paths = checkpoints(folder).unwrap_or_else(|error| panic!("could not list {}: {error}", folder.display()));
-    assert!(!paths.is_empty(), "{} has no checkpoint", folder.display());
+    assert!(
+        !paths.is_empty(),
+        "{} has no checkpoint, a file *.ckpt or a directory: save a small one with each version of the program",
+        folder.display()
+    );
     let load = |path: &PathBuf| {
         Fabric::new()
             .load(path, &mut state())

@@ -7,7 +7,7 @@ use candle_nn::{Optimizer, ParamsAdamW};
 use fabric_core::optim::{Adam, AdamW, Group, ParamsAdam, ParamsSgd, Sgd};
 use fabric_core::{Checkpoint, LoadOptions, OnMismatch, named_optimizer_state, set_optimizer_steps};
 
-use crate::states::{CPU, PATH, bits, fabric, tensor};
+use crate::states::{CPU, PATH, bits, fabric, tensor, var};
 
 #[derive(Checkpoint)]
 struct State<O> {
@@ -298,4 +298,63 @@ fn moments_are_read_and_written_by_hand() {
         steps,
         BTreeMap::from([("embedding".into(), Some(1)), ("bias".into(), Some(11))])
     );
+}
+
+/// The head is tied to the embedding, and the file has one of their names, or both.
+#[test]
+fn a_vocabulary_grows_under_two_names() {
+    #[derive(Checkpoint)]
+    struct One {
+        embedding: Tensor,
+    }
+    #[derive(Checkpoint)]
+    struct Tied {
+        embedding: Var,
+        head: Var,
+    }
+    let tied = |rows: usize, seed: u64| {
+        let both = var(seed, (rows, 2));
+        Tied {
+            embedding: both.clone(),
+            head: both,
+        }
+    };
+    let fabric = fabric();
+    let overlap = || LoadOptions::new().on_mismatch(OnMismatch::Overlap);
+    let rows =
+        |state: &Tied, from: usize, len: usize| bits(&state.head.narrow(0, from, len).unwrap().contiguous().unwrap());
+    let (old, own) = (tied(5, 1), tied(7, 2));
+    fabric.save(PATH, &old).unwrap();
+    let mut new = tied(7, 2);
+    fabric.load_with(PATH, &mut new, overlap()).unwrap();
+    assert_eq!(
+        (rows(&new, 0, 5), rows(&new, 5, 2)),
+        (rows(&old, 0, 5), rows(&own, 5, 2))
+    );
+    let one = One {
+        embedding: old.embedding.as_tensor().clone(),
+    };
+    fabric.save(PATH, &one).unwrap();
+    let mut new = tied(7, 2);
+    fabric.load_with(PATH, &mut new, overlap()).unwrap();
+    assert_eq!(
+        (rows(&new, 0, 5), rows(&new, 5, 2)),
+        (rows(&old, 0, 5), rows(&own, 5, 2))
+    );
+    // Two tensors with other contents cannot be one.
+    #[derive(Checkpoint)]
+    struct Two {
+        embedding: Tensor,
+        head: Tensor,
+    }
+    let two = Two {
+        embedding: tensor(1, (5, 2)),
+        head: tensor(2, (5, 2)),
+    };
+    fabric.save(PATH, &two).unwrap();
+    let error = fabric
+        .load_with(PATH, &mut tied(7, 2), overlap())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("head") && error.contains("embedding"), "{error}");
 }

@@ -9,7 +9,6 @@ mod groups;
 mod keys;
 mod names;
 
-use crate::hash::HashMap;
 use crate::source::Index;
 use crate::source::names::Renamed;
 use crate::state::{NamedOptimizer, Resolved};
@@ -29,12 +28,7 @@ impl<'i> Names<'i> {
 
     /// The names of the tensors that a state looks up, in the order in which the program wrote them.
     fn in_order(&self) -> Vec<&'i str> {
-        let by_origin: Option<HashMap<&str, &str>> = self.renamed.map(Renamed::by_origin);
-        let order = self.index.order.iter().map(String::as_str);
-        let names = order.filter_map(|name| match &by_origin {
-            Some(names) => names.get(name).copied(),
-            None => Some(name),
-        });
+        let names = self.index.order.iter().map(String::as_str);
         names.filter(|name| self.index.tensors.contains_key(*name)).collect()
     }
 }

@@ -62,7 +62,10 @@ impl Matching<'_, '_> {
     /// Returns true if the file has contents of the right shape and type for an entry.
     fn fits_other(&self, at: usize) -> bool {
         match (&self.entries[at].held, self.found[at]) {
-            (EntryTarget::Tensor { info, .. }, Some(Entry::Tensor(_, stored))) => stored.info == *info,
+            (EntryTarget::Tensor { info, .. }, Some(Entry::Tensor(name, stored))) => {
+                let has_shape = stored.info.shape() == info.shape() || self.is_resized(info, (name, stored));
+                has_shape && self.has_type(info, (name, stored))
+            }
             (EntryTarget::Optimizer { .. }, Some(Entry::Value(..))) => true,
             _ => false,
         }

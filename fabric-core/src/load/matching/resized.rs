@@ -67,6 +67,11 @@ fn transfer<'i>(entry: &StateEntry<'i>, (name, stored): Named<'i>, common: &Regi
         return Ok(None);
     };
     let view = view(entry.name, tensor, &region.within(&own))?;
+    if !tensor.device().is_cpu() && !view.is_contiguous() {
+        let what =
+            "on an accelerator, a tensor can grow or shrink along its first dimension; load it on the CPU, and move it";
+        return Err(Error::Options(what.to_owned()));
+    }
     let mut transfer = Transfer::of(entry, name, stored);
     if let Some(transfer) = &mut transfer {
         transfer.tensor = Cow::Owned(view);

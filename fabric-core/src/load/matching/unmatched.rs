@@ -97,10 +97,11 @@ impl Matching<'_, '_> {
         let strangers = self.index.names().filter(|name| {
             !self.known.contains(*name) && asked(name) && !self.holds_nothing(name) && !of_another_rank(name)
         });
-        let (ignored, unexpected) = strangers
+        let (ignored, unexpected): (Vec<_>, Vec<_>) = strangers
             .map(str::to_owned)
             .partition(|name| self.has_no_counterpart(name));
-        (self.plan.report.ignored, self.plan.report.unexpected) = (ignored, unexpected);
+        self.plan.report.ignored.extend(ignored);
+        self.plan.report.unexpected = unexpected;
     }
 
     /// Returns true for Python's `None` and for an empty dict, which no state lacks.

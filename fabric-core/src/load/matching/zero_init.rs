@@ -46,39 +46,6 @@ impl Matching<'_, '_> {
         }
     }
 
-    /// Finds the entries that a recipe declares as absent: those that begin at zero, and those that stay.
-    pub(crate) fn find_declared_absent(&mut self) {
-        let edits = &self.index.edits;
-        if edits.zeros.is_empty() && edits.kept.is_empty() && edits.anew.is_empty() {
-            return;
-        }
-        for (at, entry) in self.entries.iter().enumerate() {
-            if self.fates[at].is_some() || self.found[at].is_some() {
-                continue;
-            }
-            let states = entry.state_of.map(|state| &self.policy.states[state.optimizer][..]);
-            let mut names = entry.names();
-            let report = &mut self.plan.report;
-            if names
-                .clone()
-                .any(|name| states.is_some_and(|states| edits.begins_anew(name, states)))
-            {
-                self.fates[at] = Some(Fate::ZeroInit);
-                self.plan.zero_init.push(at);
-                report.begun_anew.push(entry.name.to_owned());
-            } else if names.clone().any(|name| edits.is_zero(name)) {
-                self.fates[at] = Some(Fate::ZeroInit);
-                self.plan.zero_init.push(at);
-                report.zeroed.push(entry.name.to_owned());
-            } else if names
-                .any(|name| edits.is_kept(name) || states.is_some_and(|states| edits.keeps_state(name, states)))
-            {
-                self.fates[at] = Some(Fate::Kept);
-                report.kept.push(entry.name.to_owned());
-            }
-        }
-    }
-
     fn has_strangers(&self, prefixes: &[String]) -> bool {
         let below = |name: &str| prefixes.iter().any(|prefix| strip(name, prefix).is_some());
         let nothing = |name: &str| self.index.values.get(name).is_some_and(Value::holds_nothing);

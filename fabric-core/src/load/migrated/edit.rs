@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::memory::Memory;
 use super::optimizers::FileOptimizer;
-use super::{Problem, Recipes};
-use crate::entry::{join, strip};
+use super::versions::ByPath;
+use super::{Due, Problem};
+use crate::entry::{join, strip, without_rank};
+use crate::error::MigrationError;
 use crate::format::manifest::StructRecord;
 use crate::load::raw::RawCheckpoint;
 use crate::migrate::{Captures, Pattern};
@@ -21,13 +23,22 @@ pub(super) struct Edit {
     pub(super) source: Arc<dyn Source>,
     /// The optimizers of the file, whose groups are taken apart.
     pub(super) optimizers: Vec<FileOptimizer>,
-    /// The levels of the optimizers' state that the load restores; `None` for all of the file.
-    pub(super) states: Option<Vec<String>>,
+    pub(super) parameters_of_state: Vec<String>,
+    /// False if the load restores no optimizer's state.
+    pub(super) restores_optimizers: bool,
     pub(super) has_state: bool,
+    /// The structs of the index.
+    pub(super) paths: ByPath,
+    /// Set by words that give structs other paths, or take them away.
+    pub(super) has_moved_structs: bool,
     /// Tensors that the program made.
     pub(super) memory: Memory,
+    /// The places of the tensors in the order of the program that wrote the file.
+    places: BTreeMap<String, usize>,
     /// The word that is followed, for the origins of entries.
     word: String,
+    /// The error of the word that is followed, without its finding.
+    pub(super) refusal: Arc<MigrationError>,
 }
 
 /// An entry that is taken out of an index.
@@ -38,26 +49,53 @@ pub(super) enum Taken {
 }
 
 impl Edit {
-    pub(super) fn new(file: &RawCheckpoint, recipes: &Recipes<'_>) -> Self {
+    pub(super) fn new(file: &RawCheckpoint, recipes: &Due<'_>) -> Self {
         let index = (*file.index).clone();
+        let order = index.order.iter().enumerate();
         Self {
-            optimizers: FileOptimizer::all(&index),
+            places: order.map(|(place, name)| (name.clone(), place)).collect(),
+            paths: ByPath::of(&index),
+            optimizers: FileOptimizer::all(&index, &recipes.parameters),
             index,
             source: file.source.clone(),
-            states: recipes.states.clone(),
+            parameters_of_state: recipes.parameters.clone(),
+            restores_optimizers: recipes.restores_optimizers,
             has_state: recipes.has_state,
-            memory: Memory::default(),
+            has_moved_structs: false,
+            memory: Memory::behind(&*file.source),
             word: String::new(),
+            refusal: Arc::default(),
         }
     }
 
-    /// The edited index, and the source of its bytes.
-    pub(super) fn finish(mut self) -> (Index, Arc<dyn Source>) {
+    /// The file with the edited index.
+    pub(super) fn finish(mut self) -> RawCheckpoint {
+        self.keep_order();
         for optimizer in &self.optimizers {
             optimizer.write(&mut self.index);
         }
-        let source = self.reader();
-        (self.index, source)
+        RawCheckpoint {
+            source: self.reader(),
+            index: Arc::new(self.index),
+        }
+    }
+
+    /// Gives new tensors the place of the first old one in the order of the program that wrote the file: it numbers the parameters of
+    /// PyTorch's optimizers.
+    pub(super) fn move_place(&mut self, old: &[String], new: &[String]) {
+        let places: Vec<usize> = old.iter().filter_map(|name| self.places.remove(name)).collect();
+        if let Some(first) = places.into_iter().min() {
+            self.places.extend(new.iter().map(|name| (name.clone(), first)));
+        }
+    }
+
+    fn keep_order(&mut self) {
+        let mut order: Vec<(usize, String)> = std::mem::take(&mut self.places)
+            .into_iter()
+            .map(|(name, place)| (place, name))
+            .collect();
+        order.sort();
+        self.index.order = order.into_iter().map(|(_, name)| name).collect();
     }
 
     /// The source of the file, with the tensors that the program has made.
@@ -66,8 +104,9 @@ impl Edit {
     }
 
     /// Begins to follow a word.
-    pub(super) fn begin(&mut self, word: String) {
-        self.word = word;
+    pub(super) fn begin(&mut self, refusal: MigrationError) {
+        self.word = refusal.word.clone().unwrap_or_default();
+        self.refusal = Arc::new(refusal);
     }
 
     /// The entries, filtered ones too, of which a pattern below `at` is the whole name.
@@ -78,14 +117,29 @@ impl Edit {
         found.collect()
     }
 
-    /// The entries, filtered ones too, of which a pattern below `at` is the name or a level above: the texts of the stars, the rest of
+    /// As [`whole`](Self::whole), and the values of ranks whose name without the rank a pattern below `at` is. The last text is the rank,
+    /// `@3`, or empty.
+    pub(super) fn whole_of_ranks(&self, at: &str, pattern: &Pattern) -> Vec<(Captures, String, String)> {
+        let found = self.start(at, pattern).into_iter();
+        found
+            .filter(|(_, rest, _)| rest.is_empty() || rest.starts_with('@'))
+            .collect()
+    }
+
+    /// The entries, filtered ones too, of which a pattern below `at` is the name or a level above, with values of ranks: the texts of the stars, the rest of
     /// the name, and the name.
     pub(super) fn start(&self, at: &str, pattern: &Pattern) -> Vec<(Captures, String, String)> {
         let beginning = beginning(at, pattern);
         let names = self.beginning_with(&beginning);
         let found = names.filter_map(|name| {
-            let (captures, rest) = pattern.start(below(name, at)?)?;
-            Some((captures, rest.to_owned(), name.to_owned()))
+            let below = below(name, at)?;
+            if let Some((captures, rest)) = pattern.start(below) {
+                return Some((captures, rest.to_owned(), name.to_owned()));
+            }
+            let (plain, _) = without_rank(below).filter(|_| !self.index.tensors.contains_key(name))?;
+            let (captures, rest) = pattern.start(plain)?;
+            let rank = &below[plain.len()..];
+            Some((captures, format!("{rest}{rank}"), name.to_owned()))
         });
         found.collect()
     }
@@ -138,10 +192,13 @@ impl Edit {
     /// Puts an entry under a new name, and adds the present word to its origin.
     pub(super) fn put(&mut self, name: &str, taken: Taken, mut origin: Origin) -> Result<(), Problem> {
         if name.is_empty() {
-            return Err(Problem::Clause("it would leave an entry without a name".to_owned()));
+            let from = origin.from.first().cloned().unwrap_or_default();
+            return Err(Problem::Clause(format!("`{from}` would have no name; name a level")));
         }
         if self.index.contains(name) || self.is_filtered(name) {
-            return Err(Problem::Clause(format!("two entries would have the name `{name}`")));
+            return Err(Problem::Clause(format!(
+                "two entries would have the name `{name}`; write .remove({name:?}) before the word, or give another name"
+            )));
         }
         origin.words.push(self.word.clone());
         self.index.edits.origins.insert(name.to_owned(), origin);
@@ -153,8 +210,8 @@ impl Edit {
         Ok(())
     }
 
-    /// Gives every entry that a pattern finds, and every struct there, a new name. Returns the number of entries.
-    pub(super) fn rename(&mut self, at: &str, from: &Pattern, to: &Pattern) -> Result<usize, Problem> {
+    /// Gives every entry that a pattern finds, and every struct there, a new name. Returns the new names.
+    pub(super) fn rename(&mut self, at: &str, from: &Pattern, to: &Pattern) -> Result<Vec<String>, Problem> {
         let renamed =
             |captures: &Captures, rest: &str| join(at, format!("{}{rest}", to.with(captures)).trim_start_matches('.'));
         let found = self.start(at, from);
@@ -167,27 +224,64 @@ impl Edit {
                 moved.push((name, new, taken, origin, cast, cut));
             }
         }
+        let mut all = self.index.edits.rename_declared(at, from, to);
         let mut parameters = Vec::new();
         for (name, new, taken, origin, cast, cut) in moved {
             match &taken {
-                Taken::Tensor(_) => parameters.push((name, new.clone())),
+                Taken::Tensor(_) => {
+                    self.move_place(std::slice::from_ref(name), std::slice::from_ref(&new));
+                    parameters.push((name.clone(), new.clone()));
+                }
                 Taken::Value(_) => self.rename_optimizer(name, &new),
                 Taken::Filtered => {}
             }
             self.put(&new, taken, origin)?;
+            all.push(new.clone());
             self.index.edits.casts.extend(cast.map(|info| (new.clone(), info)));
             self.index.cuts.extend(cut.map(|cut| (new, cut)));
         }
         // The optimizers have their new names by now.
-        for (name, new) in parameters {
-            self.rename_parameter(name, &new)?;
-        }
+        self.rename_parameters(&parameters)?;
         self.rename_structs(at, from, to);
-        Ok(found.len())
+        Ok(all)
     }
 
-    /// `proj.*` moves the struct `proj` too.
+    /// Says that the entries below the names of a pattern are those of a version of their struct.
+    pub(super) fn declare_version(&mut self, at: &str, name: &Pattern, version: u32) -> usize {
+        let found = self.start(at, name).into_iter();
+        let level = |(_, rest, name): (_, String, String)| name[..name.len() - rest.len()].to_owned();
+        let levels: BTreeSet<String> = found.filter(|(_, rest, _)| rest.starts_with('.')).map(level).collect();
+        let count = levels.len();
+        self.index.structs.retain(|record| !levels.contains(&record.path));
+        self.index.structs.extend(levels.into_iter().map(|path| StructRecord {
+            path,
+            name: String::new(),
+            version,
+        }));
+        self.restructured();
+        count
+    }
+
+    /// Finds the paths of structs again, after some came or went.
+    pub(super) fn restructured(&mut self) {
+        self.paths = ByPath::of(&self.index);
+        self.has_moved_structs = true;
+    }
+
+    /// `proj.*` moves the struct `proj` too. If a call moves the whole file below a level, the outermost struct is that level.
     fn rename_structs(&mut self, at: &str, from: &Pattern, to: &Pattern) {
+        let is_whole = at.is_empty() && from.as_str() == "*" && self.refusal.version.is_none();
+        if let Some(level) = to
+            .as_str()
+            .strip_suffix(".*")
+            .filter(|level| is_whole && !level.contains('*'))
+        {
+            for record in &mut self.index.structs {
+                record.path = join(level, &record.path);
+            }
+            self.restructured();
+            return;
+        }
         let levels = from.as_str().strip_suffix(".*").zip(to.as_str().strip_suffix(".*"));
         let levels = levels.map(|(from, to)| (Pattern::new(from), Pattern::new(to)));
         let pairs: Vec<(&Pattern, &Pattern)> = [(from, to)]
@@ -204,11 +298,25 @@ impl Edit {
                 ))
             })
         };
-        for record in &mut self.index.structs {
-            if let Some(path) = moved(record) {
-                record.path = path;
-            }
-        }
+        let renamed = self.paths.below(at).filter_map(|number| {
+            let record = &self.index.structs[number];
+            Some((number, moved(record).filter(|path| *path != record.path)?))
+        });
+        let renamed: Vec<(usize, String)> = renamed.collect();
+        self.has_moved_structs |= !renamed.is_empty();
+        self.paths.rename(&mut self.index, renamed);
+    }
+
+    /// Says the declarations for the struct at a path of the file of another path too, under which the state has it.
+    pub(super) fn declare_at(&mut self, path: &str, own: &str) {
+        self.index.edits.declare_at(path, own);
+        let states: Vec<String> = self.optimizers.iter().map(FileOptimizer::state).collect();
+        let moved = |level: &String| {
+            let mut below = states.iter().filter_map(|state| Some((state, strip(level, state)?)));
+            below.find_map(|(state, parameter)| Some(join(state, &join(own, strip(parameter, path)?))))
+        };
+        let more: Vec<String> = self.index.edits.anew.iter().filter_map(moved).collect();
+        self.index.edits.anew.extend(more);
     }
 
     /// The names at and below `at` that come near a name, for a message.

@@ -34,7 +34,9 @@ impl Edit {
                 Some(absent) => {
                     let present: Vec<_> = names.iter().filter(is_there).map(|name| format!("`{name}`")).collect();
                     let present = present.join(", ");
-                    Err(Problem::Clause(format!("the file has {present}, and not `{absent}`")))
+                    Err(Problem::Clause(format!(
+                        "the file has {present}, and not `{absent}`; a word that joins tensors needs all of them"
+                    )))
                 }
                 None => Ok((captures, names)),
             }
@@ -53,10 +55,11 @@ impl Edit {
         let [cast] = Vec::from_iter(casts)[..] else {
             let names = quoted(&moved.from);
             return Err(Problem::Clause(format!(
-                "{names} are converted to several element types, or some are not"
+                "{names} are converted to several element types, or some are not; write .cast behind the word that joins them"
             )));
         };
-        let made = make(&stored.iter().collect::<Vec<_>>())?;
+        let made = make(&stored.iter().collect::<Vec<_>>());
+        let made = made.map_err(|what| format!("{}: {what}", quoted(&moved.from)))?;
         self.exchange(moved, made)?;
         if let Some(cast) = cast {
             for name in &moved.to {
@@ -81,7 +84,7 @@ impl Edit {
         if filtered.len() < moved.from.len() {
             let names: Vec<String> = filtered.into_iter().cloned().collect();
             return Err(Problem::Clause(format!(
-                "a filter left {} out when the file was saved, and not the others",
+                "a filter left {} out when the file was saved, and not the others: a word that joins tensors needs all of them",
                 quoted(&names)
             )));
         }
@@ -102,7 +105,9 @@ impl Edit {
                     .get(name)
                     .map(crate::value::Value::describe)
                     .unwrap_or_default();
-                Problem::Clause(format!("`{name}` is a value, {value}, and no tensor"))
+                Problem::Clause(format!(
+                    "`{name}` is a value, {value}, and no tensor; .value(..) changes values"
+                ))
             })?;
             let located: Cow<'_, StoredTensor> = self.source.locate(name, stored, None)?;
             Ok(located.into_owned())
@@ -112,6 +117,7 @@ impl Edit {
 
     /// Takes tensors out of the index, and puts others in.
     pub(super) fn exchange(&mut self, moved: &Moved, made: Vec<StoredTensor>) -> Result<(), Problem> {
+        self.move_place(&moved.from, &moved.to);
         let origin = self.take_all(&moved.from);
         for (name, tensor) in moved.to.iter().zip(made) {
             self.put(name, Taken::Tensor(tensor), origin.clone())?;

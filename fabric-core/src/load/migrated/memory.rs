@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use crate::entry::{Region, TensorInfo};
 use crate::error::Result;
+use crate::io::checksum;
 use crate::source::{About, Check, Extent, Index, Part, ReadLimit, Source, StoredTensor};
 use crate::storage::ReadFile;
 
-/// The number of the first tensor in memory. The files of a source have smaller ones.
-const FIRST: usize = usize::MAX / 2;
-
 /// The bytes of new tensors.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Memory(Vec<Arc<Bytes>>);
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    /// The number of the first tensor. The files of the source, and tensors in memory of an earlier recipe, have smaller ones.
+    first: usize,
+    all: Vec<Arc<Bytes>>,
+}
 
 #[derive(Debug)]
 struct Bytes {
@@ -25,27 +27,37 @@ struct Bytes {
 }
 
 impl Memory {
+    /// No tensors yet, beside the files of a source.
+    pub(super) fn behind(source: &dyn Source) -> Self {
+        Self {
+            first: source.first_in_memory(),
+            all: Vec::new(),
+        }
+    }
+
     /// Adds a tensor, given by its bytes in row-major order.
     pub(super) fn add(&mut self, name: &str, info: TensorInfo, bytes: Vec<u8>) -> StoredTensor {
         let place = Extent {
-            file: FIRST + self.0.len(),
+            file: self.first + self.all.len(),
             start: 0,
             len: bytes.len() as u64,
         };
-        self.0.push(Arc::new(Bytes {
+        // Ranks compare the checksums of their tensors: a function that differs between them is an error.
+        let sums = Check::Blocks(checksum::sums(&bytes).into());
+        self.all.push(Arc::new(Bytes {
             bytes,
             path: PathBuf::from(format!("`{name}`, as the recipe made it")),
         }));
         let region = Region::whole(info.shape());
         StoredTensor {
-            parts: vec![Part::plain(region, place, Check::Nothing)],
+            parts: vec![Part::plain(region, place, sums)],
             info,
         }
     }
 
     /// A source that has these tensors too.
     pub(super) fn beside(&self, file: Arc<dyn Source>) -> Arc<dyn Source> {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return file;
         }
         Arc::new(WithMemory {
@@ -76,10 +88,17 @@ impl Source for WithMemory {
     }
 
     fn file(&self, number: usize) -> (&dyn ReadFile, &Path) {
-        match number.checked_sub(FIRST).and_then(|at| self.memory.0.get(at)) {
+        match number
+            .checked_sub(self.memory.first)
+            .and_then(|at| self.memory.all.get(at))
+        {
             Some(bytes) => (&**bytes, &bytes.path),
             None => self.file.file(number),
         }
+    }
+
+    fn first_in_memory(&self) -> usize {
+        self.memory.first + self.memory.all.len()
     }
 
     fn limit(&self) -> ReadLimit {

@@ -5,18 +5,39 @@ use std::collections::BTreeMap;
 use super::Problem;
 use super::edit::{Edit, Taken};
 use super::elements::{Move, Moved, quoted};
-use super::optimizers::FileParameter;
+use super::optimizers::{FileOptimizer, FileParameter};
 use crate::entry::{TensorInfo, join, strip};
+use crate::load::raw::optimizers::root;
 use crate::migrate::Moments;
 use crate::source::StoredTensor;
 use crate::source::read::read_into;
+use crate::value::Value;
 
 /// The largest tensor, in bytes, that is compared as a count of steps.
 const COUNT: usize = 16;
 
+/// The decision about the state of parameters that a word takes.
+enum Plan {
+    /// The names of the entries of each state, and the levels of the states.
+    Anew {
+        states: Vec<BTreeMap<String, String>>,
+        levels: Vec<String>,
+    },
+    /// For each key of the state, the old entries, and the new ones.
+    Moved(Vec<(String, Vec<String>, Made)>),
+}
+
+/// The new entries of one key of a state.
+enum Made {
+    Tensors(Vec<StoredTensor>),
+    /// One value, or one count, for every new parameter.
+    Value(Value),
+    Count(StoredTensor),
+}
+
 impl Edit {
     /// Does to the state of the parameters `moved.from` what a word has done to the parameters. `infos` are the types and shapes that
-    /// they had.
+    /// they had. If the load restores no optimizer's state, a state that cannot follow stays.
     pub(super) fn follow_moments(
         &mut self,
         optimizer: usize,
@@ -25,35 +46,76 @@ impl Edit {
         moments: Moments,
         make: &Move<'_>,
     ) -> Result<(), Problem> {
-        let Some(parameters) = self.parameters(optimizer, moved, moments)? else {
-            return Ok(());
-        };
-        let levels: Vec<String> = parameters
-            .iter()
-            .map(|parameter| self.optimizers[optimizer].state_of(parameter))
-            .collect();
-        let states: Vec<BTreeMap<String, String>> = levels.iter().map(|level| self.state(level)).collect();
-        let made = self.optimizers[optimizer].replace(&moved.from, &moved.to);
-        let targets: Vec<String> = made
-            .iter()
-            .map(|parameter| self.optimizers[optimizer].state_of(parameter))
-            .collect();
-        if moments == Moments::Reset {
-            self.begin_anew(&states, targets);
-            return Ok(());
+        match self.plan_moments(optimizer, moved, infos, moments, make) {
+            Ok(Some(plan)) => self.take_moments(optimizer, moved, plan),
+            Ok(None) => Ok(()),
+            Err(Problem::Clause(_)) if !self.restores_optimizers => Ok(()),
+            Err(problem) => Err(problem),
         }
-        if let Some(unlike) = states.iter().position(|state| !state.keys().eq(states[0].keys())) {
+    }
+
+    /// Decides about the state of parameters, and changes nothing; `None` if the optimizer has none of them.
+    fn plan_moments(
+        &self,
+        optimizer: usize,
+        moved: &Moved,
+        infos: &[TensorInfo],
+        moments: Moments,
+        make: &Move<'_>,
+    ) -> Result<Option<Plan>, Problem> {
+        let Some(parameters) = self.parameters(optimizer, moved, moments)? else {
+            return Ok(None);
+        };
+        let own = &self.optimizers[optimizer];
+        let levels: Vec<String> = parameters.iter().map(|parameter| own.state_of(parameter)).collect();
+        let states: Vec<BTreeMap<String, String>> = levels.iter().map(|level| self.state(level)).collect();
+        let anew = levels
+            .iter()
+            .filter(|level| self.index.edits.anew.contains(*level))
+            .count();
+        if moments == Moments::Reset || anew == levels.len() {
+            return Ok(Some(Plan::Anew { states, levels }));
+        }
+        let unlike = states.iter().position(|state| !state.keys().eq(states[0].keys()));
+        if let Some(unlike) = unlike {
             return Err(Problem::Clause(format!(
                 "the optimizer's state of `{}` and that of `{}` have other entries; .moments(Moments::Reset) behind the word lets \
                  the state begin anew",
                 moved.from[0], moved.from[unlike]
             )));
         }
-        let keys: Vec<String> = states[0].keys().cloned().collect();
-        for key in keys {
-            let from: Vec<String> = states.iter().map(|state| state[&key].clone()).collect();
-            let to: Vec<String> = targets.iter().map(|level| join(level, &key)).collect();
-            self.move_state(&key, &Moved { from, to }, (moved, infos), make)?;
+        let mut entries = Vec::new();
+        for key in states[0].keys() {
+            let from: Vec<String> = states.iter().map(|state| state[key].clone()).collect();
+            let made = self.moved_state(key, &from, (moved, infos), make)?;
+            entries.push((key.clone(), from, made));
+        }
+        Ok(Some(Plan::Moved(entries)))
+    }
+
+    /// Does as planned.
+    fn take_moments(&mut self, optimizer: usize, moved: &Moved, plan: Plan) -> Result<(), Problem> {
+        let made = self.optimizers[optimizer].replace(&moved.from, &moved.to);
+        let own = &self.optimizers[optimizer];
+        let targets: Vec<String> = made.iter().map(|parameter| own.state_of(parameter)).collect();
+        let entries = match plan {
+            Plan::Moved(entries) => entries,
+            Plan::Anew { states, levels } => {
+                for level in &levels {
+                    self.index.edits.anew.remove(level);
+                }
+                self.begin_anew(&states, targets);
+                return Ok(());
+            }
+        };
+        for (key, from, made) in entries {
+            let to = targets.iter().map(|level| join(level, &key)).collect();
+            let state = Moved { from, to };
+            match made {
+                Made::Tensors(tensors) => self.exchange(&state, tensors)?,
+                Made::Value(value) => self.give_to_all(&state, || Taken::Value(value.clone()))?,
+                Made::Count(count) => self.give_to_all(&state, || Taken::Tensor(count.clone()))?,
+            }
         }
         Ok(())
     }
@@ -67,8 +129,7 @@ impl Edit {
     ) -> Result<Option<Vec<FileParameter>>, Problem> {
         let own = &self.optimizers[optimizer];
         let state = own.state();
-        let is_restored = self.states.as_ref().is_none_or(|states| !states.is_empty());
-        if own.is_nameless() && is_restored && !self.state(&state).is_empty() {
+        if own.is_nameless() && self.restores_optimizers && !self.state(&state).is_empty() {
             return Err(Problem::Clause(format!(
                 "the optimizer `{}` of the file numbers its parameters, so that its state cannot follow the elements of {}: leave \
                  it out with LoadOptions::exclude(..), or save it with the names of its parameters",
@@ -76,6 +137,7 @@ impl Edit {
                 quoted(&moved.from)
             )));
         }
+        self.check_certain(optimizer, &moved.from)?;
         let found: Vec<Option<&FileParameter>> = moved.from.iter().map(|name| own.parameter(name)).collect();
         if found.iter().all(Option::is_none) {
             return Ok(None);
@@ -102,23 +164,43 @@ impl Edit {
         Ok(Some(known))
     }
 
-    /// Renames an optimizer's state of a parameter with the parameter.
-    pub(super) fn rename_parameter(&mut self, old: &str, new: &str) -> Result<(), Problem> {
+    /// Refuses a word that takes tensors which may be the parameters of an optimizer, and may not.
+    pub(super) fn check_certain(&self, optimizer: usize, names: &[String]) -> Result<(), Problem> {
+        let own = &self.optimizers[optimizer];
+        let Some(module) = names.iter().find_map(|name| own.uncertain(name)) else {
+            return Ok(());
+        };
+        let other = own.modules.iter().find(|other| *other != module);
+        Err(Problem::Clause(format!(
+            "the optimizer `{}` of the file may be that of each of {}, so that nobody knows whether its state follows `{module}`: \
+             write .remove({:?}) first, or load the parts one by one with LoadOptions::root(..)",
+            own.root,
+            quoted(&own.modules),
+            other.map_or("", String::as_str)
+        )))
+    }
+
+    /// Renames the optimizers' state of parameters with the parameters, all at once.
+    pub(super) fn rename_parameters(&mut self, pairs: &[(String, String)]) -> Result<(), Problem> {
         for at in 0..self.optimizers.len() {
-            let Some((before, after)) = self.optimizers[at].rename(old, new) else {
-                continue;
-            };
-            let (from, to) = (
-                self.optimizers[at].state_of(&before),
-                self.optimizers[at].state_of(&after),
-            );
-            if from == to {
-                continue;
+            if !self.optimizers[at].rename_modules(pairs) {
+                let names: Vec<String> = pairs.iter().map(|(old, _)| old.clone()).collect();
+                self.check_certain(at, &names)?;
             }
-            let state: Vec<(String, String)> = self.state(&from).into_iter().collect();
-            let mut taken = Vec::with_capacity(state.len());
-            for (key, name) in state {
-                taken.extend(self.take(&name).map(|(entry, origin)| (join(&to, &key), entry, origin)));
+            let renamed = self.optimizers[at].rename(pairs);
+            let mut taken = Vec::new();
+            for (before, after) in &renamed {
+                let own = &self.optimizers[at];
+                let (from, to) = (own.state_of(before), own.state_of(after));
+                if from == to {
+                    continue;
+                }
+                if self.index.edits.anew.remove(&from) {
+                    self.index.edits.anew.insert(to.clone());
+                }
+                for (key, name) in self.state(&from) {
+                    taken.extend(self.take(&name).map(|(entry, origin)| (join(&to, &key), entry, origin)));
+                }
             }
             for (name, entry, origin) in taken {
                 self.put(&name, entry, origin)?;
@@ -129,14 +211,36 @@ impl Edit {
 
     /// Renames an optimizer with the entry that holds its groups.
     pub(super) fn rename_optimizer(&mut self, old: &str, new: &str) {
-        for optimizer in &mut self.optimizers {
-            if join(&optimizer.root, "param_groups") == old
-                && let Some(root) = new.strip_suffix("param_groups")
-            {
-                root.trim_end_matches('.').clone_into(&mut optimizer.root);
-                return;
-            }
+        let is_renamed = |optimizer: &&mut FileOptimizer| root(old) == Some(&optimizer.root);
+        let Some((optimizer, root)) = self.optimizers.iter_mut().find(is_renamed).zip(root(new)) else {
+            return;
+        };
+        let before = optimizer.state();
+        root.clone_into(&mut optimizer.root);
+        let after = optimizer.state();
+        let anew = std::mem::take(&mut self.index.edits.anew).into_iter();
+        let renamed = anew.map(|level| match strip(&level, &before) {
+            Some(below) => join(&after, below),
+            None => level,
+        });
+        self.index.edits.anew = renamed.collect();
+    }
+
+    /// Writes the groups of an optimizer into the index, for a word that takes the value of this name.
+    pub(super) fn write_groups(&mut self, name: &str) {
+        let Some(root) = root(name) else { return };
+        for optimizer in self.optimizers.iter().filter(|optimizer| optimizer.root == root) {
+            optimizer.write(&mut self.index);
         }
+    }
+
+    /// Reads the groups of an optimizer from the index again, after a word that made or took the value of this name.
+    pub(super) fn read_groups(&mut self, name: &str) {
+        let Some(root) = root(name) else { return };
+        self.optimizers.retain(|optimizer| optimizer.root != root);
+        let read = |value| FileOptimizer::of(&self.index, root, value, &self.parameters_of_state);
+        let made = self.index.values.get(name).and_then(read);
+        self.optimizers.extend(made);
     }
 
     /// The names of the entries of a parameter's state, by the text below its level.
@@ -154,42 +258,36 @@ impl Edit {
         self.index.edits.anew.extend(levels);
     }
 
-    /// Moves one entry of the state of each parameter. A tensor of the parameter's shape moves as the parameter does; a count of steps
-    /// must be equal for all.
-    fn move_state(
-        &mut self,
+    /// One entry of the state of each parameter after a word. A tensor of the parameter's shape moves as the parameter does; a count
+    /// of steps must be equal for all.
+    fn moved_state(
+        &self,
         key: &str,
-        state: &Moved,
+        from: &[String],
         (moved, infos): (&Moved, &[TensorInfo]),
         make: &Move<'_>,
-    ) -> Result<(), Problem> {
-        let values: Vec<_> = state
-            .from
-            .iter()
-            .filter_map(|name| self.index.values.get(name))
-            .collect();
-        if values.len() == state.from.len() {
-            let value = values[0].clone();
-            if let Some(other) = values.iter().position(|other| **other != value) {
+    ) -> Result<Made, Problem> {
+        let values: Vec<_> = from.iter().filter_map(|name| self.index.values.get(name)).collect();
+        if values.len() == from.len() {
+            let value = values[0];
+            if let Some(other) = values.iter().position(|other| *other != value) {
                 return Err(unequal(key, moved, other, &value.describe(), &values[other].describe()));
             }
-            return self.give_to_all(state, || Taken::Value(value.clone()));
+            return Ok(Made::Value(value.clone()));
         }
-        let stored = self.located(&state.from)?;
+        let stored = self.located(from)?;
         let follows = |(tensor, info): (&StoredTensor, &TensorInfo)| tensor.info.shape() == info.shape();
         if key != "step" && stored.iter().zip(infos).all(follows) {
-            let made = make(&stored.iter().collect::<Vec<_>>())?;
-            return self.exchange(state, made);
+            return Ok(Made::Tensors(make(&stored.iter().collect::<Vec<_>>())?));
         }
         if stored.iter().all(|tensor| tensor.info.elements() == Some(1)) {
-            let first = self.count(&state.from[0], &stored[0])?;
+            let first = self.count(&from[0], &stored[0])?;
             for (at, tensor) in stored.iter().enumerate() {
-                if tensor.info != stored[0].info || self.count(&state.from[at], tensor)? != first {
+                if tensor.info != stored[0].info || self.count(&from[at], tensor)? != first {
                     return Err(unequal(key, moved, at, "one count", "another"));
                 }
             }
-            let one = stored[0].clone();
-            return self.give_to_all(state, || Taken::Tensor(one.clone()));
+            return Ok(Made::Count(stored[0].clone()));
         }
         let at = stored.iter().zip(infos).position(|pair| !follows(pair)).unwrap_or(0);
         Err(Problem::Clause(format!(

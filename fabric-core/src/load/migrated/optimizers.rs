@@ -1,30 +1,37 @@
 //! The optimizers of a file: their parameters by name, and the groups that these belong to.
 
+mod modules;
+
 use std::collections::BTreeSet;
 
-use crate::entry::join;
+use crate::entry::{join, strip};
 use crate::hash::HashMap;
+use crate::load::raw::optimizers::{GROUPS, NAMES, PARAMS, root};
 use crate::source::Index;
 use crate::value::Value;
-
-const GROUPS: &str = "param_groups";
-const PARAMS: &str = "params";
-const NAMES: &str = "param_names";
 
 /// An optimizer of a file.
 #[derive(Clone)]
 pub(super) struct FileOptimizer {
     /// The name of the optimizer; empty if the file holds it alone.
     pub(super) root: String,
-    parameters: Vec<FileParameter>,
-    by_name: HashMap<String, usize>,
+    /// The parameters in the order of the groups. A place holds several where a parameter was cut, and none where it went.
+    places: Vec<Vec<FileParameter>>,
+    /// The places by the names of the entries.
+    by_entry: HashMap<String, usize>,
+    /// The levels that may hold the parameters, if the file does not say which of several does.
+    pub(super) modules: Vec<String>,
     /// The hyper-parameters of each group.
     pub(super) options: Vec<Vec<(String, Value)>>,
+    /// The numbers of parameters that the groups have in the file.
+    counts: Vec<usize>,
     /// The groups list numbers.
     is_numbered: bool,
     /// The groups list names beside the numbers.
     has_names: bool,
     has_changed: bool,
+    /// The first number that no parameter has.
+    free: u64,
 }
 
 /// A parameter of an optimizer of a file.
@@ -32,31 +39,35 @@ pub(super) struct FileOptimizer {
 pub(super) struct FileParameter {
     /// Its text in the names of its state: its name, or its number.
     pub(super) key: String,
-    /// Its name; empty if the file has only a number.
+    /// The name that the optimizer gives it; empty if the file has only a number.
     pub(super) name: String,
+    /// The name of the tensor in the file that it is; empty if the file has none, or does not say which.
+    pub(super) entry: String,
     pub(super) group: usize,
 }
 
 impl FileOptimizer {
-    /// The optimizers of an index: everything with a value `param_groups`, a list of groups that have `params`.
-    pub(super) fn all(index: &Index) -> Vec<Self> {
-        let groups = index.values.iter().filter_map(|(name, value)| {
-            let root = name.strip_suffix(GROUPS)?;
-            let root = if root.is_empty() { root } else { root.strip_suffix('.')? };
-            Self::of(root, value)
-        });
+    /// The optimizers of an index: everything with a value `param_groups`, a list of groups that have `params`. `parameters` are the
+    /// names that the optimizers of a state give to theirs.
+    pub(super) fn all(index: &Index, parameters: &[String]) -> Vec<Self> {
+        let groups = index.values.iter();
+        let groups = groups.filter_map(|(name, value)| Self::of(index, root(name)?, value, parameters));
         groups.collect()
     }
 
-    fn of(root: &str, groups: &Value) -> Option<Self> {
+    /// The optimizer with these groups.
+    pub(super) fn of(index: &Index, root: &str, groups: &Value, parameters: &[String]) -> Option<Self> {
         let mut optimizer = Self {
             root: root.to_owned(),
-            parameters: Vec::new(),
-            by_name: HashMap::default(),
+            places: Vec::new(),
+            by_entry: HashMap::default(),
+            modules: Vec::new(),
             options: Vec::new(),
+            counts: Vec::new(),
             is_numbered: false,
             has_names: false,
             has_changed: false,
+            free: 0,
         };
         for (number, group) in groups.as_list()?.iter().enumerate() {
             let (mut keys, mut names, mut options) = (None, None, Vec::new());
@@ -67,10 +78,12 @@ impl FileOptimizer {
                     _ => options.push((key, value)),
                 }
             }
-            optimizer.add(number, &keys?, names.as_deref());
+            let keys = keys?;
+            optimizer.add(number, &keys, names.as_deref());
             optimizer.options.push(options);
+            optimizer.counts.push(keys.len());
         }
-        optimizer.count();
+        optimizer.find_entries(index, parameters);
         Some(optimizer)
     }
 
@@ -84,19 +97,18 @@ impl FileOptimizer {
                     named.clone().unwrap_or_default(),
                 ),
             };
+            if let Ok(number) = key.parse::<u64>() {
+                self.free = self.free.max(number.saturating_add(1));
+            }
             self.is_numbered |= key != name;
             self.has_names |= named.is_some();
-            self.parameters.push(FileParameter { key, name, group });
+            self.places.push(vec![FileParameter {
+                key,
+                name,
+                entry: String::new(),
+                group,
+            }]);
         }
-    }
-
-    fn count(&mut self) {
-        let named = self
-            .parameters
-            .iter()
-            .enumerate()
-            .filter(|(_, parameter)| !parameter.name.is_empty());
-        self.by_name = named.map(|(at, parameter)| (parameter.name.clone(), at)).collect();
     }
 
     /// Returns true if the file numbers the parameters and does not name them.
@@ -109,102 +121,112 @@ impl FileOptimizer {
         join(&self.root, "state")
     }
 
-    /// The level of the state of a parameter.
+    /// The level of the state of a parameter: `optimizer.state.fc1.weight`.
     pub(super) fn state_of(&self, parameter: &FileParameter) -> String {
         join(&self.state(), &parameter.key)
     }
 
-    /// The parameter that an entry is. An optimizer of PyTorch names it relative to the module.
+    /// The parameter that an entry is.
     pub(super) fn parameter(&self, entry: &str) -> Option<&FileParameter> {
-        let in_module = || {
-            self.is_numbered
-                .then(|| self.by_name.get(entry.split_once('.')?.1))
-                .flatten()
-        };
-        let at = self.by_name.get(entry).or_else(in_module)?;
-        self.parameters.get(*at)
+        let place = self.by_entry.get(entry)?;
+        self.places[*place].iter().find(|parameter| parameter.entry == entry)
     }
 
-    /// The name that the optimizer gives to an entry with a new name, as it gave one to the entry with the old name.
-    fn renamed<'n>(parameter: &FileParameter, old: &str, new: &'n str) -> &'n str {
-        if parameter.name == old {
-            return new;
+    fn parameters(&self) -> impl Iterator<Item = &FileParameter> {
+        self.places.iter().flatten()
+    }
+
+    /// The parameter `before` with another entry, under the name that the optimizer gives to it.
+    fn moved(before: &FileParameter, entry: &str) -> FileParameter {
+        FileParameter {
+            name: modules::name_of(&before.entry, &before.name, entry),
+            entry: entry.to_owned(),
+            ..before.clone()
         }
-        new.split_once('.').map_or(new, |(_, below)| below)
     }
 
     /// Puts new parameters in the place of the first of some others, and returns them. `old` and `new` are names of entries.
     pub(super) fn replace(&mut self, old: &[String], new: &[String]) -> Vec<FileParameter> {
-        let places: Vec<usize> = old
+        let places: BTreeSet<usize> = old
             .iter()
-            .filter_map(|name| {
-                let parameter = self.parameter(name)?;
-                self.by_name.get(&parameter.name).copied()
-            })
+            .filter_map(|entry| self.by_entry.get(entry).copied())
             .collect();
-        let Some(&first) = places.iter().min() else {
+        let Some(&first) = places.first() else {
             return Vec::new();
         };
-        let before = self.parameters[first].clone();
-        let old_name = old
-            .iter()
-            .find(|name| self.parameter(name).is_some_and(|own| own.name == before.name));
-        let old_name = old_name.map_or("", String::as_str);
-        let mut number = self
-            .parameters
-            .iter()
-            .filter_map(|parameter| parameter.key.parse::<u64>().ok())
-            .max()
-            .unwrap_or(0);
-        let made: Vec<FileParameter> = new
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| {
-                let name = Self::renamed(&before, old_name, entry).to_owned();
-                let key = match (self.is_numbered, at) {
-                    (false, _) => name.clone(),
-                    (true, 0) => before.key.clone(),
-                    (true, _) => {
-                        number += 1;
-                        number.to_string()
-                    }
-                };
-                FileParameter {
-                    key,
-                    name,
-                    group: before.group,
-                }
-            })
-            .collect();
-        let gone: BTreeSet<usize> = places.into_iter().collect();
-        let kept = std::mem::take(&mut self.parameters);
-        for (at, parameter) in kept.into_iter().enumerate() {
-            if at == first {
-                self.parameters.extend(made.iter().cloned());
-            }
-            if !gone.contains(&at) {
-                self.parameters.push(parameter);
-            }
+        let is_old = |parameter: &FileParameter| old.contains(&parameter.entry);
+        let Some(at) = self.places[first].iter().position(is_old) else {
+            return Vec::new();
+        };
+        let before = self.places[first][at].clone();
+        for place in &places {
+            self.places[*place].retain(|parameter| !is_old(parameter));
         }
+        for entry in old {
+            self.by_entry.remove(entry);
+        }
+        let mut made = Vec::with_capacity(new.len());
+        for entry in new {
+            let mut parameter = Self::moved(&before, entry);
+            if !self.is_numbered {
+                parameter.key.clone_from(&parameter.name);
+            } else if !made.is_empty() {
+                parameter.key = self.free.to_string();
+                self.free = self.free.saturating_add(1);
+            }
+            made.push(parameter);
+        }
+        self.by_entry.extend(new.iter().map(|entry| (entry.clone(), first)));
+        self.places[first].splice(at..at, made.iter().cloned());
         self.has_changed = true;
-        self.count();
         made
     }
 
-    /// Gives a parameter another name, and returns the old and the new one, with their keys.
-    pub(super) fn rename(&mut self, old: &str, new: &str) -> Option<(FileParameter, FileParameter)> {
-        let before = self.parameter(old)?.clone();
-        let at = self.by_name.remove(&before.name)?;
-        let name = Self::renamed(&before, old, new).to_owned();
-        let parameter = &mut self.parameters[at];
-        if !self.is_numbered {
-            parameter.key.clone_from(&name);
+    /// Gives parameters other names, all at once, and returns those before and after. The pairs are names of entries.
+    pub(super) fn rename(&mut self, pairs: &[(String, String)]) -> Vec<(FileParameter, FileParameter)> {
+        let mut renamed = Vec::new();
+        let mut taken = Vec::new();
+        for (old, new) in pairs {
+            let Some(place) = self.by_entry.remove(old) else {
+                continue;
+            };
+            let is_old = |parameter: &FileParameter| parameter.entry == *old;
+            if let Some(at) = self.places[place].iter().position(is_old) {
+                taken.push((place, at, new));
+            }
         }
-        parameter.name.clone_from(&name);
-        let after = parameter.clone();
-        self.by_name.insert(name, at);
-        self.has_changed = true;
-        Some((before, after))
+        for (place, at, new) in taken {
+            let before = self.places[place][at].clone();
+            let mut after = Self::moved(&before, new);
+            if !self.is_numbered {
+                after.key.clone_from(&after.name);
+            }
+            self.places[place][at].clone_from(&after);
+            self.by_entry.insert(new.clone(), place);
+            self.has_changed = true;
+            renamed.push((before, after));
+        }
+        renamed
+    }
+
+    /// Says that a level, which may hold the parameters, goes. If one is left, it holds them.
+    pub(super) fn forget_module(&mut self, index: &Index, is_gone: impl Fn(&str) -> bool) {
+        if self.modules.is_empty() {
+            return;
+        }
+        self.modules.retain(|module| !is_gone(module));
+        if let [module] = &self.modules[..] {
+            let module = module.clone();
+            self.settle(index, &module);
+        }
+    }
+
+    /// The level that may hold the parameters and has this entry, among several such levels.
+    pub(super) fn uncertain(&self, entry: &str) -> Option<&str> {
+        let is_parameter = |name: &str| self.parameters().any(|parameter| parameter.name == name);
+        let mut modules = self.modules.iter();
+        let module = modules.find(|module| strip(entry, module).is_some_and(is_parameter))?;
+        Some(module)
     }
 
     /// Writes the groups back into the index.
@@ -213,26 +235,28 @@ impl FileOptimizer {
         if !self.has_changed || !index.values.contains_key(&name) {
             return;
         }
-        let group = |(number, options): (usize, &Vec<(String, Value)>)| {
-            let members = || {
-                self.parameters
-                    .iter()
-                    .filter(move |parameter| parameter.group == number)
-            };
-            let text = |text: &str| Value::of(text).unwrap_or_else(|_| Value::null());
-            let key = |parameter: &FileParameter| match parameter.key.parse::<u64>() {
-                Ok(number) if self.is_numbered => Value::of(&number).unwrap_or_else(|_| Value::null()),
-                _ => text(&parameter.key),
-            };
+        let mut members: Vec<Vec<&FileParameter>> = vec![Vec::new(); self.options.len()];
+        for parameter in self.parameters() {
+            members[parameter.group].push(parameter);
+        }
+        let text = |text: &str| Value::of(text).unwrap_or_else(|_| Value::null());
+        let key = |parameter: &&FileParameter| match parameter.key.parse::<u64>() {
+            Ok(number) if self.is_numbered => Value::of(&number).unwrap_or_else(|_| Value::null()),
+            _ => text(&parameter.key),
+        };
+        let group = |(members, options): (Vec<&FileParameter>, &Vec<(String, Value)>)| {
             let mut entries = options.clone();
-            entries.push((PARAMS.to_owned(), Value::list(members().map(key))));
+            entries.push((PARAMS.to_owned(), Value::list(members.iter().map(key))));
             if self.has_names {
-                let names = members().map(|parameter| text(&parameter.name));
+                let names = members.iter().map(|parameter| text(&parameter.name));
                 entries.push((NAMES.to_owned(), Value::list(names)));
             }
             Value::map(entries)
         };
-        let groups = self.options.iter().enumerate().map(group);
+        // A group that has lost all of its parameters is none any more.
+        let groups = members.into_iter().zip(&self.options).zip(&self.counts);
+        let groups = groups.filter(|((members, _), count)| !members.is_empty() || **count == 0);
+        let groups: Vec<Value> = groups.map(|(own, _)| group(own)).collect();
         index.values.insert(name, Value::list(groups));
     }
 }

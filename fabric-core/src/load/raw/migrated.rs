@@ -2,7 +2,7 @@
 
 use super::RawCheckpoint;
 use crate::error::Result;
-use crate::load::migrated::{Recipes, migrated};
+use crate::load::migrated::{Due, migrated};
 use crate::migrate::Migrations;
 
 impl RawCheckpoint {
@@ -32,10 +32,11 @@ impl RawCheckpoint {
     pub fn migrated(&self, recipe: impl FnOnce(&mut Migrations)) -> Result<Self> {
         let mut call = Migrations::default();
         recipe(&mut call);
-        let recipes = Recipes {
+        let recipes = Due {
             call: &call,
             structs: Vec::new(),
-            states: None,
+            parameters: Vec::new(),
+            restores_optimizers: true,
             has_state: false,
         };
         Ok(migrated(self, &recipes)?.unwrap_or_else(|| self.clone()))

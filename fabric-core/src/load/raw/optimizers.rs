@@ -8,9 +8,9 @@ use crate::entry::{Element, join};
 use crate::error::Result;
 use crate::value::Value;
 
-const GROUPS: &str = "param_groups";
-const PARAMS: &str = "params";
-const NAMES: &str = "param_names";
+pub(crate) const GROUPS: &str = "param_groups";
+pub(crate) const PARAMS: &str = "params";
+pub(crate) const NAMES: &str = "param_names";
 
 /// An optimizer in a checkpoint, which [`RawCheckpoint::optimizers`] finds.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +110,7 @@ fn first_step<'i, V>(entries: &'i BTreeMap<String, V>, below: &str) -> Option<(&
 }
 
 /// The name of an optimizer, by the name of its `param_groups`.
-fn root(name: &str) -> Option<&str> {
+pub(crate) fn root(name: &str) -> Option<&str> {
     let root = name.strip_suffix(GROUPS)?;
     if root.is_empty() {
         Some(root)

@@ -11,7 +11,26 @@ use crate::error::{Error, Result};
 use crate::load::target::new_tensor;
 use crate::load::transfer::{Transfer, transfer_all};
 use crate::source::read::PartialSums;
-use crate::source::{Sought, StoredTensor, check_tensors};
+use crate::source::{Sought, Source, StoredTensor, check_tensors};
+
+/// Reads a stored tensor into new memory, as the type and shape `info`.
+///
+/// # Errors
+/// As [`RawCheckpoint::tensor`].
+pub(crate) fn read_tensor(
+    source: &dyn Source,
+    name: &str,
+    (stored, info): (&StoredTensor, &TensorInfo),
+    device: &Device,
+) -> Result<Tensor> {
+    let located = source.locate(name, stored, None)?;
+    check_tensors(source, [&*located])?;
+    let tensor = new_tensor(source, name, info, device)?;
+    let sums = PartialSums::default();
+    transfer_all(source, &mut [Transfer::new(name, &tensor, &located)], &sums, None)?;
+    sums.finish(source)?;
+    tensor.to_device(device).map_err(Error::candle(name))
+}
 
 impl RawCheckpoint {
     /// Reads a tensor into new memory on `device`, with its stored element type and shape.
@@ -24,15 +43,8 @@ impl RawCheckpoint {
     /// [`Builder::read_limit`](crate::Builder::read_limit).
     pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
         let stored = self.stored(name)?;
-        let source = &*self.source;
-        let located = source.locate(name, stored, None)?;
-        check_tensors(source, [&*located])?;
         let info = self.info(name).unwrap_or(&stored.info);
-        let tensor = new_tensor(source, name, info, device)?;
-        let sums = PartialSums::default();
-        transfer_all(source, &mut [Transfer::new(name, &tensor, &located)], &sums, None)?;
-        sums.finish(source)?;
-        tensor.to_device(device).map_err(Error::candle(name))
+        read_tensor(&*self.source, name, (stored, info), device)
     }
 
     /// Reads all tensors into new memory on `device`, by name, with several threads. It does for every supported format

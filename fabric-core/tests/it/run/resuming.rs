@@ -5,7 +5,7 @@ use std::path::Path;
 use fabric_core::run::{Keep, Run};
 use fabric_core::storage::Storage;
 use fabric_core::testing::Counting;
-use fabric_core::{Checkpoint, Error, LoadOptions};
+use fabric_core::{Checkpoint, Error, LoadOptions, Migrations, OnMismatch};
 use testkit::files::on;
 
 use super::{AT, State, change, damage, fabric, latest, opened, save, steps, with};
@@ -149,6 +149,34 @@ fn a_load_that_may_leave_entries_as_they_are_is_verified_first() {
         "{:?}",
         resumed.skipped
     );
+}
+
+/// What a recipe keeps, and the rows that a file lacks, are those of the program, and not of a damaged checkpoint.
+#[test]
+fn a_recipe_that_keeps_entries_has_the_checkpoint_verified_first() {
+    let keep = |m: &mut Migrations| {
+        m.remove("weight").keep("weight");
+    };
+    for (options, is_kept) in [
+        (LoadOptions::new().on_mismatch(OnMismatch::Overlap), false),
+        (LoadOptions::new().migrations(keep), true),
+    ] {
+        let (memory, run) = with(&[1, 2], |run| run);
+        damage(&memory, &latest(&run));
+        drop(run);
+        let mut run = opened(&memory, |run| run);
+        let mut state = State::new(5);
+        let resumed = run
+            .resume_with(&mut state, options)
+            .expect("whole")
+            .expect("a checkpoint");
+        assert_eq!((resumed.step, state.step), (1, 1));
+        let bits = |state: &State| testkit::states::bits(state.weight.as_tensor());
+        let expected = State::new(if is_kept { 5 } else { 1 });
+        assert_eq!(bits(&state), bits(&expected));
+        let error = &resumed.skipped[0].1;
+        assert!(matches!(error, Error::Checksum { .. }), "{error:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,12 @@ use crate::source::names::without;
 
 /// One sentence for each part that has moved, and one call for all of them if there are several.
 pub(crate) fn sentences(moves: &Moves, index: &Index, known: &HashSet<&str>) -> Vec<String> {
+    let has_recipe = !index.edits.origins.is_empty();
+    if has_recipe {
+        // Options give names before the recipes do.
+        let sentences = moves.moves.iter().filter(|part| part.from != part.to);
+        return sentences.map(|part| sentence(part, None, Calls::OfRecipe)).collect();
+    }
     if let Some(call) = prefix(moves, index, known) {
         return vec![format!(
             "LoadOptions::new().{call} would match {}",
@@ -20,7 +26,8 @@ pub(crate) fn sentences(moves: &Moves, index: &Index, known: &HashSet<&str>) -> 
     let renames = moves.moves.iter().filter(|part| is_rename(part));
     let count = renames.clone().count() + usize::from(moves.wrapper.is_some());
     let renames = in_order(renames, index);
-    let sentence = |part| sentence(part, moves.wrapper, !renames.depend);
+    let own = if renames.depend { Calls::Together } else { Calls::Alone };
+    let sentence = |part| sentence(part, moves.wrapper, own);
     let mut sentences: Vec<String> = moves.moves.iter().map(sentence).collect();
     if count > 1 || renames.depend {
         let mut call = String::from("LoadOptions::new()");
@@ -33,6 +40,17 @@ pub(crate) fn sentences(moves: &Moves, index: &Index, known: &HashSet<&str>) -> 
         sentences.push(format!("all together: {call}"));
     }
     sentences
+}
+
+/// The calls that a sentence names.
+#[derive(Clone, Copy, PartialEq)]
+enum Calls {
+    /// That for this part is right without those for the others.
+    Alone,
+    /// All of them stand in one sentence at the end.
+    Together,
+    /// A recipe has given the names.
+    OfRecipe,
 }
 
 fn is_rename(part: &Move) -> bool {
@@ -89,8 +107,7 @@ fn all_begin(prefix: &str, index: &Index) -> bool {
     names.all(|name| wraps(name) || name.split_once('.').is_some_and(|(_, below)| wraps(below)))
 }
 
-/// `alone` says that a call for this part is right without those for the others.
-fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
+fn sentence(part: &Move, wrapper: Option<&str>, own: Calls) -> String {
     let Move {
         from,
         to,
@@ -112,6 +129,21 @@ fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
         None => (has, "of"),
     };
     let stripped = wrapper.map_or_else(String::new, |wrapper| format!(", without `{wrapper}`,"));
+    if own == Calls::OfRecipe {
+        let below = |name: &str| {
+            if name.is_empty() {
+                "*".to_owned()
+            } else {
+                format!("{name}.*")
+            }
+        };
+        let (old, new) = if from.is_empty() || to.is_empty() {
+            (below(from), below(to))
+        } else {
+            (from.clone(), to.clone())
+        };
+        return format!("`{from}` {has} {link} `{to}`: .rename({old:?}, {new:?}) behind the words of the recipe");
+    }
     if from.is_empty() {
         let (object, load) = (place(to), if *has_values { "load" } else { "load_raw" });
         return format!("the file itself{stripped} {has} {link} `{to}`: fabric.{load}(path, &mut {object})");
@@ -119,7 +151,7 @@ fn sentence(part: &Move, wrapper: Option<&str>, alone: bool) -> String {
     if to.is_empty() {
         return format!("the file's `{from}`{stripped} {has} {link} the state: LoadOptions::new().root({from:?})");
     }
-    let calls = if alone || !is_rename(part) {
+    let calls = if own == Calls::Alone || !is_rename(part) {
         format!(": {}", calls(part, wrapper))
     } else {
         String::new()
