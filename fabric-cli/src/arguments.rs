@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, consolidate, convert, diff, ls, prune, reshard, runs, show, verify};
+use crate::command::{completions, consolidate, convert, diff, ls, prune, reshard, runs, show, upgrade, verify};
 
 /// Looks into checkpoints of candle and PyTorch, verifies, compares and converts them.
 ///
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Convert(convert::Arguments),
     Consolidate(consolidate::Arguments),
     Reshard(reshard::Arguments),
+    Upgrade(upgrade::Arguments),
     Runs(runs::Arguments),
     Prune(prune::Arguments),
     Completions(completions::Arguments),

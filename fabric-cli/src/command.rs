@@ -9,6 +9,7 @@ pub(crate) mod prune;
 pub(crate) mod reshard;
 pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod upgrade;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: Command, screen: &mut Screen) -> Result<ExitCode, Fai
         Command::Convert(arguments) => convert::run(&arguments, screen),
         Command::Consolidate(arguments) => consolidate::run(&arguments, screen),
         Command::Reshard(arguments) => reshard::run(&arguments, screen),
+        Command::Upgrade(arguments) => upgrade::run(&arguments, screen),
         Command::Runs(arguments) => runs::run(&arguments, screen),
         Command::Prune(arguments) => prune::run(&arguments, screen),
         Command::Completions(arguments) => completions::run(&arguments, screen),

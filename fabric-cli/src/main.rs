@@ -12,6 +12,7 @@ mod destination;
 mod entries;
 mod failure;
 mod json;
+mod recipe;
 mod screen;
 mod text;
 mod time;

@@ -13,5 +13,6 @@ mod samples;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod upgrade;
 mod usage;
 mod verify;
