@@ -29,15 +29,21 @@ impl Form {
 
 /// Tensors of random numbers, which repeat after a mebibyte and differ from tensor to tensor.
 pub(crate) fn state(form: Form) -> Outcome<VarMap> {
+    named((0..form.tensors).map(|number| (format!("weight{number:05}"), vec![form.each / 4])))
+}
+
+/// The same with these names and shapes.
+pub(crate) fn named(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Outcome<VarMap> {
     const TILE: usize = 1 << 18;
     let variables = VarMap::new();
-    let elements = form.each / 4;
-    let tile = Tensor::rand(0f32, 1., elements.min(TILE), &Device::Cpu)?;
-    for number in 0..form.tensors {
-        let shifted = (&tile + float(number))?;
+    let tile = Tensor::rand(0f32, 1., TILE, &Device::Cpu)?;
+    for (number, (name, shape)) in tensors.into_iter().enumerate() {
+        let elements: usize = shape.iter().product();
+        let shifted = (tile.narrow(0, 0, elements.min(TILE))? + float(number))?;
         let tensor = shifted.repeat(elements.div_ceil(TILE))?.narrow(0, 0, elements)?;
+        let variable = Var::from_tensor(&tensor.reshape(shape)?)?;
         let mut all = variables.data().lock().map_err(|_| "a thread has panicked")?;
-        all.insert(format!("weight{number:05}"), Var::from_tensor(&tensor)?);
+        all.insert(name, variable);
     }
     Ok(variables)
 }

@@ -6,6 +6,7 @@ mod cuda;
 mod floors;
 mod load;
 mod memory;
+mod migrations;
 mod optimizer;
 mod runs;
 mod save;
@@ -23,7 +24,7 @@ use crate::peers::Peers;
 use crate::{Options, Outcome, files};
 
 /// The names of the themes, in the order of the page.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "floors",
     "load",
     "save",
@@ -31,6 +32,7 @@ pub const NAMES: [&str; 11] = [
     "sizes",
     "tiny",
     "memory",
+    "migrations",
     "optimizer",
     "build_time",
     "scale",
@@ -68,6 +70,7 @@ impl Bench {
             "sizes" => sizes::measure(self),
             "tiny" => tiny::measure(self),
             "memory" => memory::measure(self),
+            "migrations" => migrations::measure(self),
             "optimizer" => optimizer::measure(self),
             "build_time" => build_time::measure(self),
             "scale" => scale::measure(self),

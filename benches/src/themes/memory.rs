@@ -23,9 +23,14 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     if bench.options.mode == Mode::Child {
         return measure_here(bench);
     }
+    in_strict_process(bench, "memory")
+}
+
+/// Starts this program again for one theme, with a strict allocator.
+pub(super) fn in_strict_process(bench: &Bench, theme: &str) -> Outcome<Theme> {
     let mut child = Command::new(std::env::current_exe()?);
     child
-        .args(["--child", "--only", "memory", "--dir"])
+        .args(["--child", "--only", theme, "--dir"])
         .arg(&bench.options.directory)
         .envs(STRICT);
     if bench.options.quick {
@@ -33,7 +38,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     }
     let output = child.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err("the process that measures memory failed".into());
+        return Err(format!("the process that measures {theme} failed").into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
