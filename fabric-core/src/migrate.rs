@@ -161,7 +161,8 @@ impl Migrations {
         })
     }
 
-    /// Converts the elements of a tensor to another type while they are read. An optimizer's state keeps its types.
+    /// Converts the elements of a tensor to another type while they are read. An optimizer's state keeps its types. Of several
+    /// conversions the last one counts, from the stored elements.
     pub fn cast(&mut self, name: impl Into<String>, dtype: impl Into<DType>) -> &mut Self {
         self.word(Verb::Cast {
             name: Pattern::new(name),

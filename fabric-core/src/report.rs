@@ -157,18 +157,18 @@ impl LoadReport {
         let refused = |kind| self.mismatched.iter().any(|found| found.kind == kind && !found.skipped);
         let mut help = Vec::new();
         if refused(MismatchKind::Shape) {
-            if self.has_resized() {
-                help.push(
-                    "LoadOptions::new().on_mismatch(OnMismatch::Overlap) restores the indices that both have, with the optimizer's \
-                     state of them"
-                        .to_owned(),
-                );
-            }
             help.push(
                 "LoadOptions::new().on_mismatch(OnMismatch::Skip) leaves tensors of another shape as they are; an \
                  optimizer's state of them begins anew"
                     .to_owned(),
             );
+            if self.has_resized() {
+                help.push(
+                    "LoadOptions::new().on_mismatch(OnMismatch::Overlap) restores the rows and columns that both have, as for a \
+                     vocabulary that grew"
+                        .to_owned(),
+                );
+            }
         }
         if refused(MismatchKind::DType) && self.is_castable {
             help.push("LoadOptions::new().cast(true) converts tensors to the state's element type".to_owned());

@@ -33,11 +33,11 @@ fn no_word(found: &impl Spanned) -> syn::Error {
 /// Writes the words of `m.first(..).second(..)`.
 fn chain(recipe: &mut Migrations, expression: &Expr, parameter: Option<&Ident>) -> syn::Result<()> {
     match expression {
-        Expr::MethodCall(call) => {
+        Expr::MethodCall(call) if call.attrs.is_empty() => {
             chain(recipe, &call.receiver, parameter)?;
             word(recipe, call)
         }
-        Expr::Path(path) if is_recipe(path.path.get_ident(), parameter) => Ok(()),
+        Expr::Path(path) if path.attrs.is_empty() && is_recipe(path.path.get_ident(), parameter) => Ok(()),
         other => Err(no_word(other)),
     }
 }

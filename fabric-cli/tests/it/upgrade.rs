@@ -92,23 +92,72 @@ fn words_alone_bring_the_file_of_another_program() {
     assert_eq!(new.value::<Option<u8>>("none").expect("none"), None);
     assert_eq!(
         new.tensor("last", &Device::Cpu)
-            .and_then(|own| Ok(own.to_vec1::<f32>()))
+            .map(|own| own.to_vec1::<f32>())
             .expect("whole")
             .expect("floats"),
         [5.]
     );
 }
 
+/// The source of a struct whose recipe has this body in line 5.
+fn struct_with(body: &str) -> String {
+    format!(
+        "#[derive(Checkpoint)]\n#[checkpoint(version = 2, migrate = Attention::migrations)]\nstruct Attention {{ out: Var }}\n\
+         impl Attention {{ fn migrations(m: &mut Migrations) {{\n{body}\n}} }}"
+    )
+}
+
+#[test]
+fn a_recipe_is_that_of_the_struct_and_of_every_build() {
+    let directory = directory();
+    let here = directory.path();
+    let elsewhere = "mod other { fn migrations(m: &mut Migrations) { m.from(1, \"\"); } }";
+    let free = struct_with("").replace("Attention::migrations", "migrations");
+    for (recipe, expected) in [
+        (
+            struct_with("#[cfg(any())] m.from(1, \"\");"),
+            "recipe.rs:5:1: the command reads words",
+        ),
+        (
+            struct_with("").replace("fn migrations", "#[cfg(any())] fn migrations"),
+            ": the recipe is compiled on a condition",
+        ),
+        (
+            format!("#[cfg_attr(any(), derive(Debug))]\n{}", struct_with("")),
+            "recipe.rs:4:8: the recipe is compiled on a condition",
+        ),
+        (
+            format!("{free}\n{elsewhere}"),
+            "the function `migrations` is not in this file",
+        ),
+        (
+            format!(
+                "{}\n{}",
+                struct_with(""),
+                "impl Attention { fn migrations(m: &mut Migrations) {} }"
+            ),
+            "several functions of this name",
+        ),
+        (
+            format!("{}\nmod b {{ {} }}", struct_with(""), struct_with("")),
+            "a second `Attention` with a recipe",
+        ),
+    ] {
+        let said = upgrade(here, &recipe);
+        assert_eq!(said.status, 1, "{recipe}");
+        assert!(said.error.contains(expected), "{recipe}\n{}", said.error);
+    }
+    // Of two functions of one name, the one in the module of the struct is meant; tests are not the program.
+    let own = struct_with("m.from(1, \"\").rename(\"absent\", \"b\");");
+    let with_tests = "#[cfg(test)] mod tests { impl Attention { fn migrations(m: &mut Migrations) {} } }";
+    let said = upgrade(here, &format!("mod a {{ {own} }}\n{elsewhere}\n{with_tests}"));
+    assert!(said.error.contains("no `absent`"), "{}", said.error);
+}
+
 #[test]
 fn a_recipe_that_runs_code_is_refused_at_its_line() {
     let directory = directory();
     let here = directory.path();
-    let struct_with = |body: &str| {
-        format!(
-            "#[derive(Checkpoint)]\n#[checkpoint(version = 2, migrate = Attention::migrations)]\nstruct Attention {{ out: Var }}\n\
-             impl Attention {{ fn migrations(m: &mut Migrations) {{\n{body}\n}} }}"
-        )
-    };
     for (recipe, expected) in [
         (
             struct_with("m.from(1, \"\").value(\"a\", \"b\", |a: u8| a);"),

@@ -68,6 +68,7 @@ impl<'l> Loading<'l> {
             call: &options.recipe,
             structs: structs(&places, &options),
             parameters: parameters(&places),
+            keeps_hyperparameters: options.keep_hyperparameters,
             restores_optimizers: restores_optimizers(&places, &options),
             has_state: true,
         };

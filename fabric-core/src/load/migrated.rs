@@ -28,6 +28,8 @@ pub(crate) struct Due<'r> {
     pub(crate) structs: Vec<StructOfState<'r>>,
     /// The names of the parameters that the optimizers of the state have.
     pub(crate) parameters: Vec<String>,
+    /// True if the hyper-parameters of the file are not used.
+    pub(crate) keeps_hyperparameters: bool,
     /// False if the load restores no optimizer's state.
     pub(crate) restores_optimizers: bool,
     /// False if there is no state, from which some words take shapes.
@@ -182,6 +184,7 @@ fn every_struct<'r>(
         call,
         structs: Vec::new(),
         parameters: Vec::new(),
+        keeps_hyperparameters: false,
         restores_optimizers: true,
         has_state: false,
     };

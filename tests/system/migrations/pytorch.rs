@@ -194,6 +194,11 @@ fn a_word_on_one_of_two_modules_is_refused_without_a_state() {
     assert_eq!(bits(&moment), bits(&moments()[1].t().unwrap().contiguous().unwrap()));
 }
 
+#[derive(Checkpoint)]
+struct Weights {
+    model: Net,
+}
+
 #[test]
 fn words_that_move_elements_need_the_names() {
     let mut live = swapped();
@@ -216,10 +221,6 @@ fn words_that_move_elements_need_the_names() {
         "{error}"
     );
     // A state without an optimizer takes the weights.
-    #[derive(Checkpoint)]
-    struct Weights {
-        model: Net,
-    }
     let mut weights = Weights { model: net(50) };
     Fabric::new().load_with(&path, &mut weights, recipe).unwrap();
     let turned = net(1).k.weight().t().unwrap().contiguous().unwrap();

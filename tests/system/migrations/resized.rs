@@ -300,6 +300,12 @@ fn moments_are_read_and_written_by_hand() {
     );
 }
 
+#[derive(Checkpoint)]
+struct Two {
+    embedding: Tensor,
+    head: Tensor,
+}
+
 /// The head is tied to the embedding, and the file has one of their names, or both.
 #[test]
 fn a_vocabulary_grows_under_two_names() {
@@ -342,11 +348,6 @@ fn a_vocabulary_grows_under_two_names() {
         (rows(&old, 0, 5), rows(&own, 5, 2))
     );
     // Two tensors with other contents cannot be one.
-    #[derive(Checkpoint)]
-    struct Two {
-        embedding: Tensor,
-        head: Tensor,
-    }
     let two = Two {
         embedding: tensor(1, (5, 2)),
         head: tensor(2, (5, 2)),

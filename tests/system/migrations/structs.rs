@@ -224,6 +224,12 @@ fn a_struct_with_a_new_name_keeps_its_history() {
     assert_eq!(bits(&new.weight), turned(3));
 }
 
+#[derive(Checkpoint)]
+#[checkpoint(version = 3)]
+struct Newer {
+    weight: Tensor,
+}
+
 /// The file would match without the recipe, whose error is the answer then.
 #[test]
 fn an_error_of_the_outermost_recipe_is_not_lost_where_the_names_differ() {
@@ -244,11 +250,6 @@ fn an_error_of_the_outermost_recipe_is_not_lost_where_the_names_differ() {
     assert!(error.to_string().contains("no `absent`"), "{error}");
     assert_eq!(bits(&new.weight), bits(&tensor(2, (2, 2))));
     // A newer file is refused under another name too.
-    #[derive(Checkpoint)]
-    #[checkpoint(version = 3)]
-    struct Newer {
-        weight: Tensor,
-    }
     fabric
         .save(
             PATH,
@@ -356,6 +357,47 @@ fn a_struct_that_a_step_makes_follows_its_steps_from_the_version_that_the_step_s
     );
 }
 
+/// A struct that the file does not record is named also where nothing else differs.
+#[test]
+fn entries_of_a_struct_that_the_file_does_not_record_are_taken_as_they_are_and_named() {
+    #[derive(Checkpoint)]
+    struct Plain {
+        b: Part,
+    }
+    let fabric = fabric();
+    let weights = BTreeMap::from([("weight".to_owned(), tensor(5, (3, 2)))]);
+    fabric.save(PATH, &Holder { part: weights }).unwrap();
+    let mut plain = Plain { b: part() };
+    let loaded = fabric
+        .load_with(PATH, &mut plain, LoadOptions::new().rename("part", "b"))
+        .unwrap();
+    assert_eq!(bits(&plain.b.weight), bits(&tensor(5, (3, 2))));
+    let said = loaded.report.assumed.join("\n");
+    assert!(said.contains("no version of `Part` at `b`"), "{said}");
+    let mut flat = Flat { inner: part() };
+    let weights = BTreeMap::from([("weight".to_owned(), tensor(5, (3, 2)))]);
+    fabric.save(PATH, &Recorded { weights }).unwrap();
+    let options = LoadOptions::new().rename("weights.weight", "weight");
+    let said = fabric
+        .load_with(PATH, &mut flat, options)
+        .unwrap()
+        .report
+        .assumed
+        .join("\n");
+    assert!(said.contains("no version of `Part` at the first level"), "{said}");
+}
+
+#[derive(Checkpoint)]
+struct Flat {
+    #[checkpoint(flatten)]
+    inner: Part,
+}
+
+#[derive(Checkpoint)]
+struct Recorded {
+    weights: BTreeMap<String, Tensor>,
+}
+
 #[test]
 fn a_call_that_moves_the_whole_file_moves_its_outermost_struct() {
     let fabric = fabric();
@@ -408,6 +450,14 @@ fn zeros_and_kept_entries_are_found_under_an_alias_too() {
     assert_eq!(bits(&new.net.kept), bits(&tensor(30, 2)));
 }
 
+#[derive(Checkpoint)]
+#[checkpoint(version = 3)]
+struct Third {
+    w: Tensor,
+    nothing: Tensor,
+    kept: Tensor,
+}
+
 /// A later step renames what an earlier one declared.
 #[test]
 fn later_steps_rename_and_remove_what_earlier_ones_declared() {
@@ -433,13 +483,6 @@ fn later_steps_rename_and_remove_what_earlier_ones_declared() {
     let report = fabric.load(PATH, &mut new).unwrap().report;
     assert_eq!(report.zeroed, ["nothing"]);
     // A file of the version that had them.
-    #[derive(Checkpoint)]
-    #[checkpoint(version = 3)]
-    struct Third {
-        w: Tensor,
-        nothing: Tensor,
-        kept: Tensor,
-    }
     let third = Third {
         w: tensor(1, (2, 3)),
         nothing: tensor(2, 2),
@@ -453,6 +496,12 @@ fn later_steps_rename_and_remove_what_earlier_ones_declared() {
         loaded.report
     );
     assert_eq!(bits(&new.nothing), bits(&third.nothing));
+}
+
+#[derive(Checkpoint)]
+struct Counted {
+    w: Tensor,
+    count: u64,
 }
 
 #[test]
@@ -485,11 +534,6 @@ fn names_that_the_state_lacks_are_mistakes() {
         m.keep("typo").if_present();
     })
     .unwrap();
-    #[derive(Checkpoint)]
-    struct Counted {
-        w: Tensor,
-        count: u64,
-    }
     let mut counted = Counted {
         w: tensor(0, (2, 3)),
         count: 7,
@@ -574,7 +618,7 @@ fn a_file_cannot_say_that_state_begins_anew() {
     let var = crate::states::var(3, (2, 3));
     let mut train = Train {
         model: BTreeMap::from([("w".to_owned(), var.as_tensor().clone())]),
-        optimizer: AdamW::from_named([("w".to_owned(), var.clone())], Default::default()).unwrap(),
+        optimizer: AdamW::from_named([("w".to_owned(), var.clone())], candle_nn::ParamsAdamW::default()).unwrap(),
     };
     let loss = var.sqr().unwrap().sum_all().unwrap();
     train.optimizer.backward_step(&loss).unwrap();

@@ -176,6 +176,25 @@ fn parameters_of_unlike_groups_and_frozen_ones_do_not_join() {
     }
 }
 
+/// Hyper-parameters that are not used need not be equal.
+#[test]
+fn parameters_of_unlike_groups_join_where_the_program_keeps_its_own() {
+    let fabric = fabric();
+    fabric.save(PATH, &two_groups()).unwrap();
+    let options = LoadOptions::new().keep_hyperparameters().migrations(|m| {
+        m.concat(["model.a", "model.b"], "model.ab", 0);
+    });
+    let mut new = joined();
+    fabric.load_with(PATH, &mut new, options).unwrap();
+    let old = named_optimizer_state(&two_groups()).unwrap();
+    let all: Vec<&Tensor> = old.iter().map(|own| own.tensor("exp_avg").unwrap()).collect();
+    let moments = named_optimizer_state(&new).unwrap();
+    assert_eq!(
+        bits(moments[0].tensor("exp_avg").unwrap()),
+        bits(&Tensor::cat(&all, 0).unwrap())
+    );
+}
+
 /// A load that restores no optimizer asks nothing of its state.
 #[test]
 fn weights_alone_take_any_recipe() {

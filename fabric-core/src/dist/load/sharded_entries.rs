@@ -50,11 +50,10 @@ impl ShardedEntries {
     fn lines(&self, ranks: &Ranks, loading: &Loading<'_>) -> Lines {
         let file = &loading.file;
         let contents = format!("{:016x}{}", file.index.digest(), file.source.mark().unwrap_or_default());
-        let opened = match file.index.edits.origins.is_empty() {
-            true => "the opened checkpoint",
-            false => {
-                "the opened checkpoint after the recipe, whose functions must give every rank the same tensors and values"
-            }
+        let opened = if file.index.edits.origins.is_empty() {
+            "the opened checkpoint"
+        } else {
+            "the opened checkpoint after the recipe, whose functions must give every rank the same tensors and values"
         };
         let mut lines = vec![
             ("the path".to_owned(), file.index.origin.clone()),

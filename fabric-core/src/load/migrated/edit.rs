@@ -17,6 +17,10 @@ use crate::source::{Index, Origin, Source, StoredTensor};
 use crate::value::Value;
 
 /// An index in the middle of a migration.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about the load, each asked for by itself"
+)]
 #[derive(Clone)]
 pub(super) struct Edit {
     pub(super) index: Index,
@@ -24,6 +28,8 @@ pub(super) struct Edit {
     /// The optimizers of the file, whose groups are taken apart.
     pub(super) optimizers: Vec<FileOptimizer>,
     pub(super) parameters_of_state: Vec<String>,
+    /// True if the hyper-parameters of the file are not used.
+    pub(super) keeps_hyperparameters: bool,
     /// False if the load restores no optimizer's state.
     pub(super) restores_optimizers: bool,
     pub(super) has_state: bool,
@@ -59,6 +65,7 @@ impl Edit {
             index,
             source: file.source.clone(),
             parameters_of_state: recipes.parameters.clone(),
+            keeps_hyperparameters: recipes.keeps_hyperparameters,
             restores_optimizers: recipes.restores_optimizers,
             has_state: recipes.has_state,
             has_moved_structs: false,

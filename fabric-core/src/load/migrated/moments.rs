@@ -154,7 +154,8 @@ impl Edit {
             )));
         }
         let options = |parameter: &FileParameter| &own.options[parameter.group];
-        if let Some(other) = known.iter().find(|other| options(other) != options(&known[0])) {
+        let unlike = known.iter().find(|other| options(other) != options(&known[0]));
+        if let Some(other) = unlike.filter(|_| !self.keeps_hyperparameters) {
             return Err(Problem::Clause(format!(
                 "`{}` and `{}` lie in groups of the optimizer `{}` with other hyper-parameters; .moments(Moments::Reset) behind \
                  the word lets the state begin anew in the group of the first",

@@ -154,9 +154,9 @@ pub(super) fn may_differ(structs: &[StructOfState<'_>], index: &Index) -> bool {
         return false;
     }
     let by_path = ByPath::of(index);
-    let differs = |own: &StructOfState<'_>| {
-        let found = by_path.find(own, index);
-        found.is_some_and(|at| index.structs[at].version != own.version)
+    let differs = |own: &StructOfState<'_>| match by_path.find(own, index) {
+        Some(at) => index.structs[at].version != own.version,
+        None => own.version > 1,
     };
     structs.iter().any(differs)
 }
@@ -235,13 +235,19 @@ fn note_unknown(edit: &mut Edit, own: &StructOfState<'_>) {
     if own.version == 1 || edit.index.structs.is_empty() || own.recipe().steps.is_empty() {
         return;
     }
-    let path = own
-        .paths
-        .iter()
-        .find(|path| edit.index.names_below(path).next().is_some());
-    if let Some(path) = path.filter(|path| !path.is_empty()) {
+    let has_entries = |path: &&String| match &path[..] {
+        "" => edit.index.names().next().is_some(),
+        path => edit.index.names_below(path).next().is_some(),
+    };
+    let path = own.paths.iter().find(has_entries);
+    if let Some(path) = path.filter(|path| !path.is_empty() || !own.before.is_empty()) {
+        let place = if path.is_empty() {
+            "the first level".to_owned()
+        } else {
+            format!("`{path}`")
+        };
         edit.index.edits.notes.push(format!(
-            "the file has no version of `{}` at `{path}`: its entries were taken for those of version {}; the word \
+            "the file has no version of `{}` at {place}: its entries were taken for those of version {}; the word \
              version({path:?}, ..) of an outer struct's step says another one",
             own.name, own.version
         ));

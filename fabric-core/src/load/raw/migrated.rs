@@ -36,6 +36,7 @@ impl RawCheckpoint {
             call: &call,
             structs: Vec::new(),
             parameters: Vec::new(),
+            keeps_hyperparameters: false,
             restores_optimizers: true,
             has_state: false,
         };

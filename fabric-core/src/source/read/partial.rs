@@ -147,15 +147,11 @@ impl PartialSums {
             let Some((entry, first)) = open.first() else { continue };
             // Several tensors may be parts of one stored tensor, and complete its blocks together.
             let mut all = Share::default();
-            open.iter().for_each(|(_, noted)| all.add(noted.share));
+            for (_, noted) in &open {
+                all.add(noted.share);
+            }
             if !first.is_completed_by(all) {
-                read_again(
-                    source,
-                    entry,
-                    first.block,
-                    all,
-                    open.iter().map(|(_, noted)| &noted.used),
-                )?;
+                read_again(source, entry, all, &open)?;
             }
         }
         Ok(())
@@ -175,13 +171,11 @@ impl Noted {
 }
 
 /// Reads all of a block again, piece by piece, and compares its checksum, and the share of the bytes that were used.
-fn read_again<'n>(
-    source: &dyn Source,
-    entry: &str,
-    run: Block,
-    share: Share,
-    all_used: impl Iterator<Item = &'n Used> + Clone,
-) -> Result<()> {
+fn read_again(source: &dyn Source, entry: &str, share: Share, open: &[(&String, &Noted)]) -> Result<()> {
+    let Some((_, Noted { block: run, .. })) = open.first() else {
+        return Ok(());
+    };
+    let run = *run;
     let Some(sum) = run.sum else { return Ok(()) };
     let (mut whole, mut before) = (0, 0);
     let (mut bytes, mut used) = (vec![0; BLOCK.min(run.len)], vec![0; BLOCK.min(run.len)]);
@@ -196,7 +190,9 @@ fn read_again<'n>(
         let (bytes, used) = (&mut bytes[..piece.len], &mut used[..piece.len]);
         read_block(source, entry, piece, bytes)?;
         used.fill(0);
-        all_used.clone().for_each(|own| own.mask(at as u64, bytes, used));
+        for (_, noted) in open {
+            noted.used.mask(at as u64, bytes, used);
+        }
         let tail = (run.len - at - piece.len) as u64;
         whole ^= sum.share(bytes, tail);
         before ^= sum.share(used, tail);
