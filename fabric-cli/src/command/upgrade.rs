@@ -1,14 +1,16 @@
 //! `ckpt upgrade A B --recipe FILE`: a checkpoint of an older version as one of the present version.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fabric_core::Fabric;
 
 use crate::conversion::Conversion;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use crate::recipe;
 use crate::screen::Screen;
+use crate::text::plain;
 
 /// Writes a checkpoint of an older version of a program as one of the present version, with the optimizer.
 ///
@@ -29,6 +31,22 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<ExitCode, Failure> {
     let conversion = &arguments.conversion;
     let recipes = recipe::read(&arguments.recipe)?;
+    let file = Fabric::new()
+        .open(&conversion.from)
+        .map_err(|error| Failure::of(&conversion.from, &error))?;
+    let structs: BTreeSet<String> = file.versions().into_iter().map(|own| own.name).collect();
+    let absent: Vec<String> = recipes
+        .names()
+        .filter(|name| !structs.contains(*name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if !absent.is_empty() && !structs.is_empty() {
+        say(&format!(
+            "{} has no struct of the name {}",
+            plain(&conversion.from.to_string_lossy()),
+            absent.join(", ")
+        ));
+    }
     conversion.run(screen, "upgrade", |bar| {
         let options = conversion.reshard_options(bar);
         let report = Fabric::new().migrate_with(&conversion.from, &conversion.to, &recipes, options)?;

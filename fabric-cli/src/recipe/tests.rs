@@ -20,7 +20,7 @@ fn the_command_reads_the_recipe_that_the_program_writes() {
         m.unstack("a", "b.*", 2).transpose("a", 0, 1).reshape("a", (2, 3)).reshape("b", 6).reshape("c", [1, 2, 3]);
         m.cast("a", fabric_core::DType::BF16).moments(fabric_core::Moments::Reset);
         m.from(2, "b").insert("a", 1.5).insert("b", "text").insert("c", true).insert("d", -3).insert("e", [1, 2]);
-        m.insert_zeros("a").keep("b").remove("c").moments(fabric_core::Moments::Follow);
+        m.version("a.b", 3).insert_zeros("a").keep("b").remove("c").moments(fabric_core::Moments::Follow);
     };
     let statements = syn::parse::Parser::parse_str(syn::Block::parse_within, text).expect("statements");
     let of_command = super::words::statements(&statements, None).expect("words alone");

@@ -68,6 +68,7 @@ fn word(m: &mut Migrations, call: &ExprMethodCall) -> syn::Result<()> {
         "reshape" => of(2).and_then(|own| Ok(m.reshape(text(own[0])?, shape(own[1])?)))?,
         "cast" => of(2).and_then(|own| Ok(m.cast(text(own[0])?, dtype(own[1])?)))?,
         "insert" => of(2).and_then(|own| Ok(m.insert(text(own[0])?, value(own[1])?)))?,
+        "version" => of(2).and_then(|own| Ok(m.version(text(own[0])?, number(own[1])?)))?,
         "insert_zeros" => of(1).and_then(|own| Ok(m.insert_zeros(text(own[0])?)))?,
         "keep" => of(1).and_then(|own| Ok(m.keep(text(own[0])?)))?,
         "remove" => of(1).and_then(|own| Ok(m.remove(text(own[0])?)))?,

@@ -153,7 +153,10 @@ impl<'l> Loading<'l> {
             left_out::advise(&places.fields, policy, &mut plan.report);
             return Err(Error::Mismatch(Box::new(plan.report)));
         }
-        if let Some(doubt) = file.index.edits.doubts.first() {
+        // A state that takes a part of the saved one is another struct.
+        let options = &policy.options;
+        let is_whole = options.strict && options.only.is_empty() && options.exclude.is_empty();
+        if let Some(doubt) = file.index.edits.doubts.first().filter(|_| is_whole) {
             return Err(Error::Migration(Box::new(doubt.clone())));
         }
         check_writable(&plan)?;
@@ -185,7 +188,11 @@ fn structs(places: &LoadSlots<'_>, options: &LoadOptions) -> Vec<StructOfState<'
     // The recipes of parts that are left out move the moments too.
     let moves_moments = restores_optimizers(places, options);
     let is_due = |place: &&StructPlace| moves_moments || options.touches(&place.names.own);
-    StructOfState::all(places.structs.iter().filter(is_due))
+    let mut structs = StructOfState::all(places.structs.iter().filter(is_due));
+    for own in &mut structs {
+        own.is_asked_for = options.touches(own.path());
+    }
+    structs
 }
 
 /// Returns true if the options ask for an optimizer's state.

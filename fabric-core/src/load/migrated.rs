@@ -171,7 +171,14 @@ pub(crate) fn brought_up_by(file: &RawCheckpoint, recipes: &Recipes) -> Result<R
     if !recipes.structs.is_empty() && !recipes.structs.iter().any(|recipe| is_there(&recipe)) {
         return Err(versions::no_such_struct(&file.index, recipes));
     }
-    every_struct(file, &recipes.call, |index| StructOfState::of_names(index, recipes))
+    let brought_up = every_struct(file, &recipes.call, |index| StructOfState::of_names(index, recipes))?;
+    match brought_up.index.structs.iter().find(|record| record.name.is_empty()) {
+        Some(unnamed) => Err(Error::Options(format!(
+            "{}: a step makes the struct at `{}`, whose name only the program has: call Fabric::migrate::<State>(from, to) there",
+            file.index.origin, unnamed.path
+        ))),
+        None => Ok(brought_up),
+    }
 }
 
 /// The file after the recipe of a call, and those of all structs that `structs` finds.
@@ -203,7 +210,7 @@ fn every_struct<'r>(
             break;
         }
     }
-    if let Some(level) = edit.index.edits.anew.first() {
+    if let Some(level) = edit.index.edits.anew.first().filter(|_| edit.has_dropped_state) {
         return Err(Error::Options(format!(
             "{}: the optimizer's state `{level}` begins anew, which a file cannot say: load the file into a state, and save that",
             file.index.origin

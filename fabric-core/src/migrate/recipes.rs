@@ -70,6 +70,11 @@ impl Recipes {
         self
     }
 
+    /// The names of the structs that have recipes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.structs.iter().map(|own| own.name.as_str())
+    }
+
     /// The recipe of the structs with a name.
     pub(crate) fn of_struct(&self, name: &str) -> Option<&StructRecipe> {
         self.structs.iter().find(|own| own.name == name)

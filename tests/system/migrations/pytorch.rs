@@ -291,3 +291,82 @@ fn each_of_two_recipes_keeps_the_tensors_that_it_made() {
     }
     assert_eq!(stored(&twice, "model.k.weight").dtype(), DType::F32);
 }
+
+#[derive(Checkpoint)]
+struct OfK {
+    k: Linear,
+}
+
+#[derive(Checkpoint)]
+struct OfQ {
+    q: Linear,
+}
+
+#[derive(Checkpoint)]
+struct TwoModules {
+    a: OfK,
+    b: OfQ,
+    optimizer: AdamW,
+}
+
+fn named_file(names: &[&str], parts: impl IntoIterator<Item = (&'static str, Py)>) -> Py {
+    let mut group = adamw_group(4);
+    group["param_names"] = json!(names);
+    let optimizer = adamw(json!([group]), &moments(), 5.);
+    dict(parts.into_iter().chain([("optimizer", optimizer)]))
+}
+
+/// One optimizer of two modules names each parameter relative to its own.
+#[test]
+fn parameters_of_two_modules_are_found_one_by_one() {
+    let file = named_file(
+        &NAMES,
+        [
+            ("a", state_dict(&OfK { k: layer(1) }, "")),
+            ("b", state_dict(&OfQ { q: layer(3) }, "")),
+        ],
+    );
+    let (_directory, path) = write(&file);
+    let (a, b) = (OfK { k: layer(11) }, OfQ { q: layer(13) });
+    let vars = [variables(&a), variables(&b)].concat();
+    let mut live = TwoModules {
+        optimizer: AdamW::new_lr(vars, 0.5).unwrap(),
+        a,
+        b,
+    };
+    let options = LoadOptions::new().migrations(|m| {
+        m.transpose("a.k.weight", 0, 1);
+    });
+    Fabric::new().load_with(&path, &mut live, options).unwrap();
+    let all = named_optimizer_state(&live).unwrap();
+    let moment = |name: &str| {
+        all.iter()
+            .find(|own| own.parameter == name)
+            .unwrap()
+            .tensor("exp_avg")
+            .unwrap()
+    };
+    let turned = moments()[1].t().unwrap().contiguous().unwrap();
+    assert_eq!(bits(moment("a.k.weight")), bits(&turned));
+    assert_eq!(bits(moment("b.q.weight")), bits(&moments()[3]));
+}
+
+/// The optimizer was given the wrapped module, and the file has the state of the module inside.
+#[test]
+fn parameters_under_names_that_the_file_lacks_are_no_guess() {
+    let names = NAMES.map(|name| format!("module.{name}"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let file = named_file(&names, [("model", state_dict(&net(1), ""))]);
+    let (_directory, path) = write(&file);
+    let options = LoadOptions::new().migrations(|m| {
+        m.transpose("model.k.weight", 0, 1);
+    });
+    let error = Fabric::new()
+        .load_with(&path, &mut swapped(), options)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`module.k.weight`, which is no tensor of the file and may be `model.k.weight`"),
+        "{error}"
+    );
+}

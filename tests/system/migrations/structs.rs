@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
+use fabric_core::optim::AdamW;
 use fabric_core::{Checkpoint, Error, LoadOptions, Migrations, Moments, SaveOptions};
 
 use crate::states::{PATH, bits, fabric, tensor};
@@ -249,6 +250,11 @@ fn an_error_of_the_outermost_recipe_is_not_lost_where_the_names_differ() {
     assert!(matches!(error, Error::Migration(_)), "{error}");
     assert!(error.to_string().contains("no `absent`"), "{error}");
     assert_eq!(bits(&new.weight), bits(&tensor(2, (2, 2))));
+    // A part of the saved state belongs to another struct.
+    fabric
+        .load_with(PATH, &mut new, LoadOptions::new().strict(false))
+        .unwrap();
+    assert_eq!(bits(&new.weight), bits(&old.weight));
     // A newer file is refused under another name too.
     fabric
         .save(
@@ -607,7 +613,6 @@ fn a_second_recipe_of_a_call_does_not_belong_to_the_step_of_the_first() {
 #[test]
 fn a_file_cannot_say_that_state_begins_anew() {
     use candle_nn::Optimizer as _;
-    use fabric_core::optim::AdamW;
 
     #[derive(Checkpoint)]
     struct Train {
@@ -634,4 +639,44 @@ fn a_file_cannot_say_that_state_begins_anew() {
     assert!(error.contains("load the file into a state, and save that"), "{error}");
     assert!(!error.contains("the state is unchanged"), "{error}");
     assert!(fabric.open("new").is_err());
+}
+
+#[derive(Checkpoint)]
+struct Tuned<P> {
+    body: Var,
+    head: P,
+    optimizer: AdamW,
+}
+
+fn tuned<P>(head: P) -> Tuned<P> {
+    let body = crate::states::var(3, 4);
+    Tuned {
+        optimizer: AdamW::new_lr(vec![body.clone()], 0.5).unwrap(),
+        body,
+        head,
+    }
+}
+
+/// A part that the call leaves out may be of any version: newer, or with a recipe that does not fit.
+#[test]
+fn a_part_that_is_left_out_refuses_nothing() {
+    #[derive(Checkpoint)]
+    #[checkpoint(version = 7)]
+    struct Newer {
+        weight: Tensor,
+    }
+    let fabric = fabric();
+    let weight = tensor(1, (2, 2));
+    let options = || LoadOptions::new().exclude("head");
+    let other = || Other {
+        weight: tensor(2, (2, 2)),
+    };
+    fabric.save(PATH, &tuned(Newer { weight })).unwrap();
+    let mut new = tuned(other());
+    fabric.load(PATH, &mut new).unwrap_err();
+    fabric.load_with(PATH, &mut new, options()).unwrap();
+    fabric.save(PATH, &tuned(first::part(1))).unwrap();
+    fabric.load(PATH, &mut new).unwrap_err();
+    fabric.load_with(PATH, &mut new, options()).unwrap();
+    assert_eq!(bits(&new.head.weight), bits(&other().weight));
 }

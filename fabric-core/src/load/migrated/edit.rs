@@ -35,6 +35,8 @@ pub(super) struct Edit {
     pub(super) has_state: bool,
     /// The structs of the index.
     pub(super) paths: ByPath,
+    /// Set by words that drop an optimizer's state, which begins anew.
+    pub(super) has_dropped_state: bool,
     /// Set by words that give structs other paths, or take them away.
     pub(super) has_moved_structs: bool,
     /// Tensors that the program made.
@@ -68,6 +70,7 @@ impl Edit {
             keeps_hyperparameters: recipes.keeps_hyperparameters,
             restores_optimizers: recipes.restores_optimizers,
             has_state: recipes.has_state,
+            has_dropped_state: false,
             has_moved_structs: false,
             memory: Memory::behind(&*file.source),
             word: String::new(),

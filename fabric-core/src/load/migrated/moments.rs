@@ -140,7 +140,16 @@ impl Edit {
         self.check_certain(optimizer, &moved.from)?;
         let found: Vec<Option<&FileParameter>> = moved.from.iter().map(|name| own.parameter(name)).collect();
         if found.iter().all(Option::is_none) {
-            return Ok(None);
+            let lost = moved.from.iter().find_map(|name| Some((name, own.lost(name)?)));
+            return match lost {
+                Some((name, parameter)) if !self.state(&state).is_empty() => Err(Problem::Clause(format!(
+                    "the optimizer `{}` of the file has the parameter `{parameter}`, which is no tensor of the file and may be \
+                     `{name}`: .rename(..) it to the name of the parameter, or leave the optimizer out with \
+                     LoadOptions::exclude(..)",
+                    own.root
+                ))),
+                _ => Ok(None),
+            };
         }
         let known: Vec<FileParameter> = found.iter().flatten().map(|parameter| (*parameter).clone()).collect();
         if moments == Moments::Reset {
@@ -168,6 +177,9 @@ impl Edit {
     /// Refuses a word that takes tensors which may be the parameters of an optimizer, and may not.
     pub(super) fn check_certain(&self, optimizer: usize, names: &[String]) -> Result<(), Problem> {
         let own = &self.optimizers[optimizer];
+        if !self.restores_optimizers {
+            return Ok(());
+        }
         let Some(module) = names.iter().find_map(|name| own.uncertain(name)) else {
             return Ok(());
         };
@@ -254,6 +266,7 @@ impl Edit {
     /// Lets the state of parameters begin anew.
     pub(super) fn begin_anew(&mut self, states: &[BTreeMap<String, String>], levels: Vec<String>) {
         for name in states.iter().flat_map(BTreeMap::values) {
+            self.has_dropped_state = true;
             drop(self.take(name));
         }
         self.index.edits.anew.extend(levels);

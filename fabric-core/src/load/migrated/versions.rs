@@ -23,6 +23,8 @@ pub(crate) struct StructOfState<'r> {
     name: &'r str,
     version: u32,
     recipe: Recipe<'r>,
+    /// False for a struct that the options leave out, and whose recipe moves moments alone.
+    pub(crate) is_asked_for: bool,
     /// The names of the other structs of the state with the same path, in the order of the walk: a newtype, a flattened struct.
     before: Vec<&'r str>,
     behind: Vec<&'r str>,
@@ -56,11 +58,17 @@ impl<'r> StructOfState<'r> {
                 name: place.name,
                 version: place.version,
                 recipe: Recipe::Declared(place.recipe),
+                is_asked_for: true,
                 before: names[..*count - 1].to_vec(),
                 behind: names[*count..].to_vec(),
             }
         });
         all.collect()
+    }
+
+    /// The path in the state.
+    pub(crate) fn path(&self) -> &str {
+        self.paths.first().map_or("", String::as_str)
     }
 
     fn recipe(&self) -> Cow<'r, Migrations> {
@@ -84,6 +92,7 @@ impl<'r> StructOfState<'r> {
                 name: &own.name,
                 version: own.version,
                 recipe: Recipe::Given(&own.recipe),
+                is_asked_for: true,
                 before: Vec::new(),
                 behind: Vec::new(),
             })
@@ -191,6 +200,9 @@ pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
                  LoadOptions::exclude({path:?})"
             ),
         };
+        if !own.is_asked_for {
+            return Ok(());
+        }
         let error = at.error(edit, None, None, what);
         if edit.has_state && record.path.is_empty() && record.name != own.name {
             return doubt(edit, error);
@@ -203,13 +215,13 @@ pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
         return Ok(());
     }
     let may_be_another = edit.has_state && record.path.is_empty() && record.name != own.name;
-    let before = may_be_another.then(|| edit.clone());
+    let before = (may_be_another || !own.is_asked_for).then(|| edit.clone());
     let followed =
         steps(&recipe, &at, edit).and_then(|due| due.into_iter().try_for_each(|step| follow(edit, step, &at)));
     match (followed, before) {
         (Err(error), Some(before)) => {
             *edit = before;
-            return doubt(edit, error);
+            return if own.is_asked_for { doubt(edit, error) } else { Ok(()) };
         }
         (followed, _) => followed?,
     }

@@ -82,6 +82,7 @@ impl Edit {
             let optimizer = &self.optimizers[at];
             let level = optimizer.parameter(name).map(|parameter| optimizer.state_of(parameter));
             if let Some(level) = level {
+                self.has_dropped_state |= self.index.names_below(&level).next().is_some();
                 self.drop_below(&level);
                 self.index.edits.anew.insert(level);
             }

@@ -5,7 +5,7 @@
 
 use super::FileOptimizer;
 use crate::entry::{join, strip};
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::source::Index;
 
 impl FileOptimizer {
@@ -32,8 +32,43 @@ impl FileOptimizer {
         }
         match &modules[..] {
             [module] => self.settle(index, &module.clone()),
+            [] => self.settle_each(index),
             _ => self.modules = modules,
         }
+    }
+
+    /// Decides for parameters of several modules: each is the one tensor whose name ends with its name.
+    fn settle_each(&mut self, index: &Index) {
+        let mut by_ending: HashMap<&str, Option<&str>> = HashMap::default();
+        for entry in index.tensors.keys() {
+            let endings = entry.match_indices('.').map(|(dot, _)| &entry[dot + 1..]);
+            for ending in endings {
+                let found = by_ending.entry(ending).or_insert(Some(entry));
+                *found = found.filter(|other| *other == entry);
+            }
+        }
+        for (place, parameters) in self.places.iter_mut().enumerate() {
+            for parameter in parameters.iter_mut() {
+                if let Some(Some(entry)) = by_ending.get(parameter.name.as_str()) {
+                    (*entry).clone_into(&mut parameter.entry);
+                    self.by_entry.insert((*entry).to_owned(), place);
+                }
+            }
+        }
+    }
+
+    /// The name of a parameter that is no tensor of the file, and may be this one: the last two segments are equal.
+    pub(in crate::load::migrated) fn lost(&self, entry: &str) -> Option<&str> {
+        let ending = |name: &str| {
+            let mut segments = name.rsplit('.');
+            (segments.next().map(str::to_owned), segments.next().map(str::to_owned))
+        };
+        let wanted = ending(entry);
+        let mut lost = self
+            .parameters()
+            .filter(|own| own.entry.is_empty() && !own.name.is_empty());
+        lost.find(|own| ending(&own.name) == wanted)
+            .map(|own| own.name.as_str())
     }
 
     /// Renames the levels that may hold the parameters. Returns false if a level loses some of them.
