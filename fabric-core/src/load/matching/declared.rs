@@ -1,7 +1,7 @@
 //! Entries of the state that a recipe declares as absent from the file: those that begin at zero, and those that stay.
 
 use super::{Fate, Matching};
-use crate::entry::strip;
+use crate::entry::{join, strip};
 use crate::error::Result;
 use crate::hash::HashSet;
 use crate::load::entries::{EntryTarget, StateEntry};
@@ -25,7 +25,12 @@ pub(crate) fn check_declared(entries: &[StateEntry<'_>], states: &[Vec<String>],
                 declarations.zeros(name).for_each(|number| zeros[number] = true);
                 declarations.kept(name).for_each(|number| kept[number] = true);
             }
-            let zero = declarations.zeros(name).next();
+            // A value below a level is no zero, and remains to be found.
+            let is_meant = |number: &usize| {
+                let declared = &edits.zeros[*number];
+                join(&declared.at, declared.name.as_str()) == name
+            };
+            let zero = declarations.zeros(name).find(is_meant);
             if let Some(number) = zero.filter(|_| matches!(entry.held, EntryTarget::Value(_))) {
                 let declared = &edits.zeros[number];
                 return Err(declared.refuse(format!(
@@ -83,7 +88,9 @@ impl Matching<'_, '_> {
                 self.fates[at] = Some(Fate::ZeroInit);
                 self.plan.zero_init.push(at);
                 report.begun_anew.push(entry.name.to_owned());
-            } else if names.clone().any(|name| declarations.is_zero(name)) {
+            } else if !matches!(entry.held, EntryTarget::Value(_))
+                && names.clone().any(|name| declarations.is_zero(name))
+            {
                 self.fates[at] = Some(Fate::ZeroInit);
                 self.plan.zero_init.push(at);
                 report.zeroed.push(entry.name.to_owned());
