@@ -3,37 +3,21 @@
 //! A zero byte multiplies the remainder by x^8 modulo the polynomial, and n of them by x^(8n), which takes a multiplication for each
 //! binary digit of n. Mark Adler's `crc32_combine` in zlib does the same for CRC-32.
 
-/// The polynomial of CRC-64/NVME, `ad93d23594c93659`, with its bits reversed.
-const POLYNOMIAL: u64 = 0x9a6c_9329_ac4b_c9b5;
+use crate::io::polynomial::Polynomial;
 
-/// x^8, x^16, x^32, ...: what 1, 2, 4, ... zero bytes multiply by.
+const CRC: Polynomial = Polynomial::CRC64_NVME;
+
+/// x^8, x^16, x^32, ...: the factors of 1, 2, 4, ... zero bytes.
 static POWERS: [u64; 64] = powers();
 
 const fn powers() -> [u64; 64] {
-    let mut all = [0; 64];
-    // The highest bit stands for x^0.
-    let mut power = 1 << (63 - 8);
-    let mut at = 0;
+    let mut all = [CRC.power(8); 64];
+    let mut at = 1;
     while at < all.len() {
-        all[at] = power;
-        power = multiply(power, power);
+        all[at] = CRC.product(all[at - 1], all[at - 1]);
         at += 1;
     }
     all
-}
-
-/// The product of two polynomials modulo the polynomial.
-const fn multiply(a: u64, mut b: u64) -> u64 {
-    let mut product = 0;
-    let mut bit = 1 << 63;
-    while bit != 0 {
-        if a & bit != 0 {
-            product ^= b;
-        }
-        bit >>= 1;
-        b = if b & 1 == 1 { (b >> 1) ^ POLYNOMIAL } else { b >> 1 };
-    }
-    product
 }
 
 /// The remainder behind `len` zero bytes.
@@ -43,7 +27,7 @@ pub(crate) fn shifted(mut remainder: u64, mut len: u64) -> u64 {
             break;
         }
         if len & 1 == 1 {
-            remainder = multiply(*power, remainder);
+            remainder = CRC.product(*power, remainder);
         }
         len >>= 1;
     }

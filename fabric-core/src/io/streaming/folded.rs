@@ -8,17 +8,15 @@
 //! The loop reads four streams of the source at a time. A processor prefetches each stream, and prefetches more bytes
 //! of four streams than of one. Such a copy is limited by this prefetching.
 
-mod polynomial;
-
 use std::arch::x86_64::{
     __m512i, _mm_set_epi64x, _mm512_broadcast_i32x4, _mm512_clmulepi64_epi128, _mm512_setzero_si512,
     _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_zextsi128_si512,
 };
 
-use self::polynomial::Polynomial;
 use super::line::{Line, Stores, fetch, load};
 use super::{Crc, LINE};
 use crate::io::lent::{Lent, LentArray};
+use crate::io::polynomial::Polynomial;
 
 /// The number of streams.
 const STREAMS: usize = 4;

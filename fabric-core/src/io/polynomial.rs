@@ -4,7 +4,7 @@
 
 /// The polynomial of a CRC, and the arithmetic modulo it.
 #[derive(Debug)]
-pub(super) struct Polynomial {
+pub(in crate::io) struct Polynomial {
     width: u32,
     /// The polynomial without its highest power, with x^0 in the highest of `width` bits.
     reflected: u64,
@@ -12,13 +12,13 @@ pub(super) struct Polynomial {
 
 impl Polynomial {
     /// The polynomial of CRC-64/NVME.
-    pub(super) const CRC64_NVME: Self = Self {
+    pub(in crate::io) const CRC64_NVME: Self = Self {
         width: 64,
         reflected: 0x9a6c_9329_ac4b_c9b5,
     };
 
     /// The polynomial of CRC-32/ISO-HDLC.
-    pub(super) const CRC32_ISO_HDLC: Self = Self {
+    pub(in crate::io) const CRC32_ISO_HDLC: Self = Self {
         width: 32,
         reflected: 0xedb8_8320,
     };
@@ -32,7 +32,7 @@ impl Polynomial {
         u64::MAX >> (64 - self.width)
     }
 
-    pub(super) const fn times_x(&self, of: u64) -> u64 {
+    pub(in crate::io) const fn times_x(&self, of: u64) -> u64 {
         (of >> 1) ^ if of & 1 == 1 { self.reflected } else { 0 }
     }
 
@@ -46,7 +46,7 @@ impl Polynomial {
         }
     }
 
-    pub(super) const fn product(&self, one: u64, other: u64) -> u64 {
+    pub(in crate::io) const fn product(&self, one: u64, other: u64) -> u64 {
         let (mut power, mut sum, mut rest) = (one, 0, other);
         while rest != 0 {
             if rest & self.one() != 0 {
@@ -59,7 +59,7 @@ impl Polynomial {
     }
 
     /// x to the `exponent`, which may be negative.
-    pub(super) const fn power(&self, exponent: i64) -> u64 {
+    pub(in crate::io) const fn power(&self, exponent: i64) -> u64 {
         let x = if exponent < 0 {
             self.over_x(self.one())
         } else {
@@ -77,12 +77,12 @@ impl Polynomial {
     }
 
     /// The element in 64 bits, with x^0 in the highest.
-    pub(super) const fn widened(&self, of: u64) -> u64 {
+    pub(in crate::io) const fn widened(&self, of: u64) -> u64 {
         of << (64 - self.width)
     }
 
     /// The difference between 64 bits and the width.
-    pub(super) const fn narrower(&self) -> i64 {
+    pub(in crate::io) const fn narrower(&self) -> i64 {
         64 - self.width as i64
     }
 }
