@@ -16,6 +16,7 @@ pub mod allocations;
 pub mod dcp;
 pub mod files;
 pub mod fuzzing;
+pub mod kinds;
 pub mod payload;
 pub mod pickle;
 pub mod states;

@@ -11,32 +11,32 @@ use crate::states::{CPU, var, variables};
 
 /// As the file has them: the order of the alphabet is that of a state dict that an export writes.
 #[derive(Checkpoint)]
-struct Saved {
-    k: Linear,
-    q: Linear,
+pub(crate) struct Saved {
+    pub(crate) k: Linear,
+    pub(crate) q: Linear,
 }
 
 /// The same modules in another order.
 #[derive(Checkpoint)]
-struct Swapped {
-    q: Linear,
-    k: Linear,
+pub(crate) struct Swapped {
+    pub(crate) q: Linear,
+    pub(crate) k: Linear,
 }
 
 #[derive(Checkpoint)]
-struct State<M> {
-    model: M,
-    optimizer: AdamW,
+pub(crate) struct State<M> {
+    pub(crate) model: M,
+    pub(crate) optimizer: AdamW,
 }
 
-fn layer(seed: u64) -> Linear {
+pub(crate) fn layer(seed: u64) -> Linear {
     Linear::new(
         var(seed, (2, 2)).as_tensor().clone(),
         Some(var(seed + 1, 2).as_tensor().clone()),
     )
 }
 
-fn state<M: Checkpoint>(model: M) -> State<M> {
+pub(crate) fn state<M: Checkpoint>(model: M) -> State<M> {
     State {
         optimizer: AdamW::new_lr(variables(&model), 0.5).unwrap(),
         model,
@@ -50,7 +50,7 @@ fn saved() -> Saved {
     }
 }
 
-fn swapped() -> State<Swapped> {
+pub(crate) fn swapped() -> State<Swapped> {
     state(Swapped {
         q: layer(5),
         k: layer(7),

@@ -5,8 +5,8 @@ use candle_core::{DType, Tensor, Var};
 use candle_nn::ops::softmax;
 use fabric_core::optim::{AdamW, Sgd};
 use fabric_core::{Checkpoint, LoadOptions};
+use testkit::kinds::Kind;
 
-use super::training::Kind;
 use crate::states::{PATH, fabric, tensor};
 
 const WIDTH: usize = 4;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
-use candle_nn::Optimizer;
-use fabric_core::optim::{AdamW, ParamsSgd, Sgd};
+use fabric_core::optim::{AdamW, Sgd};
 use fabric_core::{Checkpoint, LoadOptions, Migrations, Moments};
+use testkit::kinds::Kind;
 
 use crate::states::{PATH, bits, fabric, tensor, var};
 
@@ -21,27 +21,6 @@ struct State<O> {
 struct Training<O> {
     vars: BTreeMap<String, Var>,
     state: State<O>,
-}
-
-pub(super) trait Kind: Optimizer + Checkpoint + Sized {
-    fn of(vars: Vec<(String, Var)>) -> Self;
-}
-
-impl Kind for AdamW {
-    fn of(vars: Vec<(String, Var)>) -> Self {
-        Self::from_named(vars, candle_nn::ParamsAdamW::default()).unwrap()
-    }
-}
-
-impl Kind for Sgd {
-    fn of(vars: Vec<(String, Var)>) -> Self {
-        let options = ParamsSgd {
-            lr: 0.1,
-            momentum: 0.9,
-            ..ParamsSgd::default()
-        };
-        Self::from_named(vars, options).unwrap()
-    }
 }
 
 impl<O: Kind> Training<O> {

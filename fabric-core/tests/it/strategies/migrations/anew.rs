@@ -3,10 +3,11 @@
 use candle_core::{DType, Device, Tensor};
 use fabric_core::optim::{AdamW, Sgd};
 use fabric_core::{Checkpoint, Fabric, LoadOptions, Moments, Strategy};
+use testkit::kinds::Kind;
 use testkit::states;
 
 use super::changes::{Change, PATH, joined, named, turned};
-use super::training::{Columns, Contents, Kind, Rows, Tensors, held};
+use super::training::{Columns, Contents, Rows, Tensors, held};
 use crate::strategies::world::{alone, run};
 
 #[test]

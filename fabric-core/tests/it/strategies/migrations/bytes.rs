@@ -165,7 +165,7 @@ fn each(change: &Change, check: impl Fn(&(Memory, Contents), &str)) {
     check(&saved::<Columns<Sgd>>(change), "saved along 1");
 }
 
-/// What is read by so many ranks that load along each dimension.
+/// The bytes that this number of ranks reads, for each dimension along which they load.
 fn along_both(change: &Change, saved: &(Memory, Contents), ranks: usize) -> [Vec<Stored>; 2] {
     [
         counted::<Rows<Sgd>>(change, saved, ranks),

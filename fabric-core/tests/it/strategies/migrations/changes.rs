@@ -6,9 +6,10 @@ use candle_core::Tensor;
 use fabric_core::optim::{AdamW, Sgd};
 use fabric_core::testing::Memory;
 use fabric_core::{Fabric, LoadOptions, Migrations, Strategy};
+use testkit::kinds::Kind;
 use testkit::states;
 
-use super::training::{Columns, Contents, Kind, Rows, Sharded, Tensors, Training};
+use super::training::{Columns, Contents, Rows, Sharded, Tensors, Training};
 use crate::strategies::world::{alone, run};
 
 pub(super) const PATH: &str = "run/last";
@@ -70,7 +71,7 @@ impl Change {
         after.into_iter().map(copy).collect()
     }
 
-    /// What a load restores in the new program.
+    /// The parameters and the optimizer's state that a load restores in the new program.
     pub(super) fn restored(&self, old: &Contents) -> Contents {
         let (after, new) = (self.after(&old.model), tensors(self.new, 0));
         let zeros = |names: &[&str]| -> Tensors {

@@ -4,35 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 use candle_nn::Optimizer;
-use fabric_core::optim::{AdamW, ParamsSgd, Sgd};
 use fabric_core::{Checkpoint, Fabric, named_optimizer_state, set_optimizer_steps};
+use testkit::kinds::Kind;
 use testkit::states;
 
 use crate::strategies::world::{along, part};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
-
-/// An optimizer over named parameters.
-pub(super) trait Kind: Optimizer + Checkpoint + Sized {
-    fn of(vars: Vec<(String, Var)>) -> Self;
-}
-
-impl Kind for AdamW {
-    fn of(vars: Vec<(String, Var)>) -> Self {
-        Self::from_named(vars, candle_nn::ParamsAdamW::default()).expect("an optimizer")
-    }
-}
-
-impl Kind for Sgd {
-    fn of(vars: Vec<(String, Var)>) -> Self {
-        let options = ParamsSgd {
-            lr: 0.1,
-            momentum: 0.9,
-            ..ParamsSgd::default()
-        };
-        Self::from_named(vars, options).expect("an optimizer")
-    }
-}
 
 /// A state with a model that ranks cut along one dimension.
 pub(super) trait Sharded: Checkpoint + Sized {
