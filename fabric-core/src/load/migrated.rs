@@ -53,7 +53,7 @@ pub(crate) fn migrated(file: &RawCheckpoint, recipes: &Due<'_>) -> Result<Option
 }
 
 /// Follows the recipe of a call.
-fn follow_call(edit: &mut Edit, call: &Migrations) -> Result<()> {
+fn follow_call(edit: &mut Edit<'_>, call: &Migrations) -> Result<()> {
     let outermost = edit.index.structs.iter().find(|record| record.path.is_empty());
     let at = At {
         path: "",
@@ -87,7 +87,7 @@ impl At<'_> {
     }
 
     /// The error of a step or a word.
-    fn error(&self, edit: &Edit, step: Option<&Step>, word: Option<String>, what: impl fmt::Display) -> Error {
+    fn error(&self, edit: &Edit<'_>, step: Option<&Step>, word: Option<String>, what: impl fmt::Display) -> Error {
         Error::Migration(Box::new(MigrationError {
             what: what.to_string(),
             ..self.refusal(edit, step, word)
@@ -95,7 +95,7 @@ impl At<'_> {
     }
 
     /// An error without its finding.
-    fn refusal(&self, edit: &Edit, step: Option<&Step>, word: Option<String>) -> MigrationError {
+    fn refusal(&self, edit: &Edit<'_>, step: Option<&Step>, word: Option<String>) -> MigrationError {
         MigrationError {
             origin: edit.index.origin.clone(),
             path: self.path.to_owned(),
@@ -105,7 +105,7 @@ impl At<'_> {
             step: step.and_then(|step| Some((step.from?, step.what.clone()))),
             word,
             what: String::new(),
-            has_state: edit.has_state,
+            has_state: edit.due.has_state,
         }
     }
 }
@@ -131,7 +131,7 @@ impl From<Error> for Problem {
 }
 
 /// Follows the words of one step.
-fn follow(edit: &mut Edit, step: &Step, at: &At<'_>) -> Result<()> {
+fn follow(edit: &mut Edit<'_>, step: &Step, at: &At<'_>) -> Result<()> {
     for word in &step.words {
         edit.begin(at.refusal(edit, Some(step), Some(format!("{word:?}"))));
         edit.follow(at.path, word).map_err(|problem| match problem {

@@ -17,22 +17,14 @@ use crate::source::{Index, Origin, Source, StoredTensor};
 use crate::value::Value;
 
 /// An index in the middle of a migration.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts about the load, each asked for by itself"
-)]
 #[derive(Clone)]
-pub(super) struct Edit {
+pub(super) struct Edit<'d> {
+    /// The facts about the load.
+    pub(super) due: &'d Due<'d>,
     pub(super) index: Index,
     pub(super) source: Arc<dyn Source>,
     /// The optimizers of the file, whose groups are taken apart.
     pub(super) optimizers: Vec<FileOptimizer>,
-    pub(super) parameters_of_state: Vec<String>,
-    /// True if the hyper-parameters of the file are not used.
-    pub(super) keeps_hyperparameters: bool,
-    /// False if the load restores no optimizer's state.
-    pub(super) restores_optimizers: bool,
-    pub(super) has_state: bool,
     /// The structs of the index.
     pub(super) paths: ByPath,
     /// Set by words that drop an optimizer's state, which begins anew.
@@ -56,20 +48,17 @@ pub(super) enum Taken {
     Filtered,
 }
 
-impl Edit {
-    pub(super) fn new(file: &RawCheckpoint, recipes: &Due<'_>) -> Self {
+impl<'d> Edit<'d> {
+    pub(super) fn new(file: &RawCheckpoint, due: &'d Due<'d>) -> Self {
         let index = (*file.index).clone();
         let order = index.order.iter().enumerate();
         Self {
             places: order.map(|(place, name)| (name.clone(), place)).collect(),
             paths: ByPath::of(&index),
-            optimizers: FileOptimizer::all(&index, &recipes.parameters),
+            optimizers: FileOptimizer::all(&index, &due.parameters),
             index,
             source: file.source.clone(),
-            parameters_of_state: recipes.parameters.clone(),
-            keeps_hyperparameters: recipes.keeps_hyperparameters,
-            restores_optimizers: recipes.restores_optimizers,
-            has_state: recipes.has_state,
+            due,
             has_dropped_state: false,
             has_moved_structs: false,
             memory: Memory::behind(&*file.source),

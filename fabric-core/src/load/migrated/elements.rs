@@ -18,7 +18,7 @@ pub(super) struct Moved {
     pub(super) to: Vec<String>,
 }
 
-impl Edit {
+impl Edit<'_> {
     /// For each text of the stars, the entries that several patterns name together. A word that takes several entries needs all of
     /// them.
     pub(super) fn together(&self, at: &str, patterns: &[Pattern]) -> Result<Vec<(Captures, Vec<String>)>, Problem> {

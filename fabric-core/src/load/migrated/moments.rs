@@ -35,7 +35,7 @@ enum Made {
     Count(StoredTensor),
 }
 
-impl Edit {
+impl Edit<'_> {
     /// Does to the state of the parameters `moved.from` what a word has done to the parameters. `infos` are the types and shapes that
     /// they had. If the load restores no optimizer's state, a state that cannot follow stays.
     pub(super) fn follow_moments(
@@ -49,7 +49,7 @@ impl Edit {
         match self.plan_moments(optimizer, moved, infos, moments, make) {
             Ok(Some(plan)) => self.take_moments(optimizer, moved, plan),
             Ok(None) => Ok(()),
-            Err(Problem::Clause(_)) if !self.restores_optimizers => Ok(()),
+            Err(Problem::Clause(_)) if !self.due.restores_optimizers => Ok(()),
             Err(problem) => Err(problem),
         }
     }
@@ -129,7 +129,7 @@ impl Edit {
     ) -> Result<Option<Vec<FileParameter>>, Problem> {
         let own = &self.optimizers[optimizer];
         let state = own.state();
-        if own.is_nameless() && self.restores_optimizers && !self.state(&state).is_empty() {
+        if own.is_nameless() && self.due.restores_optimizers && !self.state(&state).is_empty() {
             return Err(Problem::Clause(format!(
                 "the optimizer `{}` of the file numbers its parameters, so that its state cannot follow the elements of {}: leave \
                  it out with LoadOptions::exclude(..), or save it with the names of its parameters",
@@ -144,8 +144,7 @@ impl Edit {
             return match lost {
                 Some((name, parameter)) if !self.state(&state).is_empty() => Err(Problem::Clause(format!(
                     "the optimizer `{}` of the file has the parameter `{parameter}`, which is no tensor of the file and may be \
-                     `{name}`: .rename(..) it to the name of the parameter, or leave the optimizer out with \
-                     LoadOptions::exclude(..)",
+                     `{name}`: leave the optimizer out with LoadOptions::exclude(..), or save it with the names of its tensors",
                     own.root
                 ))),
                 _ => Ok(None),
@@ -164,7 +163,7 @@ impl Edit {
         }
         let options = |parameter: &FileParameter| &own.options[parameter.group];
         let unlike = known.iter().find(|other| options(other) != options(&known[0]));
-        if let Some(other) = unlike.filter(|_| !self.keeps_hyperparameters) {
+        if let Some(other) = unlike.filter(|_| !self.due.keeps_hyperparameters) {
             return Err(Problem::Clause(format!(
                 "`{}` and `{}` lie in groups of the optimizer `{}` with other hyper-parameters; .moments(Moments::Reset) behind \
                  the word lets the state begin anew in the group of the first",
@@ -177,19 +176,18 @@ impl Edit {
     /// Refuses a word that takes tensors which may be the parameters of an optimizer, and may not.
     pub(super) fn check_certain(&self, optimizer: usize, names: &[String]) -> Result<(), Problem> {
         let own = &self.optimizers[optimizer];
-        if !self.restores_optimizers {
+        if !self.due.restores_optimizers {
             return Ok(());
         }
         let Some(module) = names.iter().find_map(|name| own.uncertain(name)) else {
             return Ok(());
         };
-        let other = own.modules.iter().find(|other| *other != module);
         Err(Problem::Clause(format!(
             "the optimizer `{}` of the file may be that of each of {}, so that nobody knows whether its state follows `{module}`: \
-             write .remove({:?}) first, or load the parts one by one with LoadOptions::root(..)",
+             before this word, .remove(..) the level that the optimizer does not train, or leave the optimizer out with \
+             LoadOptions::exclude(..)",
             own.root,
-            quoted(&own.modules),
-            other.map_or("", String::as_str)
+            quoted(&own.modules)
         )))
     }
 
@@ -251,7 +249,7 @@ impl Edit {
     pub(super) fn read_groups(&mut self, name: &str) {
         let Some(root) = root(name) else { return };
         self.optimizers.retain(|optimizer| optimizer.root != root);
-        let read = |value| FileOptimizer::of(&self.index, root, value, &self.parameters_of_state);
+        let read = |value| FileOptimizer::of(&self.index, root, value, &self.due.parameters);
         let made = self.index.values.get(name).and_then(read);
         self.optimizers.extend(made);
     }

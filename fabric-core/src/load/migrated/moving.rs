@@ -13,7 +13,7 @@ use crate::source::StoredTensor;
 /// The most tensors that `unstack` makes of one.
 const MOST_PARTS: usize = 1 << 16;
 
-impl Edit {
+impl Edit<'_> {
     /// Follows a word that moves elements. Returns the number of times that it found its entries.
     pub(super) fn moved(&mut self, at: &str, verb: &Verb, moments: Moments) -> Result<usize, Problem> {
         match verb {

@@ -174,7 +174,7 @@ pub(super) fn may_differ(structs: &[StructOfState<'_>], index: &Index) -> bool {
 ///
 /// # Errors
 /// [`Error::Migration`](crate::Error::Migration) if the file is newer, if a step is missing or there twice, or if a word does not fit.
-pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
+pub(super) fn bring_up(edit: &mut Edit<'_>, own: &StructOfState<'_>) -> Result<()> {
     let Some(place) = edit.paths.find(own, &edit.index) else {
         note_unknown(edit, own);
         return Ok(());
@@ -204,7 +204,7 @@ pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
             return Ok(());
         }
         let error = at.error(edit, None, None, what);
-        if edit.has_state && record.path.is_empty() && record.name != own.name {
+        if edit.due.has_state && record.path.is_empty() && record.name != own.name {
             return doubt(edit, error);
         }
         return Err(error);
@@ -214,7 +214,7 @@ pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
         // A version without a recipe: names and aliases decide.
         return Ok(());
     }
-    let may_be_another = edit.has_state && record.path.is_empty() && record.name != own.name;
+    let may_be_another = edit.due.has_state && record.path.is_empty() && record.name != own.name;
     let before = (may_be_another || !own.is_asked_for).then(|| edit.clone());
     let followed =
         steps(&recipe, &at, edit).and_then(|due| due.into_iter().try_for_each(|step| follow(edit, step, &at)));
@@ -243,7 +243,7 @@ pub(super) fn bring_up(edit: &mut Edit, own: &StructOfState<'_>) -> Result<()> {
 }
 
 /// Says in the report that the entries of a struct without a version in the file were taken for the present ones.
-fn note_unknown(edit: &mut Edit, own: &StructOfState<'_>) {
+fn note_unknown(edit: &mut Edit<'_>, own: &StructOfState<'_>) {
     if own.version == 1 || edit.index.structs.is_empty() || own.recipe().steps.is_empty() {
         return;
     }
@@ -268,7 +268,7 @@ fn note_unknown(edit: &mut Edit, own: &StructOfState<'_>) {
 
 /// Keeps the error of the state's outermost struct, whose name the file does not have. It may be another struct, and the file hold a
 /// part of the state: the match says so. If the file matches, the error refuses it.
-fn doubt(edit: &mut Edit, error: Error) -> Result<()> {
+fn doubt(edit: &mut Edit<'_>, error: Error) -> Result<()> {
     let Error::Migration(error) = error else {
         return Err(error);
     };
@@ -297,7 +297,7 @@ pub(super) fn no_such_struct(index: &Index, recipes: &Recipes) -> Error {
 }
 
 /// The steps that the file has not seen, in the order of their versions.
-fn steps<'r>(recipe: &'r Migrations, at: &At<'_>, edit: &Edit) -> Result<Vec<&'r Step>> {
+fn steps<'r>(recipe: &'r Migrations, at: &At<'_>, edit: &Edit<'_>) -> Result<Vec<&'r Step>> {
     let (found, version) = (at.found.unwrap_or(1), at.version.unwrap_or(1));
     let refuse = |step: Option<&Step>, what: String| Err(at.error(edit, step, None, what));
     if let Some(step) = recipe.steps.iter().find(|step| step.from.is_none()) {

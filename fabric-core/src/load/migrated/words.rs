@@ -15,7 +15,7 @@ use crate::migrate::{Moments, Pattern, Verb, Word};
 use crate::source::{Declared, Origin, StoredTensor};
 use crate::value::Value;
 
-impl Edit {
+impl Edit<'_> {
     /// Follows one word below the struct at `at`.
     pub(super) fn follow(&mut self, at: &str, word: &Word) -> Result<(), Problem> {
         let found = match &word.verb {
@@ -29,7 +29,7 @@ impl Edit {
             Verb::Insert { name, value } => {
                 return self.inserted(at, name, value.clone());
             }
-            Verb::Zeros(_) | Verb::Keep(_) if !self.has_state => {
+            Verb::Zeros(_) | Verb::Keep(_) if !self.due.has_state => {
                 return Err(Problem::Clause(
                     "the word needs the shapes of a state: load the file into the state, and save that".to_owned(),
                 ));
