@@ -32,7 +32,7 @@ pub(crate) fn state(form: Form) -> Outcome<VarMap> {
     named((0..form.tensors).map(|number| (format!("weight{number:05}"), vec![form.each / 4])))
 }
 
-/// The same with these names and shapes.
+/// A state of variables with these names and shapes.
 pub(crate) fn named(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Outcome<VarMap> {
     const TILE: usize = 1 << 18;
     let variables = VarMap::new();

@@ -28,9 +28,11 @@ pub(crate) mod mapped;
 #[path = "io/unmapped.rs"]
 pub(crate) mod mapped;
 pub(crate) mod pages;
-pub(crate) mod processor;
 #[cfg_attr(
     not(fabric_x86_64),
     allow(dead_code, reason = "only the loop of that processor calls it")
 )]
+#[cfg_attr(not(fabric_x86_64), allow(dead_code, reason = "the copies of x86-64 use all of it"))]
+mod polynomial;
+pub(crate) mod processor;
 pub(crate) mod streaming;

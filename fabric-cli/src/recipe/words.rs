@@ -26,7 +26,7 @@ fn no_word(found: &impl Spanned) -> syn::Error {
     syn::Error::new(
         found.span(),
         "the command reads words such as m.rename(\"a\", \"b\") and runs no code; Fabric::migrate::<State>(from, to) in a program \
-         follows every recipe",
+         does",
     )
 }
 
