@@ -30,9 +30,12 @@ pub(crate) mod mapped;
 pub(crate) mod pages;
 #[cfg_attr(
     not(fabric_x86_64),
-    allow(dead_code, reason = "only the loop of that processor calls it")
+    allow(dead_code, reason = "the copies of that processor call the rest")
 )]
-#[cfg_attr(not(fabric_x86_64), allow(dead_code, reason = "the copies of x86-64 use all of it"))]
 mod polynomial;
 pub(crate) mod processor;
+#[cfg_attr(
+    not(fabric_x86_64),
+    allow(dead_code, reason = "only the loop of that processor calls it")
+)]
 pub(crate) mod streaming;
