@@ -5,9 +5,11 @@ mod cuda;
 mod in_place;
 #[cfg(any(test, feature = "cuda"))]
 mod lanes;
+mod large_pages;
 mod new;
 mod plain;
 
+pub(crate) use large_pages::prefer_large_pages;
 pub(crate) use new::new_tensor;
 pub(crate) use plain::with_plain;
 

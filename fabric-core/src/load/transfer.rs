@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::counted::Counted;
 use super::entries::{EntryTarget, StateEntry};
-use super::target::{write, write_bytes};
+use super::target::{prefer_large_pages, write, write_bytes};
 use crate::device;
 use crate::entry::Selection;
 use crate::error::Result;
@@ -170,6 +170,7 @@ pub(super) fn transfer_all(
             .try_for_each(|part| verify_around(source, transfer.name, part))?;
     }
     let total: u64 = transfers.iter().map(Transfer::bytes).sum();
+    prefer_large_pages(transfers.iter().map(|transfer| &*transfer.tensor), total);
     let large = LARGE.max(total / PARTS);
     let (large, rest): (Vec<&Transfer<'_>>, Vec<&Transfer<'_>>) =
         transfers.iter().partition(|transfer| transfer.bytes() >= large);
