@@ -6,6 +6,7 @@
 //! | mapped reads | [`mapped::Mapped`] | `unmapped.rs`: `pread` |
 //! | direct writes | [`direct::DirectWriter`] | `direct/portable.rs`: blocks, written through the page cache |
 //! | new memory in large pages | [`pages::zeroed`] | the allocator's pages |
+//! | bytes of a save back to the cache | [`read_back::start`] | `read_back/portable.rs`: they are there |
 //!
 //! The module of each loop states the run that it serves and a measured figure. `FABRIC_PORTABLE=1` builds and tests
 //! the portable versions on Linux; all other systems and processors use them.
@@ -17,6 +18,8 @@ pub(crate) mod bytes;
 )]
 pub(crate) mod checksum;
 pub(crate) mod direct;
+#[cfg(fabric_linux)]
+mod free_memory;
 #[cfg_attr(
     not(fabric_x86_64),
     allow(dead_code, reason = "only the loop of that processor calls it")
@@ -34,6 +37,11 @@ pub(crate) mod pages;
 )]
 mod polynomial;
 pub(crate) mod processor;
+#[cfg(fabric_linux)]
+pub(crate) mod read_back;
+#[cfg(not(fabric_linux))]
+#[path = "io/read_back/portable.rs"]
+pub(crate) mod read_back;
 #[cfg_attr(
     not(fabric_x86_64),
     allow(dead_code, reason = "only the loop of that processor calls it")

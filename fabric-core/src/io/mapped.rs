@@ -178,5 +178,30 @@ impl Drop for Window<'_> {
     }
 }
 
+/// Whether the cache has the byte at `at`, which the file must have. The call reads nothing.
+#[cfg(test)]
+#[expect(unsafe_code, reason = "the standard library has no `mmap`")]
+pub(crate) fn is_cached(file: &File, at: u64) -> bool {
+    let start = (at - at % PAGE as u64).try_into().expect("a file of a test");
+    // SAFETY: the system chooses an unused address range, and nothing reads the map.
+    let first = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            PAGE,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            start,
+        )
+    };
+    assert_ne!(first, libc::MAP_FAILED);
+    let mut cached = 0;
+    // SAFETY: the page is mapped, and `cached` has the one byte that the call writes.
+    assert_eq!(unsafe { libc::mincore(first, 1, &raw mut cached) }, 0);
+    // SAFETY: the map was made above, and nothing else points to it.
+    assert_eq!(unsafe { libc::munmap(first, PAGE) }, 0);
+    cached & 1 == 1
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! The storage of this machine's file systems.
 
 mod claim;
+mod freeing;
 mod limits;
 mod os;
 mod regular;
+mod replace;
 mod writer;
 
 use std::ffi::OsString;
@@ -11,6 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use self::freeing::Held;
 use self::os::Access;
 use self::writer::Writer;
 use super::{FileKind, ReadFile, Storage, WriteFile};
@@ -34,8 +37,12 @@ const MOST_LINKS: usize = 40;
 ///
 /// **Direct writes.** [`WriteFile::announce`] reserves the space for a large file at once. On Linux, such a file is
 /// written around the page cache if the file system supports it: the write runs at the rate of the device, and evicts
-/// no other file from the cache. The new file is not in the cache, so its first reader reads from the device. The
-/// writer takes up to 16 MiB of memory for this.
+/// no other file from the cache. The writer takes up to 16 MiB of memory for this.
+///
+/// **Reading back.** A direct write leaves the new file out of the page cache. When its writer is dropped, a thread of
+/// the lowest priority reads the file back, so that a program that is killed and starts again loads it from memory. The
+/// thread uses free memory only: it reads nothing if the file is longer than a quarter of it. The thread ends when the
+/// next direct write of the process begins. [`read_back(false)`](Self::read_back) switches it off.
 ///
 /// **Mapped reads.** On Linux with x86-64, a large read maps some MiB of the file for a moment, under a read lease
 /// (`fcntl(2)`), while the system lets no process write to the file. The lease requires a file of the process's user,
@@ -43,6 +50,11 @@ const MOST_LINKS: usize = 40;
 /// all others are read with `pread`. A process that opens the file for writing waits until the lease ends, and the
 /// system sends `SIGURG` to the loading process; by default the signal has no effect. If the loading process is stopped
 /// while it holds the lease, the writer waits for the time in `/proc/sys/fs/lease-break-time`, 45 seconds by default.
+///
+/// **Removed and replaced files.** On Linux, a thread frees the bytes of a file that [`Storage::rename`] replaces or
+/// [`Storage::remove_file`] removes, after the call has returned: ext4 takes 0.13 s for 1 GiB. A writer that finds the
+/// device full waits for these threads. `rename` exchanges the names of both files and then removes the replaced one; a
+/// process that is killed in between leaves the replaced file under the name of the new one.
 ///
 /// **Limits.** On Linux, a file longer than the process may write (`RLIMIT_FSIZE`) is an error; the system does not
 /// send `SIGXFSZ`.
@@ -68,14 +80,45 @@ const MOST_LINKS: usize = 40;
 /// # storage.remove_dir_all(&directory)
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Local;
+#[derive(Clone, Copy, Debug)]
+pub struct Local {
+    reads_back: bool,
+}
 
 impl Local {
     /// The storage of this machine's file systems.
     #[must_use]
     pub fn new() -> Self {
-        Self
+        Self { reads_back: true }
+    }
+
+    /// Sets whether a file that was written around the page cache is read back into it, as **Reading back** above
+    /// describes; true by default.
+    ///
+    /// ```
+    /// use fabric_core::Fabric;
+    /// use fabric_core::storage::Local;
+    ///
+    /// # fn main() -> fabric_core::Result<()> {
+    /// let fabric = Fabric::builder().storage(Local::new().read_back(false)).build()?;
+    /// # let _ = fabric;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn read_back(mut self, reads_back: bool) -> Self {
+        self.reads_back = reads_back;
+        self
+    }
+
+    fn writer(self, file: File) -> Writer {
+        Writer::new(file, self.reads_back)
+    }
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -87,7 +130,7 @@ impl Storage for Local {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         let file = claim::create(path, || OpenOptions::new().write(true).create_new(true).open(path))?;
-        Ok(Box::new(Writer::new(file)))
+        Ok(Box::new(self.writer(file)))
     }
 
     fn create_like(&self, path: &Path, replaced: &Path) -> io::Result<Box<dyn WriteFile>> {
@@ -96,7 +139,7 @@ impl Storage for Local {
         };
         let file = claim::create(path, || access.create(path))?;
         match access.give(&file) {
-            Ok(()) => Ok(Box::new(Writer::new(file))),
+            Ok(()) => Ok(Box::new(self.writer(file))),
             Err(error) => {
                 // The error of `give` is returned; an error of the clean-up would hide it.
                 let _ = fs::remove_file(path);
@@ -106,11 +149,16 @@ impl Storage for Local {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        replace::replace(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        let removed = Held::of(path);
+        fs::remove_file(path)?;
+        if let Some(removed) = removed {
+            removed.free();
+        }
+        Ok(())
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -219,7 +267,7 @@ impl Storage for Local {
 
     fn take_over(&self, path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
         match claim::open(path)? {
-            Some(file) if claim::take_over(&file, path)? => Ok(Some(Box::new(Writer::new(file)))),
+            Some(file) if claim::take_over(&file, path)? => Ok(Some(Box::new(self.writer(file)))),
             _ => Ok(None),
         }
     }

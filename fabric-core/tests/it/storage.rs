@@ -4,6 +4,8 @@ mod announced;
 mod counting;
 mod crash;
 mod faulty;
+#[cfg(target_os = "linux")]
+mod freed;
 #[cfg(unix)]
 mod local;
 mod suite;

@@ -1,7 +1,7 @@
 //! One process of the tests that need real ones: `checkpoint-tool COMMAND PATH ELEMENTS [ITERATION]`.
 //!
-//! Every command prints one line, `ok ITERATION` or `error TEXT`; `flip` goes on for ever; `writer`, `writer-ranks` and `writer-relaxed` print one for each save. The
-//! contents of a state follow from its iteration, so a load notices a mixture of two saves.
+//! Every command prints one line, `ok ITERATION` or `error TEXT`; `flip` goes on for ever; `writer`, `writer-ranks` and `writer-relaxed` print one for each save, and
+//! `repeat` saves the iterations from 1 on. The contents of a state follow from its iteration, so a load notices a mixture of two saves.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -85,8 +85,24 @@ fn main() {
     };
     let command = text(0).unwrap_or_default();
     let fabric = fabric(&command);
+    let durability = if command.ends_with("-relaxed") {
+        Durability::Relaxed
+    } else {
+        Durability::Durable
+    };
+    let options = || SaveOptions::new().durability(durability);
     match command.as_str() {
-        "save" | "save-ranks" => say(fabric.save(&path, &State::new(elements, iteration)).map(|_| iteration)),
+        "save" | "save-ranks" | "save-relaxed" => {
+            let state = State::new(elements, iteration);
+            say(fabric.save_with(&path, &state, options()).map(|_| iteration));
+        }
+        "repeat" | "repeat-ranks" | "repeat-relaxed" => {
+            let mut saves = (1..=iteration).map(|iteration| {
+                let state = State::new(elements, iteration);
+                fabric.save_with(&path, &state, options()).map(drop)
+            });
+            say(saves.try_for_each(|saved| saved).map(|()| iteration));
+        }
         "save-async" => {
             let state = State::new(elements, iteration);
             say(fabric
@@ -102,13 +118,7 @@ fn main() {
             let mut state = State::new(elements, iteration);
             for iteration in iteration.. {
                 state.set(iteration);
-                let durability = if command == "writer-relaxed" {
-                    Durability::Relaxed
-                } else {
-                    Durability::Durable
-                };
-                let options = SaveOptions::new().durability(durability);
-                say(fabric.save_with(&path, &state, options).map(|_| iteration));
+                say(fabric.save_with(&path, &state, options()).map(|_| iteration));
             }
         }
         other => panic!("no command `{other}`"),

@@ -50,6 +50,12 @@ fn a_killed_saver_of_a_file_leaves_a_complete_checkpoint() {
     killed_again_and_again("save", "writer", "load");
 }
 
+/// The system keeps what a killed process wrote, also without a sync.
+#[test]
+fn a_killed_saver_that_does_not_sync_leaves_a_complete_checkpoint() {
+    killed_again_and_again("save-relaxed", "writer-relaxed", "load");
+}
+
 #[test]
 fn a_killed_saver_of_a_directory_leaves_a_complete_checkpoint() {
     killed_again_and_again("save-ranks", "writer-ranks", "load-ranks");

@@ -34,12 +34,12 @@ fn the_mode_of_a_replaced_checkpoint_is_kept_whatever_its_kind() {
     for wanted in [0o600, 0o640, 0o444, 0o666] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("last");
-        on(Local).save(&path, &State::new(1)).unwrap();
+        on(Local::new()).save(&path, &State::new(1)).unwrap();
         set_mode(&path, wanted);
         for round in 0..6 {
             match round {
-                0 | 3 => on(Local).save(&path, &State::new(2)).map(drop),
-                1 => on(Local)
+                0 | 3 => on(Local::new()).save(&path, &State::new(2)).map(drop),
+                1 => on(Local::new())
                     .save_async(&path, &State::new(2))
                     .and_then(|saving| saving.wait().map(drop)),
                 _ => ranks().save(&path, &State::new(2)).map(drop),
@@ -85,7 +85,7 @@ fn a_file_that_replaces_a_directory_has_no_more_readers_than_the_directory_had()
             let folder = file.parent().unwrap();
             set_mode(folder, if folder == path { outer } else { inner });
         }
-        on(Local).save(&path, &State::new(2)).unwrap();
+        on(Local::new()).save(&path, &State::new(2)).unwrap();
         assert_eq!(mode(&path), wanted, "{outer:o}, {inner:o}");
         fs::remove_file(&path).unwrap();
     }
@@ -98,7 +98,7 @@ fn a_new_file_has_its_mode_before_it_has_contents() {
     for wanted in [0o600, 0o400, 0o660] {
         fs::write(at("old"), b"secret").unwrap();
         set_mode(&at("old"), wanted);
-        let file = Local.create_like(&at("new"), &at("old")).unwrap();
+        let file = Local::new().create_like(&at("new"), &at("old")).unwrap();
         assert_eq!((mode(&at("new")), fs::metadata(at("new")).unwrap().len()), (wanted, 0));
         drop(file);
         fs::remove_file(at("new")).unwrap();
@@ -111,13 +111,13 @@ fn the_owner_of_a_replaced_file_is_kept_by_the_superuser() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("last");
     for save in [0, 1, 2] {
-        on(Local).save(&path, &State::new(1)).unwrap();
+        on(Local::new()).save(&path, &State::new(1)).unwrap();
         if chown(&path, Some(4321), Some(8765)).is_err() {
             // Nobody else may give files away.
             return;
         }
         match save {
-            0 => on(Local).save(&path, &State::new(2)).map(drop).unwrap(),
+            0 => on(Local::new()).save(&path, &State::new(2)).map(drop).unwrap(),
             1 => ranks().save(&path, &State::new(2)).map(drop).unwrap(),
             _ => {
                 ranks().save(&path, &State::new(2)).unwrap();
@@ -128,7 +128,7 @@ fn the_owner_of_a_replaced_file_is_kept_by_the_superuser() {
             let found = fs::metadata(&file).unwrap();
             assert_eq!((found.uid(), found.gid()), (4321, 8765), "{}", file.display());
         }
-        on(Local).save(&path, &State::new(2)).unwrap();
+        on(Local::new()).save(&path, &State::new(2)).unwrap();
         let found = fs::metadata(&path).unwrap();
         assert_eq!((found.uid(), found.gid()), (4321, 8765));
     }
@@ -157,7 +157,7 @@ fn list() -> Vec<u8> {
 fn the_access_control_list_of_a_replaced_file_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("last");
-    on(Local).save(&path, &State::new(1)).unwrap();
+    on(Local::new()).save(&path, &State::new(1)).unwrap();
     if setxattr(&path, LIST, &list(), XattrFlags::empty()).is_err() {
         // This file system has no lists.
         return;
@@ -168,12 +168,12 @@ fn the_access_control_list_of_a_replaced_file_is_kept() {
         bytes.truncate(len);
         bytes
     };
-    on(Local).save(&path, &State::new(2)).unwrap();
+    on(Local::new()).save(&path, &State::new(2)).unwrap();
     assert_eq!((found(&path), mode(&path)), (list(), 0o640));
     ranks().save(&path, &State::new(2)).unwrap();
     for file in files(&path) {
         assert_eq!(found(&file), list(), "{}", file.display());
     }
-    on(Local).save(&path, &State::new(2)).unwrap();
+    on(Local::new()).save(&path, &State::new(2)).unwrap();
     assert_eq!(found(&path), list());
 }

@@ -23,13 +23,15 @@ fn saves_and_loads(path: &Path) {
     for (round, seed) in (1..=6).enumerate() {
         let state = State::new(seed);
         let saved = match round % 3 {
-            0 => on(Local).save(path, &state),
+            0 => on(Local::new()).save(path, &state),
             1 => ranks().save(path, &state),
-            _ => on(Local).save_async(path, &state).and_then(fabric_core::Saving::wait),
+            _ => on(Local::new())
+                .save_async(path, &state)
+                .and_then(fabric_core::Saving::wait),
         };
         saved.unwrap_or_else(|error| panic!("round {round}: {error}"));
         let mut found = State::new(0);
-        on(Local).load(path, &mut found).unwrap();
+        on(Local::new()).load(path, &mut found).unwrap();
         assert_eq!(found.contents(), State::new(seed).contents());
     }
 }
@@ -61,7 +63,7 @@ fn a_slash_or_a_dot_at_the_end_means_the_same_file() {
         let path = PathBuf::from(format!("{}/run/last{end}", directory.path().display()));
         saves_and_loads(&path);
         assert_eq!(names(&directory.path().join("run")), ["last"]);
-        on(Local).open(directory.path().join("run/last")).unwrap();
+        on(Local::new()).open(directory.path().join("run/last")).unwrap();
     }
 }
 
@@ -81,9 +83,9 @@ fn a_path_that_the_system_cannot_hold_is_refused_before_anything_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(&end);
         for saved in [
-            on(Local).save(&path, &State::new(1)),
+            on(Local::new()).save(&path, &State::new(1)),
             ranks().save(&path, &State::new(1)),
-            on(Local)
+            on(Local::new())
                 .save_async(&path, &State::new(1))
                 .and_then(fabric_core::Saving::wait),
         ] {
@@ -95,9 +97,9 @@ fn a_path_that_the_system_cannot_hold_is_refused_before_anything_is_written() {
 
 #[test]
 fn an_empty_path_is_told_as_one() {
-    let saved = on(Local).save("", &State::new(1)).unwrap_err().to_string();
+    let saved = on(Local::new()).save("", &State::new(1)).unwrap_err().to_string();
     assert!(saved.contains("the path is empty; give the name of a file"), "{saved}");
-    let opened = on(Local).open("").map(drop).unwrap_err().to_string();
+    let opened = on(Local::new()).open("").map(drop).unwrap_err().to_string();
     assert!(opened.contains("the path is empty"), "{opened}");
 }
 
@@ -106,19 +108,19 @@ fn a_link_to_nothing_is_told_as_one_and_saved_through() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     std::os::unix::fs::symlink("there/last.ckpt", at("link")).unwrap();
-    let error = on(Local).open(at("link")).map(drop).unwrap_err();
+    let error = on(Local::new()).open(at("link")).map(drop).unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     let said = error.to_string();
     assert!(
         said.contains("symbolic link to") && said.contains("there/last.ckpt"),
         "{said}"
     );
-    on(Local).save(at("link"), &State::new(1)).unwrap();
+    on(Local::new()).save(at("link"), &State::new(1)).unwrap();
     assert!(at("link").is_symlink());
-    on(Local).open(at("there/last.ckpt")).unwrap();
+    on(Local::new()).open(at("there/last.ckpt")).unwrap();
 
     std::os::unix::fs::symlink("nowhere", at("parent")).unwrap();
-    let said = on(Local)
+    let said = on(Local::new())
         .save(at("parent/last.ckpt"), &State::new(1))
         .unwrap_err()
         .to_string();

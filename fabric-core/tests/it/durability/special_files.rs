@@ -43,12 +43,12 @@ fn what_is_no_regular_file_is_neither_opened_nor_replaced() {
     }
     std::os::unix::fs::symlink("fifo", at("link")).unwrap();
     names.push("link");
-    on(Local).save(at("source"), &State::new(1)).unwrap();
+    on(Local::new()).save(at("source"), &State::new(1)).unwrap();
     for name in names {
         let kind = fs::metadata(at(name)).unwrap().file_type();
         let (path, source) = (at(name), at("source"));
         let said = soon(name, move || {
-            let one: Fabric = on(Local);
+            let one: Fabric = on(Local::new());
             let opened = one.open(&path).map(drop);
             assert!(matches!(opened, Err(Error::UnknownFormat { .. })), "{opened:?}");
             one.load(&path, &mut State::new(1)).unwrap_err();
@@ -82,7 +82,7 @@ fn what_is_no_regular_file_is_neither_opened_nor_replaced() {
 fn is_refused(path: &Path) -> Error {
     let path = path.to_path_buf();
     soon(&path.display().to_string(), move || {
-        let fabric: Fabric = on(Local);
+        let fabric: Fabric = on(Local::new());
         let opened = fabric.open(&path).and_then(|raw| raw.tensors(&Device::Cpu).map(drop));
         opened.expect_err("a FIFO is no checkpoint")
     })

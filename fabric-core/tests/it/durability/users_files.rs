@@ -26,24 +26,24 @@ type Write = fn(&Path) -> Result<()>;
 fn every_way() -> Vec<(&'static str, Write)> {
     fn source(path: &Path) -> PathBuf {
         let source = path.with_file_name("source");
-        on(Local).save(&source, &State::new(7)).expect("a free name");
+        on(Local::new()).save(&source, &State::new(7)).expect("a free name");
         source
     }
     vec![
-        ("file", |path| on(Local).save(path, &State::new(2)).map(drop)),
+        ("file", |path| on(Local::new()).save(path, &State::new(2)).map(drop)),
         ("async", |path| {
-            on(Local).save_async(path, &State::new(2))?.wait().map(drop)
+            on(Local::new()).save_async(path, &State::new(2))?.wait().map(drop)
         }),
         ("ranks", |path| ranks().save(path, &State::new(2)).map(drop)),
         ("export", |path| {
             let options = ExportOptions::new().format(fabric_core::ExportFormat::Torch);
-            on(Local).export(source(path), path, options).map(drop)
+            on(Local::new()).export(source(path), path, options).map(drop)
         }),
         ("consolidate", |path| {
-            on(Local).consolidate(source(path), path).map(drop)
+            on(Local::new()).consolidate(source(path), path).map(drop)
         }),
         ("reshard", |path| {
-            on(Local)
+            on(Local::new())
                 .reshard(source(path), path, Strategy::fsdp().ranks(2))
                 .map(drop)
         }),
@@ -186,7 +186,7 @@ fn names_beside_the_path_that_look_like_a_save_s_stay() {
         }
         for round in 0..2 {
             write(&path).unwrap_or_else(|error| panic!("{way}, {round}: {error}"));
-            on(Local).save(&path, &State::new(3)).unwrap();
+            on(Local::new()).save(&path, &State::new(3)).unwrap();
             ranks().save(&path, &State::new(4)).unwrap();
             for name in &names {
                 let found = fs::read(directory.path().join(name)).unwrap();
@@ -210,7 +210,7 @@ fn a_regular_file_is_replaced_whatever_it_holds() {
         let path = directory.path().join("model");
         put(&path);
         write(&path).unwrap();
-        on(Local).open(&path).unwrap();
+        on(Local::new()).open(&path).unwrap();
         let mut left: Vec<_> = fs::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -225,10 +225,10 @@ fn an_empty_directory_takes_a_checkpoint_of_ranks_and_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ck");
     fs::create_dir(&path).unwrap();
-    let said = refused(on(Local).save(&path, &State::new(1)).map(drop), "a file");
+    let said = refused(on(Local::new()).save(&path, &State::new(1)).map(drop), "a file");
     assert!(said.contains("give the name of a file in it"), "{said}");
     ranks().save(&path, &State::new(1)).unwrap();
-    on(Local).open(&path).unwrap();
+    on(Local::new()).open(&path).unwrap();
 }
 
 #[test]
@@ -240,10 +240,10 @@ fn a_generation_that_was_moved_away_and_linked_stays_where_it_is() {
     fs::rename(&link, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
     let before = tree(&elsewhere);
-    refused(on(Local).save(&path, &State::new(2)).map(drop), "a file");
+    refused(on(Local::new()).save(&path, &State::new(2)).map(drop), "a file");
     ranks().save(&path, &State::new(2)).unwrap();
     ranks().save(&path, &State::new(3)).unwrap();
     assert_eq!(tree(&elsewhere), before);
     assert!(link.is_symlink());
-    on(Local).load(&path, &mut State::new(0)).unwrap();
+    on(Local::new()).load(&path, &mut State::new(0)).unwrap();
 }

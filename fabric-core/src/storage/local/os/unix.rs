@@ -7,8 +7,14 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 
 mod access;
+#[cfg(fabric_linux)]
+mod names;
+#[cfg(not(fabric_linux))]
+#[path = "unix/other_names.rs"]
+mod names;
 
 pub(in super::super) use access::Access;
+pub(in super::super) use names::{exchange, hold};
 
 pub(in super::super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     file.read_at(into, at)
@@ -29,6 +35,11 @@ pub(in super::super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Returns true if the file has lost its last name.
+pub(in super::super) fn is_nameless(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.nlink() == 0)
 }
 
 /// Makes the names in a directory durable. On macOS the standard library also asks the device to empty its cache

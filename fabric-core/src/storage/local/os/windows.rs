@@ -23,6 +23,22 @@ pub(in super::super) fn is_named(_file: &File, path: &Path) -> io::Result<bool> 
     fs::exists(path)
 }
 
+/// False: Windows keeps the name of a file that is open.
+pub(in super::super) fn is_nameless(_file: &File) -> bool {
+    false
+}
+
+/// `None`: a file is freed at once.
+pub(in super::super) fn hold(_path: &Path) -> Option<File> {
+    None
+}
+
+/// # Errors
+/// Always: Windows has no such call.
+pub(in super::super) fn exchange(_a: &Path, _b: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Does nothing: Windows opens no directory as a file, and has no call that makes names durable.
 #[expect(clippy::unnecessary_wraps, reason = "the Unix version has this signature")]
 pub(in super::super) fn sync_directory(_path: &Path) -> io::Result<()> {

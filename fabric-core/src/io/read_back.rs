@@ -1,0 +1,143 @@
+//! Reads a file that was written around the page cache back into it, behind the save.
+//!
+//! **Gain.** A training program that is killed and starts again: a direct write leaves no page of the file in the
+//! cache, so the restart would read its checkpoint from the device. On all systems but Linux, direct writes go through
+//! the cache, and `read_back/portable.rs` has nothing to do.
+//!
+//! The bytes go to free memory only: no page of another file leaves the cache for them. The thread gives way to other
+//! work: it has the lowest priority, and it ends when the next direct write of the process begins.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::direct::StartThread;
+use super::free_memory::free_memory;
+use super::mapped::Mapped;
+use super::pages;
+
+/// The bytes that are read at a time.
+const WINDOW: u64 = 8 << 20;
+
+/// The part of the free memory that the rest of a file may take: one of this many equal parts.
+const PARTS: u64 = 4;
+
+/// The time that the thread waits before it reads: the save that wrote the file is syncing its directory.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The lowest priority of a thread on Linux.
+const LOWEST: i32 = 19;
+
+/// The number of direct writes that this process has begun.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// Ends the reading of earlier files, because a direct write begins.
+pub(crate) fn give_way() {
+    WRITES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Starts a thread that reads the file, if the free memory has room for four files of its length. Does nothing if the
+/// system lacks the thread, or if this process may not read the file.
+pub(crate) fn start(file: &File, start_thread: StartThread) {
+    let writes = WRITES.load(Ordering::Relaxed);
+    // The handle of the writer only writes, and prevents mapped reads while it is open.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let (Ok(file), Ok(len)) = (File::open(path), file.metadata().map(|found| found.len())) else {
+        return;
+    };
+    if !has_room(len) {
+        return;
+    }
+    // A thread that does not start is no loss but that of the cached bytes.
+    let _ = start_thread(Box::new(move || {
+        // A system that refuses leaves the thread at the priority of the others.
+        let _ = rustix::process::nice(LOWEST);
+        thread::sleep(PAUSE);
+        read(file, len, &|rest| {
+            has_room(rest) && WRITES.load(Ordering::Relaxed) == writes
+        });
+    }));
+}
+
+fn has_room(len: u64) -> bool {
+    len <= free_memory() / PARTS
+}
+
+/// Reads windows in their order while `goes_on` returns true for the number of bytes that are left. An error ends the
+/// reading: the file is whole, and a load reports a device that fails.
+fn read(file: File, len: u64, goes_on: &dyn Fn(u64) -> bool) {
+    let file = Mapped::new(file);
+    let mut at = 0;
+    while at < len && goes_on(len - at) {
+        let now = WINDOW.min(len - at);
+        let Ok(bytes) = usize::try_from(now) else { return };
+        if !file.lend(at, bytes, &mut |_| {}) && copy(file.file(), at, bytes).is_none() {
+            return;
+        }
+        at += now;
+    }
+}
+
+/// Reads bytes by `pread`, which brings them to the cache.
+fn copy(file: &File, at: u64, len: usize) -> Option<()> {
+    use std::os::unix::fs::FileExt;
+
+    let mut bytes = pages::zeroed::<u8>(len).ok()?;
+    file.read_exact_at(&mut bytes, at).ok()
+}
+
+#[cfg(test)]
+#[cfg(fabric_x86_64)]
+mod tests {
+    use std::io::Write;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+    use crate::io::mapped::is_cached;
+
+    const LEN: u64 = 2 * WINDOW + 5;
+
+    /// A file that is on its device and not in the cache. `None` on a file system that keeps its files in memory.
+    fn uncached() -> Option<File> {
+        let mut file = tempfile::tempfile().expect("a file of a test");
+        file.write_all(&vec![7; usize::try_from(LEN).expect("a file of a test")])
+            .expect("a file of a test");
+        file.sync_all().expect("a file of a test");
+        fadvise(&file, 0, None, Advice::DontNeed).expect("a file of a test");
+        (!is_cached(&file, 0) && !is_cached(&file, LEN - 1)).then_some(file)
+    }
+
+    fn reopened(file: &File) -> File {
+        File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("a file of a test")
+    }
+
+    #[test]
+    fn all_bytes_come_to_the_cache() {
+        let Some(file) = uncached() else { return };
+        read(reopened(&file), LEN, &|_| true);
+        for at in [0, WINDOW - 1, WINDOW, LEN - 1] {
+            assert!(is_cached(&file, at), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn reading_ends_when_it_has_to_give_way() {
+        let Some(file) = uncached() else { return };
+        read(reopened(&file), LEN, &|rest| rest == LEN);
+        assert!(is_cached(&file, 0) && !is_cached(&file, LEN - 1));
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_than_it_was_ends_the_reading() {
+        read(tempfile::tempfile().unwrap(), LEN, &|_| true);
+    }
+
+    #[test]
+    fn a_quarter_of_the_free_memory_is_the_most() {
+        assert!(has_room(0));
+        assert!(!has_room(free_memory()));
+    }
+}
