@@ -13,6 +13,7 @@ mod options;
 mod peers;
 pub mod plot;
 mod resident;
+pub mod restart;
 mod states;
 mod system;
 pub mod table;

@@ -8,6 +8,8 @@ mod load;
 mod memory;
 mod migrations;
 mod optimizer;
+mod replaced;
+mod restart;
 mod runs;
 mod save;
 mod scale;
@@ -24,10 +26,12 @@ use crate::peers::Peers;
 use crate::{Options, Outcome, files};
 
 /// The names of the themes, in the order of the page.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "floors",
     "load",
     "save",
+    "replaced",
+    "restart",
     "stall",
     "sizes",
     "tiny",
@@ -66,6 +70,8 @@ impl Bench {
             "floors" => floors::measure(self),
             "load" => load::measure(self),
             "save" => save::measure(self),
+            "replaced" => replaced::measure(self),
+            "restart" => restart::measure(self),
             "stall" => stall::measure(self),
             "sizes" => sizes::measure(self),
             "tiny" => tiny::measure(self),
@@ -91,7 +97,7 @@ impl Bench {
         crate::four_ranks::measure_as_rank(&path, scale::form(self), self.runs())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.scratch
             .as_ref()
             .map_or_else(|| Path::new(name).to_owned(), |scratch| scratch.path().join(name))

@@ -19,6 +19,9 @@ struct Stored {
 }
 
 fn main() -> Outcome {
+    if fabric_benches::restart::run()? {
+        return Ok(());
+    }
     let options = Options::from_environment()?;
     if let (Mode::Child, [theme]) = (options.mode, &options.only[..]) {
         return fabric_benches::run(theme);
