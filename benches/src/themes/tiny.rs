@@ -1,5 +1,7 @@
 //! What an entry costs when its bytes cost nothing.
 
+mod growth;
+
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -83,5 +85,6 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
         "us",
         each(LOAD_PT),
     );
+    growth::measure(bench, &mut theme)?;
     Ok(theme)
 }
