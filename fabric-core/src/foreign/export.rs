@@ -7,7 +7,7 @@ mod object;
 mod optimizer;
 mod options;
 mod pickle;
-mod safetensors;
+pub(super) mod safetensors;
 mod state_dict;
 mod torch;
 mod zip;
@@ -43,19 +43,7 @@ pub(crate) fn export(
         Some(format) => format,
         None => ExportFormat::of(path)?,
     };
-    options.dtype.map(cast::check_target).transpose()?;
-    let chosen = match &options.subtree {
-        Some(name) => raw.subtree(name),
-        None => raw.clone(),
-    };
-    if chosen.is_empty() {
-        return Err(match &options.subtree {
-            Some(name) => raw.no_subtree(name),
-            None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
-        });
-    }
-    let index = converted(&chosen, options.dtype);
-    check_tensors(&*raw.source, index.tensors.values())?;
+    let (chosen, index) = chosen(raw, options.subtree.as_deref(), options.dtype)?;
     let phases = Phases::of_export(raw.origin(), path);
     let copier = Copier::new(&chosen, options.progress.take());
     let target = CommitTarget {
@@ -71,6 +59,28 @@ pub(crate) fn export(
         phases.saved(report.bytes);
     }
     Ok(report)
+}
+
+/// The entries that the options select, and their index with the element types that they are to have.
+pub(super) fn chosen(
+    raw: &RawCheckpoint,
+    subtree: Option<&str>,
+    dtype: Option<DType>,
+) -> Result<(RawCheckpoint, Arc<Index>)> {
+    dtype.map(cast::check_target).transpose()?;
+    let chosen = match subtree {
+        Some(name) => raw.subtree(name),
+        None => raw.clone(),
+    };
+    if chosen.is_empty() {
+        return Err(match subtree {
+            Some(name) => raw.no_subtree(name),
+            None => Error::Options(format!("{} has no entries to export", raw.origin().display())),
+        });
+    }
+    let index = converted(&chosen, dtype);
+    check_tensors(&*raw.source, index.tensors.values())?;
+    Ok((chosen, index))
 }
 
 /// The entries with the element types that they are to have.
@@ -128,15 +138,15 @@ fn write(
 }
 
 /// Copies the bytes of entries.
-struct Copier<'a> {
+pub(super) struct Copier<'a> {
     raw: &'a RawCheckpoint,
-    meter: Meter,
+    pub(super) meter: Meter,
     /// The tensors with finite numbers that became infinite.
-    overflowed: RefCell<BTreeSet<String>>,
+    pub(super) overflowed: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Copier<'a> {
-    fn new(raw: &'a RawCheckpoint, progress: Option<Callback>) -> Self {
+    pub(super) fn new(raw: &'a RawCheckpoint, progress: Option<Callback>) -> Self {
         Self {
             raw,
             meter: Meter::new(progress),
@@ -145,7 +155,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Announces the entries that will be copied.
-    fn announce<N: AsRef<str>>(&self, entries: impl IntoIterator<Item = N>) {
+    pub(super) fn announce<N: AsRef<str>>(&self, entries: impl IntoIterator<Item = N>) {
         let tensors = &self.raw.index.tensors;
         let stored = entries.into_iter().filter_map(|name| tensors.get(name.as_ref()));
         let lens = stored.map(|stored| stored.info.byte_len().unwrap_or_default() as u64);
@@ -153,7 +163,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Passes the bytes of an entry to `put`, in an element type. A number of bytes other than that of the shape is an error.
-    fn copy(&self, entry: &str, dtype: DType, put: &mut Take<'_>) -> Result<()> {
+    pub(super) fn copy(&self, entry: &str, dtype: DType, put: &mut Take<'_>) -> Result<()> {
         let raw = self.raw;
         let Some(stored) = raw.index.tensors.get(entry) else {
             return Err(raw.no_such(entry));

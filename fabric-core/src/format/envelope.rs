@@ -192,19 +192,19 @@ fn proved(bytes: &[u8], len: u64) -> Result<(&[u8], &[u8]), ManifestError> {
 
 impl OpenedEnvelope<'_> {
     pub(super) fn head<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
-        decode_all(self.head, self.minor)
+        decode_all(self.head, self.minor > VERSION.1)
     }
 
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, ManifestError> {
-        decode_all(self.body, self.minor)
+        decode_all(self.body, self.minor > VERSION.1)
     }
 }
 
 /// Decodes a whole payload. Bytes behind it are an error, unless a newer minor version may have appended them.
-fn decode_all<T: DeserializeOwned>(payload: &[u8], minor: u16) -> Result<T, ManifestError> {
+pub(super) fn decode_all<T: DeserializeOwned>(payload: &[u8], is_newer: bool) -> Result<T, ManifestError> {
     let (decoded, used) = decode(payload)?;
     let stray = payload.len() - used;
-    if stray > 0 && minor <= VERSION.1 {
+    if stray > 0 && !is_newer {
         return Err(ManifestError::Stray(stray));
     }
     Ok(decoded)

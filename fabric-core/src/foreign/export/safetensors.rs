@@ -9,9 +9,9 @@ use crate::source::Index;
 use crate::storage::WriteFile;
 
 /// A safetensors file before the bytes of its tensors are written.
-pub(super) struct SafetensorsImage<'a> {
+pub(in crate::foreign) struct SafetensorsImage<'a> {
     index: &'a Index,
-    layout: FileLayout,
+    pub(in crate::foreign) layout: FileLayout,
 }
 
 impl<'a> SafetensorsImage<'a> {
