@@ -50,6 +50,11 @@ impl Absolute {
             }
             match error {
                 Error::Mismatch(report) => self.named_report(report),
+                Error::WrongBase { delta, .. } => {
+                    if let Ok(below) = delta.strip_prefix(base) {
+                        *delta = below.to_path_buf();
+                    }
+                }
                 Error::NoSuchEntry { origin: text, .. } | Error::NotFound { hint: text, .. } => {
                     let above = format!("{}{MAIN_SEPARATOR}", base.display());
                     *text = text.replace(&above, "");

@@ -121,6 +121,25 @@ pub enum Error {
     #[error("{0}")]
     Migration(Box<MigrationError>),
 
+    /// A delta was made against another file than the one that it is applied to, or that file is damaged. Nothing was changed.
+    #[error(
+        "{} is not the base of the delta {}, or is damaged: {what}; the delta was made against a file named `{}`, so apply it \
+         to that file, or write a full file with Fabric::export",
+        shown_path(base),
+        shown_path(delta),
+        shown(made_against)
+    )]
+    WrongBase {
+        /// The file that the delta was to be applied to.
+        base: PathBuf,
+        /// The delta.
+        delta: PathBuf,
+        /// The name of the file that the delta was made against.
+        made_against: String,
+        /// The difference between the two files.
+        what: String,
+    },
+
     /// The state cannot be saved or loaded under its names.
     #[error(transparent)]
     State(#[from] StateError),
@@ -353,6 +372,7 @@ impl Error {
             | Self::UnknownFormat { path, .. }
             | Self::Destination { path, .. }
             | Self::Limit { path, .. } => Some(path),
+            Self::WrongBase { base, .. } => Some(base),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod convert;
+mod delta;
 mod load;
 mod save;
 mod verify;

@@ -25,6 +25,7 @@
 //!
 //! `docs/format.md` describes the bytes for readers in other languages.
 
+pub(crate) mod delta;
 pub(crate) mod directory;
 mod envelope;
 mod error;

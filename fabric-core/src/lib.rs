@@ -47,6 +47,7 @@
 //! | look inside, read single entries, build a model from a file | [`Fabric::open`] and [`RawCheckpoint`] |
 //! | load weights that somebody else wrote | [`Fabric::load_raw`] |
 //! | write weights or a state for other programs, PyTorch among them | [`Fabric::export`] and [`ExportOptions`] |
+//! | send the changes of weights to inference after a step | [`Fabric::export_delta`], [`Fabric::apply_delta`] |
 //! | save and load on many ranks | [`Strategy`], [`group`] and the attribute `shard` |
 //! | verify every byte of a checkpoint | [`Fabric::verify`] and [`VerifyReport`] |
 //! | change the layout of a checkpoint | [`Fabric::consolidate`], [`Fabric::reshard`] |
@@ -140,6 +141,7 @@ pub use entry::{DType, Element, TensorInfo};
 pub use error::{Error, MigrationError, Result, StateError};
 pub use fabric::{Builder, Fabric};
 pub use fabric_derive::Checkpoint;
+pub use foreign::delta::{ApplyOptions, ApplyReport, DeltaOptions, DeltaReport};
 pub use foreign::export::{ExportFormat, ExportOptions, ExportReport};
 pub use load::Loaded;
 pub use load::optimizer_state::{NamedOptimizerState, named_optimizer_state, set_optimizer_steps};

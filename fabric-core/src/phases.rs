@@ -116,6 +116,11 @@ impl Phases {
         Self::of(debug_span!(target: TARGET, "export", %from, %path, bytes = field::Empty))
     }
 
+    pub(crate) fn of_apply(from: &Path, path: &Path) -> Self {
+        let (from, path) = (from.display(), path.display());
+        Self::of(debug_span!(target: TARGET, "apply", %from, %path, bytes = field::Empty))
+    }
+
     /// Runs a part of the call on any thread.
     pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         dispatcher::with_default(&self.dispatch, || self.call.in_scope(work))

@@ -14,6 +14,7 @@
 pub mod adagrad;
 pub mod allocations;
 pub mod dcp;
+pub mod delta;
 pub mod files;
 pub mod fuzzing;
 pub mod kinds;

@@ -75,6 +75,19 @@ impl ReadLimit {
         Err(over(path, what))
     }
 
+    /// Refuses a new file of `asked` bytes that is made of files of `len` bytes.
+    pub(crate) fn check_new_file(self, path: &Path, asked: u64, len: u64) -> Result<(), Error> {
+        let given = self.given(len);
+        if asked <= given {
+            return Ok(());
+        }
+        let what = format!(
+            "it makes a file of {asked} bytes of {len}; the bound is {given}, {TIMES} times the length and {} more; {RAISE}",
+            self.beyond
+        );
+        Err(over(path, what))
+    }
+
     /// Refuses a piece of an index that is read as a whole and is longer than `usual`, unless the caller raised the
     /// bound.
     pub(crate) fn check_piece(self, path: &Path, piece: &str, len: u64, usual: u64) -> Result<(), Error> {

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::format::delta;
 use crate::source::open::first_bytes;
 use crate::storage::ReadFile;
 
@@ -26,6 +27,11 @@ const CONVERT: &str = "save the weights as safetensors in the program that wrote
 
 /// A signature stands before those that are its prefixes.
 const SIGNATURES: &[Signature] = &[
+    (
+        0,
+        &delta::MAGIC,
+        "a delta between two files of weights: apply it to its base with Fabric::apply_delta, and open the new file",
+    ),
     (
         0,
         b"\x89HDF\r\n\x1a\n",

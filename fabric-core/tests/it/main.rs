@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod convert;
+mod deltas;
 mod diff;
 mod durability;
 mod export;

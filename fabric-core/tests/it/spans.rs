@@ -244,7 +244,7 @@ fn each_rank_has_spans_of_its_own() {
 }
 
 #[test]
-fn an_export_and_another_layout_have_theirs() {
+fn an_export_another_layout_and_a_delta_have_theirs() {
     listener::prepare();
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
@@ -257,7 +257,19 @@ fn an_export_and_another_layout_have_theirs() {
         let laid_out = fabric.reshard(path("last.ckpt"), path("run"), Strategy::fsdp().ranks(2));
         assert!(laid_out.expect("laid out").bytes > State::BYTES);
     });
-    for call in ["export", "reshard"] {
+    let base = path("base.safetensors");
+    fabric
+        .export(path("last.ckpt"), &base, fabric_core::ExportOptions::new())
+        .expect("exported");
+    let options = fabric_core::DeltaOptions::new();
+    fabric
+        .export_delta(path("last.ckpt"), &base, path("delta"), options)
+        .expect("a delta");
+    listener.listen(|| {
+        let applied = fabric.apply_delta(&base, path("delta"), &base);
+        assert!(applied.expect("applied").bytes > State::BYTES);
+    });
+    for call in ["export", "reshard", "apply"] {
         assert_eq!(listener.phases(call), ["commit", "sync", "write"], "{call}");
         assert!(listener.only(call).fields.contains_key("bytes"), "{call}");
     }
