@@ -12,6 +12,7 @@ use fabric_core::storage::Storage;
 use fabric_core::testing::Memory;
 use fabric_core::{DiffOptions, Fabric, LoadOptions, RawCheckpoint};
 
+use crate::delta::{sealed as sealed_delta, small};
 use crate::files::{on, read, write};
 use crate::zip::zip;
 
@@ -60,6 +61,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "dcp_payload",
         run: dcp_payload,
+    },
+    Case {
+        name: "delta",
+        run: delta,
     },
 ];
 
@@ -152,6 +157,17 @@ fn dcp(metadata: &[u8], payloads: &[u8]) -> bool {
     write(&memory, "dcp/__0_0.distcp", first);
     write(&memory, "dcp/__1_0.distcp", payloads);
     open_and_read(&memory, "dcp")
+}
+
+/// A delta whose checksums are made right, beside its base. True if it makes a file of weights.
+pub fn delta(bytes: &[u8]) -> bool {
+    let memory = Memory::new();
+    write(&memory, "base/a.safetensors", &small().0);
+    write(&memory, "delta/a", &sealed_delta(bytes.to_vec()));
+    let fabric = Fabric::builder().storage(memory.clone()).read_limit(16 << 20).build();
+    let fabric = fabric.expect("one device");
+    let applied = fabric.apply_delta("base/a.safetensors", "delta/a", "made/a.safetensors");
+    applied.is_ok() && fabric.open("made/a.safetensors").is_ok()
 }
 
 /// Opens a path, reads every entry, and loads what fits into a small state.

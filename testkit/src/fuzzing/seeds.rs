@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Case, checkpoint, directory_payload, payload, torch_pickle, weights};
+use crate::delta::small;
 
 /// Inputs that open.
 pub fn seeds(case: &Case) -> Vec<Vec<u8>> {
@@ -24,6 +25,7 @@ pub fn seeds(case: &Case) -> Vec<Vec<u8>> {
         "hub_shard" => files("pytorch/hf_fsdp2", &["safetensors"]).split_off(1),
         "dcp_metadata" => vec![include_bytes!("../../../tests/fixtures/pytorch/dcp_fsdp2/.metadata").to_vec()],
         "dcp_payload" => vec![include_bytes!("../../../tests/fixtures/pytorch/dcp_fsdp2/__1_0.distcp").to_vec()],
+        "delta" => vec![small().1.clone()],
         _ => Vec::new(),
     }
 }
