@@ -3,6 +3,7 @@
 mod build_time;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod delta;
 mod floors;
 mod load;
 mod memory;
@@ -26,7 +27,7 @@ use crate::peers::Peers;
 use crate::{Options, Outcome, files};
 
 /// The names of the themes, in the order of the page.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "floors",
     "load",
     "save",
@@ -41,6 +42,7 @@ pub const NAMES: [&str; 14] = [
     "build_time",
     "scale",
     "runs",
+    "delta",
 ];
 
 /// How to measure, and where.
@@ -81,6 +83,7 @@ impl Bench {
             "build_time" => build_time::measure(self),
             "scale" => scale::measure(self),
             "runs" => runs::measure(self),
+            "delta" => delta::measure(self),
             #[cfg(feature = "cuda")]
             "cuda" => cuda::measure(self),
             _ => Err(format!("there is no theme {name}").into()),
