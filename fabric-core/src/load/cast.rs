@@ -68,8 +68,11 @@ pub(crate) fn cast(
 
 /// Returns true if a number was finite, and is no longer.
 fn loses((from, before): (DType, &[u8]), (to, after): (DType, &[u8])) -> bool {
+    if all_finite(to, after) {
+        return false;
+    }
     let mut numbers = Vec::new();
-    if !decode(to, after, &mut numbers) || numbers.iter().all(|number| number.is_finite()) {
+    if !decode(to, after, &mut numbers) {
         return false;
     }
     let mut earlier = Vec::new();
@@ -78,6 +81,27 @@ fn loses((from, before): (DType, &[u8]), (to, after): (DType, &[u8])) -> bool {
         .iter()
         .zip(&numbers)
         .any(|(a, b)| a.is_finite() && !b.is_finite())
+}
+
+/// Returns true if no number has all bits of its exponent set, as infinities and NaN have. False for other element types than those
+/// of [`check_target`].
+fn all_finite(dtype: DType, bytes: &[u8]) -> bool {
+    // All numbers are looked at, so that the processor looks at many at a time: as a rule, all are finite.
+    macro_rules! all_finite {
+        ($bits:ty, $exponent:literal) => {{
+            let (numbers, _) = bytes.as_chunks::<{ size_of::<$bits>() }>();
+            let is_finite =
+                |number: &[u8; size_of::<$bits>()]| <$bits>::from_le_bytes(*number) & $exponent != $exponent;
+            numbers.iter().fold(true, |all, number| all & is_finite(number))
+        }};
+    }
+    match dtype {
+        DType::BF16 => all_finite!(u16, 0x7f80),
+        DType::F16 => all_finite!(u16, 0x7c00),
+        DType::F32 => all_finite!(u32, 0x7f80_0000),
+        DType::F64 => all_finite!(u64, 0x7ff0_0000_0000_0000),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +141,21 @@ mod tests {
         let (_, found, overflows) = cast_runs(&bytes(&[65_504., 70_000.]), (DType::F32, DType::F16));
         assert!(overflows);
         assert_eq!(found[2..], f16::INFINITY.to_le_bytes());
+    }
+
+    #[test]
+    fn numbers_of_every_target_are_finite_below_their_infinity() {
+        let f16s =
+            [f16::MAX, f16::INFINITY, f16::NAN].map(|x| (x.is_finite(), all_finite(DType::F16, &x.to_le_bytes())));
+        let bf16s = [bf16::MIN, bf16::NEG_INFINITY, bf16::NAN]
+            .map(|x| (x.is_finite(), all_finite(DType::BF16, &x.to_le_bytes())));
+        let f32s =
+            [f32::MAX, f32::INFINITY, f32::NAN].map(|x| (x.is_finite(), all_finite(DType::F32, &x.to_le_bytes())));
+        let f64s =
+            [f64::MIN, f64::INFINITY, f64::NAN].map(|x| (x.is_finite(), all_finite(DType::F64, &x.to_le_bytes())));
+        for (expected, found) in [f16s, bf16s, f32s, f64s].into_iter().flatten() {
+            assert_eq!(expected, found);
+        }
     }
 
     #[test]
