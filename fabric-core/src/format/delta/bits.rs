@@ -47,6 +47,7 @@ macro_rules! bits {
         impl Bits for $unsigned {
             const WIDTH: usize = size_of::<Self>();
 
+            #[inline]
             fn eight(bytes: &[u8]) -> [Self; MASKED] {
                 let (whole, _) = bytes.as_chunks::<{ size_of::<Self>() }>();
                 match whole.first_chunk::<MASKED>() {
@@ -55,6 +56,7 @@ macro_rules! bits {
                 }
             }
 
+            #[inline]
             fn differ(base: &[u8], new: &[u8], bytes: &mut [u8; GROUP]) {
                 let (base, _) = base.as_chunks::<{ size_of::<Self>() }>();
                 let (new, _) = new.as_chunks::<{ size_of::<Self>() }>();
@@ -63,33 +65,40 @@ macro_rules! bits {
                 }
             }
 
+            #[inline]
             fn difference(self, base: Self) -> Self {
                 let difference = self.wrapping_sub(base).cast_signed();
                 (difference << 1 ^ difference >> (<$signed>::BITS - 1)).cast_unsigned()
             }
 
+            #[inline]
             fn signed(self) -> Self {
                 self >> 1 ^ (self & 1).wrapping_neg()
             }
 
+            #[inline]
             fn narrow(self) -> u8 {
                 #[allow(clippy::cast_possible_truncation, reason = "no larger than a byte")]
                 let narrow = self.min(Self::from(WIDE)) as u8;
                 narrow
             }
 
+            #[inline]
             fn of(narrow: u8) -> Self {
                 Self::from(narrow)
             }
 
+            #[inline]
             fn byte(self, number: usize) -> u8 {
                 self.to_le_bytes()[number]
             }
 
+            #[inline]
             fn with_byte(self, number: usize, byte: u8) -> Self {
                 self | Self::from(byte) << (8 * number)
             }
 
+            #[inline]
             fn add(bytes: &mut [u8], mask: u8, differences: &[Self; MASKED]) {
                 let (elements, _) = bytes.as_chunks_mut::<{ size_of::<Self>() }>();
                 let ranks = &RANKS[usize::from(mask)];
