@@ -64,7 +64,10 @@ impl Fabric {
         let [from, base, to] = [from.as_ref(), base.as_ref(), to.as_ref()].map(|path| self.absolute(path));
         let write = || {
             for read in [&from, &base] {
-                self.differ(read, &to)?;
+                if self.is_one_file(read, &to)? {
+                    let what = "the delta is made of the file there; give the delta a name of its own";
+                    return Err(Error::destination(to.given(), what));
+                }
             }
             let base = open(&self.storage, base.path()?, self.limit)?;
             export_delta(&*self.storage, &raw, &base, to.path()?, options)
@@ -81,7 +84,7 @@ impl Fabric {
     ///
     /// # Errors
     /// [`Error::WrongBase`] if the delta was made against another file, or a block of the base is damaged; [`Error::Corrupt`] if
-    /// the delta is damaged; [`Error::Limit`] if the new file is far larger than base and delta; and as
+    /// the delta is damaged; [`Error::Destination`] if `to` is `delta`, or a checkpoint that is the base; [`Error::Limit`] if the new file is far larger than base and delta; and as
     /// [`open`](Self::open) of `base`. The file at `to` is unchanged then.
     pub fn apply_delta(
         &self,
@@ -106,19 +109,35 @@ impl Fabric {
         let _within = self.background.enter("Fabric::apply_delta")?;
         let [base, delta, to] = [base.as_ref(), delta.as_ref(), to.as_ref()].map(|path| self.absolute(path));
         let write = || {
+            if self.is_one_file(&delta, &to)? {
+                let what = "the delta is there; give the new file a name of its own";
+                return Err(Error::destination(to.given(), what));
+            }
             let source = open(&self.storage, base.path()?, self.limit)?;
+            if !source.index().tensors_only && self.is_one_file(&base, &to)? {
+                let what = "the base there is a checkpoint, and the new file would have its weights alone; give the new file a name \
+                            of its own";
+                return Err(Error::destination(to.given(), what));
+            }
             apply_delta(&*self.storage, self.limit, &source, delta.path()?, to.path()?, options)
         };
         write().map_err(|error| base.named(delta.named(to.named(error))))
     }
 
-    /// Refuses a delta that would replace a file that it is made of.
-    fn differ(&self, read: &Absolute, to: &Absolute) -> Result<()> {
+    /// Returns true if both paths lead to one file.
+    fn is_one_file(&self, a: &Absolute, b: &Absolute) -> Result<bool> {
         let resolved = |path: &Path| self.storage.resolve(path).map_err(Error::io("follow", path));
-        if resolved(read.path()?)? == resolved(to.path()?)? {
-            let what = "the delta is made of the file there; give the delta a name of its own";
-            return Err(Error::destination(to.given(), what));
+        if resolved(a.path()?)? == resolved(b.path()?)? {
+            return Ok(true);
         }
-        Ok(())
+        // A directory on the way may be a link. A file that cannot be opened here is met by the call itself.
+        let identity = |path: &Path| {
+            self.storage
+                .open(path)
+                .and_then(|file| file.identity())
+                .unwrap_or_default()
+        };
+        let found = identity(b.path()?);
+        Ok(found.is_some() && found == identity(a.path()?))
     }
 }

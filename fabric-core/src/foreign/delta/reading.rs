@@ -107,7 +107,8 @@ impl<'f> DeltaReader<'f> {
         let here = self.held.rest().len();
         if here < len {
             let left = self.len - self.held.at - self.held.bytes.len() as u64;
-            let more = usize::try_from(left).map_or(BLOCK, |left| left.min((len - here).max(BLOCK)));
+            let wanted = (len - here).max(BLOCK);
+            let more = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
             if here + more < len {
                 let len = self.len;
                 return Err(self.damaged(DeltaError::TooShort { part, len }));

@@ -115,3 +115,26 @@ fn a_checkpoint_of_this_library_may_be_the_base() {
     fabric.apply_delta("1.ckpt", DELTA, MADE).expect("the delta fits");
     assert!(read(&memory, MADE) == full(&fabric, &memory, "2.ckpt", ExportOptions::new()));
 }
+
+#[test]
+fn a_new_file_does_not_replace_the_delta_nor_a_checkpoint() {
+    let (fabric, memory) = world(&ExportOptions::new());
+    let delta = |base: &str| {
+        fabric
+            .export_delta("2.ckpt", base, DELTA, DeltaOptions::new())
+            .expect("a delta")
+    };
+    delta(BASE);
+    let before = read(&memory, DELTA);
+    let error = fabric.apply_delta(BASE, DELTA, DELTA).expect_err("the delta is there");
+    assert!(error.to_string().contains("the delta is there"), "{error}");
+    assert!(read(&memory, DELTA) == before);
+
+    delta("1.ckpt");
+    let before = read(&memory, "1.ckpt");
+    let error = fabric
+        .apply_delta("1.ckpt", DELTA, "1.ckpt")
+        .expect_err("a checkpoint is there");
+    assert!(error.to_string().contains("is a checkpoint"), "{error}");
+    assert!(read(&memory, "1.ckpt") == before);
+}
