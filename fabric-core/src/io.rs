@@ -19,7 +19,7 @@ pub(crate) mod bytes;
 pub(crate) mod checksum;
 pub(crate) mod direct;
 #[cfg(fabric_linux)]
-mod free_memory;
+pub(crate) mod free_memory;
 #[cfg_attr(
     not(fabric_x86_64),
     allow(dead_code, reason = "only the loop of that processor calls it")

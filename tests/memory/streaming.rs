@@ -44,7 +44,9 @@ fn a_delta_takes_a_few_mebibytes_to_write_and_to_apply() {
     let _alone = crate::alone();
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let fabric = Fabric::new();
+    // The thread that reads a file back would allocate beside the calls.
+    let storage = fabric_core::storage::Local::new().read_back(false);
+    let fabric = Fabric::builder().storage(storage).build().unwrap();
     let save = |name: &str, tensor: Tensor| {
         fabric
             .save(at(name), &BTreeMap::from([("w".to_owned(), tensor)]))

@@ -272,7 +272,7 @@ fn advise(memory: Range<usize>) {
     let whole = (before + memory.len()).next_multiple_of(SMALL);
     let first = std::ptr::without_provenance_mut(memory.start - before);
     // SAFETY: the advice changes the size of pages only. It keeps the contents and the addresses of all memory in the
-    // range, whoever it belongs to, and the call reads and writes none of it.
+    // range, also of memory that is not the caller's, and the call reads and writes none of it.
     let advised = unsafe { libc::madvise(first, whole, libc::MADV_HUGEPAGE) };
     // A system without large pages, or with another page size, returns an error. The memory is usable all the same.
     let _ = advised;

@@ -42,7 +42,8 @@ const MOST_LINKS: usize = 40;
 /// **Reading back.** A direct write leaves the new file out of the page cache. When its writer is dropped, a thread of
 /// the lowest priority reads the file back, so that a program that is killed and starts again loads it from memory. The
 /// thread uses free memory only: it reads nothing if the file is longer than a quarter of it. The thread ends when the
-/// next direct write of the process begins. [`read_back(false)`](Self::read_back) switches it off.
+/// next direct write of the process begins, and when the file is removed. It takes read leases, as mapped reads do.
+/// [`read_back(false)`](Self::read_back) switches it off.
 ///
 /// **Mapped reads.** On Linux with x86-64, a large read maps some MiB of the file for a moment, under a read lease
 /// (`fcntl(2)`), while the system lets no process write to the file. The lease requires a file of the process's user,
@@ -52,8 +53,8 @@ const MOST_LINKS: usize = 40;
 /// while it holds the lease, the writer waits for the time in `/proc/sys/fs/lease-break-time`, 45 seconds by default.
 ///
 /// **Removed and replaced files.** On Linux, a thread frees the bytes of a file that [`Storage::rename`] replaces or
-/// [`Storage::remove_file`] removes, after the call has returned: ext4 takes 0.13 s for 1 GiB. A writer that finds the
-/// device full waits for these threads. `rename` exchanges the names of both files and then removes the replaced one; a
+/// [`Storage::remove_file`] removes, after the call has returned: ext4 takes 0.13 s for 1 GiB. A writer that reserves
+/// space or writes through the page cache, and finds the device full, waits for these threads. `rename` exchanges the names of both files and then removes the replaced one; a
 /// process that is killed in between leaves the replaced file under the name of the new one.
 ///
 /// **Limits.** On Linux, a file longer than the process may write (`RLIMIT_FSIZE`) is an error; the system does not

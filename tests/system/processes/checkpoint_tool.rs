@@ -96,10 +96,14 @@ fn main() {
             let state = State::new(elements, iteration);
             say(fabric.save_with(&path, &state, options()).map(|_| iteration));
         }
-        "repeat" | "repeat-ranks" | "repeat-relaxed" => {
+        "repeat" | "repeat-ranks" | "repeat-relaxed" | "repeat-mixed" => {
             let mut saves = (1..=iteration).map(|iteration| {
                 let state = State::new(elements, iteration);
-                fabric.save_with(&path, &state, options()).map(drop)
+                let is_relaxed = command == "repeat-mixed" && iteration > 1;
+                let durability = if is_relaxed { Durability::Relaxed } else { durability };
+                fabric
+                    .save_with(&path, &state, SaveOptions::new().durability(durability))
+                    .map(drop)
             });
             say(saves.try_for_each(|saved| saved).map(|()| iteration));
         }

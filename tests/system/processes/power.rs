@@ -148,7 +148,7 @@ fn a_full_disk_costs_nothing_that_was_there() {
 #[test]
 fn a_disk_with_room_for_two_checkpoints_takes_save_after_save() {
     on_a_file_system(40, |_, _, disk| {
-        for save in ["repeat", "repeat-relaxed", "repeat-ranks"] {
+        for save in ["repeat", "repeat-relaxed", "repeat-mixed", "repeat-ranks"] {
             let run = disk.at.join(save);
             // A third checkpoint of 12 MB does not fit: each save needs the room of the checkpoint that the last one replaced.
             let saved = ask(&[&save, &run.join("last.ckpt"), &"1500000", &"5"]);

@@ -6,4 +6,8 @@ use super::direct::StartThread;
 
 pub(crate) fn give_way() {}
 
+pub(crate) fn stop() -> bool {
+    false
+}
+
 pub(crate) fn start(_file: &File, _start_thread: StartThread) {}

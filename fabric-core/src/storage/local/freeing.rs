@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::os;
+use crate::io::read_back;
 use crate::threads;
 
 /// The shortest file in bytes that a thread frees. A system frees a shorter one faster than it starts a thread.
@@ -20,6 +21,9 @@ const LONG: u64 = 1 << 20;
 /// The time that a thread waits before it frees a file. A sync of the directory, which often follows a rename or a
 /// removal, would wait for the file system's work on the file.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The most files that are freed by threads at a time. Each has a thread and a handle, of which a process may have few.
+const MOST: usize = 16;
 
 /// The longest time that a writer waits for the room of freed files. A forked process waits in vain for the threads of
 /// its parent.
@@ -57,13 +61,21 @@ impl Held {
         os::is_named(&self.0, path).unwrap_or(false)
     }
 
-    /// Closes the file: on a thread if it has no name left, and here if it has one or if the system has no thread.
+    /// Exchanges the names `from` and `to`, which is the name of this file.
+    ///
+    /// # Errors
+    /// If the file system cannot do so in one step, or not without copying the file.
+    pub(super) fn exchange(&self, from: &Path, to: &Path) -> io::Result<()> {
+        os::exchange(from, to, &self.0)
+    }
+
+    /// Closes the file: on a thread if it has no name left, and here if it has one, if many files are being freed, or if
+    /// the system has no thread.
     pub(super) fn free(self) {
         let Self(file) = self;
-        if !os::is_nameless(&file) {
+        let Some(counted) = os::is_nameless(&file).then(Counted::new).flatten() else {
             return;
-        }
-        let counted = Counted::new();
+        };
         // If no thread starts, the call drops the closure, and the file with it.
         let _ = threads::start("fabric-free", move || {
             thread::sleep(PAUSE);
@@ -77,9 +89,14 @@ impl Held {
 struct Counted;
 
 impl Counted {
-    fn new() -> Self {
-        files().freeing += 1;
-        Self
+    /// `None` if [`MOST`] files are being freed.
+    fn new() -> Option<Self> {
+        let mut files = files();
+        if files.freeing >= MOST {
+            return None;
+        }
+        files.freeing += 1;
+        Some(Self)
     }
 }
 
@@ -96,14 +113,20 @@ fn files() -> MutexGuard<'static, Files> {
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Calls `write`, and calls it again if the device was full and a thread has freed a file since.
+/// Calls `write`. If the device is full, waits for the files that threads are freeing or reading, and calls `write` again.
 ///
 /// # Errors
 /// The error of the last call.
 pub(super) fn with_room<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let before = files().freed;
     match write() {
-        Err(error) if is_full(&error) && wait() != before => write(),
+        Err(error) if is_full(&error) => {
+            let has_stopped = read_back::stop();
+            if has_freed() || has_stopped {
+                write()
+            } else {
+                Err(error)
+            }
+        }
         written => written,
     }
 }
@@ -112,8 +135,11 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Waits until no thread frees a file. Returns the number of files that threads have freed.
-fn wait() -> usize {
-    let waited = FREED.wait_timeout_while(files(), MOST_WAITED, |files| files.freeing > 0);
-    waited.unwrap_or_else(PoisonError::into_inner).0.freed
+/// Waits until the files are freed that threads are freeing now. Returns true if a thread has freed any file: perhaps one
+/// that another writer has waited for.
+fn has_freed() -> bool {
+    let files = files();
+    let due = files.freed + files.freeing;
+    let waited = FREED.wait_timeout_while(files, MOST_WAITED, |files| files.freed < due);
+    waited.unwrap_or_else(PoisonError::into_inner).0.freed > 0
 }

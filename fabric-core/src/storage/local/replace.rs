@@ -10,7 +10,6 @@ use std::io;
 use std::path::Path;
 
 use super::freeing::Held;
-use super::os;
 
 /// As [`Storage::rename`](crate::storage::Storage::rename).
 pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
@@ -19,8 +18,8 @@ pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
     };
     // Two names of one file would leave neither after an exchange and a removal.
     let is_another = !replaced.is_at(from) && fs::symlink_metadata(from)?.is_file();
-    if is_another && os::exchange(from, to).is_ok() {
-        remove_exchanged(from, to)?;
+    if is_another && replaced.exchange(from, to).is_ok() {
+        remove_exchanged(&replaced, from, to)?;
     } else {
         fs::rename(from, to)?;
     }
@@ -30,15 +29,15 @@ pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes the file that an exchange has moved from `to` to `from`. A directory that has taken the place of the file in
 /// the meantime returns.
-fn remove_exchanged(from: &Path, to: &Path) -> io::Result<()> {
+fn remove_exchanged(replaced: &Held, from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(from) {
         Ok(found) if found.is_dir() => {
-            os::exchange(from, to)?;
+            replaced.exchange(from, to)?;
             Err(io::ErrorKind::IsADirectory.into())
         }
-        // The new file is in place, so the call has succeeded. The next save removes a replaced file that stays.
+        // The new file is in place, so the call has succeeded. The next save removes a checkpoint that stays.
         _ => {
-            let _ = fs::remove_file(from);
+            let _ = fs::remove_file(from).or_else(|_| fs::remove_file(from));
             Ok(())
         }
     }

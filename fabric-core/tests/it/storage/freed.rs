@@ -1,4 +1,4 @@
-//! What the file system of a Linux machine does with long files that lose their name: they are freed behind the call.
+//! Long files that lose their name on a file system of Linux are freed behind the call.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -35,7 +35,7 @@ pub(in super::super) fn hold(_path: &Path) -> Option<File> {
 
 /// # Errors
 /// Always: Windows has no such call.
-pub(in super::super) fn exchange(_a: &Path, _b: &Path) -> io::Result<()> {
+pub(in super::super) fn exchange(_a: &Path, _b: &Path, _held: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

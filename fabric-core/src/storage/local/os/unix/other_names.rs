@@ -11,6 +11,6 @@ pub(in super::super::super) fn hold(_path: &Path) -> Option<File> {
 
 /// # Errors
 /// Always: the system has no such call.
-pub(in super::super::super) fn exchange(_a: &Path, _b: &Path) -> io::Result<()> {
+pub(in super::super::super) fn exchange(_a: &Path, _b: &Path, _held: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
