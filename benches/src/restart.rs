@@ -86,7 +86,7 @@ fn by_map(path: &Path) -> Outcome {
 /// Does the work of such a process. False if this process is none.
 ///
 /// # Errors
-/// If the arguments are not those of [`start`], or the library fails.
+/// If the arguments are not those that this program starts it with, or the library fails.
 pub fn run() -> Outcome<bool> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [flag, library, work, path, tensors, each] = &arguments[..] else {
