@@ -88,7 +88,9 @@ impl Bench {
             "cuda" => cuda::measure(self),
             _ => Err(format!("there is no theme {name}").into()),
         }?;
-        theme.measured = format!("median of {} rounds, after one warm-up round", self.runs());
+        if theme.measured.is_empty() {
+            theme.measured = rounds(self.runs());
+        }
         self.scratch = None;
         Ok(theme)
     }
@@ -118,6 +120,11 @@ impl Bench {
     fn peers(&self) -> Option<Peers> {
         self.options.peers.then(Peers::start).flatten()
     }
+}
+
+/// The number of rounds, in words.
+fn rounds(runs: usize) -> String {
+    format!("median of {runs} rounds, after one warm-up round")
 }
 
 impl Theme {

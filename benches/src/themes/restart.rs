@@ -12,8 +12,8 @@ use crate::{Outcome, files, system};
 /// The row of a load that another one of the same file has just preceded.
 const AGAIN: &str = "Fabric, file in the page cache";
 
-/// The rounds for one size.
-const ROUNDS: usize = 5;
+/// The rounds for one size. A round with 4 GiB takes over a minute.
+const ROUNDS: usize = 3;
 
 pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     let mut theme = Theme::new("Restarts");
@@ -22,6 +22,7 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
          its whole time is measured, from its start to its end. Saves of Fabric are synced; the others are not, so their files \
          are in the page cache.",
     );
+    theme.measured = super::rounds(runs(bench));
     let mut rows = Vec::new();
     for mib in [16, 256, 1024, 4096] {
         let bytes = bench.scaled(mib << 20);
@@ -46,6 +47,10 @@ pub(super) fn measure(bench: &Bench) -> Outcome<Theme> {
     Ok(theme)
 }
 
+fn runs(bench: &Bench) -> usize {
+    if bench.options.quick { 1 } else { ROUNDS }
+}
+
 /// The times for one size, in a row.
 fn restarts(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome<Vec<String>> {
     let mut tasks = Vec::new();
@@ -65,8 +70,7 @@ fn restarts(bench: &Bench, theme: &mut Theme, form: Form) -> Outcome<Vec<String>
             }));
         }
     }
-    let rounds = if bench.options.quick { 1 } else { ROUNDS };
-    let measured = in_turn(tasks, rounds)?;
+    let measured = in_turn(tasks, runs(bench))?;
     for library in Library::ALL {
         files::remove(&file(bench, library))?;
     }
