@@ -1,11 +1,12 @@
 //! The errors of this crate. Each message says how to resolve the error.
 
+mod constructors;
 mod group;
 mod migration;
 mod state;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::group::GroupError;
@@ -374,35 +375,6 @@ impl Error {
             | Self::Limit { path, .. } => Some(path),
             Self::WrongBase { base, .. } => Some(base),
             _ => None,
-        }
-    }
-
-    pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
-        Self::Corrupt {
-            path: path.to_path_buf(),
-            what: what.into(),
-        }
-    }
-
-    pub(crate) fn destination(path: &Path, what: impl Into<String>) -> Self {
-        Self::Destination {
-            path: path.to_path_buf(),
-            what: what.into(),
-        }
-    }
-
-    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            operation,
-            path: path.to_path_buf(),
-            source,
-        }
-    }
-
-    pub(crate) fn candle(name: &str) -> impl FnOnce(candle_core::Error) -> Self {
-        move |source| Self::Candle {
-            name: name.to_owned(),
-            source,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) mod bytes;
 pub(crate) mod checksum;
 pub(crate) mod direct;
 #[cfg(fabric_linux)]
+pub(crate) mod file_system;
+#[cfg(fabric_linux)]
 pub(crate) mod free_memory;
 #[cfg_attr(
     not(fabric_x86_64),

@@ -10,23 +10,20 @@ use fabric_core::{Checkpoint, Fabric, LoadOptions, LoadReport, MismatchKind};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::random::random;
 
 pub const CPU: Device = Device::Cpu;
 
 /// Where most tests save to, in memory of their own.
 pub const PATH: &str = "run/last.ckpt";
 
-/// A variable in (-1, 1) whose contents follow from the seed, by Steele and others' splitmix64.
+/// A variable in (-1, 1) whose contents follow from the seed.
 pub fn var(seed: u64, shape: impl Into<Shape>) -> Var {
     let shape = shape.into();
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut random = random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        #[allow(clippy::cast_possible_truncation, reason = "the upper 16 bits are what is wanted")]
-        let top = ((z ^ (z >> 31)) >> 48) as u16;
+        #[allow(clippy::cast_possible_truncation, reason = "the upper 16 bits of 64")]
+        let top = (random() >> 48) as u16;
         (f32::from(top) - 32767.5) / 32768.
     };
     let elements: Vec<f32> = (0..shape.elem_count()).map(|_| next()).collect();

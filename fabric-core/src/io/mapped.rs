@@ -178,7 +178,7 @@ impl Drop for Window<'_> {
     }
 }
 
-/// Whether the cache has the byte at `at`, which the file must have. The call reads nothing.
+/// Returns true if the page cache has the byte at `at`. The file is not read, and must be longer than `at`.
 #[cfg(test)]
 #[expect(unsafe_code, reason = "the standard library has no `mmap`")]
 pub(crate) fn is_cached(file: &File, at: u64) -> bool {

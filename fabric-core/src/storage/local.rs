@@ -53,7 +53,7 @@ const MOST_LINKS: usize = 40;
 /// while it holds the lease, the writer waits for the time in `/proc/sys/fs/lease-break-time`, 45 seconds by default.
 ///
 /// **Removed and replaced files.** On Linux, a thread frees the bytes of a file that [`Storage::rename`] replaces or
-/// [`Storage::remove_file`] removes, after the call has returned: ext4 takes 0.13 s for 1 GiB. A writer that reserves
+/// [`Storage::remove_file`] removes, after the call has returned: ext4 took 0.7 s for 1 GiB. A writer that reserves
 /// space or writes through the page cache, and finds the device full, waits for these threads. `rename` exchanges the names of both files and then removes the replaced one; a
 /// process that is killed in between leaves the replaced file under the name of the new one.
 ///

@@ -18,7 +18,7 @@ use testkit::states::var;
 #[derive(Checkpoint)]
 struct Inner {
     weight: Var,
-    /// The same variable.
+    /// Another name of `weight`.
     weight_tied: Var,
     ids: Tensor,
 }

@@ -20,7 +20,7 @@ const BLOCK: usize = 1 << 20;
 #[derive(Checkpoint)]
 struct Small {
     weight: Var,
-    /// The same variable.
+    /// Another name of `weight`.
     tied: Var,
     bias: Tensor,
     step: u64,

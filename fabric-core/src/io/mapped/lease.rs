@@ -14,15 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libc::c_int;
 
+use crate::io::file_system;
+
 /// The command that selects the signal, `F_SETSIG` of `fcntl(2)`, which the libc crate lacks.
 const SET_SIGNAL: c_int = 10;
-
-/// The magic numbers of file systems whose leases prevent all changes, because every write to such a file goes through
-/// this system: ext2 to ext4, XFS, Btrfs, F2FS and tmpfs.
-///
-/// On overlayfs, the root of most containers, a writer may have a writable map of the underlying file, which a lease on
-/// the upper file does not cover. On network file systems and FUSE, another machine or program may write to the file.
-const COMPLETE_LEASES: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994];
 
 /// An open file, and the lease on it that all threads share.
 #[derive(Debug)]
@@ -114,10 +109,10 @@ enum Taker {
 impl Taker {
     /// This process, if leases on the file's file system prevent all changes.
     fn of(file: &File) -> Self {
-        let system = rustix::fs::fstatfs(file).ok();
-        let kind = system.and_then(|system| u32::try_from(system.f_type).ok());
-        match kind {
-            Some(kind) if COMPLETE_LEASES.contains(&kind) => Self::Process(std::process::id()),
+        // On overlayfs, a writer may have a writable map of the underlying file, which a lease on the upper file does not
+        // cover. On network file systems and FUSE, another machine or program may write to the file.
+        match file_system::kind(file) {
+            Some(kind) if file_system::LOCAL.contains(&kind) => Self::Process(std::process::id()),
             _ => Self::NoProcess,
         }
     }

@@ -1,7 +1,7 @@
 //! Frees the bytes of removed and replaced files behind the call that takes their name.
 //!
 //! A file system frees a file when its last name and its last handle are gone, within the call that takes the last of
-//! them: ext4 takes 0.13 s for 1 GiB. So a file that is about to lose its name is held open, and a thread closes it. If
+//! them: ext4 took 0.7 s for a rename that replaced 1 GiB. So a file that is about to lose its name is held open, and a thread closes it. If
 //! the process ends first, the system frees the file.
 
 use std::fs::{self, File};

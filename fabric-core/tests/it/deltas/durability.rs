@@ -1,22 +1,14 @@
 //! Every operation of the two calls fails once, in every way: the old file or the new one is there, and nothing else.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use fabric_core::storage::Storage;
 use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{DeltaOptions, Error, ExportOptions, Fabric, Result};
+use testkit::faults::FAULTS;
 use testkit::files::{on, read};
 
 use super::files::{BASE, DELTA, NEW, OLD, full, small, with_delta};
-
-const FAULTS: [Fault; 5] = [
-    Fault::Os(5),
-    Fault::Error(ErrorKind::StorageFull),
-    Fault::Error(ErrorKind::PermissionDenied),
-    Fault::ShortWrite,
-    Fault::Full,
-];
 
 /// A call that replaces a file.
 struct Call {
@@ -33,7 +25,7 @@ fn durable() -> Memory {
     with_delta(&old, &new).1
 }
 
-/// The same with the delta of an earlier step, from the base to itself.
+/// The storage of [`durable`], with the delta of an earlier step in place of the last one: from the base to itself.
 fn with_old_delta() -> Memory {
     let memory = durable();
     on(memory.clone())

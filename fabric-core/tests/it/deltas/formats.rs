@@ -11,7 +11,7 @@ use super::files::{BASE, DELTA, MADE, full};
 #[derive(Checkpoint)]
 struct Model {
     weight: Var,
-    /// The same variable.
+    /// Another name of `weight`.
     tied: Var,
     transposed: Tensor,
     scale: Tensor,

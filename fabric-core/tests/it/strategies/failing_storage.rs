@@ -1,12 +1,12 @@
 //! The storage of one rank fails, at every operation in turn.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use fabric_core::storage::Storage;
 use fabric_core::testing::{Fault, Faulty, Memory};
 use fabric_core::{Error, Fabric, LoadOptions, Result, Strategy};
+use testkit::faults::FAULTS;
 
 use super::world::{State, run, run_over};
 
@@ -89,14 +89,6 @@ fn found(strategy: &Strategy, memory: &Memory, when: &str) -> u16 {
     assert!(found.iter().all(|seed| *seed == found[0]), "{when}: {found:?}");
     found[0]
 }
-
-const FAULTS: [Fault; 5] = [
-    Fault::Os(5),
-    Fault::Error(ErrorKind::StorageFull),
-    Fault::Error(ErrorKind::PermissionDenied),
-    Fault::ShortWrite,
-    Fault::Full,
-];
 
 #[test]
 fn any_failing_operation_of_a_save_is_an_error_on_all_ranks_that_names_the_one() {
